@@ -1,0 +1,34 @@
+# One-line targets; each does its own set-up. Plain `cargo build` works too: it compiles DuckDB
+# into the binary, which takes over half an hour on two cores.
+
+ifeq ($(shell uname -sm),Linux x86_64)
+# The fast way: link the library that DuckDB publishes, instead of compiling it.
+export DUCKDB_LIB_DIR := $(CURDIR)/.duckdb
+FEATURES := --no-default-features
+SETUP := duckdb
+endif
+
+.PHONY: demo test check release fmt duckdb clean
+
+demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
+	@cargo run --locked --quiet $(FEATURES) -- demo
+
+test: $(SETUP) ## every test
+	cargo test --locked $(FEATURES)
+
+check: $(SETUP) ## formatting, lints, documentation
+	cargo fmt --all --check
+	cargo clippy --locked $(FEATURES) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps
+
+release: $(SETUP) ## the optimized binary, target/release/armature-export
+	cargo build --locked --release $(FEATURES)
+
+fmt: ## formats the code
+	cargo fmt --all
+
+duckdb:
+	@scripts/fetch-duckdb.sh .duckdb
+
+clean: ## removes what was built
+	cargo clean

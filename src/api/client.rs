@@ -1,0 +1,494 @@
+//! One request, as often as it takes and no oftener.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, redirect};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+use super::error_body::{ErrorBody, retry_after_header};
+use super::gate::Gate;
+use super::retry::{Disposition, disposition, pauses};
+use super::{ApiError, retry};
+use crate::config::{ApiKey, ApiSettings};
+use crate::event::{Event, Events};
+use crate::json::Node;
+
+/// What a client needs to know.
+#[derive(Debug)]
+pub struct ClientOptions {
+    /// Limits and manners.
+    pub settings: ApiSettings,
+    /// The base URL.
+    pub url: String,
+    /// The key.
+    pub key: ApiKey,
+    /// Where to tell of waits and retries.
+    pub events: Events,
+    /// Becomes true when somebody asks to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A client of one API with one key. Cheap to clone; all clones share their limits.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    base: Url,
+    key: ApiKey,
+    settings: ApiSettings,
+    events: Events,
+    stop: watch::Receiver<bool>,
+    permits: Semaphore,
+    gate: Gate,
+    traffic: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    bytes_received: AtomicU64,
+}
+
+/// What a client has asked for so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Traffic {
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Bytes of bodies, decompressed.
+    pub bytes_received: u64,
+}
+
+/// A body and when the server says it was given.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// One whole JSON value in UTF-8.
+    pub body: Bytes,
+    /// The `Date` header, in microseconds since 1970.
+    pub date: Option<i64>,
+}
+
+/// An answer, or the API's word that there is none.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// It is there.
+    Body(Answer),
+    /// 404 or 410.
+    Absent {
+        /// The `Date` header, in microseconds since 1970.
+        date: Option<i64>,
+    },
+}
+
+/// What one try came to.
+enum Attempt {
+    Done(Fetched),
+    Wait(Option<Duration>),
+    Retry(String),
+    /// Like `Retry`, but rarely worth it: the body itself is wrong.
+    Doubtful(ApiError),
+    Failed(ApiError),
+}
+
+/// Tries of a request whose body is wrong: a server may cut one off by accident.
+const DOUBTFUL_ATTEMPTS: u32 = 2;
+
+/// How much of an error answer is read.
+const ERROR_BODY_BYTES: u64 = 64 * 1024;
+
+impl Client {
+    /// A client, without asking anything yet.
+    ///
+    /// # Errors
+    /// [`ApiError::Url`] where the URL is no HTTPS URL (or HTTP on loopback);
+    /// [`ApiError::Setup`] where TLS cannot be set up.
+    pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
+        let base = base_url(&options.url)?;
+        let http = http_client(&options.settings, &options.key, is_loopback(&base))?;
+        Ok(Self(Arc::new(Shared {
+            http,
+            base,
+            permits: Semaphore::new(options.settings.concurrency),
+            key: options.key,
+            settings: options.settings,
+            events: options.events,
+            stop: options.stop,
+            gate: Gate::default(),
+            traffic: Counters::default(),
+        })))
+    }
+
+    /// Gets a path below the base URL, such as `/runs`.
+    ///
+    /// # Errors
+    /// [`ApiError`], once there is nothing left to try.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Fetched, ApiError> {
+        let url = self.url(path, query);
+        let path = url.path().to_owned();
+        let started = Instant::now();
+        let (mut attempts, mut waited) = (0_u32, Duration::ZERO);
+        let mut pauses = pauses();
+        loop {
+            attempts += 1;
+            let retry_budget = self.0.settings.max_retry_secs;
+            match self.attempt(&url, &path, attempts > 1).await? {
+                Attempt::Done(fetched) => return Ok(fetched),
+                Attempt::Failed(error) => return Err(error),
+                Attempt::Wait(named) => {
+                    let wait = named.or_else(|| pauses.next()).unwrap_or_default();
+                    let wait = wait.max(Duration::from_millis(50));
+                    waited += wait;
+                    if waited > Duration::from_secs(self.0.settings.max_rate_limit_wait_secs) {
+                        return Err(ApiError::RateLimited { path, wait });
+                    }
+                    attempts -= 1;
+                    if self.0.gate.hold(wait) {
+                        self.0.events.emit(Event::RateLimited { wait });
+                    }
+                }
+                Attempt::Doubtful(error) if attempts >= DOUBTFUL_ATTEMPTS => return Err(error),
+                Attempt::Doubtful(error) => {
+                    self.pause(&path, error.to_string(), pauses.next()).await?;
+                }
+                Attempt::Retry(reason) => {
+                    let elapsed = started.elapsed();
+                    let tried = elapsed.saturating_sub(waited);
+                    let spent = attempts >= self.0.settings.max_attempts
+                        || tried > Duration::from_secs(retry_budget);
+                    if spent {
+                        return Err(ApiError::Unavailable { path, attempts, elapsed, reason });
+                    }
+                    self.pause(&path, reason, pauses.next()).await?;
+                }
+            }
+        }
+    }
+
+    /// Gets a path where there must be something.
+    ///
+    /// # Errors
+    /// [`ApiError`], also where the answer is 404.
+    pub async fn require(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, ApiError> {
+        match self.get(path, query).await? {
+            Fetched::Body(answer) => Ok(answer),
+            Fetched::Absent { .. } => {
+                Err(ApiError::NotFound { path: self.url(path, &[]).path().to_owned() })
+            }
+        }
+    }
+
+    /// What was asked for so far, by all clones together.
+    pub fn traffic(&self) -> Traffic {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Traffic {
+            requests: read(&self.0.traffic.requests),
+            retries: read(&self.0.traffic.retries),
+            bytes_received: read(&self.0.traffic.bytes_received),
+        }
+    }
+
+    /// Scheme, host and port of the API: where the dashboard is, unless configured.
+    pub fn origin(&self) -> String {
+        self.0.base.origin().ascii_serialization()
+    }
+
+    /// The base URL.
+    pub fn base(&self) -> &Url {
+        &self.0.base
+    }
+
+    /// Becomes true when somebody asks to stop.
+    pub fn stop(&self) -> watch::Receiver<bool> {
+        self.0.stop.clone()
+    }
+
+    /// Where this client tells of waits and retries.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    fn url(&self, path: &str, query: &[(&str, String)]) -> Url {
+        let mut url = self.0.base.clone();
+        url.set_path(&format!("{}{path}", self.0.base.path().trim_end_matches('/')));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    async fn attempt(&self, url: &Url, path: &str, again: bool) -> Result<Attempt, ApiError> {
+        let mut stop = self.0.stop.clone();
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Err(ApiError::Interrupted),
+            attempt = self.send(url, path, again) => Ok(attempt),
+        }
+    }
+
+    async fn send(&self, url: &Url, path: &str, again: bool) -> Attempt {
+        let Ok(_permit) = self.0.permits.acquire().await else {
+            return Attempt::Failed(ApiError::Interrupted);
+        };
+        if self.0.gate.pass().await {
+            self.0.events.emit(Event::RateLimitLifted);
+        }
+        self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        if again {
+            self.0.traffic.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        let settings = &self.0.settings;
+        let first_byte = Duration::from_secs(settings.first_byte_timeout_secs);
+        let response = match timeout(first_byte, self.0.http.get(url.clone()).send()).await {
+            Err(_) => return Attempt::Retry(format!("no answer within {first_byte:?}")),
+            Ok(Err(error)) => return Attempt::Retry(self.describe(error)),
+            Ok(Ok(response)) => response,
+        };
+        let whole = Duration::from_secs(settings.body_timeout_secs);
+        match timeout(whole, self.receive(response, path)).await {
+            Err(_) => Attempt::Retry(format!("the answer did not end within {whole:?}")),
+            Ok(attempt) => attempt,
+        }
+    }
+
+    async fn receive(&self, response: Response, path: &str) -> Attempt {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let date = header_date(&headers);
+        let kind = disposition(status);
+        let limit = match kind {
+            Disposition::Accept => self.0.settings.max_body_bytes,
+            _ => ERROR_BODY_BYTES,
+        };
+        let body = match self.read_body(response, limit).await {
+            Ok(Some(body)) => body,
+            Ok(None) if kind == Disposition::Accept => {
+                return Attempt::Failed(ApiError::TooLarge { path: path.to_owned(), limit });
+            }
+            Err(reason) if kind == Disposition::Accept => return Attempt::Retry(reason),
+            Ok(None) | Err(_) => Bytes::new(),
+        };
+        match kind {
+            Disposition::Accept => accept(body, date, path),
+            Disposition::Absent => Attempt::Done(Fetched::Absent { date }),
+            Disposition::RateLimited => {
+                let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let named = header.and_then(|value| retry_after_header(value, date));
+                Attempt::Wait(named.or_else(|| ErrorBody::read(&body).retry_after))
+            }
+            Disposition::Retry => Attempt::Retry(format!("answered {status}{}", traced(&headers))),
+            Disposition::Redirected => {
+                let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+                let to = target.and_then(|target| self.0.base.join(target).ok());
+                let to = to.map(|to| to.origin().ascii_serialization());
+                let to = to.unwrap_or_else(|| "an unreadable address".to_owned());
+                Attempt::Failed(ApiError::Redirected { path: path.to_owned(), to })
+            }
+            Disposition::Refused | Disposition::Rejected => {
+                Attempt::Failed(self.refusal(status, &body, &headers, path))
+            }
+        }
+    }
+
+    fn refusal(&self, status: u16, body: &[u8], headers: &HeaderMap, path: &str) -> ApiError {
+        let path = path.to_owned();
+        let said = ErrorBody::read(body);
+        let masked = |text: Option<String>| text.map(|text| self.0.key.mask(&text));
+        let (code, message) = (masked(said.code), masked(said.message));
+        match retry::disposition(status) {
+            Disposition::Refused if status == 403 && !said.is_json => {
+                let trace = request_id(headers).map(|id| self.0.key.mask(&id));
+                ApiError::Blocked { path, status, trace }
+            }
+            Disposition::Refused => ApiError::Refused { path, status, code, message },
+            _ => ApiError::Rejected { path, status, code, message },
+        }
+    }
+
+    /// Reads a body up to `limit` decompressed bytes; `None` where there is more.
+    async fn read_body(&self, mut response: Response, limit: u64) -> Result<Option<Bytes>, String> {
+        let expected = response.content_length().unwrap_or(0).min(limit).min(1 << 20);
+        let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
+                    if length > limit {
+                        return Ok(None);
+                    }
+                    let received = u64::try_from(chunk.len()).unwrap_or(0);
+                    self.0.traffic.bytes_received.fetch_add(received, Ordering::Relaxed);
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => return Ok(Some(body.freeze())),
+                Err(error) => return Err(self.describe(error)),
+            }
+        }
+    }
+
+    async fn pause(
+        &self,
+        path: &str,
+        reason: String,
+        pause: Option<Duration>,
+    ) -> Result<(), ApiError> {
+        let wait = pause.unwrap_or_default();
+        self.0.events.emit(Event::Retrying { path: path.to_owned(), reason, wait });
+        let mut stop = self.0.stop.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Err(ApiError::Interrupted),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+
+    /// The whole chain of an error without the URL: what went wrong hides in its sources.
+    fn describe(&self, error: reqwest::Error) -> String {
+        let error = error.without_url();
+        let mut parts = vec![error.to_string()];
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            parts.push(cause.to_string());
+            source = cause.source();
+        }
+        parts.dedup();
+        self.0.key.mask(&parts.join(": "))
+    }
+}
+
+fn accept(body: Bytes, date: Option<i64>, path: &str) -> Attempt {
+    let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
+    match Node::parse(&body) {
+        Ok(node) if ErrorBody::is_error(node) => {
+            let code = ErrorBody::read(&body).code.map(|code| format!(" `{code}`"));
+            let problem = format!("an error{} and a good status", code.unwrap_or_default());
+            Attempt::Doubtful(unusable(problem))
+        }
+        Ok(_) => Attempt::Done(Fetched::Body(Answer { body, date })),
+        Err(malformed) if body.trim_ascii_start().starts_with(b"<") => {
+            let problem = format!("HTML, which is {malformed}");
+            Attempt::Doubtful(unusable(problem))
+        }
+        Err(malformed) => Attempt::Doubtful(unusable(malformed.to_string())),
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, ApiError> {
+    let refuse = |problem: &str| ApiError::Url {
+        url: crate::config::mask_keys(text),
+        problem: problem.to_owned(),
+    };
+    let url = Url::parse(text.trim()).map_err(|error| refuse(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it has a query or a fragment; give the base only"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(refuse("plain HTTP would show the key to the network; use https")),
+        _ => Err(refuse("only https (and http on loopback) is known")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+fn http_client(
+    settings: &ApiSettings,
+    key: &ApiKey,
+    loopback: bool,
+) -> Result<reqwest::Client, ApiError> {
+    let setup = |error: String| ApiError::Setup(error);
+    // Another part of the process may have chosen a provider already: then that one serves.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let mut authorization = HeaderValue::from_str(&key.authorization())
+        .map_err(|_| setup("the key cannot stand in a header".to_owned()))?;
+    authorization.set_sensitive(true);
+    let headers = HeaderMap::from_iter([
+        (AUTHORIZATION, authorization),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+    ]);
+    let same_origin = redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first().map(Url::origin);
+        if first == Some(attempt.url().origin()) && attempt.previous().len() <= 5 {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    });
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(same_origin)
+        .referer(false)
+        .connect_timeout(Duration::from_secs(settings.connect_timeout_secs))
+        .pool_max_idle_per_host(settings.concurrency);
+    if loopback {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| setup(error.to_string()))
+}
+
+fn header_date(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(reqwest::header::DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(text).ok()?.timestamp_micros())
+}
+
+/// What support needs to find the request again (Cloudflare stands before the platform).
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    ["cf-ray", "x-request-id", "x-vercel-id"].iter().find_map(|name| {
+        let value = headers.get(*name)?.to_str().ok()?;
+        Some(format!("{name} {}", value.chars().take(80).collect::<String>()))
+    })
+}
+
+fn traced(headers: &HeaderMap) -> String {
+    request_id(headers).map(|id| format!(" ({id})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_loopback() {
+        for good in [
+            "https://your-org.armature.app/api/armature/v1",
+            "http://127.0.0.1:8080/api/armature/v1/",
+            "http://localhost:1",
+            "http://[::1]:1/x",
+        ] {
+            assert!(base_url(good).is_ok(), "{good}");
+        }
+        let message = |url: &str| base_url(url).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                message("http://example.com/api"),
+                message("your-org"),
+                message("ftp://example.com"),
+                message("https://user:amt_a_b@example.com/"),
+                message("https://example.com/?key=amt_a_b"),
+            ]
+            .join("\n")
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! What an error answer says, read leniently: its shape is only partly documented.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use crate::json::{Kind, Node};
+
+/// The parts of an error answer that people and the retry logic need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    /// `error.code`, or a top-level `errorCode`.
+    pub(super) code: Option<String>,
+    /// `error.message`, or `error` itself where it is a text. At most 300 characters.
+    pub(super) message: Option<String>,
+    /// `error.details.retryAfterSec`, or a top-level `retryAfterSec`.
+    pub(super) retry_after: Option<Duration>,
+    /// Whether the body is JSON at all: a proxy's error page is not.
+    pub(super) is_json: bool,
+}
+
+/// Members that an error body may have. A body with others besides is no error body.
+const ERROR_MEMBERS: &[&str] = &[
+    "error",
+    "errors",
+    "errorCode",
+    "code",
+    "message",
+    "details",
+    "status",
+    "statusCode",
+    "ok",
+    "success",
+    "requestId",
+    "request_id",
+    "retryAfterSec",
+    "traceId",
+    "timestamp",
+    "path",
+];
+
+impl ErrorBody {
+    pub(super) fn read(body: &[u8]) -> Self {
+        let Ok(node) = Node::parse(body) else { return Self::default() };
+        let error = node.get("error");
+        let text = |node: Option<Node<'_>>| node.and_then(Node::text).map(|text| shorten(&text));
+        let inner = |name: &str| text(error.and_then(|error| error.get(name)));
+        let code = inner("code").or_else(|| text(node.get("errorCode")));
+        let message =
+            inner("message").or_else(|| text(error)).or_else(|| text(node.get("message")));
+        let seconds = node
+            .at("error.details.retryAfterSec")
+            .or_else(|| node.at("error.retryAfterSec"))
+            .or_else(|| node.get("retryAfterSec"));
+        let retry_after = seconds.and_then(Node::scalar_text).and_then(|text| seconds_of(&text));
+        Self { code: code.filter(|code| is_code(code)), message, retry_after, is_json: true }
+    }
+
+    /// Whether a body with a good status is an error all the same.
+    pub(super) fn is_error(node: Node<'_>) -> bool {
+        let Some(members) = node.members() else { return false };
+        let says_error = members.iter().any(|(key, value)| {
+            matches!(key.as_ref(), "error" | "errors" | "errorCode")
+                && !value.is_null()
+                && value.kind() != Kind::Array
+        });
+        says_error && members.iter().all(|(key, _)| ERROR_MEMBERS.contains(&key.as_ref()))
+    }
+}
+
+/// `Retry-After`: seconds, or a date that is measured against the server's own clock.
+pub(super) fn retry_after_header(value: &str, server_now: Option<i64>) -> Option<Duration> {
+    if let Some(duration) = seconds_of(value.trim()) {
+        return Some(duration);
+    }
+    let until = DateTime::parse_from_rfc2822(value.trim()).ok()?.timestamp_micros();
+    let now = server_now?;
+    Some(Duration::from_micros(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
+}
+
+fn seconds_of(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The grammar that Armature's own clients accept for codes.
+fn is_code(code: &str) -> bool {
+    code.len() <= 100
+        && code.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && code.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_forms() {
+        let read = |body: &str| ErrorBody::read(body.as_bytes());
+        let nested = read(
+            r#"{"error":{"code":"rate_limited","message":"slow","details":{"retryAfterSec":7}}}"#,
+        );
+        assert_eq!(nested.code.as_deref(), Some("rate_limited"));
+        assert_eq!(nested.message.as_deref(), Some("slow"));
+        assert_eq!(nested.retry_after, Some(Duration::from_secs(7)));
+        let flat = read(r#"{"error":"no","errorCode":"x:y","retryAfterSec":1.5}"#);
+        assert_eq!(flat.code.as_deref(), Some("x:y"));
+        assert_eq!(flat.message.as_deref(), Some("no"));
+        assert_eq!(flat.retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(read("<html>"), ErrorBody::default());
+    }
+
+    #[test]
+    fn retry_after_takes_seconds_and_dates() {
+        let now = Some(784_111_777_000_000);
+        assert_eq!(retry_after_header("12", None), Some(Duration::from_secs(12)));
+        let date = "Sun, 06 Nov 1994 08:50:07 GMT";
+        assert_eq!(retry_after_header(date, now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after_header("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after_header("soon", now), None);
+        assert_eq!(retry_after_header("-3", now), None);
+    }
+
+    #[test]
+    fn a_run_that_failed_is_no_error_body() {
+        let is_error = |json: &str| ErrorBody::is_error(Node::parse(json.as_bytes()).unwrap());
+        assert!(is_error(r#"{"error":{"code":"internal"}}"#));
+        assert!(!is_error(r#"{"id":"r","status":"error","error":"unreachable"}"#));
+        assert!(!is_error(r#"{"error":null}"#));
+        assert!(!is_error(r#"{"rows":[]}"#));
+    }
+}

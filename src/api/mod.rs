@@ -1,0 +1,13 @@
+//! One request → bytes, politely: key, retry, rate limits, caps, and the page stream.
+
+mod client;
+mod error;
+mod error_body;
+mod gate;
+mod listing;
+mod retry;
+
+pub use client::{Answer, Client, ClientOptions, Fetched, Traffic};
+pub use error::ApiError;
+pub use listing::{ListQuery, ListedRow, Listing, Page, PageBase};
+pub use retry::{Disposition, disposition};

@@ -1,0 +1,310 @@
+//! What can be typed. The comments are what `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::RangeChoice;
+use crate::observe::LogFormat;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a bug in this program
+  2    wrong usage or configuration
+  3    finished, but incomplete (failed runs, gaps, a list that could not be relied on)
+  4    the API refused (key, role)
+  5    the API is unreachable, or asked for more patience than allowed
+  6    the lake or the DuckDB file is not writable, or locked
+  130  interrupted
+
+The API key comes from ARMATURE_API_KEY, or from the file that the configuration names; never from
+an argument, where other users of the machine could see it.";
+
+/// Exports Armature run history into incremental Parquet and DuckDB files for BI tools.
+#[derive(Debug, Parser)]
+#[command(name = "armature-export", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The configuration file. Without it, `armature-export.toml` in this folder is taken if it
+    /// is there, and else the defaults. `init` writes one with every option explained.
+    #[arg(long, value_name = "FILE", global = true, env = "ARMATURE_EXPORT_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// How results are printed on stdout: for people, or as one JSON value for programs.
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    pub(super) output: OutputFormat,
+
+    /// Says more on stderr; twice for even more. Costs nothing but lines; never shows the key or
+    /// anything out of a run.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// Says less on stderr: errors only.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
+    pub(super) quiet: u8,
+
+    /// How log lines on stderr look. `json` has one object a line, and turns progress off.
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Exports what is new, once, and exits.
+    ///
+    /// Asks the API for the list of runs and four documents for each run that ended since the
+    /// last time; nothing for runs that are exported already. A sync that is killed costs nothing
+    /// but the last few seconds' work: the next one goes on from there.
+    Sync(SyncArguments),
+
+    /// Stays up and syncs by a cron expression.
+    ///
+    /// One sync at a time; a firing that falls into a running sync is skipped. Ends cleanly on
+    /// SIGTERM and Ctrl-C, with everything complete until then committed.
+    Schedule(ScheduleArguments),
+
+    /// Checks key, API, mapping, lake and DuckDB file, and says what to do about each finding.
+    ///
+    /// Changes nothing. Asks for about ten requests.
+    Doctor(ConnectionArguments),
+
+    /// Shows what the lake holds, how far it is proven, and what is missing. Asks the API nothing.
+    Status(TargetArguments),
+
+    /// Prints the data dictionary: every table and column, its type, meaning and source.
+    Schema(SchemaArguments),
+
+    /// Brings the DuckDB file up to date with the lake. Asks the API nothing.
+    Deliver(DeliverArguments),
+
+    /// Writes a configuration file with every option explained.
+    Init(InitArguments),
+
+    /// Serves a fake Armature API on loopback, for trying things out and for your own tests.
+    ///
+    /// Its world lives: runs start, run and end while it serves. The same seed gives the same
+    /// world. Any key that begins with `amt_` is accepted.
+    Simulate(SimulateArguments),
+
+    /// Shows it all in a few seconds, without an account: simulator, sync, lake, DuckDB, queries.
+    ///
+    /// Writes into ./armature-demo only. Run again, it syncs what happened in between.
+    Demo(DemoArguments),
+
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the API is.
+#[derive(Debug, Default, Args)]
+pub(super) struct ConnectionArguments {
+    /// The API's base URL, such as `https://your-org.armature.app/api/armature/v1`. HTTPS, except
+    /// on loopback. Goes before the configuration.
+    #[arg(long, value_name = "URL", env = "ARMATURE_API_URL")]
+    pub(super) api_url: Option<String>,
+
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+}
+
+/// Where the data goes.
+#[derive(Debug, Default, Args)]
+pub(super) struct TargetArguments {
+    /// The folder for the Parquet files. Goes before the configuration (default: `lake`).
+    #[arg(long, value_name = "DIR")]
+    pub(super) lake: Option<PathBuf>,
+
+    /// The DuckDB file. Goes before the configuration (default: `armature.duckdb`).
+    #[arg(long, value_name = "FILE")]
+    pub(super) duckdb: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct SyncArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+
+    /// How far back to list. `auto` takes the smallest range that covers what is not yet proven,
+    /// and 30 days the first time. A larger one costs one request per hundred runs in it, and
+    /// nothing for runs that are exported already.
+    #[arg(long, value_name = "RANGE")]
+    pub(super) range: Option<RangeChoice>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScheduleArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+
+    /// When to sync, as in a crontab: minute, hour, day of month, month, day of week. Also
+    /// `@hourly` and the like. Goes before the configuration (default: every 15 minutes).
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(super) cron: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArguments {
+    /// One table; without it, all of them.
+    pub(super) table: Option<String>,
+
+    /// How to print it. `sql` gives views over the lake's files for any DuckDB session, each with
+    /// the latest revision of every run only. `--output json` is the same as `--format json`.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: SchemaFormat,
+
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+}
+
+/// How the data dictionary is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaFormat {
+    /// For a terminal.
+    Text,
+    /// For documentation.
+    Markdown,
+    /// For programs.
+    Json,
+    /// Views over the lake.
+    Sql,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeliverArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Makes the file again from the whole lake, beside the old one, and puts it in its place at
+    /// the end. Takes as long as reading the lake; readers keep what they have open.
+    #[arg(long)]
+    pub(super) rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// Where to write it. A file that is there already stays as it is.
+    #[arg(default_value = "armature-export.toml")]
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArguments {
+    /// The port on 127.0.0.1; 0 takes any that is free.
+    #[arg(long, default_value_t = 8787)]
+    pub(super) port: u16,
+
+    /// The same seed gives the same world.
+    #[arg(long, default_value_t = 7)]
+    pub(super) seed: u64,
+
+    /// Runs in the past days. A hundred thousand cost little: bodies are made when asked for.
+    #[arg(long, default_value_t = 1000)]
+    pub(super) runs: u32,
+
+    /// How many days that past is long.
+    #[arg(long, default_value_t = 29.0)]
+    pub(super) days: f64,
+
+    /// How often a new run starts while it serves, in seconds on average; 0 for never.
+    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    pub(super) seconds_between_runs: f64,
+
+    /// A wait before each answer, in milliseconds.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub(super) latency_ms: u64,
+
+    /// The member that holds a list's rows.
+    #[arg(long, default_value = "rows")]
+    pub(super) envelope: EnvelopeChoice,
+
+    /// The spelling of members.
+    #[arg(long, default_value = "snake")]
+    pub(super) casing: CasingChoice,
+
+    /// The number of the first page.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1))]
+    pub(super) page_base: u32,
+}
+
+/// The envelope of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EnvelopeChoice {
+    /// `{"rows": []}`
+    Rows,
+    /// `{"runs": []}`
+    Runs,
+    /// `{"data": []}`
+    Data,
+    /// `{"items": []}`
+    Items,
+    /// `{"results": []}`
+    Results,
+    /// `[]`
+    Bare,
+}
+
+/// The spelling of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CasingChoice {
+    /// `started_at`
+    Snake,
+    /// `startedAt`
+    Camel,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Runs in the past 29 days.
+    #[arg(long, default_value_t = 600)]
+    pub(super) runs: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_says_what_it_is_for() {
+        let mut command = Arguments::command();
+        command.build();
+        let mut commands = vec![&command];
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            commands.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help"));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What every command needs: settings, output, events, and when to stop.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::args::{ConnectionArguments, Global, OutputFormat, TargetArguments};
+use super::exit::{Exit, Failure};
+use crate::config::{ApiKey, Settings, load};
+use crate::event::Events;
+use crate::observe::{LogFormat, Progress, Verbosity, events, start_log};
+
+/// The file that is taken where none is named.
+const USUAL_FILE: &str = "armature-export.toml";
+
+/// What every command needs.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    output: OutputFormat,
+    quiet: bool,
+    shows_progress: bool,
+}
+
+impl Context {
+    pub(super) fn new(global: &Global) -> Result<Self, Failure> {
+        let verbosity = i16::from(global.verbose) - i16::from(global.quiet);
+        start_log(Verbosity(verbosity), global.log_format, stderr_has_colour());
+        let path = match &global.config {
+            Some(path) => Some(path.clone()),
+            None => Some(PathBuf::from(USUAL_FILE)).filter(|path| path.is_file()),
+        };
+        let settings = path.map(|path| load(&path)).transpose()?.unwrap_or_default();
+        Ok(Self {
+            settings,
+            output: global.output,
+            quiet: global.quiet > 0,
+            shows_progress: std::io::stderr().is_terminal()
+                && global.log_format == LogFormat::Text
+                && verbosity == 0,
+        })
+    }
+
+    /// The settings with what was typed in their place.
+    pub(super) fn targets(&self, arguments: &TargetArguments) -> Settings {
+        let mut settings = self.settings.clone();
+        if let Some(lake) = &arguments.lake {
+            settings.lake.path.clone_from(lake);
+        }
+        if let Some(duckdb) = &arguments.duckdb {
+            settings.duckdb.path.clone_from(duckdb);
+            settings.duckdb.enabled = true;
+        }
+        settings.lake.path = absolute(&settings.lake.path);
+        settings.duckdb.path = absolute(&settings.duckdb.path);
+        settings
+    }
+
+    /// The settings, the API's URL and the key.
+    pub(super) fn connection(
+        &self,
+        arguments: &ConnectionArguments,
+    ) -> Result<(Settings, String, ApiKey), Failure> {
+        let settings = self.targets(&arguments.targets);
+        let url = arguments.api_url.clone().or_else(|| settings.api.url.clone());
+        let url = url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
+            Failure::usage(
+                "no API URL was given",
+                "set ARMATURE_API_URL, or api.url in the configuration; `armature-export demo` needs none",
+            )
+        })?;
+        let key = ApiKey::find(key_from_environment(), settings.api.key_file.as_deref())?;
+        if !key.looks_right() {
+            tracing::warn!("the API key does not begin with `amt_`, as Armature's keys do");
+        }
+        Ok((settings, url, key))
+    }
+
+    /// Events for a piece of work, with a progress line where one is wanted.
+    pub(super) fn events(&self) -> (Events, Option<Arc<Progress>>) {
+        let progress = self.shows_progress.then(|| Arc::new(Progress::start()));
+        (events(progress.clone()), progress)
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.output == OutputFormat::Json
+    }
+
+    /// Prints a result on stdout: the JSON value, or the text.
+    pub(super) fn print(
+        &self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = if self.is_json() {
+            let json = serde_json::to_string_pretty(value);
+            json.map_err(|error| Failure::new(Exit::Bug, error.into()))?
+        } else {
+            text()
+        };
+        write_stdout(&text)
+    }
+
+    /// Tells something on stderr that is neither a result nor a log line.
+    #[expect(clippy::print_stderr, reason = "talk goes to stderr")]
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+}
+
+/// Prints on stdout. A reader that has gone, as `head` does, is no failure.
+pub(super) fn write_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let error = anyhow::Error::new(error).context("failed to print the result");
+            Err(Failure::new(Exit::Storage, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether stderr shows colours.
+pub(super) fn stderr_has_colour() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "a convention of terminals, not configuration")]
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
+}
+
+/// The real time.
+#[expect(clippy::disallowed_methods, reason = "the one look at this machine's clock")]
+pub(super) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the key's variable")]
+fn key_from_environment() -> Option<String> {
+    std::env::var("ARMATURE_API_KEY").ok()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Becomes true on the first Ctrl-C or SIGTERM; the second one ends the process at once, which is
+/// safe at any moment.
+pub(super) fn stop_on_signal() -> watch::Receiver<bool> {
+    let (send, receive) = watch::channel(false);
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        tracing::warn!("stopping: what is complete is being committed (once more to stop at once)");
+        send.send_replace(true);
+        wait_for_signal().await;
+        #[expect(clippy::exit, reason = "the second signal means now; the lake is safe by design")]
+        std::process::exit(130);
+    });
+    receive
+}
+
+async fn wait_for_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Where signals cannot be had, the process simply ends by them.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,118 @@
+//! `demo`: all of it in a few seconds, without an account.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::args::DemoArguments;
+use super::context::{Context, now, stop_on_signal, write_stdout};
+use super::exit::{Exit, Failure};
+use super::simulate::start;
+use super::sync::{finish, run_once, summary};
+use super::table::render;
+use crate::config::{ApiKey, parse};
+use crate::deliver::query;
+use crate::simulator::{SimulatorSettings, WorldSettings};
+
+/// What the demo is configured with: a file that users can take along.
+const DEMO_FILE: &str = include_str!("../../config/demo.toml");
+
+/// Where the demo writes.
+const FOLDER: &str = "armature-demo";
+
+/// Questions that the demo's world has answers to.
+const QUERIES: [(&str, &str); 3] = [
+    (
+        "Which workflows fail, and what does it cost?",
+        "SELECT workflow_name, count(*) AS runs,\n       \
+         round(100 * count(*) FILTER (status = 'pass') / nullif(count(*) FILTER (status <> 'error'), 0)) || '%' AS pass_rate,\n       \
+         '$' || round(sum(cost), 2) AS cost\n\
+         FROM runs GROUP BY ALL ORDER BY count(*) FILTER (status = 'pass') / count(*) LIMIT 5",
+    ),
+    (
+        "Which tool is to blame?",
+        "SELECT tool_name, calls, errors, round(100 * error_rate, 1) || '%' AS error_rate, median_ms::BIGINT AS median_ms\n\
+         FROM tool_usage ORDER BY errors DESC LIMIT 5",
+    ),
+    (
+        "Since when?",
+        "SELECT r.workflow_version AS version, left(min(r.started_at)::VARCHAR, 10) AS first_run, count(DISTINCT r.run_id) AS runs,\n       \
+         count(*) FILTER (t.is_error) AS tool_errors\n\
+         FROM runs r JOIN tool_calls t USING (run_id)\n\
+         WHERE r.workflow_name = (SELECT workflow_name FROM tool_usage ORDER BY errors DESC LIMIT 1)\n\
+         GROUP BY ALL ORDER BY version",
+    ),
+];
+
+pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<Exit, Failure> {
+    let folder = PathBuf::from(FOLDER);
+    let birth = birth(&folder)?;
+    let stop = stop_on_signal();
+    let simulator = start(SimulatorSettings {
+        world: WorldSettings { runs: arguments.runs, ..WorldSettings::default() },
+        birth: Some(birth),
+        record_requests: false,
+        ..SimulatorSettings::default()
+    });
+    let simulator = simulator.await?;
+    let mut settings = parse(DEMO_FILE, Path::new("config/demo.toml"))?;
+    settings.lake.path = absolute(&settings.lake.path)?;
+    settings.duckdb.path = absolute(&settings.duckdb.path)?;
+    let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.clone());
+    let key = ApiKey::new("amt_demo_key", "of the demo")?;
+    let report = run_once(context, settings, simulator.base_url(), key, stop).await?;
+    simulator.stop().await;
+    if context.is_json() {
+        context.print(&report, String::new)?;
+        return finish(context, &report);
+    }
+    let lake_shown = shown(&lake);
+    write_stdout(&summary(&report, &lake_shown, &shown(&duckdb)))?;
+    if report.stop.is_none() && report.delivery_error().is_none() {
+        for (question, sql) in QUERIES {
+            let (headings, rows) = query(&duckdb, sql)?;
+            let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+            write_stdout(&format!("\n{question}\n\n{}", render(&headings, &rows)))?;
+        }
+        write_stdout(&closing(&lake_shown, &shown(&duckdb)))?;
+    }
+    finish(context, &report)
+}
+
+fn closing(lake: &str, duckdb: &str) -> String {
+    format!(
+        "\nYours to look at:\n\
+         \n  duckdb {duckdb} \"FROM run_overview LIMIT 10\"\
+         \n  python3 -c \"import polars; print(polars.read_parquet('{lake}/runs/**/*.parquet'))\"\
+         \n\nNext: run the demo again (it syncs only what happened since), or point it at your own\n\
+         organization: set ARMATURE_API_URL and ARMATURE_API_KEY, then `armature-export sync`."
+    )
+}
+
+/// When the demo's world began: remembered, so that the next demo goes on with the same world.
+fn birth(folder: &Path) -> Result<DateTime<Utc>, Failure> {
+    let file = folder.join("world-began.txt");
+    let io = |error: std::io::Error| {
+        let error = anyhow::Error::new(error);
+        let error = error.context(format!("failed to write `{}`", file.display()));
+        Failure::new(Exit::Storage, error)
+    };
+    if let Ok(text) = std::fs::read_to_string(&file)
+        && let Ok(birth) = DateTime::parse_from_rfc3339(text.trim()) {
+            return Ok(birth.with_timezone(&Utc));
+        }
+    let birth = now();
+    std::fs::create_dir_all(folder).map_err(io)?;
+    std::fs::write(&file, birth.to_rfc3339()).map_err(io)?;
+    Ok(birth)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::new(Exit::Storage, error.into()))
+}
+
+/// A path as people typed it: from this folder, where it is below it.
+fn shown(path: &Path) -> String {
+    let here = std::path::absolute(".").unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,299 @@
+//! How the program ends: exit codes, and errors for the person who reads them.
+
+use std::process::ExitCode;
+
+use crate::api::ApiError;
+use crate::config::{ConfigError, KeyError, mask_keys};
+use crate::deliver::DeliverError;
+use crate::lake::LakeError;
+use crate::sync::SyncError;
+
+/// The exit codes. They are documented in `--help` and the README, and do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything is done.
+    Done = 0,
+    /// A fault of this program.
+    Bug = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Finished, but not everything could be had.
+    Incomplete = 3,
+    /// The API refused the key or its role.
+    Refused = 4,
+    /// The API is unreachable, or asked for too much patience.
+    Unreachable = 5,
+    /// The lake or the DuckDB file cannot be written.
+    Storage = 6,
+    /// Somebody asked to stop.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        let code = match exit {
+            Exit::Done => 0,
+            Exit::Bug => 1,
+            Exit::Usage => 2,
+            Exit::Incomplete => 3,
+            Exit::Refused => 4,
+            Exit::Unreachable => 5,
+            Exit::Storage => 6,
+            Exit::Interrupted => 130,
+        };
+        Self::from(code)
+    }
+}
+
+/// Why a command failed: what, because of what, and what to do.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong.
+    pub error: anyhow::Error,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, error: anyhow::Error) -> Self {
+        Self { exit, error, hint: None }
+    }
+
+    /// A failure of usage with a hint.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let error = anyhow::Error::msg(message.into());
+        Self { exit: Exit::Usage, error, hint: Some(hint.into()) }
+    }
+
+    fn hinted(exit: Exit, error: impl Into<anyhow::Error>, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { exit, error: error.into(), hint }
+    }
+
+    /// The failure as people read it: `error`, `caused by`, `hint`.
+    pub fn text(&self) -> String {
+        let mut lines = vec![format!("error: {}", one_line(&self.error.to_string()))];
+        let mut last = self.error.to_string();
+        for cause in self.error.chain().skip(1) {
+            let text = cause.to_string();
+            if !last.contains(&text) {
+                let text = text.trim_end().replace('\n', "\n  ");
+                lines.push(format!("caused by: {text}"));
+            }
+            last = text_of(cause);
+        }
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        mask_keys(&lines.join("\n"))
+    }
+
+    /// Prints the failure on stderr.
+    #[expect(clippy::print_stderr, reason = "the one place where failures are told")]
+    pub fn print(&self, colour: bool) {
+        let text = self.text();
+        if colour {
+            let text = text.replacen("error:", "\u{1b}[1;31merror:\u{1b}[0m", 1);
+            eprintln!("{}", text.replace("\nhint:", "\n\u{1b}[1;36mhint:\u{1b}[0m"));
+        } else {
+            eprintln!("{text}");
+        }
+    }
+}
+
+fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
+    error.to_string()
+}
+
+/// Other people's words can have line breaks; ours must stay one line each.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let (exit, hint) = match &error {
+            ApiError::Url { .. } => (
+                Exit::Usage,
+                "give the API's base URL, such as https://your-org.armature.app/api/armature/v1",
+            ),
+            ApiError::Setup(_) => (Exit::Bug, ""),
+            ApiError::Refused { status: 401, .. } => (
+                Exit::Refused,
+                "check ARMATURE_API_KEY: it may be revoked, cut off, or of another region (US and EU keys differ)",
+            ),
+            ApiError::Refused { .. } => (
+                Exit::Refused,
+                "the key's role is fixed when it is made; make a new key with at least the viewer role",
+            ),
+            ApiError::Blocked { .. } => (
+                Exit::Refused,
+                "this is not the API's own answer: a firewall may block this address or the User-Agent `armature-export`",
+            ),
+            ApiError::Rejected { .. } => (
+                Exit::Usage,
+                "check [filters] in the configuration against the API's documentation",
+            ),
+            ApiError::NotFound { .. } => {
+                (Exit::Usage, "check the API URL: its path usually ends in /api/armature/v1")
+            }
+            ApiError::Redirected { .. } => (
+                Exit::Usage,
+                "give the address that it redirects to as the API URL, if you trust it with your key",
+            ),
+            ApiError::Unavailable { .. } => (
+                Exit::Unreachable,
+                "nothing is lost: the next sync goes on. `armature-export doctor` looks closer",
+            ),
+            ApiError::RateLimited { .. } => (
+                Exit::Unreachable,
+                "nothing is lost: the next sync goes on. Raise api.max_rate_limit_wait_secs to wait longer",
+            ),
+            ApiError::TooLarge { .. } => {
+                (Exit::Unreachable, "raise api.max_body_bytes in the configuration")
+            }
+            ApiError::Unusable { .. } => (
+                Exit::Unreachable,
+                "check that the API URL leads to an Armature API; `armature-export doctor` looks closer",
+            ),
+            ApiError::UnknownEnvelope { .. } | ApiError::NoId { .. } => (
+                Exit::Unreachable,
+                "the API's answers have a shape that this version does not know: please report it, with the names above",
+            ),
+            ApiError::PageIgnored { .. } | ApiError::Endless { .. } => (
+                Exit::Unreachable,
+                "the server does not page as documented; nothing was marked as exported that is not",
+            ),
+            ApiError::Interrupted => {
+                (Exit::Interrupted, "everything complete until now is committed")
+            }
+        };
+        Self::hinted(exit, error, hint)
+    }
+}
+
+impl From<LakeError> for Failure {
+    fn from(error: LakeError) -> Self {
+        let (exit, hint) = match &error {
+            LakeError::Locked { .. } => {
+                (Exit::Storage, "wait for it to end, or give this export a lake of its own")
+            }
+            LakeError::LostRace { .. } => {
+                (Exit::Storage, "sync again; if it stays so, two machines write this lake")
+            }
+            LakeError::NotALake { .. } => {
+                (Exit::Usage, "name an empty or a new folder with --lake")
+            }
+            LakeError::Missing { .. } => {
+                (Exit::Usage, "run `armature-export sync` first, or name the lake with --lake")
+            }
+            LakeError::Format { found, known, .. } if found > known => (
+                Exit::Storage,
+                "a newer armature-export wrote it: update this one; nothing was changed",
+            ),
+            LakeError::Format { .. } => (
+                Exit::Storage,
+                "this version cannot read it any more: export anew into another folder; nothing was changed",
+            ),
+            LakeError::OtherExport { .. } => (
+                Exit::Usage,
+                "two exports never mix: name another folder with --lake (and another file with --duckdb)",
+            ),
+            LakeError::Damaged { .. } => (
+                Exit::Storage,
+                "restore the file from a backup, or move the lake away and export anew",
+            ),
+            LakeError::Io { .. } | LakeError::Store { .. } => {
+                (Exit::Storage, "check that the folder is writable and the disk is not full")
+            }
+            LakeError::Parquet { .. } => (Exit::Storage, ""),
+        };
+        Self::hinted(exit, error, hint)
+    }
+}
+
+impl From<&DeliverError> for Failure {
+    fn from(error: &DeliverError) -> Self {
+        let (exit, hint) = match error {
+            DeliverError::Locked { .. } => (
+                Exit::Storage,
+                "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
+            ),
+            DeliverError::OtherLake { .. } | DeliverError::NotOurs { .. } => {
+                (Exit::Usage, "name another file with --duckdb")
+            }
+            DeliverError::Pattern { .. } => {
+                (Exit::Usage, "move the lake to a path without these characters")
+            }
+            DeliverError::Ahead { .. } => (
+                Exit::Storage,
+                "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
+            ),
+            DeliverError::Duckdb { .. } => (
+                Exit::Storage,
+                "the lake is whole; `armature-export deliver --rebuild` makes the file again from it",
+            ),
+            DeliverError::Io { .. } => {
+                (Exit::Storage, "check that the folder is writable and the disk is not full")
+            }
+            DeliverError::Lake(_) => (Exit::Storage, "run `armature-export status`"),
+            DeliverError::Stopped(_) => (Exit::Bug, ""),
+        };
+        let mut message = anyhow::Error::msg(error.to_string());
+        if let Some(cause) = std::error::Error::source(error) {
+            message = anyhow::Error::msg(cause.to_string()).context(error.to_string());
+        }
+        Self::hinted(exit, message, hint)
+    }
+}
+
+impl From<DeliverError> for Failure {
+    fn from(error: DeliverError) -> Self {
+        match error {
+            DeliverError::Lake(error) => error.into(),
+            other => Self::from(&other),
+        }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Api(error) => error.into(),
+            SyncError::Lake(error) => error.into(),
+            SyncError::Mapping(_) => Self::hinted(
+                Exit::Usage,
+                error,
+                "`armature-export schema` lists tables and columns",
+            ),
+            SyncError::Rows(_) | SyncError::Stopped(_) => {
+                Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
+            }
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::hinted(
+            Exit::Usage,
+            error,
+            "`armature-export init` writes a file with every option explained",
+        )
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let hint = match &error {
+            KeyError::Missing => {
+                "set ARMATURE_API_KEY, or name a file that holds the key as api.key_file (a viewer key is enough)"
+            }
+            KeyError::Unreadable { .. } | KeyError::Unusable { .. } => {
+                "a key looks like amt_<key-id>_<secret>; make one under Settings, API keys"
+            }
+        };
+        Self::hinted(Exit::Usage, error, hint)
+    }
+}

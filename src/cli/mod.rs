@@ -1,0 +1,80 @@
+//! Words and exit codes. stdout is data, stderr is talk.
+
+mod args;
+mod context;
+mod deliver;
+mod demo;
+mod doctor;
+mod exit;
+mod init;
+mod schedule;
+mod schema;
+mod simulate;
+mod status;
+mod sync;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command};
+use context::Context;
+pub use exit::{Exit, Failure};
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure =
+                Failure::new(Exit::Bug, anyhow::Error::new(error).context("failed to start"));
+            failure.print(false);
+            return Exit::Bug.into();
+        }
+    };
+    let colour = context::stderr_has_colour();
+    let exit = match runtime.block_on(run(arguments)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            failure.print(colour);
+            failure.exit
+        }
+    };
+    // A task that still waits for the network must not hold up the end.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // Help and version go to stdout and are no failure; clap prints each where it belongs. A
+    // closed pipe is nobody's trouble.
+    let _closed = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+async fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let context = Context::new(&arguments.global)?;
+    match arguments.command {
+        Command::Sync(arguments) => sync::run(&context, &arguments).await,
+        Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
+        Command::Status(arguments) => status::run(&context, &arguments).await,
+        Command::Schema(arguments) => schema::run(&context, &arguments),
+        Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
+        Command::Init(arguments) => init::run(&context, &arguments),
+        Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
+        Command::Demo(arguments) => demo::run(&context, &arguments).await,
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "armature-export", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}

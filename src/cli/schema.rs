@@ -1,0 +1,114 @@
+//! `schema`: the data dictionary.
+
+use std::fmt::Write as _;
+
+use super::args::{SchemaArguments, SchemaFormat};
+use super::context::{Context, write_stdout};
+use super::exit::{Exit, Failure};
+use crate::deliver::lake_views;
+use crate::tables::{ALL, Entry, Mapping, dictionary, find};
+
+pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
+    let settings = context.targets(&arguments.targets);
+    let mapping = Mapping::new(&settings.columns).map_err(crate::sync::SyncError::from)?;
+    let table = arguments.table.as_deref();
+    if let Some(name) = table.filter(|name| find(name).is_none()) {
+        let known: Vec<&str> = ALL.iter().map(|table| table.name).collect();
+        return Err(Failure::usage(
+            format!("there is no table `{name}`"),
+            format!("the tables are {}", known.join(", ")),
+        ));
+    }
+    let entries = dictionary(&mapping, table);
+    match arguments.format {
+        SchemaFormat::Sql => write_stdout(&lake_views(&settings.lake.path))?,
+        SchemaFormat::Json => write_stdout(&json(&entries)?)?,
+        _ if context.is_json() => write_stdout(&json(&entries)?)?,
+        SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,
+        SchemaFormat::Text => write_stdout(&text(&entries))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn json(entries: &[Entry]) -> Result<String, Failure> {
+    serde_json::to_string_pretty(entries).map_err(|error| Failure::new(Exit::Bug, error.into()))
+}
+
+fn text(entries: &[Entry]) -> String {
+    let mut out = String::new();
+    for entry in entries {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "{} — {}", entry.table, entry.description);
+        let _infallible = writeln!(out, "  key: {} · {}", entry.key.join(", "), entry.write);
+        let width = entry.columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
+        for column in &entry.columns {
+            let null = if column.nullable { "" } else { ", never null" };
+            let _infallible = writeln!(
+                out,
+                "    {:<width$}  {}{null}\n    {:<width$}  {}",
+                column.name, column.kind, "", column.description
+            );
+            if !column.sources.is_empty() {
+                let _infallible =
+                    writeln!(out, "    {:<width$}  from {}", "", column.sources.join(", "));
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The dictionary as `docs/TABLES.md` holds it.
+pub(super) fn markdown(entries: &[Entry]) -> String {
+    let mut out = String::new();
+    for entry in entries {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(
+            out,
+            "## {}\n\n{}\n\nKey: `{}`. Written: {}.\n\n| column | type | description | found at |\n|---|---|---|---|",
+            entry.table,
+            entry.description,
+            entry.key.join("`, `"),
+            entry.write
+        );
+        for column in &entry.columns {
+            let sources: Vec<String> =
+                column.sources.iter().map(|source| format!("`{source}`")).collect();
+            let null = if column.nullable { "" } else { ", never null" };
+            let _infallible = writeln!(
+                out,
+                "| `{}` | {}{null} | {} | {} |",
+                column.name,
+                column.kind,
+                column.description,
+                sources.join(" ")
+            );
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dictionary_is_documented_as_it_is() {
+        let mapping = Mapping::new(&[]).unwrap();
+        let made = format!(
+            "# Tables\n\nMade by `armature-export schema --format markdown`; a test keeps it \
+             equal.\n\n{}",
+            markdown(&dictionary(&mapping, None))
+        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TABLES.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, made.trim_end().to_owned() + "\n").unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            found.trim_end() == made.trim_end(),
+            "docs/TABLES.md is stale: run the tests with UPDATE_DOCS=1"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! `status`: what the lake holds, and what is missing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::args::TargetArguments;
+use super::context::{Context, now};
+use super::exit::{Exit, Failure};
+use super::table::{bytes, count, counted, elapsed, moment, render};
+use crate::deliver::inspect;
+use crate::lake::{Gap, Interval, LakeView, Ledger, RunState, SyncRecord};
+
+/// How many syncs and failed runs are shown.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Serialize)]
+struct Status {
+    lake: String,
+    organization_id: Option<String>,
+    commit: u64,
+    parts: u64,
+    bytes: u64,
+    rows: BTreeMap<String, u64>,
+    runs: BTreeMap<&'static str, u64>,
+    proven: Vec<Moments>,
+    behind_seconds: Option<i64>,
+    gaps: Vec<Moments>,
+    failed_runs: Vec<FailedRun>,
+    syncs: Vec<SyncRecord>,
+    duckdb: Target,
+}
+
+#[derive(Debug, Serialize)]
+struct Moments {
+    from: String,
+    until: String,
+}
+
+#[derive(Debug, Serialize)]
+struct FailedRun {
+    run_id: String,
+    failures: u32,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    path: String,
+    state: String,
+    commits_behind: Option<u64>,
+}
+
+pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Result<Exit, Failure> {
+    let settings = context.targets(arguments);
+    let lake = LakeView::open(&settings.lake.path).await?;
+    let (ledger, _) = lake.ledger().await?;
+    let mut status = base(&lake, &ledger);
+    for commit in lake.commits()? {
+        let manifest = lake.manifest(commit).await?;
+        for part in &manifest.parts {
+            status.parts += 1;
+            status.bytes += part.bytes;
+            *status.rows.entry(part.table.clone()).or_default() += part.rows;
+        }
+        for part in manifest.replaced {
+            status.rows.insert(part.table, part.rows);
+        }
+        status.syncs.extend(manifest.sync);
+    }
+    let old = status.syncs.len().saturating_sub(SHOWN);
+    status.syncs.drain(..old);
+    if settings.duckdb.enabled {
+        status.duckdb = target(&settings.duckdb.path, status.commit);
+    }
+    context.print(&status, || text(&status))?;
+    Ok(Exit::Done)
+}
+
+fn base(lake: &LakeView, ledger: &Ledger) -> Status {
+    let head = lake.head();
+    let proven = head.map(|head| head.proven.clone()).unwrap_or_default();
+    let gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
+    let mut failed: Vec<FailedRun> = ledger
+        .iter()
+        .filter(|(_, entry)| entry.state == RunState::Failed)
+        .map(|(run_id, entry)| FailedRun {
+            run_id: run_id.to_owned(),
+            failures: entry.failures,
+            problem: entry.problem.clone(),
+        })
+        .collect();
+    failed.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+    let behind = proven.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
+    Status {
+        lake: lake.root().display().to_string(),
+        organization_id: lake.identity().and_then(|identity| identity.organization_id.clone()),
+        commit: head.map_or(0, |head| head.commit),
+        parts: 0,
+        bytes: 0,
+        rows: BTreeMap::new(),
+        runs: RunState::ALL.iter().map(|state| (state.name(), ledger.count(*state))).collect(),
+        proven: proven.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
+        behind_seconds: behind.map(|seconds| seconds.max(0)),
+        gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
+        failed_runs: failed,
+        syncs: Vec::new(),
+        duckdb: Target { path: String::new(), state: "off".to_owned(), commits_behind: None },
+    }
+}
+
+fn moments(from: i64, until: i64) -> Moments {
+    Moments { from: moment(from), until: moment(until) }
+}
+
+fn target(path: &std::path::Path, newest: u64) -> Target {
+    let shown = path.display().to_string();
+    if !path.exists() {
+        return Target { path: shown, state: "not there yet".to_owned(), commits_behind: None };
+    }
+    match inspect(path, &[]) {
+        Ok((applied, _)) => {
+            let behind = newest.saturating_sub(applied);
+            let state = if behind == 0 { "up to date" } else { "behind" };
+            Target { path: shown, state: state.to_owned(), commits_behind: Some(behind) }
+        }
+        Err(error) => Target { path: shown, state: error.to_string(), commits_behind: None },
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "{text}");
+    };
+    line(format!("lake {}", status.lake));
+    let organization = status.organization_id.as_deref().unwrap_or("unknown");
+    line(format!("  organization  {organization}"));
+    line(format!(
+        "  commits       {} · {} · {}",
+        count(status.commit),
+        counted(status.parts, "part", "parts"),
+        bytes(status.bytes)
+    ));
+    let runs = status.runs.iter().filter(|(_, number)| **number > 0);
+    let runs: Vec<String> =
+        runs.map(|(state, number)| format!("{} {state}", count(*number))).collect();
+    line(format!(
+        "  runs          {}",
+        if runs.is_empty() { "none".into() } else { runs.join(" · ") }
+    ));
+    for proven in &status.proven {
+        line(format!("  proven        {} to {}", proven.from, proven.until));
+    }
+    match status.behind_seconds {
+        Some(seconds) => {
+            let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+            line(format!("  behind        {}", elapsed(milliseconds)));
+        }
+        None => line("  proven        nothing yet".to_owned()),
+    }
+    for gap in &status.gaps {
+        line(format!(
+            "  gap           {} to {} (never exported, no longer listed)",
+            gap.from, gap.until
+        ));
+    }
+    if !status.duckdb.path.is_empty() {
+        let behind = match status.duckdb.commits_behind {
+            Some(number) if number > 0 => format!(", {}", counted(number, "commit", "commits")),
+            _ => String::new(),
+        };
+        line(format!("  duckdb        {} ({}{behind})", status.duckdb.path, status.duckdb.state));
+    }
+    let rows: Vec<Vec<String>> =
+        status.rows.iter().map(|(table, rows)| vec![table.clone(), count(*rows)]).collect();
+    line(format!("\n{}", render(&["table", "rows"], &rows)));
+    if !status.failed_runs.is_empty() {
+        line("\nfailed runs, tried again at each sync".to_owned());
+        for run in status.failed_runs.iter().take(SHOWN) {
+            let problem = run.problem.as_deref().unwrap_or("unknown");
+            line(format!("  {} ({}x): {problem}", run.run_id.escape_debug(), run.failures));
+        }
+        if status.failed_runs.len() > SHOWN {
+            line(format!("  and {} more (see --output json)", status.failed_runs.len() - SHOWN));
+        }
+    }
+    line(format!("\nlast syncs\n{}", syncs(&status.syncs)));
+    out
+}
+
+fn syncs(syncs: &[SyncRecord]) -> String {
+    let rows: Vec<Vec<String>> = syncs
+        .iter()
+        .rev()
+        .map(|sync| {
+            vec![
+                moment(sync.started_at),
+                sync.outcome.clone(),
+                sync.range.clone(),
+                count(sync.runs_listed),
+                count(sync.runs_new + sync.runs_changed),
+                count(sync.runs_failed),
+                count(sync.requests),
+                elapsed(sync.elapsed_ms),
+            ]
+        })
+        .collect();
+    render(
+        &["started", "outcome", "range", "listed", "exported", "failed", "requests", "took"],
+        &rows,
+    )
+}

@@ -1,0 +1,149 @@
+//! `sync`: one incremental sync, and what it did.
+
+use std::fmt::Write as _;
+
+use super::args::SyncArguments;
+use super::context::{Context, now, stop_on_signal};
+use super::exit::{Exit, Failure};
+use super::table::{bytes, count, counted, elapsed};
+use crate::config::{ApiKey, Settings};
+use crate::sync::{DeliveryReport, Outcome, SyncOptions, SyncReport, sync};
+
+pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
+    let (mut settings, url, key) = context.connection(&arguments.connection)?;
+    settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
+    let stop = stop_on_signal();
+    let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
+    let report = run_once(context, settings, url, key, stop).await?;
+    let lake = lake.display().to_string();
+    context.print(&report, || summary(&report, &lake, &duckdb))?;
+    finish(context, &report)
+}
+
+/// One sync with progress and log lines, for `sync`, `schedule` and `demo`.
+pub(super) async fn run_once(
+    context: &Context,
+    settings: Settings,
+    url: String,
+    key: ApiKey,
+    stop: tokio::sync::watch::Receiver<bool>,
+) -> Result<SyncReport, Failure> {
+    let (events, progress) = context.events();
+    let now = now().timestamp_micros();
+    let report = sync(SyncOptions { settings, url, key, events, stop, now }).await;
+    if let Some(progress) = progress {
+        progress.end();
+    }
+    Ok(report?)
+}
+
+/// Tells what stopped a sync, and the exit code that says it.
+pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Failure> {
+    if let Some(error) = report.delivery_error() {
+        return Err(error.into());
+    }
+    if let Some(error) = report.stop.clone() {
+        return Err(error.into());
+    }
+    if report.outcome == Outcome::Incomplete {
+        for line in reasons(report) {
+            context.say(&format!("incomplete: {line}"));
+        }
+        return Ok(Exit::Incomplete);
+    }
+    Ok(Exit::Done)
+}
+
+/// Why a sync that finished is not complete.
+fn reasons(report: &SyncReport) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if report.runs.failed > 0 {
+        let runs = counted(report.runs.failed, "run", "runs");
+        reasons.push(format!(
+            "{runs} could not be fetched and are tried again next time (see `status`)"
+        ));
+    }
+    if report.new_gap {
+        reasons
+            .push("time that the API no longer lists was never exported (see `status`)".to_owned());
+    }
+    for doubt in &report.sweep.doubts {
+        reasons.push(format!("the list could not be relied on: {doubt}"));
+    }
+    reasons
+}
+
+/// The closing summary.
+pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
+    let runs = &report.runs;
+    let mut out = String::new();
+    let headline = match report.outcome {
+        Outcome::Complete | Outcome::Incomplete => "synced",
+        Outcome::Stopped => "stopped early with",
+        Outcome::Interrupted => "interrupted with",
+    };
+    let mut line = |text: String| {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "{text}");
+    };
+    line(format!(
+        "{headline} {} in {}",
+        counted(runs.new + runs.changed, "run", "runs"),
+        elapsed(report.elapsed_ms)
+    ));
+    let parts = [
+        (runs.listed, "listed"),
+        (runs.new, "new"),
+        (runs.changed, "changed"),
+        (runs.open, "open"),
+        (runs.waiting, "awaiting evaluation"),
+        (runs.unchanged, "unchanged"),
+        (runs.failed, "failed"),
+        (runs.absent, "absent"),
+    ];
+    let shown = parts.iter().filter(|(number, name)| *number > 0 || *name == "listed");
+    let shown: Vec<String> =
+        shown.map(|(number, name)| format!("{} {name}", count(*number))).collect();
+    line(format!("  runs      {} (last {})", shown.join(" · "), report.window.range));
+    let rows: Vec<String> =
+        report.rows.iter().map(|(table, rows)| format!("{} {table}", count(*rows))).collect();
+    line(format!(
+        "  rows      {}",
+        if rows.is_empty() { "none".to_owned() } else { rows.join(" · ") }
+    ));
+    line(format!(
+        "  requests  {} · {} received{}",
+        count(report.requests),
+        bytes(report.bytes_received),
+        if report.retries > 0 {
+            format!(" · {} retried", count(report.retries))
+        } else {
+            String::new()
+        }
+    ));
+    if report.issues > 0 {
+        line(format!(
+            "  issues    {} (table _issues)",
+            counted(report.issues, "value did not fit", "values did not fit")
+        ));
+    }
+    line(format!("  lake      {lake}"));
+    for delivery in &report.deliveries {
+        line(match delivery {
+            DeliveryReport::Done(delivery) => {
+                format!("  duckdb    {duckdb} ({})", state_words(delivery.state))
+            }
+            DeliveryReport::Failed { .. } => "  duckdb    not up to date".to_owned(),
+        });
+    }
+    out
+}
+
+fn state_words(state: &str) -> &str {
+    match state {
+        "applied" => "up to date",
+        "current" => "was up to date",
+        "deferred" => "held by a reader; only the record of this sync is missing in it",
+        other => other,
+    }
+}

@@ -1,0 +1,135 @@
+//! The API key: read once, shown never.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The API key. It prints as `amt_***`.
+#[derive(Clone)]
+pub struct ApiKey(SecretString);
+
+/// Why there is no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Neither the environment nor a file gives one.
+    #[error("no API key was given")]
+    Missing,
+    /// The file cannot be read.
+    #[error("failed to read the API key from `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot stand in a header.
+    #[error(
+        "the API key {origin} has characters that no key has (white space, control characters)"
+    )]
+    Unusable {
+        /// Where the key came from.
+        origin: String,
+    },
+}
+
+impl ApiKey {
+    /// Takes the key from the environment's value, else from the file.
+    ///
+    /// # Errors
+    /// [`KeyError`] where there is none, or none that can be sent.
+    pub fn find(environment: Option<String>, file: Option<&Path>) -> Result<Self, KeyError> {
+        if let Some(text) = environment.filter(|text| !text.trim().is_empty()) {
+            return Self::new(&text, "in `ARMATURE_API_KEY`");
+        }
+        let Some(path) = file else { return Err(KeyError::Missing) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
+        if text.trim().is_empty() {
+            return Err(KeyError::Missing);
+        }
+        Self::new(&text, &format!("in `{}`", path.display()))
+    }
+
+    /// A key as text.
+    ///
+    /// # Errors
+    /// [`KeyError::Unusable`] where it cannot stand in a header.
+    pub fn new(text: &str, origin: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        if text.chars().all(|c| c.is_ascii_graphic()) {
+            Ok(Self(SecretString::from(text)))
+        } else {
+            Err(KeyError::Unusable { origin: origin.to_owned() })
+        }
+    }
+
+    /// Whether it begins as Armature's keys do (documented: `amt_<key-id>_<secret>`).
+    pub fn looks_right(&self) -> bool {
+        self.0.expose_secret().starts_with("amt_")
+    }
+
+    /// The value of the `Authorization` header. For the client only.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.0.expose_secret())
+    }
+
+    /// A text with this key, and anything else that looks like one, made unreadable.
+    pub fn mask(&self, text: &str) -> String {
+        mask_keys(&text.replace(self.0.expose_secret(), "amt_***"))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("amt_***")
+    }
+}
+
+/// Prefixes of Armature's tokens, as seen in its public code.
+const PREFIXES: &[&str] = &["amt_", "ami_", "ait_", "arv_"];
+
+/// A text with everything that looks like one of Armature's tokens made unreadable.
+pub fn mask_keys(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, prefix)) = PREFIXES
+        .iter()
+        .filter_map(|prefix| rest.find(prefix).map(|at| (at, *prefix)))
+        .min_by_key(|(at, _)| *at)
+    {
+        let (before, token) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        out.push_str(prefix);
+        out.push_str("***");
+        let end = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~'));
+        rest = token.find(end).and_then(|end| token.get(end..)).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_never_show() {
+        let key = ApiKey::new("amt_abc_s3cret\n", "here").unwrap();
+        assert_eq!(format!("{key:?}"), "amt_***");
+        assert_eq!(key.authorization(), "Bearer amt_abc_s3cret");
+        assert_eq!(key.mask("key amt_abc_s3cret, ait_us_1-2!"), "key amt_***, ait_***!");
+        let odd = ApiKey::new("plainsecret", "here").unwrap();
+        assert_eq!(odd.mask("invalid plainsecret."), "invalid amt_***.");
+        assert_eq!(mask_keys("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn unusable_keys_are_told_apart() {
+        assert!(matches!(ApiKey::find(None, None), Err(KeyError::Missing)));
+        assert!(matches!(ApiKey::find(Some("  ".into()), None), Err(KeyError::Missing)));
+        let broken = ApiKey::find(Some("amt_a b".into()), None).unwrap_err();
+        assert!(broken.to_string().contains("ARMATURE_API_KEY"));
+        assert!(!broken.to_string().contains("amt_a"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The configuration file.
+
+use std::path::{Path, PathBuf};
+
+use super::Settings;
+use crate::tables::{Mapping, MappingError};
+
+/// The commented default file, as `init` writes it.
+pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read the configuration `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or has a key or value that is not known.
+    #[error("failed to understand the configuration `{}`", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that cannot be.
+    #[error("configuration: `{option}` {problem}")]
+    Value {
+        /// The option, such as `api.concurrency`.
+        option: &'static str,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// A `[[columns]]` entry that cannot be.
+    #[error("configuration: {0}")]
+    Columns(#[from] MappingError),
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// [`ConfigError`] where the file cannot be read, or holds what cannot be.
+pub fn load(path: &Path) -> Result<Settings, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text, path)
+}
+
+/// Reads a configuration text; `path` is for messages.
+///
+/// # Errors
+/// [`ConfigError`] where it holds what cannot be.
+pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    let settings: Settings = toml::from_str(text).map_err(|source| ConfigError::Invalid {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    check(&settings)?;
+    Mapping::new(&settings.columns)?;
+    Ok(settings)
+}
+
+fn check(settings: &Settings) -> Result<(), ConfigError> {
+    let api = &settings.api;
+    let numbers: [(&'static str, u64, u64, u64); 13] = [
+        ("api.concurrency", u64::try_from(api.concurrency).unwrap_or(u64::MAX), 1, 256),
+        ("api.connect_timeout_secs", api.connect_timeout_secs, 1, 3600),
+        ("api.first_byte_timeout_secs", api.first_byte_timeout_secs, 1, 3600),
+        ("api.body_timeout_secs", api.body_timeout_secs, 1, 86_400),
+        ("api.max_body_bytes", api.max_body_bytes, 1024, 1 << 30),
+        ("api.max_attempts", u64::from(api.max_attempts), 1, 100),
+        ("api.max_retry_secs", api.max_retry_secs, 0, 86_400),
+        ("api.max_rate_limit_wait_secs", api.max_rate_limit_wait_secs, 0, 86_400),
+        ("filters.page_size", u64::from(settings.filters.page_size), 1, 10_000),
+        ("sync.commit_bytes", settings.sync.commit_bytes, 1, 1 << 30),
+        ("sync.commit_secs", settings.sync.commit_secs, 1, 3600),
+        ("duckdb.lock_wait_secs", settings.duckdb.lock_wait_secs, 0, 3600),
+        ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 64, 1 << 20),
+    ];
+    for (option, value, least, most) in numbers {
+        if !(least..=most).contains(&value) {
+            let problem = format!("is {value}; allowed are {least} to {most}");
+            return Err(ConfigError::Value { option, problem });
+        }
+    }
+    let level = settings.lake.compression_level;
+    if !(1..=22).contains(&level) {
+        let problem = format!("is {level}; allowed are 1 to 22");
+        return Err(ConfigError::Value { option: "lake.compression_level", problem });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        let error = parse(text, Path::new("export.toml")).unwrap_err();
+        let mut out = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            out.push_str(&format!("\ncaused by: {cause}"));
+            source = cause.source();
+        }
+        out
+    }
+
+    #[test]
+    fn the_default_file_says_what_is_built_in() {
+        let settings = parse(DEFAULT_FILE, Path::new("armature-export.toml")).unwrap();
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn the_default_file_names_every_option() {
+        for option in [
+            "url",
+            "key_file",
+            "dashboard_url",
+            "workflow_ids",
+            "status",
+            "classification",
+            "search",
+            "sort",
+            "[[columns]]",
+        ] {
+            assert!(DEFAULT_FILE.contains(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        insta::assert_snapshot!([
+            message("[api]\nconcurency = 4\n"),
+            message("[sync]\nrange = \"90d\"\n"),
+            message("[api]\nconcurrency = 0\n"),
+            message("[[columns]]\ntable = \"runs\"\nname = \"team\"\nsources = [\"metadata.team\"]\n"),
+            message("[lake]\ncompression_level = 99\n"),
+        ].join("\n\n"));
+    }
+}

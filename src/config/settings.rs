@@ -1,0 +1,217 @@
+//! The settings and their defaults. `config/armature-export.toml` says the same for people.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tables::ColumnOverride;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The API and how to ask it.
+    pub api: ApiSettings,
+    /// Which runs to export.
+    pub filters: Filters,
+    /// How to sync.
+    pub sync: SyncSettings,
+    /// Where the Parquet files go.
+    pub lake: LakeSettings,
+    /// Where the DuckDB file goes.
+    pub duckdb: DuckdbSettings,
+    /// When `schedule` syncs.
+    pub schedule: ScheduleSettings,
+    /// Columns to add, and sources to change.
+    pub columns: Vec<ColumnOverride>,
+}
+
+/// The API and how to ask it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// The base URL, such as `https://your-org.armature.app/api/armature/v1`.
+    pub url: Option<String>,
+    /// A file that holds the key, for container secrets. `ARMATURE_API_KEY` goes before it.
+    pub key_file: Option<PathBuf>,
+    /// The dashboard, for links to runs. By default the host of `url`.
+    pub dashboard_url: Option<String>,
+    /// Requests under way at once, at the most.
+    pub concurrency: usize,
+    /// How long connecting may take.
+    pub connect_timeout_secs: u64,
+    /// How long the first byte of an answer may take.
+    pub first_byte_timeout_secs: u64,
+    /// How long a whole answer may take.
+    pub body_timeout_secs: u64,
+    /// The largest answer, after decompression.
+    pub max_body_bytes: u64,
+    /// Tries of one request, the first included.
+    pub max_attempts: u32,
+    /// How long one request is tried in all, waits for a rate limit not counted.
+    pub max_retry_secs: u64,
+    /// The longest wait that the API may ask for; beyond it the sync ends and goes on next time.
+    pub max_rate_limit_wait_secs: u64,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            key_file: None,
+            dashboard_url: None,
+            concurrency: 8,
+            connect_timeout_secs: 10,
+            first_byte_timeout_secs: 30,
+            body_timeout_secs: 300,
+            max_body_bytes: 256 * 1024 * 1024,
+            max_attempts: 5,
+            max_retry_secs: 120,
+            max_rate_limit_wait_secs: 900,
+        }
+    }
+}
+
+/// Which runs to export. A lake holds one selection: change it, and take another lake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filters {
+    /// Workflows by id, each listed on its own; none means all.
+    pub workflow_ids: Vec<String>,
+    /// The API's `status` filter.
+    pub status: Option<String>,
+    /// The API's `classification` filter.
+    pub classification: Option<String>,
+    /// The API's free-text `search`.
+    pub search: Option<String>,
+    /// The API's `sort` key. Its values are not documented.
+    pub sort: Option<String>,
+    /// The `pageSize` to ask for; the server may give less.
+    pub page_size: u32,
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self {
+            workflow_ids: Vec::new(),
+            status: None,
+            classification: None,
+            search: None,
+            sort: None,
+            page_size: 100,
+        }
+    }
+}
+
+/// How far back `GET /runs` is asked to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum RangeChoice {
+    /// The smallest that covers what is not yet proven; the first time 30 days.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// 24 hours.
+    #[serde(rename = "24h")]
+    #[value(name = "24h")]
+    Day,
+    /// 7 days.
+    #[serde(rename = "7d")]
+    #[value(name = "7d")]
+    Week,
+    /// 30 days.
+    #[serde(rename = "30d")]
+    #[value(name = "30d")]
+    Month,
+}
+
+/// How to sync.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncSettings {
+    /// How far back to list.
+    pub range: RangeChoice,
+    /// How much of the time already proven is listed again, for runs that appear late.
+    pub overlap_secs: u64,
+    /// How long after its end a run waits for its evaluation before it is exported without.
+    pub evaluation_grace_secs: u64,
+    /// For how long after its end a run without evaluation is asked for one.
+    pub evaluation_recheck_secs: u64,
+    /// A commit is made when the bodies of the runs in it reach this size.
+    pub commit_bytes: u64,
+    /// A commit is made at the latest after this time.
+    pub commit_secs: u64,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            range: RangeChoice::Auto,
+            overlap_secs: 2 * 3600,
+            evaluation_grace_secs: 3600,
+            evaluation_recheck_secs: 7 * 86_400,
+            commit_bytes: 16 * 1024 * 1024,
+            commit_secs: 30,
+        }
+    }
+}
+
+/// Where the Parquet files go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LakeSettings {
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether raw bodies are kept in the `documents` table.
+    pub documents: bool,
+    /// The zstd level of Parquet files, 1 to 22.
+    pub compression_level: i32,
+}
+
+impl Default for LakeSettings {
+    fn default() -> Self {
+        Self { path: PathBuf::from("lake"), documents: true, compression_level: 1 }
+    }
+}
+
+/// Where the DuckDB file goes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DuckdbSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether there is one at all.
+    pub enabled: bool,
+    /// How long to wait for a reader to let go of the file.
+    pub lock_wait_secs: u64,
+    /// How much memory DuckDB may take while it applies commits.
+    pub memory_limit_mb: u64,
+}
+
+impl Default for DuckdbSettings {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("armature.duckdb"),
+            enabled: true,
+            lock_wait_secs: 30,
+            memory_limit_mb: 256,
+        }
+    }
+}
+
+/// When `schedule` syncs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleSettings {
+    /// A crontab expression: minute, hour, day of month, month, day of week.
+    pub cron: String,
+    /// The zone that it is meant in, such as `Europe/Berlin`.
+    pub time_zone: String,
+    /// Whether the first sync runs at once.
+    pub run_at_start: bool,
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self { cron: "*/15 * * * *".to_owned(), time_zone: "UTC".to_owned(), run_at_start: true }
+    }
+}

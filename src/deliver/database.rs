@@ -1,0 +1,232 @@
+//! The DuckDB file: opened for the moment of applying, and only if it is ours.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use duckdb::{AccessMode, Config, Connection};
+
+use super::sql::{TablePlan, identifier};
+use super::views::VIEWS;
+use super::{DeliverError, DeliveryOptions};
+use crate::event::Event;
+use crate::lake::{FORMAT_MAJOR, LakeView};
+
+/// An open DuckDB file.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens the file, or makes it; waits for somebody who holds it.
+    ///
+    /// # Errors
+    /// [`DeliverError::Locked`] where the wait was too long; otherwise DuckDB's word.
+    pub(super) async fn open(options: &DeliveryOptions) -> Result<Self, DeliverError> {
+        if let Some(parent) = options.path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            let make = std::fs::create_dir_all(parent);
+            make.map_err(|source| DeliverError::Io {
+                action: "create the folder",
+                path: parent.to_owned(),
+                source,
+            })?;
+        }
+        let started = Instant::now();
+        let mut wait = Duration::from_millis(200);
+        loop {
+            let error = match connect(options) {
+                Ok(connection) => return Ok(Self { connection, path: options.path.clone() }),
+                Err(error) => error,
+            };
+            let Some(holder) = holder(&error.to_string()) else {
+                return Err(failed("open the database", &options.path, &error));
+            };
+            let waited = started.elapsed();
+            if waited >= options.lock_wait {
+                return Err(DeliverError::Locked { path: options.path.clone(), holder, waited });
+            }
+            let left = options.lock_wait.saturating_sub(waited);
+            options.events.emit(Event::DeliveryWaiting { holder, wait: left });
+            tokio::time::sleep(wait.min(left)).await;
+            wait = (wait * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Makes what is missing, and tells the last commit that the file holds.
+    pub(super) fn prepare(&self, lake: &LakeView, plan: &TablePlan) -> Result<u64, DeliverError> {
+        let lake_id = lake.identity().map(|identity| identity.lake_id.to_string());
+        let known = self.table_exists("_armature")?;
+        if !known {
+            for planned in &plan.tables {
+                if self.table_exists(planned.table.name)? {
+                    let table = planned.table.name.to_owned();
+                    return Err(DeliverError::NotOurs { path: self.path.clone(), table });
+                }
+            }
+            self.create(plan, lake_id.as_deref().unwrap_or_default())?;
+        }
+        let sql = "SELECT lake_id, applied_commit FROM _armature";
+        let row = self
+            .connection
+            .query_row(sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)));
+        let (found, applied) = row.map_err(|error| self.failed("read the state", &error))?;
+        if lake_id.is_some_and(|lake_id| lake_id != found) {
+            return Err(DeliverError::OtherLake { path: self.path.clone() });
+        }
+        Ok(applied)
+    }
+
+    fn create(&self, plan: &TablePlan, lake_id: &str) -> Result<(), DeliverError> {
+        let mut sql = format!(
+            "BEGIN; CREATE TABLE _armature (lake_id VARCHAR NOT NULL, format BIGINT NOT NULL, \
+             applied_commit BIGINT NOT NULL, exporter VARCHAR NOT NULL); \
+             INSERT INTO _armature VALUES ('{lake_id}', {FORMAT_MAJOR}, 0, 'armature-export {}');\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        for planned in &plan.tables {
+            sql.push_str(&planned.create);
+            sql.push_str(";\n");
+            sql.push_str(&planned.comments);
+        }
+        sql.push_str(VIEWS);
+        sql.push_str("COMMIT;");
+        self.execute("create the tables", &sql)
+    }
+
+    pub(super) fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {
+        self.connection.execute_batch(sql).map_err(|error| self.failed(action, &error))
+    }
+
+    /// The names and types of a relation's columns.
+    pub(super) fn columns(&self, relation: &str) -> Result<Vec<(String, String)>, DeliverError> {
+        let failed = |error: duckdb::Error| self.failed("read the columns", &error);
+        let sql = format!("DESCRIBE SELECT * FROM {relation}");
+        let mut statement = self.connection.prepare(&sql).map_err(failed)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Lets go of the file, with everything in it and no journal beside it.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub(super) fn close(self) -> Result<(), DeliverError> {
+        self.execute("write", "CHECKPOINT")?;
+        let path = self.path;
+        self.connection.close().map_err(|(_, error)| failed("close", &path, &error))
+    }
+
+    fn table_exists(&self, name: &str) -> Result<bool, DeliverError> {
+        let sql = "SELECT count(*) FROM duckdb_tables() \
+                   WHERE database_name = current_database() AND table_name = ?";
+        let count = self.connection.query_row(sql, [name], |row| row.get::<_, i64>(0));
+        count.map(|count| count > 0).map_err(|error| self.failed("look for tables", &error))
+    }
+
+    fn failed(&self, action: &str, error: &duckdb::Error) -> DeliverError {
+        failed(action, &self.path, error)
+    }
+}
+
+fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
+    let config = Config::default()
+        .access_mode(AccessMode::ReadWrite)?
+        .max_memory(&format!("{}MB", options.memory_limit_mb))?
+        .threads(2)?
+        .with("preserve_insertion_order", "false")?
+        .with("autoinstall_known_extensions", "false")?;
+    Connection::open_with_flags(&options.path, config)
+}
+
+fn failed(action: &str, path: &Path, error: &duckdb::Error) -> DeliverError {
+    let message = error.to_string();
+    let message = message.lines().next().unwrap_or_default().chars().take(400).collect();
+    DeliverError::Duckdb { action: action.to_owned(), path: path.to_owned(), message }
+}
+
+/// Who holds the file, from DuckDB's message about a lock; `None` for any other message.
+fn holder(message: &str) -> Option<String> {
+    if !message.contains("lock on file") {
+        return None;
+    }
+    let named = message.split_once("Conflicting lock is held in ").map(|(_, rest)| rest);
+    let named = named.and_then(|rest| rest.split_once(')')).map(|(holder, _)| format!("{holder})"));
+    Some(named.unwrap_or_else(|| "another process".to_owned()))
+}
+
+/// Removes a database and its journal, if they are there.
+pub(super) fn remove(path: &Path) -> Result<(), DeliverError> {
+    for file in [path.to_owned(), journal(path)] {
+        match std::fs::remove_file(&file) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DeliverError::Io { action: "remove", path: file, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts a database in another one's place.
+#[expect(clippy::disallowed_methods, reason = "the one place that replaces a database")]
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), DeliverError> {
+    remove(&journal(to))?;
+    let moved = std::fs::rename(from, to);
+    moved.map_err(|source| DeliverError::Io { action: "replace", path: to.to_owned(), source })
+}
+
+fn journal(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".wal");
+    PathBuf::from(name)
+}
+
+/// What a DuckDB file holds: the last commit applied, and rows by table. Opened for reading.
+///
+/// # Errors
+/// [`DeliverError`] where it is not ours, or cannot be read.
+pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>), DeliverError> {
+    let error = |error: duckdb::Error| failed("read", path, &error);
+    let config = Config::default().access_mode(AccessMode::ReadOnly).map_err(error)?;
+    let connection = Connection::open_with_flags(path, config).map_err(|error| {
+        match holder(&error.to_string()) {
+            Some(holder) => {
+                DeliverError::Locked { path: path.to_owned(), holder, waited: Duration::ZERO }
+            }
+            None => failed("open the database", path, &error),
+        }
+    })?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+    let applied = number("SELECT applied_commit FROM _armature").map_err(error)?;
+    let mut rows = Vec::new();
+    for table in tables {
+        let count =
+            number(&format!("SELECT count(*) FROM {}", identifier(table))).map_err(error)?;
+        rows.push(((*table).to_owned(), count));
+    }
+    Ok((applied, rows))
+}
+
+/// Asks the file a question; every value as text, nulls as nothing. Opened for reading.
+///
+/// # Errors
+/// [`DeliverError`] where the file cannot be read, or DuckDB does not understand.
+pub fn query(path: &Path, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), DeliverError> {
+    let error = |error: duckdb::Error| failed("ask", path, &error);
+    let config = Config::default().access_mode(AccessMode::ReadOnly).map_err(error)?;
+    let connection = Connection::open_with_flags(path, config).map_err(error)?;
+    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
+    let mut statement = connection.prepare(&sql).map_err(error)?;
+    let mut rows = statement.query([]).map_err(error)?;
+    let names = rows.as_ref().map(duckdb::Statement::column_names).unwrap_or_default();
+    let mut table = Vec::new();
+    while let Some(row) = rows.next().map_err(error)? {
+        let cells = (0..names.len()).map(|column| row.get::<_, Option<String>>(column));
+        let cells: Result<Vec<_>, _> = cells.collect();
+        table.push(cells.map_err(error)?.into_iter().map(Option::unwrap_or_default).collect());
+    }
+    Ok((names, table))
+}

@@ -1,0 +1,258 @@
+//! Committed manifests → DuckDB. Knows manifests, Parquet and tables, not the API.
+//!
+//! A delivery applies commits in order and remembers the last one in the same transaction as the
+//! rows. So it can be late, can be repeated, and can be made again from the lake at any time.
+
+mod apply;
+mod database;
+mod sql;
+mod views;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::config::DuckdbSettings;
+use crate::event::{Event, Events};
+use crate::lake::{LakeError, LakeView, Manifest};
+use crate::tables::Mapping;
+
+use apply::apply;
+use database::Database;
+pub use database::{inspect, query};
+pub use sql::lake_views;
+
+/// Where and how to deliver.
+#[derive(Clone, Debug)]
+pub struct DeliveryOptions {
+    /// The DuckDB file.
+    pub path: PathBuf,
+    /// How long to wait for somebody who holds it.
+    pub lock_wait: Duration,
+    /// How much memory DuckDB may take, in megabytes.
+    pub memory_limit_mb: u64,
+    /// Where to tell of waits.
+    pub events: Events,
+}
+
+impl DeliveryOptions {
+    /// As configured.
+    pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
+        Self {
+            path: settings.path.clone(),
+            lock_wait: Duration::from_secs(settings.lock_wait_secs),
+            memory_limit_mb: settings.memory_limit_mb,
+            events,
+        }
+    }
+}
+
+/// What a delivery did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// `duckdb`.
+    pub target: &'static str,
+    /// The file.
+    pub path: String,
+    /// `applied`, `current` (there was nothing to do) or `deferred` (somebody holds the file, and
+    /// nothing but the record of syncs is missing in it).
+    pub state: &'static str,
+    /// The last commit that the file holds.
+    pub commit: u64,
+    /// Commits applied.
+    pub commits: u64,
+    /// Rows added, by table.
+    pub rows: BTreeMap<String, u64>,
+}
+
+/// Why the DuckDB file could not be brought up to date. The lake is whole all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// Somebody else holds the file.
+    #[error("the DuckDB file `{}` is held by {holder} (waited {}s)", path.display(), waited.as_secs())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Who, where DuckDB tells.
+        holder: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// The file holds another lake's runs.
+    #[error("the DuckDB file `{}` was delivered from another lake", path.display())]
+    OtherLake {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has tables of the same names that are not ours.
+    #[error("the DuckDB file `{}` has a table `{table}` that this program did not make", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// The table.
+        table: String,
+    },
+    /// The lake's path has characters that DuckDB reads as patterns.
+    #[error("the lake's path `{}` has one of `*?[`, which DuckDB reads as a pattern", path.display())]
+    Pattern {
+        /// The lake.
+        path: PathBuf,
+    },
+    /// The file says that it holds more commits than the lake has.
+    #[error(
+        "the DuckDB file `{}` holds commit {applied}, and the lake ends at commit {newest}",
+        path.display()
+    )]
+    Ahead {
+        /// The file.
+        path: PathBuf,
+        /// What the file holds.
+        applied: u64,
+        /// What the lake has.
+        newest: u64,
+    },
+    /// DuckDB says no.
+    #[error("failed to {action} in the DuckDB file `{}`: {message}", path.display())]
+    Duckdb {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// DuckDB's words, one line.
+        message: String,
+    },
+    /// The file system says no.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The lake cannot be read.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The delivery stopped for a fault of its own.
+    #[error("the delivery stopped: {0}")]
+    Stopped(String),
+}
+
+/// Brings the DuckDB file up to date with a lake.
+///
+/// # Errors
+/// [`DeliverError`]; the file then holds the commits before the one that failed.
+pub async fn deliver(
+    lake: &LakeView,
+    mapping: &Mapping,
+    options: &DeliveryOptions,
+) -> Result<Delivery, DeliverError> {
+    check_path(lake.root())?;
+    let mut delivery = Delivery {
+        target: "duckdb",
+        path: options.path.display().to_string(),
+        state: "current",
+        commit: 0,
+        commits: 0,
+        rows: BTreeMap::new(),
+    };
+    let newest = lake.head().map_or(0, |head| head.commit);
+    let plan = sql::TablePlan::new(mapping);
+    let mut database = match Database::open(options).await {
+        Ok(database) => database,
+        Err(error) => return defer(lake, delivery, error).await,
+    };
+    let applied = database.prepare(lake, &plan)?;
+    if applied > newest {
+        return Err(DeliverError::Ahead { path: options.path.clone(), applied, newest });
+    }
+    delivery.commit = applied;
+    let pending: Vec<u64> =
+        lake.commits()?.into_iter().filter(|commit| *commit > applied).collect();
+    let count = u64::try_from(pending.len()).unwrap_or(u64::MAX);
+    if count > 0 {
+        options.events.emit(Event::Delivering { commits: count });
+    }
+    let mut pending = pending.into_iter().peekable();
+    while pending.peek().is_some() {
+        let group = next_group(lake, &mut pending).await?;
+        let last = pending.peek().is_none();
+        let (root, plan) = (lake.root().to_owned(), plan.clone());
+        let work = move || {
+            let done = apply(&mut database, &root, &plan, &group, last);
+            done.map(|rows| (database, group, rows))
+        };
+        let task = tokio::task::spawn_blocking(work).await;
+        let (back, group, rows) =
+            task.map_err(|error| DeliverError::Stopped(error.to_string()))??;
+        database = back;
+        delivery.state = "applied";
+        delivery.commits += u64::try_from(group.len()).unwrap_or(0);
+        delivery.commit = group.last().map_or(delivery.commit, |manifest| manifest.commit);
+        for (table, count) in rows {
+            *delivery.rows.entry(table).or_default() += count;
+        }
+    }
+    database.close()?;
+    Ok(delivery)
+}
+
+/// Makes the DuckDB file again from the lake, beside the old one, and then puts it in its place:
+/// readers keep what they have open.
+///
+/// # Errors
+/// [`DeliverError`]; the old file then stays.
+pub async fn rebuild(
+    lake: &LakeView,
+    mapping: &Mapping,
+    options: &DeliveryOptions,
+) -> Result<Delivery, DeliverError> {
+    let mut name = options.path.file_name().unwrap_or_default().to_owned();
+    name.push(".rebuilding");
+    let beside = options.path.with_file_name(name);
+    database::remove(&beside)?;
+    let aside = DeliveryOptions { path: beside.clone(), ..options.clone() };
+    let delivery = deliver(lake, mapping, &aside).await?;
+    database::replace(&beside, &options.path)?;
+    Ok(Delivery { path: options.path.display().to_string(), ..delivery })
+}
+
+/// As many commits as make up a good transaction.
+async fn next_group(
+    lake: &LakeView,
+    pending: &mut std::iter::Peekable<std::vec::IntoIter<u64>>,
+) -> Result<Vec<Manifest>, DeliverError> {
+    const GROUP_BYTES: u64 = 64 * 1024 * 1024;
+    const GROUP_COMMITS: usize = 256;
+    let (mut group, mut bytes) = (Vec::new(), 0_u64);
+    while let Some(commit) = pending.next_if(|_| bytes < GROUP_BYTES && group.len() < GROUP_COMMITS)
+    {
+        let manifest = lake.manifest(commit).await?;
+        bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
+        group.push(manifest);
+    }
+    Ok(group)
+}
+
+/// Somebody holds the file: that is no trouble where only the record of syncs is missing in it.
+async fn defer(
+    lake: &LakeView,
+    delivery: Delivery,
+    error: DeliverError,
+) -> Result<Delivery, DeliverError> {
+    let DeliverError::Locked { .. } = error else { return Err(error) };
+    let newest = lake.head();
+    let has_rows = newest.is_none_or(|head| !head.parts.is_empty() || !head.replaced.is_empty());
+    if has_rows { Err(error) } else { Ok(Delivery { state: "deferred", ..delivery }) }
+}
+
+fn check_path(lake: &Path) -> Result<(), DeliverError> {
+    let text = lake.to_string_lossy();
+    if text.contains(['*', '?', '[']) {
+        return Err(DeliverError::Pattern { path: lake.to_owned() });
+    }
+    Ok(())
+}

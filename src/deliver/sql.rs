@@ -1,0 +1,106 @@
+//! The words that DuckDB gets: all names and paths quoted in one place.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::tables::{Mapping, Table, Write};
+
+/// The tables as DuckDB needs them.
+#[derive(Clone, Debug)]
+pub(super) struct TablePlan {
+    pub(super) tables: Vec<PlannedTable>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PlannedTable {
+    pub(super) table: &'static Table,
+    pub(super) create: String,
+    pub(super) comments: String,
+}
+
+impl TablePlan {
+    pub(super) fn new(mapping: &Mapping) -> Self {
+        let tables = mapping.tables().iter().map(|mapped| {
+            let name = identifier(mapped.table.name);
+            let mut columns = Vec::new();
+            let mut comments = String::new();
+            comment(&mut comments, "TABLE", &name, mapped.table.description);
+            for column in &mapped.columns {
+                let own = identifier(&column.name);
+                let required =
+                    if mapped.table.is_required(&column.name) { " NOT NULL" } else { "" };
+                columns.push(format!("{own} {}{required}", column.kind.duckdb()));
+                comment(&mut comments, "COLUMN", &format!("{name}.{own}"), &column.description);
+            }
+            let columns = columns.join(", ");
+            let create = format!("CREATE TABLE IF NOT EXISTS {name} ({columns})");
+            PlannedTable { table: mapped.table, create, comments }
+        });
+        Self { tables: tables.collect() }
+    }
+
+    pub(super) fn append_tables(&self) -> impl Iterator<Item = &'static Table> {
+        self.tables.iter().map(|planned| planned.table).filter(|table| table.write == Write::Append)
+    }
+}
+
+fn comment(out: &mut String, what: &str, name: &str, text: &str) {
+    // Writing to a String cannot fail.
+    let _infallible = writeln!(out, "COMMENT ON {what} {name} IS {};", literal(text));
+}
+
+/// A name, quoted.
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text, quoted.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A table function over some files of the lake.
+pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a str>) -> String {
+    let files = paths.into_iter().map(|path| literal(&lake.join(path).to_string_lossy()));
+    let files: Vec<String> = files.collect();
+    format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
+}
+
+/// Statements that make views over the lake's files for any DuckDB session: the latest revision
+/// of each run only.
+pub fn lake_views(lake: &Path) -> String {
+    let mut out = String::new();
+    for table in crate::tables::ALL.iter().filter(|table| table.write != Write::Manifest) {
+        let files = literal(&lake.join(table.name).join("**/*.parquet").to_string_lossy());
+        let latest = match table.write {
+            Write::Append => "\n  QUALIFY _revision = max(_revision) OVER (PARTITION BY run_id)",
+            Write::Replace | Write::Manifest => "",
+        };
+        let _infallible = writeln!(
+            out,
+            "CREATE OR REPLACE VIEW {} AS\n  SELECT * FROM read_parquet({files}, union_by_name = \
+             true, hive_partitioning = false){latest};",
+            identifier(table.name)
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths_cannot_break_out() {
+        assert_eq!(identifier("a\"; drop"), "\"a\"\"; drop\"");
+        let sql = read_parquet(Path::new("/it's"), ["runs/a.parquet"]);
+        assert!(sql.contains("'/it''s/runs/a.parquet'"), "{sql}");
+    }
+
+    #[test]
+    fn the_tables_as_duckdb_gets_them() {
+        let plan = TablePlan::new(&Mapping::new(&[]).unwrap());
+        let create: Vec<&str> = plan.tables.iter().map(|table| table.create.as_str()).collect();
+        insta::assert_snapshot!(create.join("\n"));
+    }
+}

@@ -1,0 +1,103 @@
+//! What to do about a listed run, given what is known of it.
+
+use super::ListedRun;
+use crate::lake::{Entry, RunState};
+use crate::run::{DocumentState, Phase};
+
+/// What to do about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Fetch its documents: it ended and is not in the tables, or may have changed since.
+    Fetch,
+    /// Ask whether its evaluation is there now; fetch the rest if so.
+    CheckEvaluation,
+    /// It has not ended: remember it.
+    Open,
+    /// Nothing is new.
+    Unchanged,
+}
+
+/// Decides about one run. `now` is the server's clock.
+pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
+    if run.phase(now) == Phase::Open {
+        // A run that was exported and now runs again is a server's contradiction: its rows stay.
+        let exported = known.is_some_and(|entry| entry.revision > 0);
+        return if exported { Decision::Unchanged } else { Decision::Open };
+    }
+    let Some(entry) = known else { return Decision::Fetch };
+    match entry.state {
+        RunState::Open | RunState::Failed | RunState::Absent => Decision::Fetch,
+        RunState::Waiting => Decision::CheckEvaluation,
+        RunState::Exported if entry.row_fingerprint != run.fingerprint => Decision::Fetch,
+        RunState::Exported if is_check_due(entry, now) => Decision::CheckEvaluation,
+        RunState::Exported => Decision::Unchanged,
+    }
+}
+
+/// Whether a run that was exported without its evaluation should be asked for it again.
+pub(super) fn is_check_due(entry: &Entry, now: i64) -> bool {
+    entry.documents.evaluation != DocumentState::Ok && entry.check_at.is_some_and(|at| at <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::DocumentStates;
+
+    fn run(status: &str) -> ListedRun {
+        ListedRun {
+            run_id: "r".into(),
+            status: Some(status.into()),
+            started_at: Some(0),
+            ended_at: None,
+            body: bytes::Bytes::new(),
+            fingerprint: 1,
+        }
+    }
+
+    fn entry(state: RunState, row_fingerprint: u64, check_at: Option<i64>) -> Entry {
+        Entry {
+            state,
+            status: None,
+            started_at: None,
+            ended_at: None,
+            first_listed_at: 0,
+            row_fingerprint,
+            content_fingerprint: 0,
+            revision: i64::from(state == RunState::Exported),
+            commit: 0,
+            documents: DocumentStates::default(),
+            failures: 0,
+            check_at,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_next_step() {
+        let decide = |status, known: Option<Entry>| decide(&run(status), known.as_ref(), 100);
+        assert_eq!(decide("pass", None), Decision::Fetch);
+        assert_eq!(decide("running", None), Decision::Open);
+        assert_eq!(decide("pass", Some(entry(RunState::Open, 1, None))), Decision::Fetch);
+        assert_eq!(decide("pass", Some(entry(RunState::Failed, 1, None))), Decision::Fetch);
+        assert_eq!(decide("pass", Some(entry(RunState::Absent, 1, None))), Decision::Fetch);
+        assert_eq!(
+            decide("pass", Some(entry(RunState::Waiting, 1, None))),
+            Decision::CheckEvaluation
+        );
+        assert_eq!(decide("pass", Some(entry(RunState::Exported, 1, None))), Decision::Unchanged);
+        assert_eq!(decide("pass", Some(entry(RunState::Exported, 2, None))), Decision::Fetch);
+        assert_eq!(
+            decide("pass", Some(entry(RunState::Exported, 1, Some(100)))),
+            Decision::CheckEvaluation
+        );
+        assert_eq!(
+            decide("pass", Some(entry(RunState::Exported, 1, Some(101)))),
+            Decision::Unchanged
+        );
+        assert_eq!(
+            decide("running", Some(entry(RunState::Exported, 2, None))),
+            Decision::Unchanged
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! The fan-out of one run: detail, trace, evaluation and tool calls.
+
+use futures::future::join_all;
+
+use super::{ListedRun, RunPaths};
+use crate::api::{Answer, ApiError, Client, Fetched};
+use crate::digest::fingerprint;
+use crate::event::Event;
+use crate::json::{Kind, Node};
+use crate::lake::{DocumentStates, Entry};
+use crate::run::{Document, DocumentState, FetchedRun, Phase, Resource, encode_id};
+
+/// How patient the fan-out is. Times are microseconds by the server's clock.
+#[derive(Clone, Debug)]
+pub struct FetchPolicy {
+    /// The server's now when the sync began.
+    pub now: i64,
+    /// How long after its end a run waits for its evaluation.
+    pub evaluation_grace: i64,
+    /// Where a run's members stand.
+    pub paths: RunPaths,
+}
+
+/// A run to fetch.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The run as it was listed; `None` for an open run that is no longer listed.
+    pub listed: Option<ListedRun>,
+    /// The id.
+    pub run_id: String,
+    /// What is known of it.
+    pub known: Option<Entry>,
+    /// Whether there is nothing to do unless its evaluation is there.
+    pub only_with_evaluation: bool,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Everything is there: rows can be made.
+    Complete {
+        /// The run.
+        run: Box<FetchedRun>,
+        /// Its documents.
+        documents: DocumentStates,
+        /// Tells whether they changed.
+        content_fingerprint: u64,
+        /// Whether they are as they were when the run was last exported.
+        is_same: bool,
+    },
+    /// It has not ended.
+    Open {
+        /// Its detail.
+        seen: ListedRun,
+    },
+    /// It ended, and its evaluation may still come.
+    Waiting {
+        /// Its latest body.
+        seen: ListedRun,
+    },
+    /// It was exported without its evaluation, which is still not there.
+    StillUnevaluated,
+    /// The API says that there is no such run.
+    Absent,
+    /// A document could not be had.
+    Failed {
+        /// Which could, and which could not.
+        documents: DocumentStates,
+        /// Why.
+        error: ApiError,
+    },
+}
+
+/// Fetches what is needed of one run.
+///
+/// # Errors
+/// [`ApiError`] only where asking on is pointless for every run; trouble with this run alone is
+/// [`Outcome::Failed`].
+pub async fn fetch_run(
+    client: &Client,
+    wanted: &Wanted,
+    policy: &FetchPolicy,
+) -> Result<Outcome, ApiError> {
+    let mut bodies = Bodies::new(&wanted.run_id);
+    let ended_at = wanted.listed.as_ref().and_then(|run| run.ended_at);
+    // A run that never says when it ended counts from when it was first seen.
+    let known_end = ended_at.or_else(|| {
+        let entry = wanted.known.as_ref()?;
+        entry.ended_at.or(Some(entry.first_listed_at))
+    });
+    let young =
+        known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
+    if wanted.listed.is_none() {
+        bodies.fetch(client, &[Resource::Detail]).await?;
+        match bodies.detail_run(policy) {
+            _ if bodies.state(Resource::Detail) == DocumentState::Absent => {
+                return Ok(Outcome::Absent);
+            }
+            Some(seen) if seen.phase(policy.now) == Phase::Open => {
+                return Ok(Outcome::Open { seen });
+            }
+            _ => {}
+        }
+    }
+    if wanted.only_with_evaluation || young {
+        bodies.fetch(client, &[Resource::Evaluation]).await?;
+        if bodies.state(Resource::Evaluation) == DocumentState::Absent {
+            let exported = wanted.known.as_ref().is_some_and(|entry| entry.revision > 0);
+            match (exported && wanted.only_with_evaluation, young, &wanted.listed) {
+                (true, _, _) => return Ok(Outcome::StillUnevaluated),
+                (false, true, Some(listed)) => {
+                    return Ok(Outcome::Waiting { seen: listed.clone() });
+                }
+                _ => {}
+            }
+        }
+    }
+    bodies.fetch(client, &Resource::FETCHED).await?;
+    Ok(bodies.outcome(wanted, policy, young))
+}
+
+/// The documents of one run while they come.
+struct Bodies {
+    path: Option<String>,
+    documents: Vec<Document>,
+    states: DocumentStates,
+    error: Option<ApiError>,
+}
+
+impl Bodies {
+    fn new(run_id: &str) -> Self {
+        // A URL cannot hold these two segments, however they are written.
+        let path =
+            (run_id != "." && run_id != "..").then(|| format!("/runs/{}", encode_id(run_id)));
+        Self { path, documents: Vec::new(), states: DocumentStates::default(), error: None }
+    }
+
+    /// Fetches those of the resources that are not there yet, all at once.
+    async fn fetch(&mut self, client: &Client, resources: &[Resource]) -> Result<(), ApiError> {
+        let Some(path) = self.path.clone() else {
+            self.error = Some(ApiError::Unusable {
+                path: "/runs/{id}".to_owned(),
+                problem: "nothing, as no URL can name a run whose id is `.` or `..`".to_owned(),
+            });
+            return Ok(());
+        };
+        let missing = |resource: &Resource| self.state(*resource) == DocumentState::Pending;
+        let missing: Vec<Resource> = resources.iter().copied().filter(missing).collect();
+        let path = path.as_str();
+        let fetched = join_all(missing.iter().map(|&resource| async move {
+            let path = format!("{path}{}", resource.path_suffix());
+            (resource, client.get(&path, &[]).await)
+        }));
+        for (resource, fetched) in fetched.await {
+            let state = match fetched {
+                Ok(Fetched::Body(answer)) => self.keep(resource, answer),
+                Ok(Fetched::Absent { .. }) => DocumentState::Absent,
+                Err(error) if error.stops_everything() => return Err(error),
+                Err(error) => {
+                    self.error = self.error.take().or(Some(error));
+                    DocumentState::Failed
+                }
+            };
+            client.events().emit(Event::DocumentFetched { resource });
+            self.set_state(resource, state);
+        }
+        Ok(())
+    }
+
+    /// An evaluation that is `null` or empty is none: how the API says so is not documented.
+    fn keep(&mut self, resource: Resource, answer: Answer) -> DocumentState {
+        let empty = Node::parse(&answer.body).is_ok_and(|node| is_empty(node, resource));
+        if empty {
+            return DocumentState::Absent;
+        }
+        let document = Document { resource, body: answer.body, http_date: answer.date };
+        self.documents.push(document);
+        DocumentState::Ok
+    }
+
+    fn detail_run(&self, policy: &FetchPolicy) -> Option<ListedRun> {
+        let detail = self.documents.iter().find(|d| d.resource == Resource::Detail)?;
+        let run_id = String::new();
+        Some(ListedRun::from_body(run_id, detail.body.clone(), &policy.paths))
+    }
+
+    fn outcome(mut self, wanted: &Wanted, policy: &FetchPolicy, young: bool) -> Outcome {
+        if let Some(error) = self.error {
+            return Outcome::Failed { documents: self.states, error };
+        }
+        if self.states.detail == DocumentState::Absent {
+            return Outcome::Absent;
+        }
+        let detail =
+            self.detail_run(policy).map(|run| ListedRun { run_id: wanted.run_id.clone(), ..run });
+        let shown = match (&wanted.listed, detail) {
+            (_, Some(detail))
+                if detail.phase(policy.now) == Phase::Open && detail.status.is_some() =>
+            {
+                return Outcome::Open { seen: detail };
+            }
+            (Some(listed), Some(detail)) => ListedRun {
+                status: detail.status.or_else(|| listed.status.clone()),
+                started_at: listed.started_at.or(detail.started_at),
+                ended_at: detail.ended_at.or(listed.ended_at),
+                ..listed.clone()
+            },
+            (Some(listed), None) => listed.clone(),
+            (None, Some(detail)) => detail,
+            (None, None) => return Outcome::Absent,
+        };
+        if self.states.evaluation == DocumentState::Absent && young {
+            return Outcome::Waiting { seen: shown };
+        }
+        let content_fingerprint = self.fingerprint();
+        let known = wanted.known.as_ref();
+        let revision = known.map_or(0, |entry| entry.revision);
+        let is_same =
+            revision > 0 && known.is_some_and(|k| k.content_fingerprint == content_fingerprint);
+        if let Some(listed) = &wanted.listed {
+            let body = listed.body.clone();
+            let listing = Document { resource: Resource::Listing, body, http_date: None };
+            self.documents.push(listing);
+        }
+        self.documents.sort_by_key(|document| document.resource);
+        let run = FetchedRun {
+            run_id: wanted.run_id.clone(),
+            started_at: shown.started_at,
+            ended_at: shown.ended_at,
+            status: shown.status,
+            revision: revision + 1,
+            evaluation: self.states.evaluation,
+            documents: self.documents,
+        };
+        let documents = self.states;
+        Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let bodies = Resource::FETCHED.iter().map(|resource| {
+            let document = self.documents.iter().find(|document| document.resource == *resource);
+            document.map(|document| document.body.as_ref()).unwrap_or_default()
+        });
+        fingerprint(bodies)
+    }
+
+    fn state(&self, resource: Resource) -> DocumentState {
+        match resource {
+            Resource::Detail => self.states.detail,
+            Resource::Trace => self.states.trace,
+            Resource::Evaluation => self.states.evaluation,
+            Resource::ToolCalls => self.states.tool_calls,
+            Resource::Listing => DocumentState::Ok,
+        }
+    }
+
+    fn set_state(&mut self, resource: Resource, state: DocumentState) {
+        match resource {
+            Resource::Detail => self.states.detail = state,
+            Resource::Trace => self.states.trace = state,
+            Resource::Evaluation => self.states.evaluation = state,
+            Resource::ToolCalls => self.states.tool_calls = state,
+            Resource::Listing => {}
+        }
+    }
+}
+
+fn is_empty(node: Node<'_>, resource: Resource) -> bool {
+    match node.kind() {
+        Kind::Null => true,
+        Kind::Object if resource == Resource::Evaluation => {
+            let members = node.members().unwrap_or_default();
+            members.iter().all(|(key, value)| {
+                value.is_null() || matches!(key.as_ref(), "run_id" | "runId" | "run")
+            })
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,31 @@
+//! Runs that must be looked at although the sweep did not list them.
+
+use std::collections::HashSet;
+
+use super::Wanted;
+use super::decide::is_check_due;
+use crate::lake::{Ledger, RunState};
+
+/// Open and waiting runs, failed ones, and those that are due for another look at their
+/// evaluation: all by id, also long after they left every window.
+pub(super) fn unlisted(ledger: &Ledger, listed: &HashSet<String>, now: i64) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = ledger
+        .iter()
+        .filter(|(run_id, _)| !listed.contains(*run_id))
+        .filter(|(_, entry)| match entry.state {
+            RunState::Open | RunState::Waiting | RunState::Failed => true,
+            RunState::Exported => is_check_due(entry, now),
+            RunState::Absent => false,
+        })
+        .map(|(run_id, entry)| Wanted {
+            listed: None,
+            run_id: run_id.to_owned(),
+            known: Some(entry.clone()),
+            only_with_evaluation: entry.state == RunState::Exported,
+        })
+        .collect();
+    wanted.sort_by_key(|wanted| {
+        std::cmp::Reverse(wanted.known.as_ref().and_then(|entry| entry.started_at))
+    });
+    wanted
+}

@@ -1,0 +1,87 @@
+//! A row of the list, as far as deciding about its run needs it.
+
+use bytes::Bytes;
+
+use crate::api::ListedRow;
+use crate::digest::fingerprint;
+use crate::json::{Node, parse_timestamp, unwrap};
+use crate::run::Phase;
+use crate::tables::{Mapping, RUNS};
+
+/// Where the few members stand that decisions need: the sources of the `runs` table's columns.
+#[derive(Clone, Debug)]
+pub struct RunPaths {
+    /// Paths of the id.
+    pub run_id: Vec<String>,
+    status: Vec<String>,
+    started_at: Vec<String>,
+    ended_at: Vec<String>,
+}
+
+impl RunPaths {
+    /// The paths of this mapping.
+    pub fn new(mapping: &Mapping) -> Self {
+        let runs = mapping.table(&RUNS);
+        let sources = |name: &str| {
+            let column = runs.columns.iter().find(|column| column.name == name);
+            column.map(|column| column.sources.clone()).unwrap_or_default()
+        };
+        Self {
+            run_id: sources("run_id"),
+            status: sources("status"),
+            started_at: sources("started_at"),
+            ended_at: sources("ended_at"),
+        }
+    }
+}
+
+/// A run as a row of the list, or its detail, shows it.
+#[derive(Clone, Debug)]
+pub struct ListedRun {
+    /// The id.
+    pub run_id: String,
+    /// The status.
+    pub status: Option<String>,
+    /// The start, in microseconds since 1970.
+    pub started_at: Option<i64>,
+    /// The end.
+    pub ended_at: Option<i64>,
+    /// The row as it was sent.
+    pub body: Bytes,
+    /// Tells whether the row changed.
+    pub fingerprint: u64,
+}
+
+impl ListedRun {
+    /// Reads a row of the list.
+    pub fn read(row: ListedRow, paths: &RunPaths) -> Self {
+        Self::from_body(row.run_id, row.body, paths)
+    }
+
+    /// Reads a body that shows a run, also one that is wrapped as `{"run": {…}}`.
+    pub fn from_body(run_id: String, body: Bytes, paths: &RunPaths) -> Self {
+        let node = Node::parse(&body).ok();
+        let node = node.map(|body| {
+            let own = ["id", "run_id", "runId"];
+            unwrap(body, &["run", "data", "result"], &own).map_or(body, |(_, inner)| inner)
+        });
+        let status = first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
+        let started_at = first(node, &paths.started_at, |node| parse_timestamp(node).ok());
+        let ended_at = first(node, &paths.ended_at, |node| parse_timestamp(node).ok());
+        let fingerprint = fingerprint([body.as_ref()]);
+        Self { run_id, status, started_at, ended_at, body, fingerprint }
+    }
+
+    /// Where in its life the run is, by the server's clock.
+    pub fn phase(&self, now: i64) -> Phase {
+        Phase::of(self.status.as_deref(), self.ended_at, now)
+    }
+}
+
+fn first<'a, T>(
+    node: Option<Node<'a>>,
+    paths: &[String],
+    read: impl Fn(Node<'a>) -> Option<T>,
+) -> Option<T> {
+    paths.iter().find_map(|path| read(node?.at(path)?))
+}

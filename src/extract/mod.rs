@@ -1,0 +1,18 @@
+//! Which requests, in which order: window → sweep → fan-out. Knows no Arrow.
+
+mod decide;
+mod fetch;
+mod follow;
+mod listed;
+mod pipeline;
+mod resources;
+mod sweep;
+mod window;
+
+pub use decide::{Decision, decide};
+pub use fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
+pub use listed::{ListedRun, RunPaths};
+pub use pipeline::{Extracted, Extraction, ExtractionPlan};
+pub use resources::{Organization, ResourceList, organization, resource_list};
+pub use sweep::{SweepReport, SweepTally};
+pub use window::{DAY, Range, Window, plan};

@@ -1,0 +1,298 @@
+//! Sweep and fan-out side by side: the list is read as fast as it comes, and kept small; runs are
+//! fetched as fast as whoever writes them can take them.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::decide::{Decision, decide};
+use super::fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
+use super::follow::unlisted;
+use super::sweep::{Sweep, SweepReport};
+use super::{ListedRun, Window};
+use crate::api::{ApiError, Client, ListedRow, PageBase};
+use crate::config::Filters;
+use crate::event::Event;
+use crate::json::Node;
+use crate::lake::Ledger;
+
+/// What to extract.
+#[derive(Clone, Debug)]
+pub struct ExtractionPlan {
+    /// The API.
+    pub client: Client,
+    /// How far back to list.
+    pub window: Window,
+    /// Which runs.
+    pub filters: Filters,
+    /// How patient to be.
+    pub policy: FetchPolicy,
+    /// The number of the list's first page, where it is known.
+    pub first_page: Option<PageBase>,
+    /// What is known of every run. It does not change while the extraction goes on.
+    pub ledger: Arc<Ledger>,
+    /// Runs in flight at once.
+    pub concurrency: usize,
+}
+
+/// What comes out, run by run.
+#[derive(Debug)]
+pub enum Extracted {
+    /// Runs that were listed and need nothing.
+    Unchanged {
+        /// How many.
+        runs: u64,
+    },
+    /// A run that has not ended.
+    Open {
+        /// As it was listed.
+        seen: ListedRun,
+    },
+    /// A run that was fetched, or could not be.
+    Done {
+        /// What was wanted.
+        wanted: Box<Wanted>,
+        /// What came of it.
+        outcome: Box<Outcome>,
+    },
+    /// The sweep came to its end.
+    Swept(SweepReport),
+    /// The extraction ends here, before its end. What came out so far is good.
+    Stopped(ApiError),
+}
+
+/// An extraction under way. Dropping it ends it.
+#[derive(Debug)]
+pub struct Extraction {
+    output: mpsc::Receiver<Extracted>,
+    _tasks: JoinSet<()>,
+}
+
+/// What the sweep hands to the fan-out.
+enum Queued {
+    Page { unchanged: u64, open: Vec<ListedRun>, wanted: PackedRows },
+    Swept(Result<(SweepReport, HashSet<String>), ApiError>),
+}
+
+/// Rows that wait for their turn, compressed: a hundred thousand of them must not fill memory.
+struct PackedRows(Vec<u8>);
+
+/// So many runs in a row that cannot be had, and none that can: the API is down.
+const FAILURES_IN_A_ROW: usize = 16;
+
+impl Extraction {
+    /// Starts an extraction.
+    pub fn start(plan: ExtractionPlan) -> Self {
+        let (send, output) = mpsc::channel(plan.concurrency.max(4));
+        let (queue, queued) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sweep(plan.clone(), queue));
+        tasks.spawn(async move {
+            let mut fan_out = FanOut::new(plan, send);
+            if let Err(error) = fan_out.run(queued).await {
+                fan_out.send(Extracted::Stopped(error)).await;
+            }
+        });
+        Self { output, _tasks: tasks }
+    }
+
+    /// What comes next; `None` after the end.
+    pub async fn next(&mut self) -> Option<Extracted> {
+        self.output.recv().await
+    }
+}
+
+async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>) {
+    let sweep = Sweep {
+        client: &plan.client,
+        window: plan.window,
+        filters: &plan.filters,
+        paths: &plan.policy.paths,
+        first_page: plan.first_page,
+    };
+    let mut listed = HashSet::new();
+    let result = sweep
+        .run(|runs| {
+            listed.extend(runs.iter().map(|run| run.run_id.clone()));
+            let page = sort_page(&plan, runs);
+            // Nobody receives any more only where the extraction has ended.
+            let _ended = queue.send(page);
+        })
+        .await;
+    let _ended = queue.send(Queued::Swept(result.map(|report| (report, listed))));
+}
+
+fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> Queued {
+    let (mut unchanged, mut open, mut wanted) = (0, Vec::new(), Vec::new());
+    for run in runs {
+        match decide(&run, plan.ledger.get(&run.run_id), plan.policy.now) {
+            Decision::Unchanged => unchanged += 1,
+            Decision::Open => open.push(run),
+            Decision::Fetch | Decision::CheckEvaluation => wanted.push(run),
+        }
+    }
+    let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    if count > 0 {
+        plan.client.events().emit(Event::RunsQueued { runs: count });
+    }
+    Queued::Page { unchanged, open, wanted: PackedRows::pack(&wanted) }
+}
+
+impl PackedRows {
+    fn pack(runs: &[ListedRun]) -> Self {
+        let mut text = Vec::new();
+        for run in runs {
+            text.push(if text.is_empty() { b'[' } else { b',' });
+            text.extend_from_slice(&run.body);
+        }
+        if !text.is_empty() {
+            text.push(b']');
+        }
+        // Compressing a slice in memory has nothing that could fail; if it did, the text serves.
+        Self(zstd::bulk::compress(&text, 1).unwrap_or(text))
+    }
+
+    fn unpack(&self, plan: &ExtractionPlan) -> Vec<Wanted> {
+        let text = zstd::stream::decode_all(self.0.as_slice()).unwrap_or_else(|_| self.0.clone());
+        let text = Bytes::from(text);
+        let rows = Node::parse(&text).ok().and_then(Node::elements).unwrap_or_default();
+        let wanted = rows.iter().filter_map(|row| {
+            let paths = &plan.policy.paths;
+            let run_id = paths.run_id.iter().find_map(|path| row.at(path)?.scalar_text())?;
+            let body = text.slice_ref(row.source().as_bytes());
+            let row = ListedRow { run_id: run_id.into_owned(), body };
+            Some(wanted(plan, ListedRun::read(row, paths)))
+        });
+        wanted.collect()
+    }
+}
+
+fn wanted(plan: &ExtractionPlan, run: ListedRun) -> Wanted {
+    let known = plan.ledger.get(&run.run_id).cloned();
+    let decision = decide(&run, known.as_ref(), plan.policy.now);
+    Wanted {
+        run_id: run.run_id.clone(),
+        listed: Some(run),
+        known,
+        only_with_evaluation: decision == Decision::CheckEvaluation,
+    }
+}
+
+type Fetching = (Wanted, Result<Outcome, ApiError>);
+
+struct FanOut {
+    plan: Arc<ExtractionPlan>,
+    output: mpsc::Sender<Extracted>,
+    pages: VecDeque<PackedRows>,
+    ready: VecDeque<Wanted>,
+    running: JoinSet<Fetching>,
+    failures_in_a_row: usize,
+}
+
+impl FanOut {
+    fn new(plan: ExtractionPlan, output: mpsc::Sender<Extracted>) -> Self {
+        Self {
+            plan: Arc::new(plan),
+            output,
+            pages: VecDeque::new(),
+            ready: VecDeque::new(),
+            running: JoinSet::new(),
+            failures_in_a_row: 0,
+        }
+    }
+
+    async fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Queued>) -> Result<(), ApiError> {
+        let mut listing = true;
+        loop {
+            self.start_runs();
+            if !listing && self.running.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                queued = queue.recv(), if listing => match queued {
+                    Some(queued) => listing = self.take(queued).await?,
+                    None => listing = false,
+                },
+                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
+                    self.finish(done).await?;
+                }
+            }
+        }
+    }
+
+    fn start_runs(&mut self) {
+        while self.running.len() < self.plan.concurrency {
+            if self.ready.is_empty() {
+                let Some(page) = self.pages.pop_front() else { return };
+                self.ready.extend(page.unpack(&self.plan));
+            }
+            let Some(wanted) = self.ready.pop_front() else { continue };
+            let plan = Arc::clone(&self.plan);
+            self.running.spawn(async move {
+                let fetched = fetch_run(&plan.client, &wanted, &plan.policy).await;
+                (wanted, fetched)
+            });
+        }
+    }
+
+    /// Returns whether more will come from the sweep.
+    async fn take(&mut self, queued: Queued) -> Result<bool, ApiError> {
+        match queued {
+            Queued::Page { unchanged, open, wanted } => {
+                self.pages.push_back(wanted);
+                if unchanged > 0 {
+                    self.send(Extracted::Unchanged { runs: unchanged }).await;
+                }
+                for seen in open {
+                    self.send(Extracted::Open { seen }).await;
+                }
+                Ok(true)
+            }
+            Queued::Swept(Ok((report, listed))) => {
+                self.send(Extracted::Swept(report)).await;
+                let unlisted = unlisted(&self.plan.ledger, &listed, self.plan.policy.now);
+                let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
+                if runs > 0 {
+                    self.plan.client.events().emit(Event::RunsQueued { runs });
+                }
+                self.ready.extend(unlisted);
+                Ok(false)
+            }
+            Queued::Swept(Err(error)) => Err(error),
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        done: Result<Fetching, tokio::task::JoinError>,
+    ) -> Result<(), ApiError> {
+        let (wanted, fetched) = done.map_err(|error| ApiError::Setup(error.to_string()))?;
+        let outcome = fetched?;
+        let events = self.plan.client.events();
+        if let Outcome::Failed { error, .. } = &outcome {
+            self.failures_in_a_row += 1;
+            if self.failures_in_a_row >= FAILURES_IN_A_ROW.max(2 * self.plan.concurrency)
+                && matches!(error, ApiError::Unavailable { .. })
+            {
+                return Err(error.clone());
+            }
+            let (run_id, reason) = (wanted.run_id.clone(), error.to_string());
+            events.emit(Event::RunFailed { run_id, reason });
+        } else {
+            self.failures_in_a_row = 0;
+            events.emit(Event::RunFetched);
+        }
+        let (wanted, outcome) = (Box::new(wanted), Box::new(outcome));
+        self.send(Extracted::Done { wanted, outcome }).await;
+        Ok(())
+    }
+
+    async fn send(&self, extracted: Extracted) {
+        // Nobody receives any more only where the extraction was dropped.
+        let _ended = self.output.send(extracted).await;
+    }
+}

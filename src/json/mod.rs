@@ -1,0 +1,15 @@
+//! Reading JSON that nobody documented: nothing is assumed, nothing is lost, nothing panics.
+//!
+//! A [`Node`] is a slice of the body it stood in, looked into one level at a time. Values that
+//! end up as JSON text (attributes, arguments, results) are therefore copied as they were sent:
+//! a number keeps all its digits and an unknown member its place.
+
+mod envelope;
+mod node;
+mod record;
+mod time;
+
+pub use envelope::{LIST_NAMES, List, find_list, member_names, unwrap};
+pub use node::{Kind, Malformed, Node};
+pub use record::{Address, Record};
+pub use time::parse_timestamp;

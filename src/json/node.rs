@@ -1,0 +1,266 @@
+//! One JSON value of unknown shape.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One JSON value, as the slice of the body that holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    text: &'a str,
+}
+
+/// What a [`Node`] is, by its first character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number of any size and precision.
+    Number,
+    /// A string.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    /// The word JSON uses for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Number => "number",
+            Self::Text => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// A body that is not one whole JSON value.
+///
+/// The message holds the place, never the text found there: bodies are customer data.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Malformed {
+    /// The bytes are not UTF-8.
+    #[error("not UTF-8 text from byte {0} on")]
+    Encoding(usize),
+    /// The body has no bytes other than white space.
+    #[error("an empty body")]
+    Empty,
+    /// The text ends before the value does.
+    #[error("JSON that is cut off after {0} bytes")]
+    CutOff(usize),
+    /// The text is no JSON at the given line and column.
+    #[error("not JSON (line {line}, column {column})")]
+    Syntax {
+        /// 1-based.
+        line: usize,
+        /// 1-based.
+        column: usize,
+    },
+}
+
+impl<'a> Node<'a> {
+    /// Reads a whole body in one pass, without building anything.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the body is not exactly one JSON value in UTF-8.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| Malformed::Encoding(error.valid_up_to()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim_ascii().is_empty() {
+            return Err(Malformed::Empty);
+        }
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => Ok(Self { text: raw.get() }),
+            Err(error) if error.is_eof() => Err(Malformed::CutOff(text.len())),
+            Err(error) => Err(Malformed::Syntax { line: error.line(), column: error.column() }),
+        }
+    }
+
+    /// A value that is known to be JSON already: a [`Node::source`] that was stored.
+    ///
+    /// # Errors
+    /// [`Malformed`] as [`Node::parse`].
+    pub fn from_source(text: &'a str) -> Result<Self, Malformed> {
+        Self::parse(text.as_bytes())
+    }
+
+    /// What kind of value it is.
+    pub fn kind(self) -> Kind {
+        match self.text.as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::Text,
+            Some(b't' | b'f') => Kind::Boolean,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Number,
+        }
+    }
+
+    /// The JSON text of the value, exactly as it was sent.
+    pub fn source(self) -> &'a str {
+        self.text
+    }
+
+    /// Whether the value is `null`.
+    pub fn is_null(self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// The content of a string; `None` for other kinds and for strings that are no Unicode text.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        if self.kind() != Kind::Text {
+            return None;
+        }
+        serde_json::from_str::<Borrowed<'a>>(self.text).ok().map(|borrowed| borrowed.0)
+    }
+
+    /// A string's content, or a number's or boolean's own text: what can stand as plain text.
+    pub fn scalar_text(self) -> Option<Cow<'a, str>> {
+        match self.kind() {
+            Kind::Text => self.text(),
+            Kind::Number | Kind::Boolean => Some(Cow::Borrowed(self.text)),
+            Kind::Null | Kind::Array | Kind::Object => None,
+        }
+    }
+
+    /// The members of an object in the order they were sent; `None` for other kinds.
+    pub fn members(self) -> Option<Vec<(Cow<'a, str>, Self)>> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        serde_json::from_str::<Members<'a>>(self.text).ok().map(|members| members.0)
+    }
+
+    /// The elements of an array; `None` for other kinds.
+    pub fn elements(self) -> Option<Vec<Self>> {
+        if self.kind() != Kind::Array {
+            return None;
+        }
+        serde_json::from_str::<Elements<'a>>(self.text).ok().map(|elements| elements.0)
+    }
+
+    /// The first member of that name.
+    pub fn get(self, name: &str) -> Option<Self> {
+        self.members()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node)
+    }
+
+    /// The value at a dotted path of member names, such as `workflow.id`.
+    pub fn at(self, path: &str) -> Option<Self> {
+        path.split('.').try_fold(self, Self::get)
+    }
+}
+
+struct Borrowed<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Borrowed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Borrowed<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(16);
+                while let Some((key, raw)) = map.next_entry::<Borrowed<'de>, &'de RawValue>()? {
+                    members.push((key.0, Node { text: raw.get() }));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct Elements<'a>(Vec<Node<'a>>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+        impl<'de> Visitor<'de> for Array {
+            type Value = Elements<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(raw) = array.next_element::<&'de RawValue>()? {
+                    elements.push(Node { text: raw.get() });
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(Array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_keeps_its_own_text() {
+        let node =
+            Node::parse(br#" {"a": 1.50, "b":[1e400, "x"], "\u0063": {"d":null}} "#).unwrap();
+        assert_eq!(node.get("a").unwrap().source(), "1.50");
+        assert_eq!(node.get("b").unwrap().elements().unwrap()[0].source(), "1e400");
+        assert_eq!(node.at("c.d").unwrap().kind(), Kind::Null);
+        assert!(node.at("c.d.e").is_none());
+    }
+
+    #[test]
+    fn malformed_bodies_are_told_apart() {
+        let parse = |body: &[u8]| Node::parse(body).unwrap_err();
+        assert_eq!(parse(b""), Malformed::Empty);
+        assert_eq!(parse(b" \n"), Malformed::Empty);
+        assert_eq!(parse(b"{\"a\": [1"), Malformed::CutOff(8));
+        assert_eq!(parse(b"<html>"), Malformed::Syntax { line: 1, column: 1 });
+        assert_eq!(parse(b"{} {}"), Malformed::Syntax { line: 1, column: 4 });
+        assert_eq!(parse(&[b'"', 0xff]), Malformed::Encoding(1));
+    }
+
+    #[test]
+    fn a_deep_body_does_not_overflow_the_stack() {
+        let body = "[".repeat(200_000) + &"]".repeat(200_000);
+        assert_eq!(Node::parse(body.as_bytes()).unwrap().kind(), Kind::Array);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        let node = Node::parse(br#""\ud800""#).unwrap();
+        assert_eq!(node.kind(), Kind::Text);
+        assert!(node.text().is_none());
+    }
+}

@@ -1,0 +1,150 @@
+//! One JSON object that remembers which of its members were used.
+
+use std::borrow::Cow;
+
+use super::Node;
+
+/// A JSON object on its way into a row: what no column took is left over, and is kept.
+#[derive(Debug, Default)]
+pub struct Record<'a> {
+    members: Vec<Member<'a>>,
+}
+
+#[derive(Debug)]
+struct Member<'a> {
+    key: Cow<'a, str>,
+    node: Node<'a>,
+    taken: bool,
+    /// The object inside, once somebody looked into it.
+    inside: Option<Record<'a>>,
+}
+
+/// Where in a [`Record`] a value stood: member indexes from the outside in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A member of the record itself.
+    Top(usize),
+    /// A member of an object inside it.
+    Nested(Vec<usize>),
+}
+
+impl<'a> Record<'a> {
+    /// Looks into an object; `None` where the node is something else.
+    pub fn new(node: Node<'a>) -> Option<Self> {
+        let members = node
+            .members()?
+            .into_iter()
+            .map(|(key, node)| Member { key, node, taken: false, inside: None })
+            .collect();
+        Some(Self { members })
+    }
+
+    /// A record of one member, for a value that stands without an object of its own.
+    pub fn of(key: &'static str, node: Node<'a>) -> Self {
+        let key = Cow::Borrowed(key);
+        Self { members: vec![Member { key, node, taken: false, inside: None }] }
+    }
+
+    /// Every member with its index.
+    pub fn members(&self) -> impl Iterator<Item = (usize, &str, Node<'a>)> {
+        self.members.iter().enumerate().map(|(index, m)| (index, m.key.as_ref(), m.node))
+    }
+
+    /// Whether there is a member of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|member| member.key == name)
+    }
+
+    /// Follows member names from the member at `index` inwards.
+    pub fn descend(&mut self, index: usize, path: &[String]) -> Option<(Address, Node<'a>)> {
+        let mut indexes = vec![index];
+        let mut member = self.members.get_mut(index)?;
+        for name in path {
+            if member.inside.is_none() {
+                member.inside = Self::new(member.node);
+            }
+            let inner = &mut member.inside.as_mut()?.members;
+            let position = inner.iter().position(|candidate| candidate.key == name.as_str())?;
+            indexes.push(position);
+            member = inner.get_mut(position)?;
+        }
+        Some((Address::Nested(indexes), member.node))
+    }
+
+    /// Marks a value as held by a column, so that it is no longer left over.
+    pub fn take(&mut self, address: &Address) {
+        let indexes = match address {
+            Address::Top(index) => std::slice::from_ref(index),
+            Address::Nested(indexes) => indexes,
+        };
+        let Some((first, rest)) = indexes.split_first() else { return };
+        let mut member = self.members.get_mut(*first);
+        for index in rest {
+            member = member
+                .and_then(|member| member.inside.as_mut())
+                .and_then(|inside| inside.members.get_mut(*index));
+        }
+        if let Some(member) = member {
+            member.taken = true;
+        }
+    }
+
+    /// Marks the first member of that name as used.
+    pub fn take_named(&mut self, name: &str) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.key == name) {
+            member.taken = true;
+        }
+    }
+
+    /// Appends `"key":value` pairs of all that was not taken, for keys that `keep` accepts.
+    pub fn write_leftovers(&self, out: &mut String, keep: &dyn Fn(&str) -> bool) {
+        for member in self.members.iter().filter(|member| !member.taken && keep(&member.key)) {
+            match &member.inside {
+                None => write_member(out, &member.key, member.node.source()),
+                Some(inside) => {
+                    let mut inner = String::new();
+                    inside.write_leftovers(&mut inner, &|_| true);
+                    if !inner.is_empty() {
+                        write_member(out, &member.key, &format!("{{{inner}}}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn write_member(out: &mut String, key: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(&serde_json::Value::from(key).to_string());
+    out.push(':');
+    out.push_str(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_taken_is_left_over_as_it_was_sent() {
+        let body = br#"{"id":"r","workflow":{"id":"w","team":"x"},"cost":1.10,"a\"b":[1, 2]}"#;
+        let mut record = Record::new(Node::parse(body).unwrap()).unwrap();
+        record.take(&Address::Top(0));
+        let (address, node) = record.descend(1, &["id".to_owned()]).unwrap();
+        assert_eq!(node.source(), "\"w\"");
+        record.take(&address);
+        let mut out = String::new();
+        record.write_leftovers(&mut out, &|_| true);
+        assert_eq!(out, r#""workflow":{"team":"x"},"cost":1.10,"a\"b":[1, 2]"#);
+    }
+
+    #[test]
+    fn looking_inside_without_taking_loses_nothing() {
+        let mut record = Record::new(Node::parse(br#"{"a":{"b":{"c":1}}}"#).unwrap()).unwrap();
+        assert!(record.descend(0, &["b".to_owned(), "x".to_owned()]).is_none());
+        let mut out = String::new();
+        record.write_leftovers(&mut out, &|_| true);
+        assert_eq!(out, r#""a":{"b":{"c":1}}"#);
+    }
+}

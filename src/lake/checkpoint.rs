@@ -1,0 +1,188 @@
+//! The ledger as one Parquet file, so that opening a large lake is quick.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+use super::{DocumentStates, Entry, Ledger, RunState};
+use crate::run::DocumentState;
+
+const COLUMNS: [(&str, DataType); 17] = [
+    ("run_id", DataType::Utf8),
+    ("state", DataType::Utf8),
+    ("status", DataType::Utf8),
+    ("started_at", DataType::Int64),
+    ("ended_at", DataType::Int64),
+    ("first_listed_at", DataType::Int64),
+    ("row_fingerprint", DataType::UInt64),
+    ("content_fingerprint", DataType::UInt64),
+    ("revision", DataType::Int64),
+    ("commit", DataType::UInt64),
+    ("detail", DataType::Utf8),
+    ("trace", DataType::Utf8),
+    ("evaluation", DataType::Utf8),
+    ("tool_calls", DataType::Utf8),
+    ("failures", DataType::UInt32),
+    ("check_at", DataType::Int64),
+    ("problem", DataType::Utf8),
+];
+
+/// The whole ledger as a Parquet file.
+pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
+    let fields: Vec<Field> =
+        COLUMNS.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let level = ZstdLevel::try_new(1)?;
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+    let mut entries: Vec<(&str, &Entry)> = ledger.iter().collect();
+    entries.sort_by_key(|(run_id, _)| *run_id);
+    for chunk in entries.chunks(8192) {
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns(chunk))?)?;
+    }
+    writer.into_inner()
+}
+
+fn columns(entries: &[(&str, &Entry)]) -> Vec<ArrayRef> {
+    let text = |value: &dyn Fn(&Entry) -> Option<&str>| -> ArrayRef {
+        Arc::new(entries.iter().map(|(_, entry)| value(entry)).collect::<StringArray>())
+    };
+    let time = |value: &dyn Fn(&Entry) -> Option<i64>| -> ArrayRef {
+        Arc::new(entries.iter().map(|(_, entry)| value(entry)).collect::<Int64Array>())
+    };
+    let number = |value: &dyn Fn(&Entry) -> u64| -> ArrayRef {
+        Arc::new(entries.iter().map(|(_, entry)| Some(value(entry))).collect::<UInt64Array>())
+    };
+    vec![
+        Arc::new(entries.iter().map(|(run_id, _)| Some(*run_id)).collect::<StringArray>()),
+        text(&|entry| Some(entry.state.name())),
+        text(&|entry| entry.status.as_deref()),
+        time(&|entry| entry.started_at),
+        time(&|entry| entry.ended_at),
+        time(&|entry| Some(entry.first_listed_at)),
+        number(&|entry| entry.row_fingerprint),
+        number(&|entry| entry.content_fingerprint),
+        time(&|entry| Some(entry.revision)),
+        number(&|entry| entry.commit),
+        text(&|entry| Some(entry.documents.detail.name())),
+        text(&|entry| Some(entry.documents.trace.name())),
+        text(&|entry| Some(entry.documents.evaluation.name())),
+        text(&|entry| Some(entry.documents.tool_calls.name())),
+        Arc::new(entries.iter().map(|(_, entry)| Some(entry.failures)).collect::<UInt32Array>()),
+        time(&|entry| entry.check_at),
+        text(&|entry| entry.problem.as_deref()),
+    ]
+}
+
+/// Reads what [`write`] wrote.
+pub(super) fn read(bytes: Bytes) -> Result<Ledger, ParquetError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(8192).build()?;
+    let mut ledger = Ledger::default();
+    for batch in reader {
+        let entries = rows(&batch?)?;
+        ledger.apply(entries);
+    }
+    Ok(ledger)
+}
+
+fn rows(batch: &RecordBatch) -> Result<Vec<(String, Option<Entry>)>, ParquetError> {
+    let run_ids = column::<StringArray>(batch, "run_id")?;
+    let state = column::<StringArray>(batch, "state")?;
+    let status = column::<StringArray>(batch, "status")?;
+    let started_at = column::<Int64Array>(batch, "started_at")?;
+    let ended_at = column::<Int64Array>(batch, "ended_at")?;
+    let first_listed_at = column::<Int64Array>(batch, "first_listed_at")?;
+    let row_fingerprint = column::<UInt64Array>(batch, "row_fingerprint")?;
+    let content_fingerprint = column::<UInt64Array>(batch, "content_fingerprint")?;
+    let revision = column::<Int64Array>(batch, "revision")?;
+    let commit = column::<UInt64Array>(batch, "commit")?;
+    let detail = column::<StringArray>(batch, "detail")?;
+    let trace = column::<StringArray>(batch, "trace")?;
+    let evaluation = column::<StringArray>(batch, "evaluation")?;
+    let tool_calls = column::<StringArray>(batch, "tool_calls")?;
+    let failures = column::<UInt32Array>(batch, "failures")?;
+    let check_at = column::<Int64Array>(batch, "check_at")?;
+    let problem = column::<StringArray>(batch, "problem")?;
+    let text = |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_owned());
+    let time = |array: &Int64Array, row| array.is_valid(row).then(|| array.value(row));
+    let entry = |row: usize| -> Result<(String, Option<Entry>), ParquetError> {
+        let documents = DocumentStates {
+            detail: document_state(detail.value(row))?,
+            trace: document_state(trace.value(row))?,
+            evaluation: document_state(evaluation.value(row))?,
+            tool_calls: document_state(tool_calls.value(row))?,
+        };
+        let entry = Entry {
+            state: run_state(state.value(row))?,
+            status: text(status, row),
+            started_at: time(started_at, row),
+            ended_at: time(ended_at, row),
+            first_listed_at: first_listed_at.value(row),
+            row_fingerprint: row_fingerprint.value(row),
+            content_fingerprint: content_fingerprint.value(row),
+            revision: revision.value(row),
+            commit: commit.value(row),
+            documents,
+            failures: failures.value(row),
+            check_at: time(check_at, row),
+            problem: text(problem, row),
+        };
+        Ok((run_ids.value(row).to_owned(), Some(entry)))
+    };
+    (0..batch.num_rows()).map(entry).collect()
+}
+
+fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a T, ArrowError> {
+    let array = batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<T>());
+    array
+        .ok_or_else(|| ArrowError::SchemaError(format!("the ledger has no usable column `{name}`")))
+}
+
+fn run_state(name: &str) -> Result<RunState, ParquetError> {
+    let found = RunState::ALL.into_iter().find(|state| state.name() == name);
+    found.ok_or_else(|| ParquetError::General(format!("unknown run state `{name}`")))
+}
+
+fn document_state(name: &str) -> Result<DocumentState, ParquetError> {
+    use DocumentState::{Absent, Failed, Ok as Have, Pending};
+    let found = [Pending, Have, Absent, Failed].into_iter().find(|state| state.name() == name);
+    found.ok_or_else(|| ParquetError::General(format!("unknown document state `{name}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_the_ledger() {
+        let entry = |number: i64| Entry {
+            state: RunState::ALL[usize::try_from(number % 5).unwrap()],
+            status: (number % 2 == 0).then(|| "pass".to_owned()),
+            started_at: (number % 3 > 0).then_some(number),
+            ended_at: None,
+            first_listed_at: number,
+            row_fingerprint: u64::MAX - 1,
+            content_fingerprint: 7,
+            revision: 1,
+            commit: 3,
+            documents: DocumentStates { evaluation: DocumentState::Absent, ..Default::default() },
+            failures: 2,
+            check_at: Some(9),
+            problem: (number % 5 == 3).then(|| "answered 503".to_owned()),
+        };
+        let mut ledger = Ledger::default();
+        ledger.apply((0..20_000).map(|number| (format!("run '{number}'\n"), Some(entry(number)))));
+        let bytes = write(&ledger).unwrap();
+        assert_eq!(read(Bytes::from(bytes)).unwrap(), ledger);
+    }
+}

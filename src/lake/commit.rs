@@ -1,0 +1,262 @@
+//! The commit: parts out of sight, then one manifest, then parts in place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use uuid::Uuid;
+
+use super::{Entry, Gap, Interval, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files};
+use crate::digest::sha256_hex;
+use crate::tables::{SCHEMA_VERSION, Table, Write};
+
+/// The parts of a commit that is being made, out of every reader's sight.
+///
+/// Dropped without a commit, they are removed when the lake is opened next.
+#[derive(Debug)]
+pub struct Staging {
+    store: std::sync::Arc<dyn ObjectStore>,
+    commit: u64,
+    folder: String,
+    parts: Vec<Part>,
+    replaced: Vec<Part>,
+    contents: BTreeMap<String, u64>,
+}
+
+/// What a commit says besides its parts.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The sync that makes it.
+    pub sync_id: String,
+    /// When, by the server's clock, in microseconds since 1970.
+    pub created_at: i64,
+    /// Changes of the ledger.
+    pub ledger_changes: Vec<(String, Option<Entry>)>,
+    /// The time whose runs are all known from now on; `None` leaves it as it was.
+    pub proven: Option<Vec<Interval>>,
+    /// Gaps that were found.
+    pub new_gaps: Vec<Gap>,
+    /// The number of the list's first page, where it was found out.
+    pub first_page: Option<u32>,
+    /// The sync's record, in its last commit.
+    pub sync: Option<SyncRecord>,
+}
+
+/// The folder of runs whose start is not known: no real run is that old.
+const UNKNOWN_DAY: &str = "1970-01-01";
+
+impl Staging {
+    pub(super) fn new(store: std::sync::Arc<dyn ObjectStore>, commit: u64) -> Self {
+        let folder = format!("{commit:08}-{}", Uuid::new_v4().simple());
+        Self {
+            store,
+            commit,
+            folder,
+            parts: Vec::new(),
+            replaced: Vec::new(),
+            contents: BTreeMap::new(),
+        }
+    }
+
+    /// The number that the commit will have.
+    pub fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// Rows staged so far, by table.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.parts.iter().chain(&self.replaced).map(|part| (part.table.as_str(), part.rows))
+    }
+
+    /// Writes a part and makes it durable. `started` holds the earliest and the latest start of
+    /// the runs in it, which are of one day.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`] where it cannot be written.
+    pub async fn add(
+        &mut self,
+        table: &'static Table,
+        rows: u64,
+        bytes: Vec<u8>,
+        started: Option<(i64, i64)>,
+        has_revisions: bool,
+    ) -> Result<(), LakeError> {
+        let day = started.and_then(|(first, _)| day_of(first));
+        let day = day.unwrap_or_else(|| UNKNOWN_DAY.to_owned());
+        let name = format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple());
+        let path = format!("{}/date={day}/{name}", table.name);
+        let mut part = self.put(table, path, rows, bytes).await?;
+        part.least_started_at = started.map(|(first, _)| first);
+        part.greatest_started_at = started.map(|(_, last)| last);
+        part.has_revisions = has_revisions;
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// Writes the one part of a table that is replaced as a whole. `content` tells its content
+    /// from another one's.
+    ///
+    /// # Errors
+    /// [`LakeError::Store`] where it cannot be written.
+    pub async fn replace(
+        &mut self,
+        table: &'static Table,
+        rows: u64,
+        bytes: Vec<u8>,
+        content: u64,
+    ) -> Result<(), LakeError> {
+        debug_assert_eq!(table.write, Write::Replace);
+        let path = format!("{0}/{0}.parquet", table.name);
+        let part = self.put(table, path, rows, bytes).await?;
+        self.contents.insert(table.name.to_owned(), content);
+        self.replaced.push(part);
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        table: &'static Table,
+        path: String,
+        rows: u64,
+        bytes: Vec<u8>,
+    ) -> Result<Part, LakeError> {
+        let part = Part {
+            table: table.name.to_owned(),
+            rows,
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            sha256: sha256_hex(&bytes),
+            least_started_at: None,
+            greatest_started_at: None,
+            has_revisions: false,
+            path,
+        };
+        let staged = format!("_armature/staging/{}/{}", self.folder, part.path);
+        let location = StorePath::from(staged.as_str());
+        let put = self.store.put(&location, PutPayload::from(bytes)).await;
+        put.map_err(LakeError::store("write the part", staged))?;
+        Ok(part)
+    }
+}
+
+fn day_of(microseconds: i64) -> Option<String> {
+    let day = DateTime::from_timestamp_micros(microseconds)?;
+    Some(day.format("%Y-%m-%d").to_string())
+}
+
+impl Lake {
+    /// Starts the next commit.
+    pub fn stage(&self) -> Staging {
+        Staging::new(self.store(), self.next_commit())
+    }
+
+    /// Makes a commit: durable when this returns, and in place for readers.
+    ///
+    /// # Errors
+    /// [`LakeError::LostRace`] where another process was first; otherwise what the file system
+    /// says. The lake is then as it was, or the commit is finished at the next opening.
+    pub async fn commit(&mut self, staging: Staging, draft: Draft) -> Result<Manifest, LakeError> {
+        let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
+        let head = self.head();
+        let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
+        gaps.extend(draft.new_gaps);
+        let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
+        contents.extend(staging.contents);
+        let manifest = Manifest {
+            commit: staging.commit,
+            sync_id: draft.sync_id,
+            created_at: draft.created_at,
+            schema_version: SCHEMA_VERSION.to_owned(),
+            staging: staging.folder,
+            parts: staging.parts,
+            replaced: staging.replaced,
+            ledger_changes: draft.ledger_changes,
+            ledger_checkpoint: checkpoint.or(head.and_then(|head| head.ledger_checkpoint)),
+            proven: draft
+                .proven
+                .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
+            gaps,
+            first_page: draft.first_page.or(head.and_then(|head| head.first_page)),
+            contents,
+            sync: draft.sync,
+        };
+        self.publish(&manifest).await?;
+        let lake = self.root().to_owned();
+        let moved = manifest.clone();
+        let task = tokio::task::spawn_blocking(move || settle(&lake, &moved));
+        task.await.map_err(|error| LakeError::Damaged {
+            path: self.root().to_owned(),
+            problem: format!("moving parts stopped: {error}"),
+        })??;
+        self.advance(&manifest);
+        Ok(manifest)
+    }
+
+    /// The one moment at which a commit happens.
+    async fn publish(&self, manifest: &Manifest) -> Result<(), LakeError> {
+        let path = manifest_path(manifest.commit);
+        let bytes = serde_json::to_vec(manifest).map_err(|error| LakeError::Damaged {
+            path: PathBuf::from(&path),
+            problem: error.to_string(),
+        })?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let location = StorePath::from(path.as_str());
+        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                Err(LakeError::LostRace { path: self.root().to_owned(), commit: manifest.commit })
+            }
+            Err(error) => Err(LakeError::store("write the manifest", path)(error)),
+        }
+    }
+
+    /// Writes the ledger as a whole now and then, so that opening reads few manifests.
+    async fn checkpoint_if_due(
+        &mut self,
+        staging: &Staging,
+        draft: &Draft,
+    ) -> Result<Option<u64>, LakeError> {
+        self.note_changes(&draft.ledger_changes);
+        if draft.sync.is_none() || !self.checkpoint_is_due() {
+            return Ok(None);
+        }
+        let path = checkpoint_path(staging.commit);
+        let bytes =
+            checkpoint::write(self.ledger()).map_err(LakeError::parquet("write", path.as_str()))?;
+        let put = self.store().put(&StorePath::from(path.as_str()), PutPayload::from(bytes)).await;
+        put.map_err(LakeError::store("write the ledger", path))?;
+        Ok(Some(staging.commit))
+    }
+}
+
+pub(super) fn manifest_path(commit: u64) -> String {
+    format!("_armature/manifests/{commit:08}.json")
+}
+
+pub(super) fn checkpoint_path(commit: u64) -> String {
+    format!("_armature/ledger/{commit:08}.parquet")
+}
+
+/// Moves the parts of a durable commit in place; what is in place already stays. Runs come last,
+/// so that whoever sees a run finds its rows in the other tables.
+pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    let staging = lake.join("_armature/staging").join(&manifest.staging);
+    let mut parts: Vec<&Part> = manifest.parts.iter().chain(&manifest.replaced).collect();
+    parts.sort_by_key(|part| part.table == "runs");
+    let mut folders = BTreeSet::new();
+    for part in parts {
+        let (from, to) = (staging.join(&part.path), lake.join(&part.path));
+        if from.exists() {
+            files::move_file(&from, &to)?;
+            folders.extend(to.parent().map(Path::to_owned));
+        } else if !to.exists() {
+            let problem = format!("commit {} lists it, and it is nowhere", manifest.commit);
+            return Err(LakeError::Damaged { path: to, problem });
+        }
+    }
+    for folder in folders {
+        files::sync_folder(&folder)?;
+    }
+    files::remove_folder(&staging)
+}

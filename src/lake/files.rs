@@ -1,0 +1,49 @@
+//! The few file operations that a store has no word for. Local file system only.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::LakeError;
+
+/// Makes a folder and its parents.
+pub(super) fn make_folder(path: &Path) -> Result<(), LakeError> {
+    fs::create_dir_all(path).map_err(LakeError::io("create the folder", path))
+}
+
+/// Moves a file over whatever is there. Both must be on one file system.
+#[expect(clippy::disallowed_methods, reason = "the one place that moves files in the lake")]
+pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), LakeError> {
+    if let Some(parent) = to.parent() {
+        make_folder(parent)?;
+    }
+    fs::rename(from, to).map_err(LakeError::io("move a part to", to))
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(LakeError::io("sync the folder", path))
+}
+
+/// Removes a folder and all in it, if it is there.
+pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(LakeError::io("remove the folder", path)),
+    }
+}
+
+/// The names in a folder, sorted; none where there is no such folder.
+pub(super) fn names(path: &Path) -> Result<Vec<String>, LakeError> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(LakeError::io("list the folder", path))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(LakeError::io("list the folder", path))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}

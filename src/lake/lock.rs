@@ -1,0 +1,43 @@
+//! One writer at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::LakeError;
+
+/// Held while a process writes the lake; the operating system lets go when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says who has it.
+    pub(super) fn take(path: &Path, lake: &Path) -> Result<Self, LakeError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(path).map_err(LakeError::io("open the lock", path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let read = file.read_to_string(&mut holder);
+                let known = read.is_ok() && !holder.trim().is_empty();
+                let holder = if known { format!(" ({})", holder.trim()) } else { String::new() };
+                return Err(LakeError::Locked { path: lake.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(LakeError::io("lock", path)(error));
+            }
+        }
+        let note = format!("process {}\n", std::process::id());
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(note.as_bytes()));
+        written.map_err(LakeError::io("write the lock", path))?;
+        Ok(Self { _file: file })
+    }
+}

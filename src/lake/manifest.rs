@@ -1,0 +1,170 @@
+//! The manifest: one commit, whole, in one file that is created once.
+
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The number; the first is 1.
+    pub commit: u64,
+    /// The sync that made it.
+    pub sync_id: String,
+    /// When, by the server's clock, in microseconds since 1970.
+    pub created_at: i64,
+    /// The version of the tables in its parts.
+    pub schema_version: String,
+    /// The folder below `_armature/staging` that its parts came from.
+    pub staging: String,
+    /// The parts that it adds.
+    pub parts: Vec<Part>,
+    /// The tables that it replaces as a whole, one part each.
+    pub replaced: Vec<Part>,
+    /// What it changes in the ledger: entries by run id; `null` forgets a run that is out of reach.
+    pub ledger_changes: Vec<(String, Option<Entry>)>,
+    /// The newest checkpoint of the ledger: it holds all changes up to and including its commit.
+    pub ledger_checkpoint: Option<u64>,
+    /// The time whose runs are all known, after this commit.
+    pub proven: Vec<Interval>,
+    /// The time whose runs can no longer be known, after this commit.
+    pub gaps: Vec<Gap>,
+    /// The number of the list's first page, once it was found out.
+    pub first_page: Option<u32>,
+    /// What the rows of each replaced table were made from, after this commit: tells whether
+    /// they would change.
+    pub contents: std::collections::BTreeMap<String, u64>,
+    /// The sync's record, in the last commit of each sync.
+    pub sync: Option<SyncRecord>,
+}
+
+/// One Parquet file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The table.
+    pub table: String,
+    /// Where it is, from the lake's root.
+    pub path: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// How long it is.
+    pub bytes: u64,
+    /// The SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The earliest start of the runs in it, in microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_started_at: Option<i64>,
+    /// The latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greatest_started_at: Option<i64>,
+    /// Whether it holds later revisions of runs that earlier parts hold too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_revisions: bool,
+}
+
+/// A stretch of time, in microseconds since 1970: `from` belongs to it, `until` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its begin.
+    pub from: i64,
+    /// Its end.
+    pub until: i64,
+}
+
+/// Time whose runs can no longer be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Its begin, in microseconds since 1970.
+    pub from: i64,
+    /// Its end.
+    pub until: i64,
+    /// When it was found, by the server's clock.
+    pub found_at: i64,
+}
+
+/// What a sync did, for `status` and the `_syncs` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRecord {
+    /// The sync.
+    pub sync_id: String,
+    /// `complete`, `incomplete` or `interrupted`.
+    pub outcome: String,
+    /// When it began, by the server's clock, in microseconds since 1970.
+    pub started_at: i64,
+    /// How long it took until this commit.
+    pub elapsed_ms: u64,
+    /// The `range` that it asked for.
+    pub range: String,
+    /// Whether its sweep came out complete.
+    pub certified: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertified_because: Vec<String>,
+    /// Every run that started before is known.
+    pub proven_until: Option<i64>,
+    /// Runs listed.
+    pub runs_listed: u64,
+    /// Runs exported for the first time.
+    pub runs_new: u64,
+    /// Runs exported again at a higher revision.
+    pub runs_changed: u64,
+    /// Runs that had not ended, or waited for their evaluation.
+    pub runs_open: u64,
+    /// Runs whose documents could not be had.
+    pub runs_failed: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Bytes of bodies, decompressed.
+    pub bytes_received: u64,
+}
+
+/// Adds a stretch to a list of them, so that they stay sorted, apart and as few as can be.
+pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
+    let mut all: Vec<Interval> = intervals.iter().copied().chain([added]).collect();
+    all.retain(|interval| interval.from < interval.until);
+    all.sort();
+    let mut merged: Vec<Interval> = Vec::with_capacity(all.len());
+    for interval in all {
+        match merged.last_mut() {
+            Some(last) if interval.from <= last.until => {
+                last.until = last.until.max(interval.until);
+            }
+            _ => merged.push(interval),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interval(from: i64, until: i64) -> Interval {
+        Interval { from, until }
+    }
+
+    #[test]
+    fn stretches_that_touch_become_one() {
+        let list = merge(&[interval(0, 10), interval(20, 30)], interval(10, 15));
+        assert_eq!(list, [interval(0, 15), interval(20, 30)]);
+        assert_eq!(merge(&list, interval(14, 21)), [interval(0, 30)]);
+        assert_eq!(merge(&list, interval(5, 5)), list);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_loses_and_invents_nothing(list in prop::collection::vec((0_i64..60, 0_i64..60), 0..12)) {
+            let mut merged = Vec::new();
+            for &(from, until) in &list {
+                merged = merge(&merged, interval(from, until));
+            }
+            for moment in 0..60 {
+                let expected = list.iter().any(|&(from, until)| from <= moment && moment < until);
+                let found = merged.iter().filter(|i| i.from <= moment && moment < i.until).count();
+                prop_assert_eq!(found, usize::from(expected));
+            }
+            prop_assert!(merged.windows(2).all(|pair| pair[0].until < pair[1].from));
+        }
+    }
+}

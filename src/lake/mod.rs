@@ -1,0 +1,29 @@
+//! Batches → Parquet parts → one commit. Knows no HTTP and no payload shapes.
+//!
+//! ```text
+//! <lake>/runs/date=2026-11-23/<part>.parquet    what readers glob
+//! <lake>/_armature/format.json                  whose lake it is, and which format
+//! <lake>/_armature/manifests/<commit>.json      the commits: each is created once, never changed
+//! <lake>/_armature/ledger/<commit>.parquet      the ledger as of a commit, so that opening is quick
+//! <lake>/_armature/staging/<commit>-<id>/       parts on their way, out of every reader's sight
+//! <lake>/_armature/lock                         held by the one writer
+//! ```
+
+mod checkpoint;
+mod commit;
+mod error;
+mod files;
+mod identity;
+mod ledger;
+mod lock;
+mod manifest;
+mod open;
+mod part;
+
+pub use commit::{Draft, Staging};
+pub use error::LakeError;
+pub use identity::{FORMAT_MAJOR, Identity};
+pub use ledger::{DocumentStates, Entry, Ledger, RunState};
+pub use manifest::{Gap, Interval, Manifest, Part, SyncRecord, merge};
+pub use open::{Lake, LakeView};
+pub use part::{PartOptions, PartWriter};

@@ -1,0 +1,267 @@
+//! Opening a lake: whose it is, what it knows, and what a crash left unfinished.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::commit::{checkpoint_path, manifest_path, settle};
+use super::lock::Lock;
+use super::{Entry, FORMAT_MAJOR, Identity, LakeError, Ledger, Manifest, checkpoint, files};
+use crate::config::Filters;
+
+/// A lake that this process writes.
+#[derive(Debug)]
+pub struct Lake {
+    view: LakeView,
+    ledger: Ledger,
+    changes_since_checkpoint: usize,
+    _lock: Lock,
+}
+
+/// A lake to read from. Readers need no lock: commits are never changed.
+#[derive(Clone, Debug)]
+pub struct LakeView {
+    root: PathBuf,
+    store: Arc<dyn ObjectStore>,
+    identity: Option<Identity>,
+    head: Option<Manifest>,
+}
+
+/// The ledger is written as a whole after this many changes, or this many commits.
+const CHECKPOINT_CHANGES: usize = 2_000;
+const CHECKPOINT_COMMITS: u64 = 64;
+
+impl Lake {
+    /// Opens a lake for writing, or begins one in an empty folder; finishes what a crash left.
+    ///
+    /// # Errors
+    /// [`LakeError`]: another writer, another format, a damaged file, or the file system's word.
+    pub async fn open(root: &Path) -> Result<Self, LakeError> {
+        let existing = files::names(root)?;
+        let own = root.join("_armature");
+        if !existing.is_empty() && !own.exists() {
+            return Err(LakeError::NotALake { path: root.to_owned() });
+        }
+        for folder in ["manifests", "ledger", "staging"] {
+            files::make_folder(&own.join(folder))?;
+        }
+        let lock = Lock::take(&own.join("lock"), root)?;
+        let view = LakeView::open(root).await?;
+        view.recover().await?;
+        let (ledger, changes_since_checkpoint) = view.ledger().await?;
+        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+    }
+
+    /// Makes the lake this export's, or refuses where it is another's.
+    ///
+    /// # Errors
+    /// [`LakeError::OtherExport`] where organization or filters differ.
+    pub async fn claim(
+        &mut self,
+        organization_id: Option<&str>,
+        filters: &Filters,
+    ) -> Result<(), LakeError> {
+        if let Some(identity) = &self.view.identity {
+            return identity.check(organization_id, filters, self.root());
+        }
+        let identity = Identity::new(organization_id.map(str::to_owned), filters.clone());
+        let bytes = serde_json::to_vec_pretty(&identity).map_err(|error| LakeError::Damaged {
+            path: self.root().join(IDENTITY),
+            problem: error.to_string(),
+        })?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let put = self.store().put_opts(&StorePath::from(IDENTITY), bytes.into(), options).await;
+        put.map_err(LakeError::store("write", IDENTITY))?;
+        self.view.identity = Some(identity);
+        Ok(())
+    }
+
+    /// The lake as a reader sees it.
+    pub fn view(&self) -> &LakeView {
+        &self.view
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.view.root
+    }
+
+    /// What is known of every run.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The newest commit.
+    pub fn head(&self) -> Option<&Manifest> {
+        self.view.head.as_ref()
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.view.store)
+    }
+
+    pub(super) fn next_commit(&self) -> u64 {
+        self.head().map_or(1, |head| head.commit + 1)
+    }
+
+    pub(super) fn advance(&mut self, manifest: &Manifest) {
+        if manifest.ledger_checkpoint == Some(manifest.commit) {
+            self.changes_since_checkpoint = 0;
+        }
+        self.view.head = Some(manifest.clone());
+    }
+
+    /// The ledger in memory follows the commit that is being made. Where that commit fails, this
+    /// process ends, and the next one reads the ledger from the lake.
+    pub(super) fn note_changes(&mut self, changes: &[(String, Option<Entry>)]) {
+        self.changes_since_checkpoint += changes.len();
+        self.ledger.apply(changes.iter().cloned());
+    }
+
+    pub(super) fn checkpoint_is_due(&self) -> bool {
+        let last = self.head().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
+        self.changes_since_checkpoint >= CHECKPOINT_CHANGES
+            || self.next_commit() >= last + CHECKPOINT_COMMITS
+    }
+}
+
+const IDENTITY: &str = "_armature/format.json";
+
+impl LakeView {
+    /// Opens a lake for reading.
+    ///
+    /// # Errors
+    /// [`LakeError::Missing`] where there is none; otherwise as [`Lake::open`].
+    pub async fn open(root: &Path) -> Result<Self, LakeError> {
+        if !root.join("_armature").is_dir() {
+            return Err(LakeError::Missing { path: root.to_owned() });
+        }
+        let local = LocalFileSystem::new_with_prefix(root)
+            .map_err(LakeError::store("open", root.display().to_string()))?
+            .with_fsync(true);
+        let store: Arc<dyn ObjectStore> = Arc::new(local);
+        let mut view = Self { root: root.to_owned(), store, identity: None, head: None };
+        view.identity = view.read_identity().await?;
+        if let Some(newest) = view.commits()?.last() {
+            view.head = Some(view.manifest(*newest).await?);
+        }
+        Ok(view)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whose lake it is; `None` before the first sync.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The newest commit.
+    pub fn head(&self) -> Option<&Manifest> {
+        self.head.as_ref()
+    }
+
+    /// The numbers of all commits, ascending.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where the folder cannot be listed.
+    pub fn commits(&self) -> Result<Vec<u64>, LakeError> {
+        let names = files::names(&self.root.join("_armature/manifests"))?;
+        let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
+        let mut commits: Vec<u64> = names.iter().filter_map(number).collect();
+        commits.sort_unstable();
+        Ok(commits)
+    }
+
+    /// One commit.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] where the file is not a manifest of that number.
+    pub async fn manifest(&self, commit: u64) -> Result<Manifest, LakeError> {
+        let path = manifest_path(commit);
+        let bytes = self.read(&path).await?;
+        let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if manifest.commit == commit {
+            Ok(manifest)
+        } else {
+            Err(damaged(format!("it says that it is commit {}", manifest.commit)))
+        }
+    }
+
+    /// The ledger, and how many changes were read beyond its checkpoint.
+    ///
+    /// # Errors
+    /// [`LakeError`] where a file of it cannot be read.
+    pub async fn ledger(&self) -> Result<(Ledger, usize), LakeError> {
+        let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
+        let mut ledger = Ledger::default();
+        if let Some(commit) = head.ledger_checkpoint {
+            let path = checkpoint_path(commit);
+            let bytes = self.read(&path).await?;
+            ledger = checkpoint::read(bytes).map_err(LakeError::parquet("read", path))?;
+        }
+        let since = head.ledger_checkpoint.unwrap_or(0);
+        let mut changes = 0;
+        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+            let manifest = self.manifest(commit).await?;
+            changes += manifest.ledger_changes.len();
+            ledger.apply(manifest.ledger_changes);
+        }
+        Ok((ledger, changes))
+    }
+
+    async fn read(&self, path: &str) -> Result<bytes::Bytes, LakeError> {
+        let location = StorePath::from(path);
+        let get = self.store.get(&location).await.map_err(LakeError::store("read", path))?;
+        get.bytes().await.map_err(LakeError::store("read", path))
+    }
+
+    async fn read_identity(&self) -> Result<Option<Identity>, LakeError> {
+        let bytes = match self.store.get(&StorePath::from(IDENTITY)).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            other => other.map_err(LakeError::store("read", IDENTITY))?.bytes().await,
+        };
+        let bytes = bytes.map_err(LakeError::store("read", IDENTITY))?;
+        let path = self.root.join(IDENTITY);
+        let damaged = |error: serde_json::Error| LakeError::Damaged {
+            path: path.clone(),
+            problem: error.to_string(),
+        };
+        // The format comes first: the rest may look different in another one.
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let found = value.get("format").and_then(serde_json::Value::as_u64);
+        match found {
+            Some(FORMAT_MAJOR) => serde_json::from_value(value).map(Some).map_err(damaged),
+            Some(found) => {
+                Err(LakeError::Format { path: self.root.clone(), found, known: FORMAT_MAJOR })
+            }
+            None => Err(LakeError::Damaged { path, problem: "it names no format".to_owned() }),
+        }
+    }
+
+    /// Finishes what a crash left: parts of a commit that is durable are moved in place, parts of
+    /// one that is not are removed.
+    async fn recover(&self) -> Result<(), LakeError> {
+        let staging = self.root.join("_armature/staging");
+        let commits = self.commits()?;
+        for folder in files::names(&staging)? {
+            let number = folder.split('-').next().and_then(|number| number.parse().ok());
+            let durable = match number.filter(|number| commits.contains(number)) {
+                Some(number) => Some(self.manifest(number).await?),
+                None => None,
+            };
+            match durable.filter(|manifest| manifest.staging == folder) {
+                Some(manifest) => settle(&self.root, &manifest)?,
+                None => files::remove_folder(&staging.join(&folder))?,
+            }
+        }
+        Ok(())
+    }
+}

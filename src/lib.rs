@@ -1,0 +1,21 @@
+//! Exports Armature run history into incremental Parquet and DuckDB files.
+//!
+//! Start reading at [`sync`]: open lake → plan → extract → normalize → commit → deliver.
+//! `docs/ARCHITECTURE.md` shows which room may use which.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod deliver;
+pub mod digest;
+pub mod event;
+pub mod extract;
+pub mod json;
+pub mod lake;
+pub mod normalize;
+pub mod observe;
+pub mod run;
+pub mod schedule;
+pub mod simulator;
+pub mod sync;
+pub mod tables;

@@ -1,0 +1,139 @@
+//! Cells into Arrow columns.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder, RecordBatch,
+    StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::error::ArrowError;
+
+use super::cell::Cell;
+use super::report::{TableReport, Usage};
+use crate::tables::{Kind, MappedTable};
+
+/// The columns of one table while rows are added.
+#[derive(Debug)]
+pub(super) struct TableBuilder<'m> {
+    pub(super) mapped: &'m MappedTable,
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+    bytes: usize,
+    usage: Option<Box<Usage>>,
+}
+
+#[derive(Debug)]
+enum ColumnBuilder {
+    Text(StringBuilder),
+    Integer(Int64Builder),
+    Float(Float64Builder),
+    Decimal(Decimal128Builder),
+    Boolean(BooleanBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+}
+
+impl<'m> TableBuilder<'m> {
+    pub(super) fn new(mapped: &'m MappedTable) -> Self {
+        let columns = mapped.columns.iter().map(|column| ColumnBuilder::new(column.kind));
+        Self { mapped, columns: columns.collect(), rows: 0, bytes: 0, usage: None }
+    }
+
+    /// Sets the next row's value of a column. Each column is set once a row, in any order.
+    pub(super) fn set(&mut self, column: usize, cell: Option<&Cell<'_>>) {
+        if let Some(Cell::Text(text)) = cell {
+            self.bytes += text.len();
+        }
+        if let Some(builder) = self.columns.get_mut(column) {
+            builder.append(cell);
+        }
+    }
+
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+        self.bytes += 8 * self.columns.len();
+    }
+
+    /// From here on keeps count of where values stood.
+    pub(super) fn observe(&mut self) {
+        self.usage = Some(Box::new(Usage::new(self.mapped)));
+    }
+
+    pub(super) fn note_source(&mut self, column: usize, rank: Option<usize>) {
+        if let (Some(usage), Some(rank)) = (&mut self.usage, rank) {
+            usage.note_source(column, rank);
+        }
+    }
+
+    pub(super) fn note_leftovers(&mut self, extra: Option<&str>) {
+        if let Some(usage) = &mut self.usage {
+            usage.note_row(extra);
+        }
+    }
+
+    pub(super) fn report(&self) -> Option<TableReport> {
+        self.usage.as_ref().map(|usage| usage.report(self.mapped))
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how much memory the rows hold.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        self.rows = 0;
+        self.bytes = 0;
+        let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        RecordBatch::try_new(Arc::clone(&self.mapped.schema), arrays)
+    }
+}
+
+impl ColumnBuilder {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Text | Kind::Json => Self::Text(StringBuilder::new()),
+            Kind::Integer => Self::Integer(Int64Builder::new()),
+            Kind::Float => Self::Float(Float64Builder::new()),
+            Kind::Decimal => {
+                Self::Decimal(Decimal128Builder::new().with_data_type(Kind::Decimal.arrow()))
+            }
+            Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
+            Kind::Timestamp => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
+            }
+        }
+    }
+
+    /// A cell of another type cannot come here, as cells are read by the column's own kind; it
+    /// would stand as null.
+    fn append(&mut self, cell: Option<&Cell<'_>>) {
+        match (self, cell) {
+            (Self::Text(builder), Some(Cell::Text(text))) => builder.append_value(text),
+            (Self::Text(builder), _) => builder.append_null(),
+            (Self::Integer(builder), Some(Cell::Integer(number))) => builder.append_value(*number),
+            (Self::Integer(builder), _) => builder.append_null(),
+            (Self::Float(builder), Some(Cell::Float(number))) => builder.append_value(*number),
+            (Self::Float(builder), _) => builder.append_null(),
+            (Self::Decimal(builder), Some(Cell::Decimal(number))) => builder.append_value(*number),
+            (Self::Decimal(builder), _) => builder.append_null(),
+            (Self::Boolean(builder), Some(Cell::Boolean(truth))) => builder.append_value(*truth),
+            (Self::Boolean(builder), _) => builder.append_null(),
+            (Self::Timestamp(builder), Some(Cell::Timestamp(at))) => builder.append_value(*at),
+            (Self::Timestamp(builder), _) => builder.append_null(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Integer(builder) => Arc::new(builder.finish()),
+            Self::Float(builder) => Arc::new(builder.finish()),
+            Self::Decimal(builder) => Arc::new(builder.finish()),
+            Self::Boolean(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) => Arc::new(builder.finish()),
+        }
+    }
+}

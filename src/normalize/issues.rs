@@ -1,0 +1,35 @@
+//! The rows of `_issues`.
+
+use std::borrow::Cow;
+
+use super::builder::TableBuilder;
+use super::cell::Cell;
+use super::row::{Issue, Sources, append_row};
+use super::run::{Stamp, integer, system};
+
+/// Adds one row per issue of a run.
+pub(super) fn append_issues(
+    builder: &mut TableBuilder<'_>,
+    run_id: &str,
+    revision: i64,
+    issues: &[Issue],
+    stamp: &Stamp,
+) {
+    for (position, issue) in issues.iter().enumerate() {
+        let text = |text: &'static str| Some(Cell::Text(Cow::Borrowed(text)));
+        let owned = |text: &Option<String>| text.clone().map(|text| Cell::Text(Cow::Owned(text)));
+        let mut fixed = vec![
+            ("run_id", Some(Cell::Text(Cow::Borrowed(run_id)))),
+            ("position", integer(position)),
+            ("table_name", text(issue.table)),
+            ("row_key", Some(Cell::Text(Cow::Borrowed(issue.row_key.as_str())))),
+            ("column_name", owned(&issue.column)),
+            ("source", owned(&issue.source)),
+            ("expected", text(issue.expected)),
+            ("found", text(issue.found)),
+            ("problem", text(issue.problem)),
+        ];
+        fixed.extend(system(stamp, revision));
+        append_row(builder, &mut Sources::default(), &fixed, None, &mut Vec::new());
+    }
+}

@@ -1,0 +1,16 @@
+//! JSON into Arrow, pure: no I/O, no clock, and it never fails on data.
+//!
+//! A value that does not fit its column leaves a null, stays in the row's `_extra` and becomes a
+//! row of `_issues`; a body of another shape than expected does the same.
+
+mod builder;
+mod cell;
+mod issues;
+mod report;
+mod row;
+mod run;
+mod single;
+
+pub use report::{ColumnReport, MappingReport, TableReport};
+pub use run::{Batch, Normalizer, Stamp};
+pub use single::{OpenRun, open_run_rows, resource_rows};

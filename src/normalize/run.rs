@@ -1,0 +1,498 @@
+//! The documents of a run into the rows of all tables.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
+use super::builder::TableBuilder;
+use super::cell::{Cell, read};
+use super::issues::append_issues;
+use super::report::MappingReport;
+use super::row::{Issue, Sources, append_row};
+use crate::digest::sha256_hex;
+use crate::json::{Kind as JsonKind, Node, Record, find_list, unwrap};
+use crate::run::{Document, DocumentState, FetchedRun, Resource};
+use crate::tables::{
+    CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, MappedTable, Mapping, RUNS, SPANS,
+    TOOL_CALLS, Table,
+};
+
+/// What every row of a commit carries.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// The commit's number.
+    pub commit: u64,
+    /// When the sync began by the server's clock, in microseconds since 1970.
+    pub extracted_at: i64,
+    /// The organization of the key, from `GET /org`.
+    pub organization_id: Option<String>,
+    /// The dashboard's address without a final slash; a run's page is `/runs/{id}` below it.
+    pub dashboard_url: String,
+    /// Whether raw bodies are kept in `documents`.
+    pub keep_documents: bool,
+}
+
+/// Rows of one table.
+#[derive(Debug)]
+pub struct Batch {
+    /// The table.
+    pub table: &'static Table,
+    /// Its rows.
+    pub rows: RecordBatch,
+}
+
+/// Turns runs into rows of all append tables.
+#[derive(Debug)]
+pub struct Normalizer<'m> {
+    runs: TableBuilder<'m>,
+    spans: TableBuilder<'m>,
+    tool_calls: TableBuilder<'m>,
+    evaluations: TableBuilder<'m>,
+    criteria: TableBuilder<'m>,
+    excerpts: TableBuilder<'m>,
+    documents: TableBuilder<'m>,
+    issues: TableBuilder<'m>,
+    stamp: Stamp,
+}
+
+/// Names of lists inside documents: the likeliest first, then what siblings of the API use.
+const SPAN_LISTS: &[&str] = &["spans", "events"];
+const TOOL_CALL_LISTS: &[&str] = &["rows", "tool_calls", "toolCalls"];
+const CRITERION_LISTS: &[&str] =
+    &["criteria", "criterionResults", "criterion_results", "criteriaResults", "results"];
+const EXCERPT_LISTS: &[&str] =
+    &["excerpts", "evidence", "quotes", "supportingExcerpts", "supporting_excerpts"];
+
+impl<'m> Normalizer<'m> {
+    /// Starts without rows.
+    pub fn new(mapping: &'m Mapping, stamp: Stamp) -> Self {
+        let builder = |table| TableBuilder::new(mapping.table(table));
+        Self {
+            runs: builder(&RUNS),
+            spans: builder(&SPANS),
+            tool_calls: builder(&TOOL_CALLS),
+            evaluations: builder(&EVALUATIONS),
+            criteria: builder(&CRITERIA),
+            excerpts: builder(&EXCERPTS),
+            documents: builder(&DOCUMENTS),
+            issues: builder(&ISSUES),
+            stamp,
+        }
+    }
+
+    /// Also keeps count of which path filled which column, for [`Normalizer::report`].
+    #[must_use]
+    pub fn observed(mut self) -> Self {
+        for builder in self.builders_mut() {
+            builder.observe();
+        }
+        self
+    }
+
+    /// What [`Normalizer::observed`] saw.
+    pub fn report(&self) -> MappingReport {
+        let tables = self.builders().into_iter().filter_map(TableBuilder::report);
+        MappingReport { tables: tables.collect() }
+    }
+
+    /// Adds every row of a run.
+    pub fn append(&mut self, run: &FetchedRun) {
+        let mut issues = Vec::new();
+        let mut extra = String::new();
+        let node =
+            |resource| run.document(resource).and_then(|document| Node::parse(&document.body).ok());
+        let trace = node(Resource::Trace);
+        let span_count = self.append_spans(run, trace, &mut extra, &mut issues);
+        let calls = node(Resource::ToolCalls);
+        let call_count = self.append_tool_calls(run, calls, trace, &mut extra, &mut issues);
+        let judged = node(Resource::Evaluation)
+            .map(|evaluation| self.append_evaluation(run, evaluation, &mut issues))
+            .unwrap_or_default();
+        let mut sources = run_sources(node(Resource::Detail), node(Resource::Listing));
+        sources.extra = extra;
+        judged.complete(&mut sources);
+        let mut fixed = run_columns(run.run_id.as_str(), run.evaluation, &self.stamp);
+        fixed.push(("tool_call_count", integer(call_count)));
+        fixed.push(("span_count", integer(span_count)));
+        fixed.extend(system(&self.stamp, run.revision));
+        let key = Some(Cow::Borrowed(run.run_id.as_str()));
+        append_row(&mut self.runs, &mut sources, &fixed, key.as_ref(), &mut issues);
+        if self.stamp.keep_documents {
+            self.append_documents(run);
+        }
+        append_issues(&mut self.issues, &run.run_id, run.revision, &issues, &self.stamp);
+    }
+
+    /// About how much memory the rows hold, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.builders().iter().map(|builder| builder.bytes()).sum()
+    }
+
+    /// Hands over the rows so far, table by table, and starts anew.
+    ///
+    /// # Errors
+    /// Never on data: an error here is a fault of the declarations.
+    pub fn finish(&mut self) -> Result<Vec<Batch>, ArrowError> {
+        let mut batches = Vec::new();
+        for builder in self.builders_mut() {
+            if builder.rows() > 0 {
+                batches.push(Batch { table: builder.mapped.table, rows: builder.finish()? });
+            }
+        }
+        Ok(batches)
+    }
+
+    fn builders(&self) -> [&TableBuilder<'m>; 8] {
+        [
+            &self.spans,
+            &self.tool_calls,
+            &self.evaluations,
+            &self.criteria,
+            &self.excerpts,
+            &self.documents,
+            &self.issues,
+            &self.runs,
+        ]
+    }
+
+    fn builders_mut(&mut self) -> [&mut TableBuilder<'m>; 8] {
+        [
+            &mut self.spans,
+            &mut self.tool_calls,
+            &mut self.evaluations,
+            &mut self.criteria,
+            &mut self.excerpts,
+            &mut self.documents,
+            &mut self.issues,
+            &mut self.runs,
+        ]
+    }
+
+    fn append_spans(
+        &mut self,
+        run: &FetchedRun,
+        trace: Option<Node<'_>>,
+        extra: &mut String,
+        issues: &mut Vec<Issue>,
+    ) -> usize {
+        let Some(body) = trace else { return 0 };
+        let inner = unwrap(body, &["trace", "data", "result"], SPAN_LISTS).map_or(body, |it| it.1);
+        let Some(list) = find_list(inner, SPAN_LISTS) else {
+            issues.push(no_list(&SPANS, body));
+            return 0;
+        };
+        let known = [list.name.unwrap_or_default(), "run_id", "runId"];
+        let repeated: &[&str] = match run.document(Resource::ToolCalls) {
+            Some(_) => &["tool_calls", "toolCalls"],
+            None => &[],
+        };
+        note_rest(extra, "trace", inner, &[&known, repeated].concat());
+        let parents = [("run_id", run.run_id.as_str())];
+        append_list(&mut self.spans, &list.elements, &parents, run, &self.stamp, issues);
+        list.elements.len()
+    }
+
+    /// The calls of their own document; where that is absent, those that the trace repeats.
+    fn append_tool_calls(
+        &mut self,
+        run: &FetchedRun,
+        calls: Option<Node<'_>>,
+        trace: Option<Node<'_>>,
+        extra: &mut String,
+        issues: &mut Vec<Issue>,
+    ) -> usize {
+        let elements = match (calls, trace) {
+            (Some(body), _) => {
+                let Some(list) = find_list(body, TOOL_CALL_LISTS) else {
+                    issues.push(no_list(&TOOL_CALLS, body));
+                    return 0;
+                };
+                let known = [list.name.unwrap_or_default(), "run_id", "runId"];
+                note_rest(extra, "tool_calls", body, &known);
+                list.elements
+            }
+            (None, Some(trace)) => {
+                let inner = unwrap(trace, &["trace", "data", "result"], SPAN_LISTS)
+                    .map_or(trace, |it| it.1);
+                let list = ["tool_calls", "toolCalls"].iter().find_map(|name| inner.get(name));
+                list.and_then(Node::elements).unwrap_or_default()
+            }
+            (None, None) => Vec::new(),
+        };
+        let parents = [("run_id", run.run_id.as_str())];
+        append_list(&mut self.tool_calls, &elements, &parents, run, &self.stamp, issues);
+        elements.len()
+    }
+
+    fn append_evaluation<'a>(
+        &mut self,
+        run: &FetchedRun,
+        body: Node<'a>,
+        issues: &mut Vec<Issue>,
+    ) -> Judged<'a> {
+        let own = [CRITERION_LISTS, &["verdict", "judge_model", "judgeModel"]].concat();
+        let inner = unwrap(body, &["evaluation", "data", "result"], &own);
+        let node = inner.map_or(body, |(_, node)| node);
+        let Some(mut record) = Record::new(node) else {
+            issues.push(no_object(&EVALUATIONS, body));
+            return Judged::default();
+        };
+        let judged = Judged::of(node);
+        let criteria = CRITERION_LISTS.iter().find_map(|&name| {
+            let elements = node.get(name)?.elements()?;
+            Some((name, elements))
+        });
+        if let Some((name, elements)) = criteria {
+            record.take_named(name);
+            self.append_criteria(run, &elements, issues);
+        }
+        let mut sources = Sources { records: vec![record], extra: String::new() };
+        if let (Some((wrapper, _)), Some(mut outer)) = (inner, Record::new(body)) {
+            outer.take_named(wrapper);
+            sources.records.push(outer);
+        }
+        let mut fixed = vec![("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str()))))];
+        fixed.extend(system(&self.stamp, run.revision));
+        append_row(&mut self.evaluations, &mut sources, &fixed, None, issues);
+        judged
+    }
+
+    fn append_criteria(&mut self, run: &FetchedRun, list: &[Node<'_>], issues: &mut Vec<Issue>) {
+        let parents = [("run_id", run.run_id.as_str())];
+        let (stamp, mut seen) = (&self.stamp, HashSet::new());
+        for (position, &element) in list.iter().enumerate() {
+            let key = own_key(self.criteria.mapped, element, position, &mut seen, issues);
+            let excerpts = EXCERPT_LISTS.iter().find_map(|&name| Some((name, element.get(name)?)));
+            let mut sources = element_sources(element, self.criteria.mapped, &key, issues);
+            if let (Some((name, node)), Some(record)) = (excerpts, sources.records.first_mut()) {
+                record.take_named(name);
+                let elements = match node.kind() {
+                    JsonKind::Null => Vec::new(),
+                    _ => node.elements().unwrap_or_else(|| vec![node]),
+                };
+                let parents = [("run_id", run.run_id.as_str()), ("criterion_id", key.as_ref())];
+                append_list(&mut self.excerpts, &elements, &parents, run, stamp, issues);
+            }
+            let fixed = child_columns(&parents, position, run.revision, stamp);
+            append_row(&mut self.criteria, &mut sources, &fixed, Some(&key), issues);
+        }
+    }
+
+    fn append_documents(&mut self, run: &FetchedRun) {
+        for Document { resource, body, http_date } in &run.documents {
+            let body_text = String::from_utf8_lossy(body);
+            let mut fixed = vec![
+                ("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str())))),
+                ("resource", Some(Cell::Text(Cow::Borrowed(resource.name())))),
+                ("body", Some(Cell::Text(body_text))),
+                ("bytes", integer(body.len())),
+                ("sha256", Some(Cell::Text(Cow::Owned(sha256_hex(body))))),
+                ("http_date", http_date.map(Cell::Timestamp)),
+            ];
+            fixed.extend(system(&self.stamp, run.revision));
+            let mut sources = Sources::default();
+            append_row(&mut self.documents, &mut sources, &fixed, None, &mut Vec::new());
+        }
+    }
+}
+
+/// What the evaluation says that the run's row also has a column for.
+#[derive(Default)]
+struct Judged<'a> {
+    verdict: Option<Node<'a>>,
+    classification: Option<Node<'a>>,
+}
+
+impl<'a> Judged<'a> {
+    fn of(evaluation: Node<'a>) -> Self {
+        let find = |names: &[&str]| {
+            let found = names.iter().find_map(|name| evaluation.get(name));
+            found.filter(|node| matches!(read(Kind::Text, *node).cell, Some(Cell::Text(_))))
+        };
+        Self {
+            verdict: find(&["verdict", "overall_verdict", "overallVerdict"]),
+            classification: find(&["classification"]),
+        }
+    }
+
+    /// The evaluation speaks where the run's own bodies do not: it is asked last.
+    fn complete(self, sources: &mut Sources<'a>) {
+        for (column, node) in [("verdict", self.verdict), ("classification", self.classification)] {
+            sources.records.extend(node.map(|node| Record::of(column, node)));
+        }
+    }
+}
+
+pub(super) fn run_sources<'a>(detail: Option<Node<'a>>, listing: Option<Node<'a>>) -> Sources<'a> {
+    let mut records = Vec::with_capacity(3);
+    if let Some(body) = detail {
+        match unwrap(body, &["run", "data", "result"], &["id", "run_id", "runId"]) {
+            Some((wrapper, inner)) => {
+                records.extend(Record::new(inner));
+                if let Some(mut outer) = Record::new(body) {
+                    outer.take_named(wrapper);
+                    records.push(outer);
+                }
+            }
+            None => records.extend(Record::new(body)),
+        }
+    }
+    records.extend(listing.and_then(Record::new));
+    Sources { records, extra: String::new() }
+}
+
+pub(super) fn run_columns<'a>(
+    run_id: &'a str,
+    evaluation: DocumentState,
+    stamp: &'a Stamp,
+) -> Vec<(&'static str, Option<Cell<'a>>)> {
+    let organization = stamp.organization_id.as_deref().map(|id| Cell::Text(Cow::Borrowed(id)));
+    let url = format!("{}/runs/{}", stamp.dashboard_url, crate::run::encode_id(run_id));
+    vec![
+        ("organization_id", organization),
+        ("run_url", Some(Cell::Text(Cow::Owned(url)))),
+        ("evaluation_state", Some(Cell::Text(Cow::Borrowed(evaluation.name())))),
+    ]
+}
+
+fn child_columns<'a>(
+    parents: &[(&'static str, &'a str)],
+    position: usize,
+    revision: i64,
+    stamp: &Stamp,
+) -> Vec<(&'static str, Option<Cell<'a>>)> {
+    let parents = parents.iter().map(|&(name, id)| (name, Some(Cell::Text(Cow::Borrowed(id)))));
+    let mut fixed: Vec<_> = parents.collect();
+    fixed.push(("position", integer(position)));
+    fixed.extend(system(stamp, revision));
+    fixed
+}
+
+/// Adds one row per element of a list, in its order.
+fn append_list(
+    builder: &mut TableBuilder<'_>,
+    elements: &[Node<'_>],
+    parents: &[(&'static str, &str)],
+    run: &FetchedRun,
+    stamp: &Stamp,
+    issues: &mut Vec<Issue>,
+) {
+    let has_key = builder.mapped.columns.iter().any(|c| c.origin == crate::tables::Origin::Key);
+    let mut seen = HashSet::new();
+    for (position, &element) in elements.iter().enumerate() {
+        let key = own_key(builder.mapped, element, position, &mut seen, issues);
+        let mut sources = element_sources(element, builder.mapped, &key, issues);
+        let fixed = child_columns(parents, position, run.revision, stamp);
+        append_row(builder, &mut sources, &fixed, has_key.then_some(&key), issues);
+    }
+}
+
+/// An element that is no object: an excerpt's text goes into its column, anything else is kept.
+fn element_sources<'a>(
+    element: Node<'a>,
+    mapped: &MappedTable,
+    key: &str,
+    issues: &mut Vec<Issue>,
+) -> Sources<'a> {
+    if let Some(record) = Record::new(element) {
+        return Sources { records: vec![record], extra: String::new() };
+    }
+    if mapped.table.name == EXCERPTS.name && element.scalar_text().is_some() {
+        return Sources { records: vec![Record::of("excerpt", element)], extra: String::new() };
+    }
+    issues.push(Issue {
+        table: mapped.table.name,
+        row_key: key.to_owned(),
+        column: None,
+        source: None,
+        expected: "object",
+        found: element.kind().name(),
+        problem: "an element that is no object",
+    });
+    Sources { records: vec![Record::of("value", element)], extra: String::new() }
+}
+
+/// The id that an element gives itself; its position where it gives none, or repeats one.
+fn own_key<'a>(
+    mapped: &MappedTable,
+    element: Node<'a>,
+    position: usize,
+    seen: &mut HashSet<Cow<'a, str>>,
+    issues: &mut Vec<Issue>,
+) -> Cow<'a, str> {
+    let column = mapped.columns.iter().find(|c| c.origin == crate::tables::Origin::Key);
+    let members = if column.is_some() { element.members() } else { None };
+    let own = column.and_then(|column| {
+        let members = members.as_ref()?;
+        column.sources.iter().find_map(|path| {
+            let (first, rest) =
+                path.split_once('.').map_or((path.as_str(), None), |(a, b)| (a, Some(b)));
+            let (_, node) = members.iter().find(|(key, _)| key == first)?;
+            let node = rest.map_or(Some(*node), |rest| node.at(rest))?;
+            node.scalar_text().filter(|text| !text.is_empty())
+        })
+    });
+    let Some(own) = own else { return Cow::Owned(format!("#{position}")) };
+    if seen.insert(own.clone()) {
+        return own;
+    }
+    let key = format!("{own}#{position}");
+    issues.push(Issue {
+        table: mapped.table.name,
+        row_key: key.clone(),
+        column: column.map(|column| column.name.clone()),
+        source: None,
+        expected: "text",
+        found: "string",
+        problem: "an id that stands twice in one run; the position was added",
+    });
+    Cow::Owned(key)
+}
+
+/// Keeps what stands beside a list in its document under the document's name.
+fn note_rest(extra: &mut String, name: &str, body: Node<'_>, known: &[&str]) {
+    let Some(record) = Record::new(body) else { return };
+    let mut rest = String::new();
+    record.write_leftovers(&mut rest, &|key| !known.contains(&key));
+    if !rest.is_empty() {
+        if !extra.is_empty() {
+            extra.push(',');
+        }
+        for piece in ["\"", name, "\":{", &rest, "}"] {
+            extra.push_str(piece);
+        }
+    }
+}
+
+fn no_list(table: &'static Table, body: Node<'_>) -> Issue {
+    shape_issue(table, body, "list", "a body in which no list was found")
+}
+
+fn no_object(table: &'static Table, body: Node<'_>) -> Issue {
+    shape_issue(table, body, "object", "a body that is no object")
+}
+
+fn shape_issue(
+    table: &'static Table,
+    body: Node<'_>,
+    expected: &'static str,
+    problem: &'static str,
+) -> Issue {
+    let found = body.kind().name();
+    let row_key = String::new();
+    Issue { table: table.name, row_key, column: None, source: None, expected, found, problem }
+}
+
+pub(super) fn integer(number: usize) -> Option<Cell<'static>> {
+    i64::try_from(number).ok().map(Cell::Integer)
+}
+
+pub(super) fn system(stamp: &Stamp, revision: i64) -> [(&'static str, Option<Cell<'static>>); 3] {
+    [
+        ("_commit", i64::try_from(stamp.commit).ok().map(Cell::Integer)),
+        ("_extracted_at", Some(Cell::Timestamp(stamp.extracted_at))),
+        ("_revision", Some(Cell::Integer(revision))),
+    ]
+}

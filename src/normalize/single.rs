@@ -1,0 +1,69 @@
+//! Rows of the small tables that are replaced as a whole.
+
+use std::borrow::Cow;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
+use super::builder::TableBuilder;
+use super::cell::Cell;
+use super::row::{Sources, append_row};
+use super::run::{Stamp, run_columns, run_sources, system};
+use crate::json::{Node, Record};
+use crate::run::DocumentState;
+use crate::tables::{MappedTable, Mapping, OPEN_RUNS, Origin};
+
+/// A run that has not ended: its id and the latest body that shows it.
+#[derive(Clone, Debug)]
+pub struct OpenRun {
+    /// The id.
+    pub run_id: String,
+    /// A row of the list, or a detail.
+    pub body: bytes::Bytes,
+}
+
+/// The rows of `open_runs`.
+///
+/// # Errors
+/// Never on data: an error here is a fault of the declarations.
+pub fn open_run_rows(
+    mapping: &Mapping,
+    runs: &[OpenRun],
+    stamp: &Stamp,
+) -> Result<RecordBatch, ArrowError> {
+    let mut builder = TableBuilder::new(mapping.table(&OPEN_RUNS));
+    for run in runs {
+        let mut sources = run_sources(Node::parse(&run.body).ok(), None);
+        let mut fixed = run_columns(&run.run_id, DocumentState::Pending, stamp);
+        fixed.extend(system(stamp, 1));
+        let key = Some(Cow::Borrowed(run.run_id.as_str()));
+        append_row(&mut builder, &mut sources, &fixed, key.as_ref(), &mut Vec::new());
+    }
+    builder.finish()
+}
+
+/// The rows of `workflows` or `mcp_servers` from the elements of their list.
+///
+/// An element without an id is named by its position.
+///
+/// # Errors
+/// Never on data: an error here is a fault of the declarations.
+pub fn resource_rows(
+    mapped: &MappedTable,
+    elements: &[Node<'_>],
+    stamp: &Stamp,
+) -> Result<RecordBatch, ArrowError> {
+    let mut builder = TableBuilder::new(mapped);
+    let key_sources = mapped.columns.iter().find(|column| column.origin == Origin::Key);
+    for (position, &element) in elements.iter().enumerate() {
+        let own = key_sources.and_then(|column| {
+            column.sources.iter().find_map(|path| element.at(path)?.scalar_text())
+        });
+        let key = own.unwrap_or_else(|| Cow::Owned(format!("#{position}")));
+        let record = Record::new(element).unwrap_or_else(|| Record::of("value", element));
+        let mut sources = Sources { records: vec![record], extra: String::new() };
+        let fixed: Vec<(&'static str, Option<Cell<'_>>)> = system(stamp, 1).into_iter().collect();
+        append_row(&mut builder, &mut sources, &fixed, Some(&key), &mut Vec::new());
+    }
+    builder.finish()
+}

@@ -1,0 +1,78 @@
+//! Events → log lines and progress. What people see while something happens; results are the
+//! business of [`crate::cli`].
+
+mod log;
+mod progress;
+
+use std::sync::Arc;
+
+pub use log::{LogFormat, Verbosity, start_log};
+pub use progress::Progress;
+
+use crate::event::{Event, Events};
+
+/// Hands events to the log and, on a terminal, to a progress line.
+pub fn events(progress: Option<Arc<Progress>>) -> Events {
+    Events::new(move |event| {
+        if let Some(progress) = &progress {
+            progress.show(&event);
+        }
+        note(&event, progress.is_some());
+    })
+}
+
+/// Writes an event to the log: what a person must know as a warning, milestones as information
+/// (unless a progress line shows them), the rest for debugging.
+fn note(event: &Event, shown: bool) {
+    match event {
+        Event::RunFailed { run_id, reason } => {
+            tracing::warn!(run.id = %run_id, %reason, "run failed; it is tried again next time");
+        }
+        Event::Notice(text) => tracing::warn!("{text}"),
+        Event::RateLimited { wait } => {
+            let wait_ms = millis(*wait);
+            let text = format!("rate limited, resuming in {}", rough(*wait));
+            if shown {
+                tracing::debug!(wait_ms, "{text}");
+            } else {
+                tracing::warn!(wait_ms, "{text}");
+            }
+        }
+        Event::Retrying { path, reason, wait } => {
+            tracing::info!(%path, %reason, wait_ms = millis(*wait), "trying a request again");
+        }
+        Event::DeliveryWaiting { holder, wait } => {
+            let wait_ms = millis(*wait);
+            tracing::warn!(%holder, wait_ms, "the DuckDB file is held, waiting");
+        }
+        Event::WindowChosen { range } => milestone(shown, &format!("listing the last {range}")),
+        Event::ListingDone { runs } => milestone(shown, &format!("listed {runs} runs")),
+        Event::Committed { commit, runs, rows } => {
+            milestone(shown, &format!("commit {commit}: {runs} runs, {rows} rows"));
+        }
+        Event::Delivering { commits } => {
+            milestone(shown, &format!("applying {commits} commits to DuckDB"));
+        }
+        Event::DocumentFetched { resource } => tracing::trace!(?resource, "document fetched"),
+        Event::PageListed { runs, total } => tracing::debug!(runs, total, "page listed"),
+        Event::RunsQueued { .. } | Event::RunFetched | Event::RateLimitLifted => {}
+    }
+}
+
+fn milestone(shown: bool, text: &str) {
+    if shown {
+        tracing::debug!("{text}");
+    } else {
+        tracing::info!("{text}");
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A wait as people say it.
+pub(crate) fn rough(wait: std::time::Duration) -> String {
+    let seconds = wait.as_secs_f64().ceil();
+    if seconds >= 120.0 { format!("{:.0} min", seconds / 60.0) } else { format!("{seconds:.0} s") }
+}

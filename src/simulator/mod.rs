@@ -1,0 +1,42 @@
+//! A fake Armature API on loopback, for demonstrations, tests and users' own continuous
+//! integration.
+//!
+//! It is an independent oracle: it uses nothing of the exporter, so a mistake of the exporter
+//! cannot hide in it. A seeded [`World`] says which runs there are, [`World::expected`] which rows
+//! a right export of them holds, a [`Shape`] how bodies look, and [`Rule`]s what goes wrong.
+//!
+//! The API's bodies are mostly not documented. The default shape is the likeliest guess; tests go
+//! through the others too.
+
+mod catalog;
+mod catalog_tools;
+mod catalog_workflows;
+mod clock;
+mod content;
+mod documents;
+mod expected;
+mod faults;
+mod fill;
+mod judgement;
+mod listing;
+mod overlay;
+mod plan;
+mod random;
+mod routes;
+mod server;
+mod shape;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod transmission;
+mod world;
+
+pub use clock::SimulatedClock;
+pub use expected::{Expected, Row};
+pub use faults::{Answer, Endpoint, Rule};
+pub use overlay::RunOverride;
+pub use server::{Simulator, SimulatorSettings};
+pub use shape::{Casing, ListEnvelope, Shape};
+pub use state::RequestRecord;
+pub use world::{World, WorldSettings};

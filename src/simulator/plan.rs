@@ -1,0 +1,178 @@
+//! The life of one run, without its content: cheap enough to be made anew for each listing.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::catalog::{Model, Trouble, Workflow};
+use super::random::Seeded;
+
+/// How a run ends. `error` and `timed_out` are not judged (documented: an infrastructure failure
+/// has no final answer; inferred: it has no evaluation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Pass,
+    Partial,
+    Fail,
+    Error,
+    TimedOut,
+}
+
+impl Outcome {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Partial => "partial",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    pub(super) const fn is_judged(self) -> bool {
+        matches!(self, Self::Pass | Self::Partial | Self::Fail)
+    }
+}
+
+/// Where in its life a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Pending,
+    Running,
+    /// Final, but the evaluation has still to come.
+    Unjudged,
+    /// Final, and nothing changes any more.
+    Settled,
+}
+
+impl Phase {
+    pub(super) const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Running)
+    }
+}
+
+/// What a run will be. Times are milliseconds (instants since 1970).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunPlan {
+    pub(super) id: Uuid,
+    pub(super) workflow_id: Uuid,
+    pub(super) server_id: Uuid,
+    /// The seed of the run's content.
+    pub(super) seed: u64,
+    /// The seed of ids that all runs share.
+    pub(super) world_seed: u64,
+    pub(super) workflow: &'static Workflow,
+    pub(super) version: u32,
+    pub(super) model: &'static Model,
+    pub(super) trigger: &'static str,
+    pub(super) outcome: Outcome,
+    pub(super) classification: Option<&'static str>,
+    pub(super) start: i64,
+    pub(super) running_from: i64,
+    pub(super) end: i64,
+    /// When the evaluation appears; equals the end for runs that are never judged.
+    pub(super) settled: i64,
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+}
+
+impl RunPlan {
+    pub(super) const fn phase(&self, now: i64) -> Phase {
+        if now < self.running_from {
+            Phase::Pending
+        } else if now < self.end {
+            Phase::Running
+        } else if now < self.settled {
+            Phase::Unjudged
+        } else {
+            Phase::Settled
+        }
+    }
+
+    pub(super) const fn status(&self, now: i64) -> &'static str {
+        match self.phase(now) {
+            Phase::Pending => "pending",
+            Phase::Running => "running",
+            Phase::Unjudged | Phase::Settled => self.outcome.name(),
+        }
+    }
+
+    /// The classification as it shows at `now`: with the evaluation, or at the end if there will
+    /// be none.
+    pub(super) fn classification_at(&self, now: i64) -> Option<&'static str> {
+        self.classification.filter(|_| self.phase(now) == Phase::Settled)
+    }
+
+    pub(super) const fn duration(&self) -> i64 {
+        self.end - self.start
+    }
+
+    /// The run's cost in dollars, as decimal text without trailing zeros.
+    pub(super) fn cost(&self) -> String {
+        let cents_per_million = self.input_tokens * self.model.input_price
+            + self.output_tokens * self.model.output_price;
+        decimal(cents_per_million / 100)
+    }
+
+    /// The same cost as a JSON number.
+    pub(super) fn cost_number(&self) -> Value {
+        self.cost().parse::<f64>().map_or(Value::Null, Value::from)
+    }
+}
+
+/// Millionths as decimal text without trailing zeros.
+fn decimal(millionths: u64) -> String {
+    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Draws how a run ends. The concentration of failures is the story that the demo data tell.
+pub(super) fn draw_outcome(
+    random: &mut Seeded,
+    workflow: &Workflow,
+    version: u32,
+    model: &Model,
+) -> Outcome {
+    const OUTCOMES: [Outcome; 5] =
+        [Outcome::Pass, Outcome::Partial, Outcome::Fail, Outcome::Error, Outcome::TimedOut];
+    let weights = match workflow.trouble {
+        Trouble::Regression if version == workflow.version => [44, 11, 40, 3, 2],
+        Trouble::SmallModel if model.is_small => [42, 24, 29, 4, 1],
+        _ => [88, 4, 4, 3, 1],
+    };
+    OUTCOMES.get(random.weighted(&weights)).copied().unwrap_or(Outcome::Pass)
+}
+
+/// Draws the classification that fits an outcome. Values are invented: none are documented.
+pub(super) fn draw_classification(
+    random: &mut Seeded,
+    workflow: &Workflow,
+    outcome: Outcome,
+) -> Option<&'static str> {
+    match outcome {
+        Outcome::Pass => None,
+        Outcome::Error => Some("infrastructure_error"),
+        Outcome::TimedOut => Some("evaluator_not_started"),
+        Outcome::Partial | Outcome::Fail => Some(match workflow.trouble {
+            Trouble::Regression => {
+                random.pick(&["tool_error", "tool_error", "tool_error", "agent_error"])
+            }
+            Trouble::SmallModel => {
+                random.pick(&["agent_error", "agent_error", "agent_error", "tool_error"])
+            }
+            Trouble::Ordinary => random.pick(&["agent_error", "tool_error", "prompt_gap"]),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_plain_decimals() {
+        assert_eq!(decimal(12_300), "0.0123");
+        assert_eq!(decimal(2_000_000), "2");
+        assert_eq!(decimal(0), "0");
+        assert_eq!(decimal(1_000_001), "1.000001");
+    }
+}

@@ -1,0 +1,231 @@
+//! From a request to its right reply.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{AUTHORIZATION, DATE, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use serde_json::{Value, json};
+
+use super::clock::http_date;
+use super::documents::{detail, evaluation, servers, tool_calls, trace, workflows};
+use super::faults::{Asked, Endpoint};
+use super::listing::{BadParameter, RunQuery, page_of_runs};
+use super::overlay::Overlay;
+use super::shape::Shape;
+use super::state::{InFlight, RequestRecord, Shared};
+use super::transmission::{Reply, transmit};
+
+/// Documented: the API lies under this path of the dashboard's address.
+pub(super) const BASE_PATH: &str = "/api/armature/v1";
+
+/// All routes of the API.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/org", route(Endpoint::Organization))
+        .route("/runs", route(Endpoint::Runs))
+        .route("/runs/{id}", run_route(Endpoint::Run))
+        .route("/runs/{id}/trace", run_route(Endpoint::Trace))
+        .route("/runs/{id}/evaluation", run_route(Endpoint::Evaluation))
+        .route("/runs/{id}/tool-calls", run_route(Endpoint::ToolCalls))
+        .route("/workflows", route(Endpoint::Workflows))
+        .route("/mcp-servers", route(Endpoint::McpServers))
+        .route("/openapi", route(Endpoint::OpenApi));
+    Router::new()
+        .nest(BASE_PATH, api)
+        .fallback(unknown)
+        .layer(map_response_with_state(Arc::clone(&shared), put_date))
+        .with_state(shared)
+}
+
+fn route(endpoint: Endpoint) -> MethodRouter<Arc<Shared>> {
+    get(move |State(shared): State<Arc<Shared>>, request: Request| async move {
+        serve(&shared, endpoint, None, &request.into_parts().0).await
+    })
+}
+
+fn run_route(endpoint: Endpoint) -> MethodRouter<Arc<Shared>> {
+    let handler = move |State(shared): State<Arc<Shared>>,
+                        Path(id): Path<String>,
+                        request: Request| async move {
+        serve(&shared, endpoint, Some(id), &request.into_parts().0).await
+    };
+    get(handler)
+}
+
+async fn unknown(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    serve(&shared, Endpoint::Any, None, &request.into_parts().0).await
+}
+
+/// Puts the simulated time on every response; hyper adds its own only where none is.
+async fn put_date(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    if let Ok(date) = HeaderValue::try_from(http_date(shared.clock.now())) {
+        response.headers_mut().entry(DATE).or_insert(date);
+    }
+    response
+}
+
+async fn serve(
+    shared: &Shared,
+    endpoint: Endpoint,
+    run_id: Option<String>,
+    request: &Parts,
+) -> Response {
+    let _in_flight = InFlight::begin(&shared.traffic);
+    let record = RequestRecord::of(request, header(request, &USER_AGENT));
+    shared.stopping.clone().sleep(shared.latency).await;
+    let shape = *shared.shape.read().unwrap_or_else(PoisonError::into_inner);
+    let parameters = Query::try_from_uri(&request.uri).map(|Query(all)| all).unwrap_or_default();
+    let asked = Asked {
+        endpoint,
+        run_id: run_id.as_deref(),
+        page: asked_page(endpoint, &parameters, &shape),
+    };
+    let answer = shared.rules.lock().unwrap_or_else(PoisonError::into_inner).decide(&asked);
+    let reply = right_reply(shared, &asked, &parameters, &shape, header(request, &AUTHORIZATION));
+    let transmission = transmit(reply, answer, &shared.stopping);
+    shared.record(RequestRecord { status: transmission.response.status().as_u16(), ..record });
+    shared.stopping.clone().sleep(transmission.silence).await;
+    transmission.response
+}
+
+fn header<'a>(request: &'a Parts, name: &HeaderName) -> Option<&'a str> {
+    request.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn asked_page(
+    endpoint: Endpoint,
+    parameters: &HashMap<String, String>,
+    shape: &Shape,
+) -> Option<u32> {
+    match parameters.get("page") {
+        None => (endpoint == Endpoint::Runs).then_some(shape.page_base),
+        Some(text) => text.parse().ok(),
+    }
+}
+
+fn right_reply(
+    shared: &Shared,
+    asked: &Asked<'_>,
+    parameters: &HashMap<String, String>,
+    shape: &Shape,
+    authorization: Option<&str>,
+) -> Reply {
+    if asked.endpoint == Endpoint::OpenApi {
+        return Reply::json(StatusCode::OK, &open_api());
+    }
+    if !shared.accepts(authorization) {
+        let message = "The API key is missing, malformed or revoked.";
+        return error(StatusCode::UNAUTHORIZED, "unauthenticated", message);
+    }
+    let now = shared.clock.now().timestamp_millis();
+    let overlay = shared.overlay.read().unwrap_or_else(PoisonError::into_inner);
+    let body = match asked.endpoint {
+        Endpoint::Organization => Some(organization(shared)),
+        Endpoint::Workflows => Some(shape.list("workflows", workflows(&shared.world))),
+        Endpoint::McpServers => Some(json!({"rows": servers(&shared.world)})),
+        Endpoint::Runs => match RunQuery::parse(parameters, shape) {
+            Ok(query) => Some(page_of_runs(&shared.world, &overlay, shape, &query, now)),
+            Err(bad) => return validation_failed(&bad),
+        },
+        _ => asked.run_id.and_then(|id| run_document(shared, &overlay, shape, asked.endpoint, id)),
+    };
+    body.map_or_else(
+        || error(StatusCode::NOT_FOUND, "not_found", "There is no such thing here."),
+        |body| Reply::json(StatusCode::OK, &body),
+    )
+}
+
+fn run_document(
+    shared: &Shared,
+    overlay: &Overlay,
+    shape: &Shape,
+    endpoint: Endpoint,
+    id: &str,
+) -> Option<Value> {
+    let now = shared.clock.now().timestamp_millis();
+    if let Some(run) = overlay.find(id, now) {
+        return run.documents.get(&endpoint).cloned().flatten();
+    }
+    let plan = shared.world.find(id, now).filter(|_| overlay.shows(id))?;
+    match endpoint {
+        Endpoint::Run => Some(shape.single("run", detail(&plan, now))),
+        Endpoint::Trace => Some(shape.single("trace", trace(&plan, now))),
+        Endpoint::Evaluation => {
+            evaluation(&plan, now).map(|found| shape.single("evaluation", found))
+        }
+        Endpoint::ToolCalls => Some(shape.list("tool_calls", tool_calls(&plan, now))),
+        _ => None,
+    }
+}
+
+/// The body of `/org` (documented with a sample, keys included).
+fn organization(shared: &Shared) -> Value {
+    let settings = shared.world.settings();
+    json!({
+        "organization": {
+            "id": settings.organization_id,
+            "slug": settings.organization_slug,
+            "name": settings.organization_name,
+        },
+        "actor": {
+            "apiKeyId": "key_simulated",
+            "apiKeyName": "simulator",
+            "userProfileId": null,
+            "role": shared.role,
+            "email": null,
+        },
+    })
+}
+
+/// Documented: errors are objects with `error.code` and `error.message`.
+fn error(status: StatusCode, code: &str, message: &str) -> Reply {
+    Reply::json(status, &json!({"error": {"code": code, "message": message}}))
+}
+
+fn validation_failed(bad: &BadParameter) -> Reply {
+    let fields = json!([{"field": bad.name, "message": bad.message}]);
+    let body = json!({"error": {
+        "code": "validation_failed",
+        "message": bad.message,
+        "details": {"fieldErrors": fields, "warnings": []},
+    }});
+    Reply::json(StatusCode::BAD_REQUEST, &body)
+}
+
+/// Documented: `OpenAPI` 3.0, readable without a key.
+fn open_api() -> Value {
+    let operations = [
+        ("/org", "The organization and the key's role"),
+        ("/runs", "Search runs"),
+        ("/runs/{id}", "Get a single run"),
+        ("/runs/{id}/trace", "Get the run trace"),
+        ("/runs/{id}/evaluation", "Get the run evaluation"),
+        ("/runs/{id}/tool-calls", "List run tool calls"),
+        ("/workflows", "List workflows"),
+        ("/mcp-servers", "List MCP servers"),
+        ("/openapi", "This document"),
+    ];
+    let paths: serde_json::Map<String, Value> = operations
+        .into_iter()
+        .map(|(path, summary)| {
+            let operation =
+                json!({"summary": summary, "responses": {"200": {"description": "OK"}}});
+            (path.to_owned(), json!({"get": operation}))
+        })
+        .collect();
+    json!({
+        "openapi": "3.0.3",
+        "info": {"title": "Armature REST API (simulated)", "version": "1"},
+        "servers": [{"url": BASE_PATH}],
+        "components": {"securitySchemes": {"bearerAuth": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"bearerAuth": []}],
+        "paths": paths,
+    })
+}

@@ -1,0 +1,209 @@
+//! The simulator as its users hold it.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::clock::SimulatedClock;
+use super::faults::Rule;
+use super::overlay::RunOverride;
+use super::routes::{BASE_PATH, router};
+use super::shape::Shape;
+use super::state::{RequestRecord, Shared, Traffic};
+use super::transmission::Stopping;
+use super::world::{World, WorldSettings};
+
+/// How long a stop waits for responses that are under way.
+const STOP_TIME: Duration = Duration::from_secs(2);
+
+/// How a [`Simulator`] starts.
+#[derive(Debug, Clone)]
+pub struct SimulatorSettings {
+    /// The organization and its runs.
+    pub world: WorldSettings,
+    /// How bodies look.
+    pub shape: Shape,
+    /// The port on 127.0.0.1; 0 for any that is free.
+    pub port: u16,
+    /// `None`: the clock shows real time. `Some`: it stands still there.
+    pub start: Option<DateTime<Utc>>,
+    /// When the world was born: runs before it are its past, and from then on new ones start.
+    /// `None`: when the simulator starts. With the birth of an earlier simulator, the same world
+    /// goes on.
+    pub birth: Option<DateTime<Utc>>,
+    /// The key's role in `/org` (documented: viewer, editor, admin or owner).
+    pub role: String,
+    /// The keys that are accepted; `None` for all that begin with `amt_`.
+    pub keys: Option<Vec<String>>,
+    /// A wait before every response.
+    pub latency: Duration,
+    /// Whether [`Simulator::requests`] remembers requests. Grows without bound.
+    pub record_requests: bool,
+}
+
+impl Default for SimulatorSettings {
+    fn default() -> Self {
+        Self {
+            world: WorldSettings::default(),
+            shape: Shape::default(),
+            port: 0,
+            start: None,
+            birth: None,
+            role: "viewer".to_owned(),
+            keys: None,
+            latency: Duration::ZERO,
+            record_requests: true,
+        }
+    }
+}
+
+/// A running simulator. Stops when dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    port: u16,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    server: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Simulator {
+    /// Listens on 127.0.0.1 and answers from now on.
+    ///
+    /// # Errors
+    /// If the port cannot be bound.
+    pub async fn start(settings: SimulatorSettings) -> Result<Self, io::Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
+        let port = listener.local_addr()?.port();
+        let (stop, stopping) = watch::channel(false);
+        let stopping = Stopping(stopping);
+        let clock = SimulatedClock::new(settings.start);
+        let shared = Arc::new(Shared {
+            world: World::new(settings.world, settings.birth.unwrap_or_else(|| clock.now())),
+            clock,
+            shape: RwLock::new(settings.shape),
+            rules: Mutex::default(),
+            overlay: RwLock::default(),
+            role: settings.role,
+            keys: settings.keys,
+            latency: settings.latency,
+            records: settings.record_requests.then(Mutex::default),
+            traffic: Traffic::default(),
+            stopping: stopping.clone(),
+        });
+        let server = axum::serve(listener, router(Arc::clone(&shared)))
+            .with_graceful_shutdown(stopping.wait());
+        let server = Some(tokio::spawn(server.into_future()));
+        Ok(Self { port, shared, stop, server })
+    }
+
+    /// `http://127.0.0.1:<port>/api/armature/v1`
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}{BASE_PATH}", self.port)
+    }
+
+    /// The port that is listened on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The organization and its runs.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.shared.world
+    }
+
+    /// The simulated now.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
+    /// Moves the simulated clock, and leaves it running or frozen.
+    pub fn advance(&self, step: chrono::Duration) {
+        self.shared.clock.advance(step);
+    }
+
+    /// Freezes the simulated clock.
+    pub fn set_now(&self, instant: DateTime<Utc>) {
+        self.shared.clock.set_now(instant);
+    }
+
+    /// The requests so far, in the order of their answers; empty unless they are recorded.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        let records = self.shared.records.as_ref();
+        records
+            .map(|records| records.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default()
+    }
+
+    /// Forgets the recorded requests. The count goes on.
+    pub fn clear_requests(&self) {
+        if let Some(records) = &self.shared.records {
+            records.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// How many requests have come in since the start, answered or not.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.shared.traffic.total.load(Ordering::Relaxed)
+    }
+
+    /// The most requests that were being answered at the same time.
+    #[must_use]
+    pub fn peak_requests_in_flight(&self) -> u64 {
+        self.shared.traffic.peak.load(Ordering::Relaxed)
+    }
+
+    /// Adds a fault behind those added before.
+    pub fn add_rule(&self, rule: Rule) {
+        self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).add(rule);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_rules(&self) {
+        self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Changes the look of bodies from the next request on.
+    pub fn set_shape(&self, shape: Shape) {
+        *self.shared.shape.write().unwrap_or_else(PoisonError::into_inner) = shape;
+    }
+
+    /// Adds a run made by hand, or replaces the one with its id.
+    pub fn override_run(&self, run: RunOverride) {
+        self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner).add(run);
+    }
+
+    /// Takes a run away, from the list as well as its documents.
+    pub fn remove_run(&self, id: &str) {
+        self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// Stops listening, ends all stalls, and waits a little for responses that are under way.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(server) = self.server.take() {
+            let abort = server.abort_handle();
+            if tokio::time::timeout(STOP_TIME, server).await.is_err() {
+                abort.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}

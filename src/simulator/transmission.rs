@@ -1,0 +1,158 @@
+//! How a reply goes over the wire: as it is, or with a fault.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::faults::{Answer, duration};
+
+/// So that what was sent before a break has left the process.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
+const DRIPS_PER_SECOND: u32 = 20;
+
+/// A right response, before anything goes wrong with it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl Reply {
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        Self { status, body: Bytes::from(body.to_string()) }
+    }
+}
+
+/// A piece of a body, and the silence before it.
+struct Piece {
+    silence: Duration,
+    content: io::Result<Bytes>,
+}
+
+/// A response, and the silence before it.
+pub(super) struct Transmission {
+    pub(super) silence: Duration,
+    pub(super) response: Response,
+}
+
+/// Ends every silence when the simulator stops.
+#[derive(Debug, Clone)]
+pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
+
+impl Stopping {
+    pub(super) async fn wait(mut self) {
+        // An error means that the simulator is gone, which is a stop too.
+        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+    }
+
+    pub(super) async fn sleep(self, time: Duration) {
+        if !time.is_zero() {
+            let _ = tokio::time::timeout(time, self.wait()).await;
+        }
+    }
+}
+
+/// Applies an answer to the right reply.
+pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping) -> Transmission {
+    let mut silence = Duration::ZERO;
+    let response = match answer {
+        None => whole(reply),
+        Some(Answer::Stall { seconds }) => {
+            silence = duration(seconds);
+            whole(reply)
+        }
+        Some(Answer::Status { status, headers, body }) => own(status, headers, body.into()),
+        Some(Answer::Body { status, headers, bytes }) => own(status, headers, bytes.into()),
+        Some(Answer::Redirect { status, location }) => {
+            own(status, vec![(LOCATION.to_string(), location)], Bytes::new())
+        }
+        Some(Answer::Truncate { bytes }) => {
+            let (kept, _) = split(reply.body, bytes);
+            whole(Reply { body: kept, ..reply })
+        }
+        Some(Answer::Reset { after_bytes }) => {
+            let (head, _) = split(reply.body.clone(), after_bytes);
+            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
+            let pieces = vec![at_once(head), Piece { silence: FLUSH_TIME, content: Err(broken) }];
+            in_pieces(&reply, pieces, stopping)
+        }
+        Some(Answer::StallBody { after_bytes, seconds }) => {
+            let (head, tail) = split(reply.body.clone(), after_bytes);
+            let tail = Piece { silence: duration(seconds), content: Ok(tail) };
+            in_pieces(&reply, vec![at_once(head), tail], stopping)
+        }
+        Some(Answer::Drip { bytes_per_second }) => {
+            let pieces = drops(reply.body.clone(), bytes_per_second);
+            in_pieces(&reply, pieces, stopping)
+        }
+    };
+    Transmission { silence, response }
+}
+
+const fn at_once(content: Bytes) -> Piece {
+    Piece { silence: Duration::ZERO, content: Ok(content) }
+}
+
+fn split(mut body: Bytes, at: usize) -> (Bytes, Bytes) {
+    let head = body.split_to(at.min(body.len()));
+    (head, body)
+}
+
+fn drops(mut body: Bytes, bytes_per_second: u32) -> Vec<Piece> {
+    let speed = bytes_per_second.max(1);
+    let size = speed.div_ceil(DRIPS_PER_SECOND);
+    let silence = Duration::from_secs(1).saturating_mul(size) / speed;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut pieces = Vec::new();
+    while !body.is_empty() {
+        let drop = body.split_to(size.min(body.len()));
+        pieces.push(Piece { silence, content: Ok(drop) });
+    }
+    pieces
+}
+
+fn with_status(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn whole(reply: Reply) -> Response {
+    with_status(reply.status, Body::from(reply.body))
+}
+
+/// A response that declares its full length, whatever comes of it.
+fn in_pieces(reply: &Reply, pieces: Vec<Piece>, stopping: &Stopping) -> Response {
+    let stopping = stopping.clone();
+    let contents = stream::iter(pieces).then(move |piece| {
+        let stopping = stopping.clone();
+        async move {
+            stopping.sleep(piece.silence).await;
+            piece.content
+        }
+    });
+    let mut response = with_status(reply.status, Body::from_stream(contents));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+    response
+}
+
+/// A response of a rule's own. Headers that HTTP does not allow are left out.
+fn own(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = with_status(status, Body::from(body));
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

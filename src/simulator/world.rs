@@ -1,0 +1,220 @@
+//! The simulated organization: every run as a pure function of seed, settings, birth and now.
+
+use std::time;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::catalog::{MODELS, SERVERS, Server, WORKFLOWS, Workflow};
+use super::plan::{RunPlan, draw_classification, draw_outcome};
+use super::random::{Seeded, combine, run_id, run_number};
+use super::timeline::Timeline;
+
+const RUN_STREAM: u64 = 1;
+const WORKFLOW_STREAM: u64 = 2;
+const SERVER_STREAM: u64 = 3;
+const LONGEST_PENDING: u64 = 5_000;
+
+/// What a [`World`] is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorldSettings {
+    /// The same seed gives the same runs.
+    pub seed: u64,
+    /// How many runs started before birth.
+    pub runs: u32,
+    /// How many days before birth the first of them started.
+    pub days: f64,
+    /// The mean time between the starts of two runs after birth; 0 for none.
+    pub seconds_between_runs: f64,
+    /// The shortest and the longest time from a run's start to its end, in seconds.
+    pub run_seconds: (f64, f64),
+    /// In how many of a hundred runs the evaluation trails the end.
+    pub late_evaluation_percent: u8,
+    /// The longest time by which an evaluation trails the end, in seconds.
+    pub late_evaluation_seconds: f64,
+    /// The organization's id in `/org`.
+    pub organization_id: String,
+    /// The organization's display name.
+    pub organization_name: String,
+    /// The organization's slug.
+    pub organization_slug: String,
+}
+
+impl Default for WorldSettings {
+    fn default() -> Self {
+        Self {
+            seed: 7,
+            runs: 1_000,
+            days: 29.0,
+            seconds_between_runs: 20.0,
+            run_seconds: (5.0, 480.0),
+            late_evaluation_percent: 15,
+            late_evaluation_seconds: 45.0,
+            organization_id: "6f1c0a52-7a1e-4c3b-9d55-0e6a3b7f2c11".to_owned(),
+            organization_name: "Example Outfitters".to_owned(),
+            organization_slug: "example-outfitters".to_owned(),
+        }
+    }
+}
+
+/// A seeded organization with its runs. Holds nothing per run: a hundred thousand runs need as
+/// little memory as ten.
+#[derive(Debug, Clone)]
+pub struct World {
+    settings: WorldSettings,
+    birth: DateTime<Utc>,
+    timeline: Timeline,
+    /// Runs that start from here on (milliseconds) have the workflow's current version.
+    new_version_from: i64,
+    run_milliseconds: (u64, u64),
+    late_milliseconds: u64,
+}
+
+impl World {
+    /// A world whose past ends, and whose present begins, at `birth`.
+    #[must_use]
+    pub fn new(settings: WorldSettings, birth: DateTime<Utc>) -> Self {
+        let at = birth.timestamp_millis();
+        let past = i64::try_from(milliseconds(settings.days * 86_400.0)).unwrap_or(i64::MAX);
+        let spacing = milliseconds(settings.seconds_between_runs);
+        let spacing = i64::try_from(spacing).unwrap_or(i64::MAX);
+        let (least, most) = settings.run_seconds;
+        Self {
+            timeline: Timeline::new(settings.seed, at, past, settings.runs, spacing),
+            new_version_from: at.saturating_sub(past / 10 * 3),
+            run_milliseconds: (milliseconds(least).max(1), milliseconds(most).max(1)),
+            late_milliseconds: milliseconds(settings.late_evaluation_seconds),
+            settings,
+            birth,
+        }
+    }
+
+    /// The settings as given.
+    #[must_use]
+    pub const fn settings(&self) -> &WorldSettings {
+        &self.settings
+    }
+
+    /// The instant at which new runs begin.
+    #[must_use]
+    pub const fn birth(&self) -> DateTime<Utc> {
+        self.birth
+    }
+
+    /// How many runs have started at `now`, of whatever age and status.
+    #[must_use]
+    pub fn run_count(&self, now: DateTime<Utc>) -> u64 {
+        self.timeline.started_at(now.timestamp_millis())
+    }
+
+    /// The ids of all runs that have started at `now`, oldest first.
+    pub fn run_ids(&self, now: DateTime<Utc>) -> impl Iterator<Item = String> {
+        (0..self.run_count(now)).map(|number| run_id(self.settings.seed, number).to_string())
+    }
+
+    /// How many runs have started up to this millisecond.
+    pub(super) fn started_at(&self, now: i64) -> u64 {
+        self.timeline.started_at(now)
+    }
+
+    pub(super) fn start_of(&self, number: u64) -> i64 {
+        self.timeline.start_of(number)
+    }
+
+    pub(super) fn id_of(&self, number: u64) -> Uuid {
+        run_id(self.settings.seed, number)
+    }
+
+    /// The run with this id, if it has started at `now`.
+    pub(super) fn find(&self, id: &str, now: i64) -> Option<RunPlan> {
+        let number = run_number(self.settings.seed, id)?;
+        (number < self.started_at(now)).then(|| self.plan(number))
+    }
+
+    /// The life of the run with this number.
+    pub(super) fn plan(&self, number: u64) -> RunPlan {
+        let world_seed = self.settings.seed;
+        let seed = combine(combine(world_seed, RUN_STREAM), number);
+        let mut random = Seeded::new(seed);
+        let start = self.timeline.start_of(number);
+        let (position, workflow) = draw_workflow(&mut random);
+        let model = MODELS
+            .get(random.weighted(&MODELS.map(|model| model.weight)))
+            .copied()
+            .unwrap_or(MODELS[0]);
+        let is_new = start >= self.new_version_from;
+        let version = workflow.version.saturating_sub(u32::from(!is_new));
+        let outcome = draw_outcome(&mut random, workflow, version, model);
+        let duration = self.draw_duration(&mut random);
+        let pending = random.between(200, LONGEST_PENDING).min(duration / 5);
+        let end = start.saturating_add_unsigned(duration);
+        let is_late = random.percent(u64::from(self.settings.late_evaluation_percent));
+        let delay = random.between(1, self.late_milliseconds.max(1));
+        let delay = if is_late && outcome.is_judged() { delay } else { 0 };
+        let is_manual = workflow.schedule.is_none() || random.percent(12);
+        RunPlan {
+            id: self.id_of(number),
+            workflow_id: shared_id(world_seed, WORKFLOW_STREAM, position),
+            server_id: server_id(world_seed, workflow.server),
+            seed,
+            world_seed,
+            workflow,
+            version: version.max(1),
+            model,
+            trigger: if is_manual { "manual" } else { "scheduled" },
+            outcome,
+            classification: draw_classification(&mut random, workflow, outcome),
+            start,
+            running_from: start.saturating_add_unsigned(pending),
+            end,
+            settled: end.saturating_add_unsigned(delay),
+            input_tokens: random.between(1_800, 42_000),
+            output_tokens: random.between(150, 3_800),
+        }
+    }
+
+    /// Shorter durations are likelier.
+    fn draw_duration(&self, random: &mut Seeded) -> u64 {
+        let (least, most) = self.run_milliseconds;
+        random.between(least, most).min(random.between(least, most))
+    }
+
+    /// The workflows with their ids.
+    pub(super) fn workflows(&self) -> impl Iterator<Item = (Uuid, Uuid, &'static Workflow)> {
+        let seed = self.settings.seed;
+        WORKFLOWS.into_iter().enumerate().map(move |(position, workflow)| {
+            let id = shared_id(seed, WORKFLOW_STREAM, position);
+            (id, server_id(seed, workflow.server), workflow)
+        })
+    }
+
+    /// The MCP servers with their ids.
+    pub(super) fn servers(&self) -> impl Iterator<Item = (Uuid, &'static Server)> {
+        let seed = self.settings.seed;
+        SERVERS.into_iter().map(move |server| (server_id(seed, server), server))
+    }
+}
+
+fn draw_workflow(random: &mut Seeded) -> (usize, &'static Workflow) {
+    let position = random.weighted(&WORKFLOWS.map(|workflow| workflow.weight));
+    (position, WORKFLOWS.get(position).copied().unwrap_or(WORKFLOWS[0]))
+}
+
+fn server_id(seed: u64, server: &Server) -> Uuid {
+    let position = SERVERS.iter().position(|other| other.name == server.name);
+    shared_id(seed, SERVER_STREAM, position.unwrap_or_default())
+}
+
+/// An id that is the same in all runs of a world.
+pub(super) fn shared_id(seed: u64, stream: u64, position: usize) -> Uuid {
+    let position = u64::try_from(position).unwrap_or_default();
+    Seeded::new(combine(combine(seed, stream), position)).uuid()
+}
+
+/// Seconds as whole milliseconds; 0 for what is no duration.
+fn milliseconds(seconds: f64) -> u64 {
+    let duration = time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,165 @@
+//! One sync, from the list of runs to the DuckDB file. Start reading here.
+//!
+//! Open the lake, find out who the key belongs to, choose the window, extract, normalize, commit
+//! in chunks, deliver. Whatever stops it, what was complete until then is committed.
+
+mod chunk;
+mod error;
+mod export;
+mod report;
+mod tally;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::api::{Client, ClientOptions, PageBase};
+use crate::config::{ApiKey, Settings};
+use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
+use crate::event::{Event, Events};
+use crate::extract::{
+    Extraction, ExtractionPlan, FetchPolicy, Organization, RunPaths, Window, organization, plan,
+};
+use crate::lake::{Gap, Lake};
+use crate::normalize::Stamp;
+use crate::tables::Mapping;
+
+pub use error::SyncError;
+pub use report::{DeliveryReport, Outcome, RunCounts, SweepSummary, SyncReport, WindowReport};
+
+use export::Export;
+
+/// What a sync needs to know.
+#[derive(Debug)]
+pub struct SyncOptions {
+    /// Everything configured.
+    pub settings: Settings,
+    /// The API's base URL.
+    pub url: String,
+    /// The key.
+    pub key: ApiKey,
+    /// Where to tell what happens.
+    pub events: Events,
+    /// Becomes true when somebody asks to stop.
+    pub stop: watch::Receiver<bool>,
+    /// This machine's clock, in microseconds since 1970: for servers that send no `Date`.
+    pub now: i64,
+}
+
+/// Microseconds in a second.
+const SECOND: i64 = 1_000_000;
+
+/// Runs one incremental sync.
+///
+/// # Errors
+/// [`SyncError`] where nothing could be done at all. A sync that could not finish is a
+/// [`SyncReport`] that says so: what it had is committed.
+pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
+    let started = Instant::now();
+    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mut lake = Lake::open(&options.settings.lake.path).await?;
+    let client = client(&options)?;
+    let organization = organization(&client).await?;
+    lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
+    let window = window(&options, &organization, &lake);
+    options.events.emit(Event::WindowChosen { range: window.range.name() });
+
+    let extraction = Extraction::start(extraction_plan(&options, &client, &mapping, window, &lake));
+    let stamp = stamp(&options, &client, &organization, window);
+    let sync_id = Uuid::new_v4().to_string();
+    let mut export = Export::new(&options, sync_id, lake, Arc::clone(&mapping), window, stamp);
+    let stopped = export.run(extraction).await?;
+    let finished = export.finish(&client, stopped, started).await?;
+
+    let delivery = delivery(&options, &finished.lake, &mapping).await;
+    Ok(finished.report(client.traffic(), delivery, started.elapsed()))
+}
+
+fn client(options: &SyncOptions) -> Result<Client, SyncError> {
+    Ok(Client::new(ClientOptions {
+        settings: options.settings.api.clone(),
+        url: options.url.clone(),
+        key: options.key.clone(),
+        events: options.events.clone(),
+        stop: options.stop.clone(),
+    })?)
+}
+
+/// The clock that counts is the server's: windows are relative to its now.
+fn window(options: &SyncOptions, organization: &Organization, lake: &Lake) -> Window {
+    let now = organization.server_now.unwrap_or_else(|| {
+        let notice = "the API sends no `Date`; this machine's clock is taken for it";
+        options.events.emit(Event::Notice(notice.to_owned()));
+        options.now
+    });
+    let proven = lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
+    let overlap = microseconds(options.settings.sync.overlap_secs);
+    plan(options.settings.sync.range, proven, now, overlap)
+}
+
+fn extraction_plan(
+    options: &SyncOptions,
+    client: &Client,
+    mapping: &Mapping,
+    window: Window,
+    lake: &Lake,
+) -> ExtractionPlan {
+    let first_page = lake.head().and_then(|head| head.first_page).and_then(|first| match first {
+        0 => Some(PageBase::Zero),
+        1 => Some(PageBase::One),
+        _ => None,
+    });
+    ExtractionPlan {
+        client: client.clone(),
+        window,
+        filters: options.settings.filters.clone(),
+        policy: FetchPolicy {
+            now: window.until,
+            evaluation_grace: microseconds(options.settings.sync.evaluation_grace_secs),
+            paths: RunPaths::new(mapping),
+        },
+        first_page,
+        ledger: Arc::new(lake.ledger().clone()),
+        concurrency: options.settings.api.concurrency,
+    }
+}
+
+fn stamp(
+    options: &SyncOptions,
+    client: &Client,
+    organization: &Organization,
+    window: Window,
+) -> Stamp {
+    let dashboard = options.settings.api.dashboard_url.clone().unwrap_or_else(|| client.origin());
+    Stamp {
+        commit: 0,
+        extracted_at: window.until,
+        organization_id: organization.id.clone(),
+        dashboard_url: dashboard.trim_end_matches('/').to_owned(),
+        keep_documents: options.settings.lake.documents,
+    }
+}
+
+async fn delivery(
+    options: &SyncOptions,
+    lake: &Lake,
+    mapping: &Mapping,
+) -> Option<Result<Delivery, DeliverError>> {
+    if !options.settings.duckdb.enabled {
+        return None;
+    }
+    let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    Some(deliver(lake.view(), mapping, &delivery_options).await)
+}
+
+/// The gap that a window leaves behind, with the time it was found.
+fn gap(window: Window) -> Option<Gap> {
+    let gap = window.gap?;
+    Some(Gap { from: gap.from, until: gap.until, found_at: window.until })
+}
+
+fn microseconds(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND)
+}

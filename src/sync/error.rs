@@ -1,0 +1,25 @@
+//! Why a sync could do nothing at all.
+
+use crate::api::ApiError;
+use crate::lake::LakeError;
+use crate::tables::MappingError;
+
+/// A sync that came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The API, before anything could be listed.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The lake.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The configured columns.
+    #[error("configuration: {0}")]
+    Mapping(#[from] MappingError),
+    /// Rows that do not fit their own declaration: a fault of this program.
+    #[error("failed to make rows: {0}")]
+    Rows(#[from] arrow::error::ArrowError),
+    /// A task that ended before its time: a fault of this program.
+    #[error("a part of the sync stopped: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}

@@ -1,0 +1,421 @@
+//! The middle of a sync: what the extraction gives becomes commits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::chunk::ChunkWriter;
+use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
+use super::tally::{Effect, Patience};
+use super::{SyncError, SyncOptions, gap, microseconds};
+use crate::api::{ApiError, Client, Traffic};
+use crate::config::Settings;
+use crate::deliver::{DeliverError, Delivery};
+use crate::digest::fingerprint;
+use crate::event::{Event, Events};
+use crate::extract::{Extracted, Extraction, ListedRun, SweepTally, Window, resource_list};
+use crate::lake::{
+    Draft, Entry, Interval, Lake, Manifest, PartOptions, PartWriter, Staging, SyncRecord, merge,
+};
+use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
+use crate::run::FetchedRun;
+use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
+
+type Change = (String, Option<Entry>);
+
+/// A sync while it writes.
+#[derive(Debug)]
+pub(super) struct Export {
+    lake: Lake,
+    settings: Settings,
+    events: Events,
+    writer: ChunkWriter,
+    window: Window,
+    patience: Patience,
+    chunk: Chunk,
+    writing: Option<Writing>,
+    open: BTreeMap<String, ListedRun>,
+    counts: RunCounts,
+    sweep: Option<SweepTally>,
+    rows: BTreeMap<String, u64>,
+    commits: u64,
+}
+
+/// Runs that wait to be committed together.
+#[derive(Debug, Default)]
+struct Chunk {
+    runs: Vec<FetchedRun>,
+    changes: Vec<Change>,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+/// A chunk whose parts are being written while the next one fills.
+#[derive(Debug)]
+struct Writing {
+    task: JoinHandle<Result<Staging, SyncError>>,
+    changes: Vec<Change>,
+    runs: u64,
+}
+
+/// A sync whose commits are all made.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) lake: Lake,
+    report: SyncReport,
+}
+
+impl Finished {
+    pub(super) fn report(
+        self,
+        traffic: Traffic,
+        delivery: Option<Result<Delivery, DeliverError>>,
+        elapsed: Duration,
+    ) -> SyncReport {
+        self.report.complete(traffic, delivery, elapsed)
+    }
+}
+
+impl Export {
+    pub(super) fn new(
+        options: &SyncOptions,
+        sync_id: String,
+        lake: Lake,
+        mapping: Arc<Mapping>,
+        window: Window,
+        stamp: Stamp,
+    ) -> Self {
+        let settings = options.settings.clone();
+        let compression_level = settings.lake.compression_level;
+        Self {
+            lake,
+            events: options.events.clone(),
+            writer: ChunkWriter { mapping, stamp, sync_id, compression_level },
+            window,
+            patience: Patience {
+                now: window.until,
+                evaluation_grace: microseconds(settings.sync.evaluation_grace_secs),
+                evaluation_recheck: microseconds(settings.sync.evaluation_recheck_secs),
+            },
+            settings,
+            chunk: Chunk::default(),
+            writing: None,
+            open: BTreeMap::new(),
+            counts: RunCounts::default(),
+            sweep: None,
+            rows: BTreeMap::new(),
+            commits: 0,
+        }
+    }
+
+    /// Takes everything the extraction gives; returns why it ended before its end.
+    pub(super) async fn run(
+        &mut self,
+        mut extraction: Extraction,
+    ) -> Result<Option<ApiError>, SyncError> {
+        while let Some(extracted) = extraction.next().await {
+            match extracted {
+                Extracted::Unchanged { runs } => self.counts.unchanged += runs,
+                Extracted::Open { seen } => {
+                    self.counts.open += 1;
+                    let known = self.lake.ledger().get(&seen.run_id);
+                    let run_id = seen.run_id.clone();
+                    let effect = self.patience.open(seen, known);
+                    self.note(run_id, effect, None);
+                }
+                Extracted::Done { wanted, outcome } => {
+                    let effect = self.patience.effect(&wanted, &outcome, &mut self.counts);
+                    let run = match *outcome {
+                        crate::extract::Outcome::Complete { run, .. } => Some(*run),
+                        _ => None,
+                    };
+                    self.note(wanted.run_id, effect, run);
+                }
+                Extracted::Swept(report) => {
+                    self.counts.listed = report.tally.runs;
+                    self.sweep = Some(report.tally);
+                }
+                Extracted::Stopped(error) => return Ok(Some(error)),
+            }
+            if self.chunk_is_full() {
+                self.write_chunk().await?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn note(&mut self, run_id: String, effect: Effect, run: Option<FetchedRun>) {
+        if let Some(seen) = effect.open {
+            self.open.insert(run_id.clone(), seen);
+        }
+        if let Some(run) = run.filter(|_| effect.export) {
+            self.chunk.bytes += run.body_bytes();
+            self.chunk.runs.push(run);
+            self.chunk.since.get_or_insert_with(Instant::now);
+        }
+        self.chunk.changes.extend(effect.entry.map(|entry| (run_id, Some(entry))));
+    }
+
+    fn chunk_is_full(&self) -> bool {
+        let settings = &self.settings.sync;
+        let bytes = u64::try_from(self.chunk.bytes).unwrap_or(u64::MAX);
+        let age = self.chunk.since.map(|since| since.elapsed()).unwrap_or_default();
+        bytes >= settings.commit_bytes || age >= Duration::from_secs(settings.commit_secs)
+    }
+
+    /// Commits the chunk before, and starts to write this one beside the fan-out.
+    async fn write_chunk(&mut self) -> Result<(), SyncError> {
+        self.commit_written().await?;
+        let chunk = std::mem::take(&mut self.chunk);
+        self.writing = Some(self.start_writing(chunk));
+        Ok(())
+    }
+
+    fn start_writing(&self, chunk: Chunk) -> Writing {
+        let staging = self.lake.stage();
+        let commit = staging.commit();
+        let writer = self.writer.clone();
+        let runs = u64::try_from(chunk.runs.len()).unwrap_or(u64::MAX);
+        let mut changes = chunk.changes;
+        for (_, entry) in &mut changes {
+            if let Some(entry) =
+                entry.as_mut().filter(|entry| entry.revision > 0 && entry.commit == 0)
+            {
+                entry.commit = commit;
+            }
+        }
+        let runtime = Handle::current();
+        let task = tokio::task::spawn_blocking(move || writer.write(staging, chunk.runs, &runtime));
+        Writing { task, changes, runs }
+    }
+
+    async fn commit_written(&mut self) -> Result<(), SyncError> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let staging = writing.task.await??;
+        let draft = Draft { ledger_changes: writing.changes, ..self.draft() };
+        self.commit(staging, draft, writing.runs).await?;
+        Ok(())
+    }
+
+    async fn commit(
+        &mut self,
+        staging: Staging,
+        draft: Draft,
+        runs: u64,
+    ) -> Result<Manifest, SyncError> {
+        let mut rows = 0;
+        for (table, count) in staging.rows() {
+            *self.rows.entry(table.to_owned()).or_default() += count;
+            rows += count;
+        }
+        let manifest = self.lake.commit(staging, draft).await?;
+        self.commits += 1;
+        self.events.emit(Event::Committed { commit: manifest.commit, runs, rows });
+        Ok(manifest)
+    }
+
+    fn draft(&self) -> Draft {
+        Draft {
+            sync_id: self.writer.sync_id.clone(),
+            created_at: self.window.until,
+            ..Draft::default()
+        }
+    }
+
+    /// Makes the last commit: what is left, the small tables, the window and the sync's record.
+    pub(super) async fn finish(
+        mut self,
+        client: &Client,
+        stopped: Option<ApiError>,
+        started: Instant,
+    ) -> Result<Finished, SyncError> {
+        self.commit_written().await?;
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.changes.extend(self.lake.ledger().out_of_reach(self.window.until));
+        let writing = self.start_writing(chunk);
+        let mut staging = writing.task.await??;
+        if stopped.is_none() {
+            self.stage_open_runs(&mut staging).await?;
+            self.stage_resources(&mut staging, client).await?;
+        }
+        let new_gap = gap(self.window).filter(|_| stopped.is_none());
+        let outcome = self.outcome(stopped.as_ref(), new_gap.is_some());
+        let proven = self.proven(stopped.is_some());
+        let record = self.record(outcome, proven.as_deref(), client.traffic(), started);
+        let first_page = self.sweep.as_ref().and_then(|sweep| sweep.first_page);
+        let draft = Draft {
+            ledger_changes: writing.changes,
+            proven,
+            new_gaps: new_gap.into_iter().collect(),
+            first_page: first_page.map(|first| u32::from(first == crate::api::PageBase::One)),
+            sync: Some(record),
+            ..self.draft()
+        };
+        let manifest = self.commit(staging, draft, writing.runs).await?;
+        let report = self.report(outcome, &manifest, new_gap.is_some(), stopped);
+        Ok(Finished { lake: self.lake, report })
+    }
+
+    async fn stage_open_runs(&self, staging: &mut Staging) -> Result<(), SyncError> {
+        let runs = self.open.values();
+        let parts = runs.flat_map(|run| [run.run_id.as_bytes(), run.body.as_ref()]);
+        let content = fingerprint(parts);
+        let known = self.content(&OPEN_RUNS);
+        if known == Some(content) || (known.is_none() && self.open.is_empty()) {
+            return Ok(());
+        }
+        let runs = self.open.values();
+        let runs: Vec<OpenRun> = runs
+            .map(|run| OpenRun { run_id: run.run_id.clone(), body: run.body.clone() })
+            .collect();
+        let rows = open_run_rows(&self.writer.mapping, &runs, &self.stamp(staging))?;
+        self.replace(staging, &OPEN_RUNS, &rows, content).await
+    }
+
+    /// Workflows and MCP servers, asked for when something was exported: they change rarely.
+    async fn stage_resources(
+        &self,
+        staging: &mut Staging,
+        client: &Client,
+    ) -> Result<(), SyncError> {
+        const LISTS: [(&Table, &str, &[&str]); 2] = [
+            (&WORKFLOWS, "/workflows", &["rows", "workflows"]),
+            (&MCP_SERVERS, "/mcp-servers", &["rows", "mcp_servers", "mcpServers"]),
+        ];
+        for (table, path, names) in LISTS {
+            let is_due = self.counts.new + self.counts.changed > 0 || self.content(table).is_none();
+            if !is_due {
+                continue;
+            }
+            let list = match resource_list(client, path, names).await {
+                Ok(Some(list)) => list,
+                Ok(None) => continue,
+                Err(error) => {
+                    let notice = format!("`{}` stays as it was: {error}", table.name);
+                    self.events.emit(Event::Notice(notice));
+                    continue;
+                }
+            };
+            let content = fingerprint([list.body().as_ref()]);
+            if self.content(table) == Some(content) {
+                continue;
+            }
+            let mapped = self.writer.mapping.table(table);
+            let rows = resource_rows(mapped, &list.elements(), &self.stamp(staging))?;
+            self.replace(staging, table, &rows, content).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace(
+        &self,
+        staging: &mut Staging,
+        table: &'static Table,
+        rows: &arrow::array::RecordBatch,
+        content: u64,
+    ) -> Result<(), SyncError> {
+        let options = PartOptions {
+            compression_level: self.writer.compression_level,
+            commit: staging.commit(),
+            sync_id: self.writer.sync_id.clone(),
+            runs: u64::try_from(rows.num_rows()).unwrap_or(u64::MAX),
+        };
+        let mut part = PartWriter::new(self.writer.mapping.table(table), &options)?;
+        part.write(rows)?;
+        let count = part.rows();
+        Ok(staging.replace(table, count, part.finish()?, content).await?)
+    }
+
+    fn content(&self, table: &Table) -> Option<u64> {
+        self.lake.head().and_then(|head| head.contents.get(table.name).copied())
+    }
+
+    fn stamp(&self, staging: &Staging) -> Stamp {
+        Stamp { commit: staging.commit(), ..self.writer.stamp.clone() }
+    }
+
+    /// What is proven after this sync; `None` where it proves nothing.
+    fn proven(&self, stopped: bool) -> Option<Vec<Interval>> {
+        let certified = self.sweep.as_ref().is_some_and(SweepTally::is_certified);
+        if stopped || !certified {
+            return None;
+        }
+        let before = self.lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
+        // A sweep that ended early joins what was proven where it ended.
+        let early = self.sweep.as_ref().is_some_and(|sweep| sweep.ended_early);
+        let known = self.window.known_before.filter(|_| early);
+        let from = known.unwrap_or(self.window.from);
+        Some(merge(before, Interval { from, until: self.window.until }))
+    }
+
+    fn outcome(&self, stopped: Option<&ApiError>, new_gap: bool) -> Outcome {
+        let certified = self.sweep.as_ref().is_some_and(SweepTally::is_certified);
+        match stopped {
+            Some(ApiError::Interrupted) => Outcome::Interrupted,
+            Some(_) => Outcome::Stopped,
+            None if self.counts.failed > 0 || new_gap || !certified => Outcome::Incomplete,
+            None => Outcome::Complete,
+        }
+    }
+
+    fn record(
+        &self,
+        outcome: Outcome,
+        proven: Option<&[Interval]>,
+        traffic: Traffic,
+        started: Instant,
+    ) -> SyncRecord {
+        let before = self.lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
+        let sweep = self.sweep.as_ref();
+        SyncRecord {
+            sync_id: self.writer.sync_id.clone(),
+            outcome: outcome.name().to_owned(),
+            started_at: self.window.until,
+            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            range: self.window.range.name().to_owned(),
+            certified: sweep.is_some_and(SweepTally::is_certified),
+            uncertified_because: sweep.map(|sweep| sweep.doubts.clone()).unwrap_or_default(),
+            proven_until: proven.unwrap_or(before).last().map(|last| last.until),
+            runs_listed: self.counts.listed,
+            runs_new: self.counts.new,
+            runs_changed: self.counts.changed,
+            runs_open: self.counts.open + self.counts.waiting,
+            runs_failed: self.counts.failed,
+            requests: traffic.requests,
+            bytes_received: traffic.bytes_received,
+        }
+    }
+
+    fn report(
+        &self,
+        outcome: Outcome,
+        manifest: &Manifest,
+        new_gap: bool,
+        stopped: Option<ApiError>,
+    ) -> SyncReport {
+        let mut rows = self.rows.clone();
+        let issues = rows.remove(ISSUES.name).unwrap_or(0);
+        SyncReport {
+            sync_id: self.writer.sync_id.clone(),
+            outcome,
+            window: self.window.into(),
+            runs: self.counts,
+            rows,
+            requests: 0,
+            retries: 0,
+            bytes_received: 0,
+            elapsed_ms: 0,
+            gaps: manifest.gaps.iter().map(GapReport::from).collect(),
+            new_gap,
+            issues,
+            deliveries: Vec::new(),
+            sweep: self.sweep.as_ref().map(SweepSummary::from).unwrap_or_default(),
+            commits: self.commits,
+            stopped_by: stopped.as_ref().map(ToString::to_string),
+            stop: stopped,
+        }
+    }
+}

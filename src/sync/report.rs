@@ -1,0 +1,218 @@
+//! What a sync did, as the JSON result and the closing summary show it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::api::{ApiError, Traffic};
+use crate::deliver::{DeliverError, Delivery};
+use crate::extract::{SweepTally, Window};
+use crate::lake::Gap;
+
+/// How a sync ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything that was listed is exported, or open.
+    Complete,
+    /// Some runs failed, a gap was found, or the list could not be relied on.
+    Incomplete,
+    /// It ended before its end; the next one goes on.
+    Stopped,
+    /// Somebody asked it to stop.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Runs by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RunCounts {
+    /// Listed by the API in the window.
+    pub listed: u64,
+    /// Exported for the first time.
+    pub new: u64,
+    /// Exported again at a higher revision: changed, or evaluated late.
+    pub changed: u64,
+    /// Not ended yet.
+    pub open: u64,
+    /// Ended, and waiting for their evaluation.
+    pub waiting: u64,
+    /// As they were exported before.
+    pub unchanged: u64,
+    /// Their documents could not be had; tried again at the next sync.
+    pub failed: u64,
+    /// Listed, but the API says that there is no such run.
+    pub absent: u64,
+}
+
+/// The time that was listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowReport {
+    /// The `range` asked for.
+    pub range: &'static str,
+    /// Where it began, RFC 3339.
+    pub from: Option<String>,
+    /// The server's now.
+    pub until: Option<String>,
+}
+
+/// How the list came out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SweepSummary {
+    /// Pages asked for.
+    pub pages: u32,
+    /// Rows that stood on an earlier page too.
+    pub repeats: u64,
+    /// Runs that appeared at the head in the meantime.
+    pub head_moved: u64,
+    /// Whether the list ended early, in time that is proven.
+    pub ended_early: bool,
+    /// Whether every run of the window was seen.
+    pub certified: bool,
+    /// Why not.
+    pub doubts: Vec<String>,
+}
+
+impl From<&SweepTally> for SweepSummary {
+    fn from(tally: &SweepTally) -> Self {
+        Self {
+            pages: tally.pages,
+            repeats: tally.repeats,
+            head_moved: tally.head_moved,
+            ended_early: tally.ended_early,
+            certified: tally.is_certified(),
+            doubts: tally.doubts.clone(),
+        }
+    }
+}
+
+/// A gap, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapReport {
+    /// Its begin, RFC 3339.
+    pub from: Option<String>,
+    /// Its end.
+    pub until: Option<String>,
+}
+
+impl From<&Gap> for GapReport {
+    fn from(gap: &Gap) -> Self {
+        Self { from: moment(gap.from), until: moment(gap.until) }
+    }
+}
+
+/// What became of the DuckDB file.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum DeliveryReport {
+    /// It is up to date, or will be.
+    Done(Delivery),
+    /// It could not be brought up to date; the lake is whole.
+    Failed {
+        /// `duckdb`.
+        target: &'static str,
+        /// `failed`.
+        state: &'static str,
+        /// Why.
+        error: String,
+        /// The same, for the exit code.
+        #[serde(skip)]
+        source: DeliverError,
+    },
+}
+
+/// What a sync did.
+#[derive(Debug, Serialize)]
+pub struct SyncReport {
+    /// The sync.
+    pub sync_id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The time that was listed.
+    pub window: WindowReport,
+    /// Runs by what became of them.
+    pub runs: RunCounts,
+    /// Rows written, by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Bytes of bodies, decompressed.
+    pub bytes_received: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// Gaps known after it, also from earlier.
+    pub gaps: Vec<GapReport>,
+    /// Whether one of them was found by this sync.
+    pub new_gap: bool,
+    /// Values that did not fit their column.
+    pub issues: u64,
+    /// What became of each target.
+    pub deliveries: Vec<DeliveryReport>,
+    /// How the list came out.
+    pub sweep: SweepSummary,
+    /// Commits made.
+    pub commits: u64,
+    /// Why it stopped before its end, in one line.
+    pub stopped_by: Option<String>,
+    /// The same, for the exit code.
+    #[serde(skip)]
+    pub stop: Option<ApiError>,
+}
+
+impl SyncReport {
+    pub(super) fn complete(
+        mut self,
+        traffic: Traffic,
+        delivery: Option<Result<Delivery, DeliverError>>,
+        elapsed: Duration,
+    ) -> Self {
+        self.requests = traffic.requests;
+        self.retries = traffic.retries;
+        self.bytes_received = traffic.bytes_received;
+        self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.deliveries.extend(delivery.map(|delivery| match delivery {
+            Ok(delivery) => DeliveryReport::Done(delivery),
+            Err(source) => DeliveryReport::Failed {
+                target: "duckdb",
+                state: "failed",
+                error: source.to_string(),
+                source,
+            },
+        }));
+        self
+    }
+
+    /// Why a target could not be brought up to date.
+    pub fn delivery_error(&self) -> Option<&DeliverError> {
+        self.deliveries.iter().find_map(|delivery| match delivery {
+            DeliveryReport::Failed { source, .. } => Some(source),
+            DeliveryReport::Done(_) => None,
+        })
+    }
+}
+
+impl From<Window> for WindowReport {
+    fn from(window: Window) -> Self {
+        Self { range: window.range.name(), from: moment(window.from), until: moment(window.until) }
+    }
+}
+
+/// An instant as RFC 3339 text.
+pub(super) fn moment(microseconds: i64) -> Option<String> {
+    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
+    Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}

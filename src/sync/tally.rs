@@ -1,0 +1,171 @@
+//! What becomes of each run in the ledger, and how many of each there were.
+
+use crate::extract::{ListedRun, Outcome, Wanted};
+use crate::lake::{DocumentStates, Entry, RunState};
+use crate::run::DocumentState;
+
+use super::report::RunCounts;
+
+/// The times that decide when to ask again, in microseconds by the server's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) now: i64,
+    pub(super) evaluation_grace: i64,
+    pub(super) evaluation_recheck: i64,
+}
+
+/// What an outcome changes.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    /// The run's new entry; `None` where the ledger stays as it is.
+    pub(super) entry: Option<Entry>,
+    /// Whether the run's rows are to be written.
+    pub(super) export: bool,
+    /// The run as it shows while it is open.
+    pub(super) open: Option<ListedRun>,
+}
+
+impl Patience {
+    /// A listed run that has not ended.
+    pub(super) fn open(&self, seen: ListedRun, known: Option<&Entry>) -> Effect {
+        self.unfinished(seen, known, RunState::Open)
+    }
+
+    /// What an outcome means; counts it too.
+    pub(super) fn effect(
+        &self,
+        wanted: &Wanted,
+        outcome: &Outcome,
+        counts: &mut RunCounts,
+    ) -> Effect {
+        let known = wanted.known.as_ref();
+        match outcome {
+            Outcome::Complete { is_same: true, documents, .. } => {
+                counts.unchanged += 1;
+                let entry = known.map(|known| Entry {
+                    row_fingerprint: row_fingerprint(wanted, known),
+                    check_at: self.next_check(*documents, known.ended_at),
+                    documents: *documents,
+                    state: RunState::Exported,
+                    ..known.clone()
+                });
+                Effect { entry, ..Effect::default() }
+            }
+            Outcome::Complete { run, documents, content_fingerprint, .. } => {
+                let first = run.revision == 1;
+                counts.new += u64::from(first);
+                counts.changed += u64::from(!first);
+                let entry = Entry {
+                    status: run.status.clone(),
+                    started_at: run.started_at,
+                    ended_at: run.ended_at,
+                    content_fingerprint: *content_fingerprint,
+                    revision: run.revision,
+                    documents: *documents,
+                    failures: 0,
+                    check_at: self.next_check(*documents, run.ended_at),
+                    problem: None,
+                    // The commit that will hold the rows is not known yet.
+                    commit: 0,
+                    ..self.entry(wanted, RunState::Exported)
+                };
+                Effect { entry: Some(entry), export: true, open: None }
+            }
+            Outcome::Open { seen } => {
+                counts.open += 1;
+                self.unfinished(with_id(seen, wanted), known, RunState::Open)
+            }
+            Outcome::Waiting { seen } => {
+                counts.waiting += 1;
+                self.unfinished(with_id(seen, wanted), known, RunState::Waiting)
+            }
+            Outcome::StillUnevaluated => {
+                counts.unchanged += 1;
+                let entry = known.map(|known| Entry {
+                    check_at: self.next_check(known.documents, known.ended_at),
+                    row_fingerprint: row_fingerprint(wanted, known),
+                    ..known.clone()
+                });
+                Effect { entry, ..Effect::default() }
+            }
+            Outcome::Absent => {
+                counts.absent += 1;
+                // Rows that were exported stay: absence never deletes.
+                let exported = known.is_some_and(|entry| entry.revision > 0);
+                let entry = (!exported).then(|| self.entry(wanted, RunState::Absent));
+                Effect { entry, ..Effect::default() }
+            }
+            Outcome::Failed { documents, error } => {
+                counts.failed += 1;
+                let entry = Entry {
+                    documents: *documents,
+                    failures: known.map_or(0, |entry| entry.failures).saturating_add(1),
+                    problem: Some(error.to_string()),
+                    ..self.entry(wanted, RunState::Failed)
+                };
+                Effect { entry: Some(entry), ..Effect::default() }
+            }
+        }
+    }
+
+    fn unfinished(&self, seen: ListedRun, known: Option<&Entry>, state: RunState) -> Effect {
+        let entry = Entry {
+            state,
+            status: seen.status.clone(),
+            started_at: seen.started_at,
+            ended_at: seen.ended_at,
+            first_listed_at: known.map_or(self.now, |entry| entry.first_listed_at),
+            row_fingerprint: seen.fingerprint,
+            content_fingerprint: 0,
+            revision: 0,
+            commit: 0,
+            documents: DocumentStates::default(),
+            failures: 0,
+            check_at: None,
+            problem: None,
+        };
+        let entry = (known != Some(&entry)).then_some(entry);
+        Effect { entry, export: false, open: Some(seen) }
+    }
+
+    /// An entry with what the wanted run tells of itself.
+    fn entry(&self, wanted: &Wanted, state: RunState) -> Entry {
+        let (listed, known) = (wanted.listed.as_ref(), wanted.known.as_ref());
+        Entry {
+            state,
+            status: listed
+                .and_then(|run| run.status.clone())
+                .or_else(|| known.and_then(|entry| entry.status.clone())),
+            started_at: listed.and_then(|run| run.started_at).or(known.and_then(|e| e.started_at)),
+            ended_at: listed.and_then(|run| run.ended_at).or(known.and_then(|e| e.ended_at)),
+            first_listed_at: known.map_or(self.now, |entry| entry.first_listed_at),
+            row_fingerprint: listed.map_or(0, |run| run.fingerprint),
+            content_fingerprint: known.map_or(0, |entry| entry.content_fingerprint),
+            revision: known.map_or(0, |entry| entry.revision),
+            commit: known.map_or(0, |entry| entry.commit),
+            documents: DocumentStates::default(),
+            failures: 0,
+            check_at: None,
+            problem: None,
+        }
+    }
+
+    /// When to ask again for an evaluation that was not there: after as long as the run is over
+    /// already, so ever less often, and not for ever.
+    fn next_check(&self, documents: DocumentStates, ended_at: Option<i64>) -> Option<i64> {
+        if documents.evaluation == DocumentState::Ok {
+            return None;
+        }
+        let age = ended_at.map_or(0, |end| self.now.saturating_sub(end)).max(0);
+        let pause = age.max(self.evaluation_grace);
+        (age < self.evaluation_recheck).then(|| self.now.saturating_add(pause))
+    }
+}
+
+fn with_id(seen: &ListedRun, wanted: &Wanted) -> ListedRun {
+    ListedRun { run_id: wanted.run_id.clone(), ..seen.clone() }
+}
+
+fn row_fingerprint(wanted: &Wanted, known: &Entry) -> u64 {
+    wanted.listed.as_ref().map_or(known.row_fingerprint, |run| run.fingerprint)
+}

@@ -1,0 +1,201 @@
+//! The words in which tables are declared.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+/// Version of all tables together: `major.minor`. Additions raise the minor; anything that could
+/// break a reader raises the major, and is listed first in the changelog.
+pub const SCHEMA_VERSION: &str = "1.0";
+
+/// A table: its name, key and columns.
+#[derive(Debug)]
+pub struct Table {
+    /// The name, as the folder in the lake and as the table in DuckDB.
+    pub name: &'static str,
+    /// What one row is, for a person.
+    pub description: &'static str,
+    /// The columns that name a row; together with `_revision` they are unique.
+    pub key: &'static [&'static str],
+    /// How it grows.
+    pub write: Write,
+    /// The columns in order, without [`SYSTEM_COLUMNS`].
+    pub columns: &'static [Column],
+}
+
+/// How a table grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Rows are only ever added, in a folder per start day of their run.
+    Append,
+    /// The table is small and replaced as a whole when it changes.
+    Replace,
+    /// Rows live in the manifests and in DuckDB, not in Parquet files of their own.
+    Manifest,
+}
+
+/// A column: where its values come from and what they may be.
+#[derive(Debug)]
+pub struct Column {
+    /// The name in every target.
+    pub name: &'static str,
+    /// The type of its values.
+    pub kind: Kind,
+    /// What it holds, with the unit, for a person.
+    pub description: &'static str,
+    /// Dotted paths to try in order, in the body that the row comes from.
+    pub sources: &'static [&'static str],
+    /// Who fills it.
+    pub origin: Origin,
+}
+
+/// The type of a column's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A floating-point number of 64 bits.
+    Float,
+    /// An exact decimal number with up to 20 digits before and 18 after the point.
+    Decimal,
+    /// True or false.
+    Boolean,
+    /// Microseconds in UTC.
+    Timestamp,
+    /// Text that holds one JSON value.
+    Json,
+}
+
+impl Kind {
+    /// Digits of a [`Kind::Decimal`] in all.
+    pub const DECIMAL_PRECISION: u8 = 38;
+    /// Digits of a [`Kind::Decimal`] after the point.
+    pub const DECIMAL_SCALE: i8 = 18;
+
+    /// The Arrow type.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::Text | Self::Json => DataType::Utf8,
+            Self::Integer => DataType::Int64,
+            Self::Float => DataType::Float64,
+            Self::Decimal => DataType::Decimal128(Self::DECIMAL_PRECISION, Self::DECIMAL_SCALE),
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        }
+    }
+
+    /// The DuckDB type.
+    pub fn duckdb(self) -> &'static str {
+        match self {
+            Self::Text | Self::Json => "VARCHAR",
+            Self::Integer => "BIGINT",
+            Self::Float => "DOUBLE",
+            Self::Decimal => "DECIMAL(38,18)",
+            Self::Boolean => "BOOLEAN",
+            Self::Timestamp => "TIMESTAMP WITH TIME ZONE",
+        }
+    }
+
+    /// The word for it in the data dictionary and the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Decimal => "decimal",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Who fills a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A value of the body, found by the column's sources.
+    Body,
+    /// A value of the body that names the row; where there is none, the row's position names it.
+    Key,
+    /// The run (or criterion) that the row belongs to.
+    Parent,
+    /// The exporter: a count, a position, a state.
+    Derived,
+    /// The exporter, in every table.
+    System,
+}
+
+impl Column {
+    /// A column filled from the body.
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        description: &'static str,
+        sources: &'static [&'static str],
+    ) -> Self {
+        Self { name, kind, description, sources, origin: Origin::Body }
+    }
+
+    /// The column that names a row within its parent.
+    pub const fn key(
+        name: &'static str,
+        description: &'static str,
+        sources: &'static [&'static str],
+    ) -> Self {
+        Self { name, kind: Kind::Text, description, sources, origin: Origin::Key }
+    }
+
+    /// A column that repeats the parent's key. `sources` name where bodies repeat it too.
+    pub const fn parent(
+        name: &'static str,
+        description: &'static str,
+        sources: &'static [&'static str],
+    ) -> Self {
+        Self { name, kind: Kind::Text, description, sources, origin: Origin::Parent }
+    }
+
+    /// A column that the exporter works out.
+    pub const fn derived(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, kind, description, sources: &[], origin: Origin::Derived }
+    }
+
+    const fn system(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, kind, description, sources: &[], origin: Origin::System }
+    }
+}
+
+impl Table {
+    /// Whether a column must have a value in every row: keys, positions and system columns.
+    pub fn is_required(&self, column: &str) -> bool {
+        self.key.contains(&column)
+            || matches!(column, "position" | "_commit" | "_extracted_at" | "_revision")
+    }
+
+    /// The column of that name, system columns included.
+    pub fn column(&self, name: &str) -> Option<&'static Column> {
+        self.columns.iter().chain(SYSTEM_COLUMNS).find(|column| column.name == name)
+    }
+}
+
+/// The columns that end every table.
+pub static SYSTEM_COLUMNS: &[Column] = &[
+    Column::system(
+        "_extra",
+        Kind::Json,
+        "What the API sent and no column holds: one JSON object of the members that are left, \
+         each as it was sent; also the originals of values that did not fit their column.",
+    ),
+    Column::system("_commit", Kind::Integer, "The number of the commit that added the row."),
+    Column::system(
+        "_extracted_at",
+        Kind::Timestamp,
+        "When the sync that fetched the row began, by the server's clock.",
+    ),
+    Column::system(
+        "_revision",
+        Kind::Integer,
+        "1 when the run was first exported; higher where it was seen changed later. The highest \
+         revision of a run replaces all its earlier rows, in every table.",
+    ),
+];

@@ -1,0 +1,68 @@
+//! The data dictionary: the declarations as a person or a program reads them.
+
+use serde::Serialize;
+
+use super::{MappedTable, Mapping, SCHEMA_VERSION, Write};
+
+/// One table of the data dictionary.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    /// The table's name.
+    pub table: String,
+    /// What one row is.
+    pub description: String,
+    /// The columns that name a row.
+    pub key: Vec<String>,
+    /// `append`, `replace` or `manifest`.
+    pub write: &'static str,
+    /// The version of all tables together.
+    pub schema_version: &'static str,
+    /// The columns in order.
+    pub columns: Vec<ColumnEntry>,
+}
+
+/// One column of the data dictionary.
+#[derive(Debug, Serialize)]
+pub struct ColumnEntry {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub kind: &'static str,
+    /// The type in DuckDB.
+    pub duckdb_type: &'static str,
+    /// Whether rows may have no value.
+    pub nullable: bool,
+    /// What it holds.
+    pub description: String,
+    /// The paths tried in the body, in order.
+    pub sources: Vec<String>,
+}
+
+/// The dictionary of all tables, or of the one that is named.
+pub fn dictionary(mapping: &Mapping, table: Option<&str>) -> Vec<Entry> {
+    let wanted = |mapped: &&MappedTable| table.is_none_or(|name| mapped.table.name == name);
+    mapping.tables().iter().filter(wanted).map(entry).collect()
+}
+
+fn entry(mapped: &MappedTable) -> Entry {
+    let columns = mapped.columns.iter().map(|column| ColumnEntry {
+        name: column.name.clone(),
+        kind: column.kind.name(),
+        duckdb_type: column.kind.duckdb(),
+        nullable: !mapped.table.is_required(&column.name),
+        description: column.description.clone(),
+        sources: column.sources.clone(),
+    });
+    Entry {
+        table: mapped.table.name.to_owned(),
+        description: mapped.table.description.to_owned(),
+        key: mapped.table.key.iter().map(|&key| key.to_owned()).collect(),
+        write: match mapped.table.write {
+            Write::Append => "append",
+            Write::Replace => "replace",
+            Write::Manifest => "manifest",
+        },
+        schema_version: SCHEMA_VERSION,
+        columns: columns.collect(),
+    }
+}

@@ -1,0 +1,22 @@
+use super::{Column, Kind, Table, Write};
+
+/// The raw bodies.
+pub static DOCUMENTS: Table = Table {
+    name: "documents",
+    description: "One row per body that the API gave for a run, exactly as received, so that \
+                  every table can be made again with a better mapping. Can be turned off.",
+    key: &["run_id", "resource"],
+    write: Write::Append,
+    columns: &[
+        Column::parent("run_id", "The run.", &[]),
+        Column::derived(
+            "resource",
+            Kind::Text,
+            "`listing` (the run's row in the list), `detail`, `trace`, `evaluation` or `tool_calls`.",
+        ),
+        Column::derived("body", Kind::Json, "The JSON text as received, decompressed."),
+        Column::derived("bytes", Kind::Integer, "Length of the body in bytes."),
+        Column::derived("sha256", Kind::Text, "SHA-256 of the body, in hexadecimal."),
+        Column::derived("http_date", Kind::Timestamp, "The server's `Date` for it."),
+    ],
+};

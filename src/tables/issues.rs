@@ -1,0 +1,25 @@
+use super::{Column, Kind, Table, Write};
+
+/// Values that did not fit.
+pub static ISSUES: Table = Table {
+    name: "_issues",
+    description: "One row per value that did not fit its column. The cell is null and the value \
+                  as sent is in the row's `_extra` (`documents` has the whole body).",
+    key: &["run_id", "position"],
+    write: Write::Append,
+    columns: &[
+        Column::parent("run_id", "The run.", &[]),
+        Column::derived("position", Kind::Integer, "Place among the run's issues, from 0."),
+        Column::derived("table_name", Kind::Text, "The table of the row."),
+        Column::derived("row_key", Kind::Text, "The row's own id within the run."),
+        Column::derived(
+            "column_name",
+            Kind::Text,
+            "The column; null where the whole row is meant.",
+        ),
+        Column::derived("source", Kind::Text, "The path at which the value stood."),
+        Column::derived("expected", Kind::Text, "What the column takes."),
+        Column::derived("found", Kind::Text, "The JSON type of the value."),
+        Column::derived("problem", Kind::Text, "What is wrong with it."),
+    ],
+};

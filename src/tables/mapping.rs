@@ -1,0 +1,339 @@
+//! The declarations as this sync uses them: with the user's columns, ready for lookup.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use super::{ALL, Column, Kind, Origin, SYSTEM_COLUMNS, Table, Write};
+
+/// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnOverride {
+    /// The table, such as `runs`.
+    pub table: String,
+    /// The column: one of the table's, or a new name.
+    pub name: String,
+    /// The type of a new column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Dotted paths to try in order, such as `metadata.team`.
+    pub sources: Vec<String>,
+    /// What a new column holds, for the data dictionary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A `[[columns]]` entry that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// No such table, or one whose rows do not come from bodies.
+    #[error(
+        "[[columns]] names the table `{table}`, which takes no columns (those that do: {known})"
+    )]
+    UnknownTable {
+        /// As configured.
+        table: String,
+        /// The tables that take columns.
+        known: String,
+    },
+    /// The column is not filled from a body.
+    #[error("column `{table}.{name}` is filled by the exporter and takes no `sources`")]
+    NotFromBody {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+    },
+    /// The column is there already with another type.
+    #[error(
+        "column `{table}.{name}` has the type `{kind}`; leave `kind` out to change its sources"
+    )]
+    OtherKind {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+        /// The column's type.
+        kind: &'static str,
+    },
+    /// A new column needs a type.
+    #[error("column `{table}.{name}` is new and needs a `kind`")]
+    MissingKind {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+    },
+    /// A name that not every target takes.
+    #[error(
+        "column name `{name}` is not usable: begin with a letter and use lower-case letters, \
+         digits and `_`, at most 63"
+    )]
+    BadName {
+        /// As configured.
+        name: String,
+    },
+    /// A path with nothing in it.
+    #[error("column `{table}.{name}` has no usable path in `sources`")]
+    NoSources {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+    },
+}
+
+/// Where a value may go: a column and how eagerly it takes it.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Index into [`MappedTable::columns`].
+    pub column: usize,
+    /// Place of the path in the column's sources; the lowest that has a value wins.
+    pub rank: usize,
+    /// Names to follow inside the member.
+    pub rest: Vec<String>,
+}
+
+/// A column as this sync fills it.
+#[derive(Clone, Debug)]
+pub struct MappedColumn {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub kind: Kind,
+    /// What it holds.
+    pub description: String,
+    /// Dotted paths to try in order.
+    pub sources: Vec<String>,
+    /// Who fills it.
+    pub origin: Origin,
+    /// Whether the user added it.
+    pub added: bool,
+}
+
+/// A table as this sync writes it.
+#[derive(Debug)]
+pub struct MappedTable {
+    /// The declaration.
+    pub table: &'static Table,
+    /// All columns, the system columns last.
+    pub columns: Vec<MappedColumn>,
+    /// For each top-level member name, the columns that may take its value.
+    pub routes: HashMap<String, Vec<Route>>,
+    /// The Arrow schema of its rows.
+    pub schema: SchemaRef,
+}
+
+impl MappedTable {
+    fn new(table: &'static Table, overrides: &[ColumnOverride]) -> Result<Self, MappingError> {
+        let mut columns: Vec<MappedColumn> = table.columns.iter().map(MappedColumn::from).collect();
+        for change in overrides.iter().filter(|change| change.table == table.name) {
+            apply(table, &mut columns, change)?;
+        }
+        columns.extend(SYSTEM_COLUMNS.iter().map(MappedColumn::from));
+        let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
+        for (column, mapped) in columns.iter().enumerate() {
+            for (rank, source) in mapped.sources.iter().enumerate() {
+                let mut names = source.split('.').map(str::to_owned);
+                if let Some(first) = names.next() {
+                    let route = Route { column, rank, rest: names.collect() };
+                    routes.entry(first).or_default().push(route);
+                }
+            }
+        }
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|c| Field::new(&c.name, c.kind.arrow(), !table.is_required(&c.name)))
+            .collect();
+        Ok(Self { table, columns, routes, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// Index of the column of that name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+impl From<&Column> for MappedColumn {
+    fn from(column: &Column) -> Self {
+        Self {
+            name: column.name.to_owned(),
+            kind: column.kind,
+            description: column.description.to_owned(),
+            sources: column.sources.iter().map(|&source| source.to_owned()).collect(),
+            origin: column.origin,
+            added: false,
+        }
+    }
+}
+
+/// Every table as this sync writes it.
+#[derive(Debug)]
+pub struct Mapping {
+    tables: Vec<MappedTable>,
+}
+
+impl Mapping {
+    /// The declarations with the user's changes.
+    ///
+    /// # Errors
+    /// [`MappingError`] for the first change that cannot be.
+    pub fn new(overrides: &[ColumnOverride]) -> Result<Self, MappingError> {
+        let known = ALL.iter().filter(|table| takes_columns(table)).map(|table| table.name);
+        let known: Vec<&str> = known.collect();
+        for change in overrides {
+            if !known.contains(&change.table.as_str()) {
+                let known = known.join(", ");
+                return Err(MappingError::UnknownTable { table: change.table.clone(), known });
+            }
+        }
+        let tables = ALL.iter().map(|&table| MappedTable::new(table, overrides));
+        Ok(Self { tables: tables.collect::<Result<_, _>>()? })
+    }
+
+    /// Every table, in the order of [`ALL`].
+    pub fn tables(&self) -> &[MappedTable] {
+        &self.tables
+    }
+
+    /// The table of a declaration.
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "all are mapped")]
+    pub fn table(&self, table: &'static Table) -> &MappedTable {
+        let found = self.tables.iter().find(|mapped| mapped.table.name == table.name);
+        found.expect("a mapping is built from all declarations")
+    }
+}
+
+fn takes_columns(table: &Table) -> bool {
+    table.columns.iter().any(|column| column.origin == Origin::Body)
+}
+
+fn apply(
+    table: &'static Table,
+    columns: &mut Vec<MappedColumn>,
+    change: &ColumnOverride,
+) -> Result<(), MappingError> {
+    let (table_name, name) = (change.table.clone(), change.name.clone());
+    let sources: Vec<String> = change.sources.iter().map(|path| path.trim().to_owned()).collect();
+    if sources.is_empty() || sources.iter().any(|path| path.split('.').any(str::is_empty)) {
+        return Err(MappingError::NoSources { table: table_name, name });
+    }
+    if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
+        if !matches!(column.origin, Origin::Body | Origin::Key) {
+            return Err(MappingError::NotFromBody { table: table_name, name });
+        }
+        if change.kind.is_some_and(|kind| kind != column.kind) {
+            let kind = column.kind.name();
+            return Err(MappingError::OtherKind { table: table_name, name, kind });
+        }
+        column.sources = sources;
+        return Ok(());
+    }
+    if table.column(&name).is_some() {
+        return Err(MappingError::NotFromBody { table: table_name, name });
+    }
+    if !is_usable_name(&name) {
+        return Err(MappingError::BadName { name });
+    }
+    let Some(kind) = change.kind else {
+        return Err(MappingError::MissingKind { table: table_name, name });
+    };
+    let description =
+        change.description.clone().unwrap_or_else(|| "Added by configuration.".into());
+    columns.push(MappedColumn {
+        name,
+        kind,
+        description,
+        sources,
+        origin: Origin::Body,
+        added: true,
+    });
+    Ok(())
+}
+
+fn is_usable_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+impl MappedTable {
+    /// Whether the table has Parquet files.
+    pub fn has_parts(&self) -> bool {
+        self.table.write != Write::Manifest
+    }
+
+    /// The Arrow type of a column.
+    pub fn data_type(&self, column: usize) -> Option<DataType> {
+        self.columns.get(column).map(|column| column.kind.arrow())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(table: &str, name: &str, kind: Option<Kind>, sources: &[&str]) -> ColumnOverride {
+        let sources = sources.iter().map(|&source| source.to_owned()).collect();
+        ColumnOverride { table: table.into(), name: name.into(), kind, sources, description: None }
+    }
+
+    #[test]
+    fn every_declaration_is_sound() {
+        for table in ALL {
+            assert!(table.key.iter().all(|key| table.column(key).is_some()), "{}", table.name);
+            let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+            let mut unique = names.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(unique.len(), names.len(), "{}", table.name);
+            for column in table.columns {
+                assert!(column.description.ends_with('.'), "{}.{}", table.name, column.name);
+                assert_eq!(
+                    column.sources.is_empty(),
+                    !matches!(column.origin, Origin::Body | Origin::Key)
+                        && (column.origin != Origin::Parent || column.sources.is_empty()),
+                    "{}.{}",
+                    table.name,
+                    column.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn users_add_columns_and_change_sources() {
+        let changes = [
+            change("runs", "team", Some(Kind::Text), &["metadata.team"]),
+            change("runs", "cost", None, &["billing.total"]),
+        ];
+        let mapping = Mapping::new(&changes).unwrap();
+        let runs = mapping.table(&crate::tables::RUNS);
+        assert!(runs.columns[runs.index("team").unwrap()].added);
+        assert!(runs.index("team").unwrap() < runs.index("_extra").unwrap());
+        assert_eq!(runs.columns[runs.index("cost").unwrap()].sources, ["billing.total"]);
+        assert!(runs.routes.contains_key("metadata"));
+        assert!(!runs.routes.contains_key("cost_usd"));
+    }
+
+    #[test]
+    fn wrong_changes_are_refused_by_name() {
+        let message = |change| Mapping::new(&[change]).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                message(change("rnus", "x", None, &["a"])),
+                message(change("documents", "x", Some(Kind::Text), &["a"])),
+                message(change("runs", "span_count", None, &["a"])),
+                message(change("runs", "_commit", None, &["a"])),
+                message(change("runs", "cost", Some(Kind::Float), &["a"])),
+                message(change("runs", "team", None, &["a"])),
+                message(change("runs", "Team; drop", Some(Kind::Text), &["a"])),
+                message(change("runs", "team", Some(Kind::Text), &["a..b"])),
+            ]
+            .join("\n")
+        );
+    }
+}

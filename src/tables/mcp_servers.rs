@@ -1,0 +1,24 @@
+use super::{Column, Kind, Table, Write};
+
+/// MCP servers that are active in production.
+pub static MCP_SERVERS: Table = Table {
+    name: "mcp_servers",
+    description: "One row per MCP server that `GET /mcp-servers` lists. Replaced as a whole when \
+                  it changes.",
+    key: &["mcp_server_id"],
+    write: Write::Replace,
+    columns: &[
+        Column::key("mcp_server_id", "The server's id.", &["id", "mcp_server_id", "mcpServerId"]),
+        Column::new("name", Kind::Text, "Its name.", &["name"]),
+        Column::new(
+            "transport_type",
+            Kind::Text,
+            "`streamable_http`, `sse`, `stdio_hosted` or another word of the API.",
+            &["transport_type", "transportType"],
+        ),
+        Column::new("target_kind", Kind::Text, "`mcp` or `cli`.", &["target_kind", "targetKind"]),
+        Column::new("base_url", Kind::Text, "Where it is.", &["base_url", "baseUrl", "url"]),
+        Column::new("environment", Kind::Text, "Its environment.", &["environment"]),
+        Column::new("categories", Kind::Json, "Its categories.", &["categories", "category"]),
+    ],
+};

@@ -1,0 +1,62 @@
+//! What a row is: every table, declared once.
+//!
+//! The Arrow schema, the Parquet metadata, the DuckDB tables, the data dictionary and the JSON
+//! mapping all come from these declarations. One file per table; [`ALL`] lists them.
+
+mod column;
+mod dictionary;
+mod mapping;
+
+mod criteria;
+mod documents;
+mod evaluations;
+mod excerpts;
+mod gaps;
+mod issues;
+mod mcp_servers;
+mod open_runs;
+mod runs;
+mod spans;
+mod syncs;
+mod tool_calls;
+mod workflows;
+
+pub use column::{Column, Kind, Origin, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
+pub use dictionary::{Entry, dictionary};
+pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, MappingError, Route};
+
+pub use criteria::CRITERIA;
+pub use documents::DOCUMENTS;
+pub use evaluations::EVALUATIONS;
+pub use excerpts::EXCERPTS;
+pub use gaps::GAPS;
+pub use issues::ISSUES;
+pub use mcp_servers::MCP_SERVERS;
+pub use open_runs::OPEN_RUNS;
+pub use runs::RUNS;
+pub use spans::SPANS;
+pub use syncs::SYNCS;
+pub use tool_calls::TOOL_CALLS;
+pub use workflows::WORKFLOWS;
+
+/// Every table, in the order people read them.
+pub static ALL: &[&Table] = &[
+    &RUNS,
+    &SPANS,
+    &TOOL_CALLS,
+    &EVALUATIONS,
+    &CRITERIA,
+    &EXCERPTS,
+    &OPEN_RUNS,
+    &DOCUMENTS,
+    &WORKFLOWS,
+    &MCP_SERVERS,
+    &SYNCS,
+    &GAPS,
+    &ISSUES,
+];
+
+/// The table of that name.
+pub fn find(name: &str) -> Option<&'static Table> {
+    ALL.iter().copied().find(|table| table.name == name)
+}

@@ -1,0 +1,174 @@
+use super::{Column, Kind, Table, Write};
+
+/// One row per run that has ended.
+pub static RUNS: Table = Table {
+    name: "runs",
+    description: "One row per run that has ended. Retries and each model of a multi-model \
+                  workflow are runs of their own.",
+    key: &["run_id"],
+    write: Write::Append,
+    columns: COLUMNS,
+};
+
+/// Shared with `open_runs`, which holds the same for runs that still go on.
+///
+/// The first name of each list is the likeliest spelling; the others are seen on siblings of the
+/// API or are the usual alternatives. The API's own page names the contents, not the keys.
+pub(super) static COLUMNS: &[Column] = &[
+    Column::key("run_id", "The run's id, opaque text.", &["id", "run_id", "runId"]),
+    Column::derived(
+        "organization_id",
+        Kind::Text,
+        "The organization that the key belongs to, from `GET /org`.",
+    ),
+    Column::derived("run_url", Kind::Text, "The run's page in the dashboard."),
+    Column::new(
+        "workflow_id",
+        Kind::Text,
+        "The workflow's id. Archived workflows are not in `workflows`, so a join can find none.",
+        &["workflow_id", "workflowId", "workflow.id"],
+    ),
+    Column::new(
+        "workflow_name",
+        Kind::Text,
+        "The workflow's name at the time of the export.",
+        &["workflow_name", "workflowName", "workflow.name"],
+    ),
+    Column::new(
+        "workflow_version",
+        Kind::Text,
+        "The version of the workflow that was dispatched, as the API states it.",
+        &[
+            "workflow_version",
+            "workflowVersion",
+            "workflow_version_id",
+            "workflowVersionId",
+            "workflow.version",
+            "workflow.currentVersion",
+            "workflow.current_version",
+        ],
+    ),
+    Column::new(
+        "mcp_server_id",
+        Kind::Text,
+        "The MCP server under test.",
+        &["mcp_server_id", "mcpServerId", "mcp_server.id", "mcpServer.id"],
+    ),
+    Column::new(
+        "status",
+        Kind::Text,
+        "How the run ended: `pass`, `partial`, `fail`, `error`, `timed_out` or another word of \
+         the API. The set is open. Armature leaves `error` out of pass rates.",
+        &["status", "state", "run_status", "runStatus"],
+    ),
+    Column::new(
+        "classification",
+        Kind::Text,
+        "The evaluation's classification. The set is open.",
+        &[
+            "classification",
+            "evaluation_classification",
+            "evaluationClassification",
+            "evaluation.classification",
+        ],
+    ),
+    Column::new(
+        "verdict",
+        Kind::Text,
+        "The judge's overall verdict. Not the same as `status`.",
+        &["verdict", "evaluation_verdict", "evaluationVerdict", "evaluation.verdict"],
+    ),
+    Column::new(
+        "trigger_type",
+        Kind::Text,
+        "What started the run: `scheduled`, `manual` or another word of the API.",
+        &["trigger_type", "triggerType", "trigger.type", "trigger"],
+    ),
+    Column::new(
+        "model",
+        Kind::Text,
+        "The tester agent's model.",
+        &[
+            "model_id",
+            "modelId",
+            "model",
+            "model.id",
+            "tester_model_id",
+            "testerModelId",
+            "tester_model",
+            "testerModel",
+        ],
+    ),
+    Column::new(
+        "harness",
+        Kind::Text,
+        "The harness that ran the tester agent, such as `claude_code` or `codex`.",
+        &["harness", "harness_id", "harnessId", "harness.id"],
+    ),
+    Column::new(
+        "started_at",
+        Kind::Timestamp,
+        "When the run started.",
+        &["started_at", "startedAt", "start_time", "startTime", "created_at", "createdAt"],
+    ),
+    Column::new(
+        "ended_at",
+        Kind::Timestamp,
+        "When the run ended.",
+        &[
+            "finished_at",
+            "finishedAt",
+            "ended_at",
+            "endedAt",
+            "completed_at",
+            "completedAt",
+            "end_time",
+            "endTime",
+        ],
+    ),
+    Column::new(
+        "duration_ms",
+        Kind::Integer,
+        "How long the run took, in milliseconds.",
+        &["duration_ms", "durationMs", "duration"],
+    ),
+    Column::new(
+        "cost",
+        Kind::Decimal,
+        "The run's cost, exactly as the API states it. Currency and scope are not documented \
+         (likely US dollars).",
+        &["cost_usd", "costUsd", "cost", "total_cost", "totalCost", "total_cost_usd"],
+    ),
+    Column::new(
+        "input_tokens",
+        Kind::Integer,
+        "Tokens the model read.",
+        &["input_tokens", "inputTokens", "usage.input_tokens", "usage.inputTokens"],
+    ),
+    Column::new(
+        "output_tokens",
+        Kind::Integer,
+        "Tokens the model wrote.",
+        &["output_tokens", "outputTokens", "usage.output_tokens", "usage.outputTokens"],
+    ),
+    Column::new(
+        "error_message",
+        Kind::Text,
+        "Why the run could not finish, for runs that ended in an error.",
+        &["error_message", "errorMessage", "error", "error.message"],
+    ),
+    Column::new(
+        "prompt",
+        Kind::Text,
+        "The prompt that the tester agent got, as of the version dispatched.",
+        &["prompt", "tester_prompt", "testerPrompt"],
+    ),
+    Column::derived(
+        "evaluation_state",
+        Kind::Text,
+        "`ok`: the evaluation is in `evaluations`; `absent`: the API has none; `pending`: it may \
+         still come.",
+    ),
+    Column::derived("tool_call_count", Kind::Integer, "Rows of the run in `tool_calls`."),
+    Column::derived("span_count", Kind::Integer, "Rows of the run in `spans`."),
+];

@@ -1,0 +1,30 @@
+use super::{Column, Kind, Table, Write};
+
+/// The history of syncs.
+pub static SYNCS: Table = Table {
+    name: "_syncs",
+    description: "One row per sync that ended with a commit, so that a dashboard can show how \
+                  fresh its data is. In DuckDB only; the lake keeps the same in its manifests.",
+    key: &["sync_id"],
+    write: Write::Manifest,
+    columns: &[
+        Column::derived("sync_id", Kind::Text, "The sync's id."),
+        Column::derived("outcome", Kind::Text, "`complete`, `incomplete` or `interrupted`."),
+        Column::derived("started_at", Kind::Timestamp, "When it began, by the server's clock."),
+        Column::derived("elapsed_ms", Kind::Integer, "How long it took, in milliseconds."),
+        Column::derived("range", Kind::Text, "The `range` it asked for."),
+        Column::derived("certified", Kind::Boolean, "Whether its sweep came out complete."),
+        Column::derived("proven_until", Kind::Timestamp, "Every run that started before is known."),
+        Column::derived("runs_listed", Kind::Integer, "Runs the API listed."),
+        Column::derived("runs_new", Kind::Integer, "Runs exported for the first time."),
+        Column::derived(
+            "runs_changed",
+            Kind::Integer,
+            "Runs exported again, at a higher revision.",
+        ),
+        Column::derived("runs_open", Kind::Integer, "Runs that had not ended."),
+        Column::derived("runs_failed", Kind::Integer, "Runs whose documents could not be had."),
+        Column::derived("requests", Kind::Integer, "Requests sent, retries included."),
+        Column::derived("bytes_received", Kind::Integer, "Bytes of bodies, decompressed."),
+    ],
+};

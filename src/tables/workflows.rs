@@ -1,0 +1,42 @@
+use super::{Column, Kind, Table, Write};
+
+/// Workflows that are active in production.
+pub static WORKFLOWS: Table = Table {
+    name: "workflows",
+    description: "One row per workflow that `GET /workflows` lists: active in production only \
+                  (documented). Replaced as a whole when it changes.",
+    key: &["workflow_id"],
+    write: Write::Replace,
+    columns: &[
+        Column::key("workflow_id", "The workflow's id.", &["id", "workflow_id", "workflowId"]),
+        Column::new("name", Kind::Text, "Its name.", &["name", "workflow_name", "workflowName"]),
+        Column::new("description", Kind::Text, "What it tests.", &["description"]),
+        Column::new(
+            "mcp_server_id",
+            Kind::Text,
+            "The MCP server that it tests.",
+            &["mcp_server_id", "mcpServerId", "mcp_server.id", "mcpServer.id"],
+        ),
+        Column::new(
+            "version",
+            Kind::Text,
+            "The current version, as the API states it.",
+            &["current_version", "currentVersion", "version"],
+        ),
+        Column::new(
+            "tester_model",
+            Kind::Text,
+            "The tester agent's model.",
+            &["tester_model_id", "testerModelId", "tester_model", "testerModel"],
+        ),
+        Column::new(
+            "tester_prompt",
+            Kind::Text,
+            "The prompt.",
+            &["tester_prompt", "testerPrompt", "prompt"],
+        ),
+        Column::new("schedule", Kind::Json, "When it runs; null for manual only.", &["schedule"]),
+        Column::new("criteria", Kind::Json, "What a run must meet.", &["criteria"]),
+        Column::new("categories", Kind::Json, "Its categories.", &["categories", "category"]),
+    ],
+};
