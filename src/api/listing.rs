@@ -201,13 +201,12 @@ impl Listing {
         }
         let shown = self.sift(page);
         self.next = match asked {
-            Next::First if empty => Next::End,
+            Next::First | Next::Probe if empty => Next::End,
             Next::First => match number {
                 Some(0) => self.based(PageBase::Zero),
                 Some(1) => self.based(PageBase::One),
                 _ => Next::Probe,
             },
-            Next::Probe if empty => Next::End,
             Next::Probe => {
                 self.base = Some(PageBase::Zero);
                 Next::Number(2)

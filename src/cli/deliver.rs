@@ -32,9 +32,6 @@ pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Resu
                 count(rows),
                 delivery.path
             ),
-            "deferred" => {
-                format!("{} is held by a reader; nothing but syncs is missing in it", delivery.path)
-            }
             _ => format!("{} is up to date (commit {})", delivery.path, delivery.commit),
         }
     })?;

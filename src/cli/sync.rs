@@ -143,7 +143,6 @@ fn state_words(state: &str) -> &str {
     match state {
         "applied" => "up to date",
         "current" => "was up to date",
-        "deferred" => "held by a reader; only the record of this sync is missing in it",
         other => other,
     }
 }

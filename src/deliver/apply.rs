@@ -1,6 +1,7 @@
 //! Some commits into DuckDB, in one transaction.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::DeliverError;
@@ -115,10 +116,12 @@ fn supersede(
     );
     for table in plan.append_tables() {
         let name = identifier(table.name);
-        sql.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(
+            sql,
             "DELETE FROM {name} USING superseding WHERE {name}.run_id = superseding.run_id AND \
-             {name}._revision < superseding.revision;\n"
-        ));
+             {name}._revision < superseding.revision;"
+        );
     }
     sql.push_str("DROP TABLE superseding;");
     database.execute("replace earlier revisions", &sql)
@@ -174,13 +177,14 @@ fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
 fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
     let mut sql = "DELETE FROM _gaps;".to_owned();
     for gap in gaps {
-        sql.push_str(&format!(
+        let _infallible = write!(
+            sql,
             "INSERT INTO _gaps VALUES ({}, {}, {}, {});",
             timestamp(gap.from),
             timestamp(gap.until),
             timestamp(gap.found_at),
             system(manifest),
-        ));
+        );
     }
     sql
 }

@@ -56,8 +56,7 @@ pub struct Delivery {
     pub target: &'static str,
     /// The file.
     pub path: String,
-    /// `applied`, `current` (there was nothing to do) or `deferred` (somebody holds the file, and
-    /// nothing but the record of syncs is missing in it).
+    /// `applied`, or `current` where there was nothing to do.
     pub state: &'static str,
     /// The last commit that the file holds.
     pub commit: u64,
@@ -161,10 +160,7 @@ pub async fn deliver(
     };
     let newest = lake.head().map_or(0, |head| head.commit);
     let plan = sql::TablePlan::new(mapping);
-    let mut database = match Database::open(options).await {
-        Ok(database) => database,
-        Err(error) => return defer(lake, delivery, error).await,
-    };
+    let mut database = Database::open(options).await?;
     let applied = database.prepare(lake, &plan)?;
     if applied > newest {
         return Err(DeliverError::Ahead { path: options.path.clone(), applied, newest });
@@ -235,18 +231,6 @@ async fn next_group(
         group.push(manifest);
     }
     Ok(group)
-}
-
-/// Somebody holds the file: that is no trouble where only the record of syncs is missing in it.
-async fn defer(
-    lake: &LakeView,
-    delivery: Delivery,
-    error: DeliverError,
-) -> Result<Delivery, DeliverError> {
-    let DeliverError::Locked { .. } = error else { return Err(error) };
-    let newest = lake.head();
-    let has_rows = newest.is_none_or(|head| !head.parts.is_empty() || !head.replaced.is_empty());
-    if has_rows { Err(error) } else { Ok(Delivery { state: "deferred", ..delivery }) }
 }
 
 fn check_path(lake: &Path) -> Result<(), DeliverError> {

@@ -50,12 +50,12 @@ pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 impl Stopping {
     pub(super) async fn wait(mut self) {
         // An error means that the simulator is gone, which is a stop too.
-        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+        let _gone = self.0.wait_for(|is_stopping| *is_stopping).await;
     }
 
     pub(super) async fn sleep(self, time: Duration) {
         if !time.is_zero() {
-            let _ = tokio::time::timeout(time, self.wait()).await;
+            let _elapsed = tokio::time::timeout(time, self.wait()).await;
         }
     }
 }
