@@ -108,6 +108,9 @@ const DOUBTFUL_ATTEMPTS: u32 = 2;
 /// How much of an error answer is read.
 const ERROR_BODY_BYTES: u64 = 64 * 1024;
 
+/// A longer body with a good status is no error in disguise.
+const MOST_ERROR_BYTES: usize = 8 * 1024;
+
 impl Client {
     /// A client, without asking anything yet.
     ///
@@ -369,7 +372,7 @@ impl Client {
 fn accept(body: Bytes, date: Option<i64>, path: &str) -> Attempt {
     let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
     match Node::parse(&body) {
-        Ok(node) if ErrorBody::is_error(node) => {
+        Ok(node) if body.len() <= MOST_ERROR_BYTES && ErrorBody::is_error(node) => {
             let code = ErrorBody::read(&body).code.map(|code| format!(" `{code}`"));
             let problem = format!("an error{} and a good status", code.unwrap_or_default());
             Attempt::Doubtful(unusable(problem))

@@ -98,9 +98,10 @@ fn birth(folder: &Path) -> Result<DateTime<Utc>, Failure> {
         Failure::new(Exit::Storage, error)
     };
     if let Ok(text) = std::fs::read_to_string(&file)
-        && let Ok(birth) = DateTime::parse_from_rfc3339(text.trim()) {
-            return Ok(birth.with_timezone(&Utc));
-        }
+        && let Ok(birth) = DateTime::parse_from_rfc3339(text.trim())
+    {
+        return Ok(birth.with_timezone(&Utc));
+    }
     let birth = now();
     std::fs::create_dir_all(folder).map_err(io)?;
     std::fs::write(&file, birth.to_rfc3339()).map_err(io)?;

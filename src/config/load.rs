@@ -79,7 +79,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("sync.commit_bytes", settings.sync.commit_bytes, 1, 1 << 30),
         ("sync.commit_secs", settings.sync.commit_secs, 1, 3600),
         ("duckdb.lock_wait_secs", settings.duckdb.lock_wait_secs, 0, 3600),
-        ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 64, 1 << 20),
+        ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 32, 1 << 20),
     ];
     for (option, value, least, most) in numbers {
         if !(least..=most).contains(&value) {

@@ -193,7 +193,7 @@ impl Default for DuckdbSettings {
             path: PathBuf::from("armature.duckdb"),
             enabled: true,
             lock_wait_secs: 30,
-            memory_limit_mb: 256,
+            memory_limit_mb: 64,
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn apply(
     match done {
         Ok(rows) => {
             database.execute("commit", "COMMIT")?;
+            database.checkpoint()?;
             Ok(rows)
         }
         Err(error) => {

@@ -169,7 +169,9 @@ impl Bodies {
 
     /// An evaluation that is `null` or empty is none: how the API says so is not documented.
     fn keep(&mut self, resource: Resource, answer: Answer) -> DocumentState {
-        let empty = Node::parse(&answer.body).is_ok_and(|node| is_empty(node, resource));
+        let short = answer.body.len() <= MOST_EMPTY_BYTES;
+        let node = Node::accepted(&answer.body).filter(|_| short);
+        let empty = node.is_some_and(|node| is_empty(node, resource));
         if empty {
             return DocumentState::Absent;
         }
@@ -264,6 +266,9 @@ impl Bodies {
         }
     }
 }
+
+/// A longer body is not empty, whatever it holds.
+const MOST_EMPTY_BYTES: usize = 1024;
 
 fn is_empty(node: Node<'_>, resource: Resource) -> bool {
     match node.kind() {

@@ -60,12 +60,13 @@ impl ListedRun {
 
     /// Reads a body that shows a run, also one that is wrapped as `{"run": {…}}`.
     pub fn from_body(run_id: String, body: Bytes, paths: &RunPaths) -> Self {
-        let node = Node::parse(&body).ok();
+        let node = Node::accepted(&body);
         let node = node.map(|body| {
             let own = ["id", "run_id", "runId"];
             unwrap(body, &["run", "data", "result"], &own).map_or(body, |(_, inner)| inner)
         });
-        let status = first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
+        let status =
+            first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
         let started_at = first(node, &paths.started_at, |node| parse_timestamp(node).ok());
         let ended_at = first(node, &paths.ended_at, |node| parse_timestamp(node).ok());
         let fingerprint = fingerprint([body.as_ref()]);

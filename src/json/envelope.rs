@@ -1,6 +1,8 @@
 //! Finding the list, or the object, in a body whose wrapping is not documented.
 
-use super::{Kind, Node};
+use std::borrow::Cow;
+
+use super::{Kind, Node, Record};
 
 /// Names under which lists stand in bodies of this API and its siblings.
 ///
@@ -33,54 +35,90 @@ pub struct List<'a> {
     pub elements: Vec<Node<'a>>,
 }
 
-/// The list of a body: the body itself, or the first of `names` (then of [`LIST_NAMES`]) that
-/// holds an array; also one object deeper, as in `{"data": {"rows": []}}`.
-pub fn find_list<'a>(body: Node<'a>, names: &[&'static str]) -> Option<List<'a>> {
-    if let Some(elements) = body.elements() {
-        return Some(List { name: None, elements });
-    }
-    let members = body.members()?;
-    let candidates = || names.iter().chain(LIST_NAMES).copied();
-    let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, node)| *node);
-    for name in candidates() {
-        if let Some(elements) = member(name).and_then(Node::elements) {
-            return Some(List { name: Some(name), elements });
-        }
-    }
-    for name in candidates() {
-        let Some(inner) = member(name).and_then(Node::members) else { continue };
-        let found = |(key, node): &(_, Node<'a>)| {
-            candidates().find(|&name| name == key).and_then(|_| node.elements())
-        };
-        if let Some(elements) = inner.iter().find_map(found) {
-            return Some(List { name: Some(name), elements });
-        }
-    }
-    None
+/// An object whose members are read once and asked often.
+#[derive(Clone, Debug)]
+pub struct Body<'a> {
+    node: Node<'a>,
+    members: Vec<(Cow<'a, str>, Node<'a>)>,
 }
 
-/// The object inside a wrapper such as `{"run": {…}}`, with the wrapper's name.
-///
-/// A body counts as wrapped where one of `wrappers` holds an object and the body itself has none
-/// of the members in `own`.
+impl<'a> Body<'a> {
+    /// Reads the members of an object; another value has none.
+    pub fn new(node: Node<'a>) -> Self {
+        Self { node, members: node.members().unwrap_or_default() }
+    }
+
+    /// The value itself.
+    pub fn node(&self) -> Node<'a> {
+        self.node
+    }
+
+    /// The first member of that name.
+    pub fn get(&self, name: &str) -> Option<Node<'a>> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, node)| *node)
+    }
+
+    /// The object as a record, to be taken apart.
+    pub fn into_record(self) -> Option<Record<'a>> {
+        (self.node.kind() == Kind::Object).then(|| Record::from_members(self.members))
+    }
+
+    /// The list of a body: the body itself, or the first of `names` (then of [`LIST_NAMES`]) that
+    /// holds an array; also one object deeper, as in `{"data": {"rows": []}}`.
+    pub fn list(&self, names: &[&'static str]) -> Option<List<'a>> {
+        if let Some(elements) = self.node.elements() {
+            return Some(List { name: None, elements });
+        }
+        let candidates = || names.iter().chain(LIST_NAMES).copied();
+        for name in candidates() {
+            if let Some(elements) = self.get(name).and_then(Node::elements) {
+                return Some(List { name: Some(name), elements });
+            }
+        }
+        for name in candidates() {
+            let Some(inner) = self.get(name).and_then(Node::members) else { continue };
+            let found = |(key, node): &(_, Node<'a>)| {
+                candidates().find(|&name| name == key).and_then(|_| node.elements())
+            };
+            if let Some(elements) = inner.iter().find_map(found) {
+                return Some(List { name: Some(name), elements });
+            }
+        }
+        None
+    }
+
+    /// The object inside a wrapper such as `{"run": {…}}`, with the wrapper's name.
+    ///
+    /// A body counts as wrapped where one of `wrappers` holds an object and the body itself has
+    /// none of the members in `own`.
+    pub fn unwrap(&self, wrappers: &[&'static str], own: &[&str]) -> Option<(&'static str, Self)> {
+        if self.members.iter().any(|(key, _)| own.contains(&key.as_ref())) {
+            return None;
+        }
+        wrappers.iter().find_map(|&wrapper| {
+            let node = self.get(wrapper)?;
+            (node.kind() == Kind::Object).then(|| (wrapper, Self::new(node)))
+        })
+    }
+}
+
+/// The list of a body, as [`Body::list`].
+pub fn find_list<'a>(body: Node<'a>, names: &[&'static str]) -> Option<List<'a>> {
+    Body::new(body).list(names)
+}
+
+/// The object inside a wrapper, as [`Body::unwrap`].
 pub fn unwrap<'a>(
     body: Node<'a>,
     wrappers: &[&'static str],
     own: &[&str],
 ) -> Option<(&'static str, Node<'a>)> {
-    let members = body.members()?;
-    if members.iter().any(|(key, _)| own.contains(&key.as_ref())) {
-        return None;
-    }
-    wrappers.iter().find_map(|&wrapper| {
-        let (_, node) = members.iter().find(|(key, _)| key == wrapper)?;
-        (node.kind() == Kind::Object).then_some((wrapper, *node))
-    })
+    Body::new(body).unwrap(wrappers, own).map(|(wrapper, inner)| (wrapper, inner.node))
 }
 
 /// Names of a body's members, for messages: names only, never values.
 pub fn member_names(body: Node<'_>) -> Vec<String> {
-    let name = |(key, _): (std::borrow::Cow<'_, str>, Node<'_>)| key.chars().take(40).collect();
+    let name = |(key, _): (Cow<'_, str>, Node<'_>)| key.chars().take(40).collect();
     body.members().unwrap_or_default().into_iter().take(20).map(name).collect()
 }
 

@@ -9,7 +9,7 @@ mod node;
 mod record;
 mod time;
 
-pub use envelope::{LIST_NAMES, List, find_list, member_names, unwrap};
+pub use envelope::{Body, LIST_NAMES, List, find_list, member_names, unwrap};
 pub use node::{Kind, Malformed, Node};
 pub use record::{Address, Record};
 pub use time::parse_timestamp;

@@ -87,6 +87,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A body that [`Node::parse`] accepted before: nothing is checked again. Were it no JSON
+    /// after all, looking into it would find nothing.
+    pub fn accepted(body: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(body).ok()?;
+        Some(Self { text: text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii() })
+    }
+
     /// A value that is known to be JSON already: a [`Node::source`] that was stored.
     ///
     /// # Errors

@@ -31,12 +31,13 @@ pub enum Address {
 impl<'a> Record<'a> {
     /// Looks into an object; `None` where the node is something else.
     pub fn new(node: Node<'a>) -> Option<Self> {
-        let members = node
-            .members()?
-            .into_iter()
-            .map(|(key, node)| Member { key, node, taken: false, inside: None })
-            .collect();
-        Some(Self { members })
+        node.members().map(Self::from_members)
+    }
+
+    /// A record of members that were read already.
+    pub(super) fn from_members(members: Vec<(Cow<'a, str>, Node<'a>)>) -> Self {
+        let member = |(key, node)| Member { key, node, taken: false, inside: None };
+        Self { members: members.into_iter().map(member).collect() }
     }
 
     /// A record of one member, for a value that stands without an object of its own.
@@ -53,6 +54,16 @@ impl<'a> Record<'a> {
     /// Whether there is a member of that name.
     pub fn has(&self, name: &str) -> bool {
         self.members.iter().any(|member| member.key == name)
+    }
+
+    /// The value at a dotted path of member names.
+    pub fn at(&self, path: &str) -> Option<Node<'a>> {
+        let (first, rest) = match path.split_once('.') {
+            Some((first, rest)) => (first, Some(rest)),
+            None => (path, None),
+        };
+        let member = self.members.iter().find(|member| member.key == first)?;
+        rest.map_or(Some(member.node), |rest| member.node.at(rest))
     }
 
     /// Follows member names from the member at `index` inwards.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
@@ -23,6 +24,21 @@ pub struct Staging {
     parts: Vec<Part>,
     replaced: Vec<Part>,
     contents: BTreeMap<String, u64>,
+}
+
+/// A part that is ready to be staged. Its runs are of one day.
+#[derive(Debug)]
+pub struct NewPart {
+    /// The table.
+    pub table: &'static Table,
+    /// How many rows it has.
+    pub rows: u64,
+    /// The Parquet file.
+    pub bytes: Vec<u8>,
+    /// The earliest and the latest start of its runs, in microseconds since 1970.
+    pub started: Option<(i64, i64)>,
+    /// Whether it holds later revisions of runs that earlier parts hold too.
+    pub has_revisions: bool,
 }
 
 /// What a commit says besides its parts.
@@ -70,29 +86,31 @@ impl Staging {
         self.parts.iter().chain(&self.replaced).map(|part| (part.table.as_str(), part.rows))
     }
 
-    /// Writes a part and makes it durable. `started` holds the earliest and the latest start of
-    /// the runs in it, which are of one day.
+    /// Writes parts, several at once, and makes them durable.
     ///
     /// # Errors
-    /// [`LakeError::Store`] where it cannot be written.
-    pub async fn add(
-        &mut self,
-        table: &'static Table,
-        rows: u64,
-        bytes: Vec<u8>,
-        started: Option<(i64, i64)>,
-        has_revisions: bool,
-    ) -> Result<(), LakeError> {
-        let day = started.and_then(|(first, _)| day_of(first));
+    /// [`LakeError::Store`] where one cannot be written.
+    pub async fn add(&mut self, parts: Vec<NewPart>) -> Result<(), LakeError> {
+        const AT_ONCE: usize = 8;
+        let this = &*self;
+        let put = futures::stream::iter(parts).map(|part| this.put_new(part)).buffered(AT_ONCE);
+        let written: Vec<Part> = put.try_collect().await?;
+        self.parts.extend(written);
+        Ok(())
+    }
+
+    async fn put_new(&self, part: NewPart) -> Result<Part, LakeError> {
+        let day = part.started.and_then(|(first, _)| day_of(first));
         let day = day.unwrap_or_else(|| UNKNOWN_DAY.to_owned());
         let name = format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple());
-        let path = format!("{}/date={day}/{name}", table.name);
-        let mut part = self.put(table, path, rows, bytes).await?;
-        part.least_started_at = started.map(|(first, _)| first);
-        part.greatest_started_at = started.map(|(_, last)| last);
-        part.has_revisions = has_revisions;
-        self.parts.push(part);
-        Ok(())
+        let path = format!("{}/date={day}/{name}", part.table.name);
+        let written = self.put(part.table, path, part.rows, part.bytes).await?;
+        Ok(Part {
+            least_started_at: part.started.map(|(first, _)| first),
+            greatest_started_at: part.started.map(|(_, last)| last),
+            has_revisions: part.has_revisions,
+            ..written
+        })
     }
 
     /// Writes the one part of a table that is replaced as a whole. `content` tells its content

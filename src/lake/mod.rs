@@ -20,7 +20,7 @@ mod manifest;
 mod open;
 mod part;
 
-pub use commit::{Draft, Staging};
+pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
 pub use ledger::{DocumentStates, Entry, Ledger, RunState};

@@ -12,7 +12,7 @@ use super::issues::append_issues;
 use super::report::MappingReport;
 use super::row::{Issue, Sources, append_row};
 use crate::digest::sha256_hex;
-use crate::json::{Kind as JsonKind, Node, Record, find_list, unwrap};
+use crate::json::{Body, Kind as JsonKind, Node, Record, unwrap};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 use crate::tables::{
     CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, MappedTable, Mapping, RUNS, SPANS,
@@ -102,11 +102,12 @@ impl<'m> Normalizer<'m> {
         let mut issues = Vec::new();
         let mut extra = String::new();
         let node =
-            |resource| run.document(resource).and_then(|document| Node::parse(&document.body).ok());
-        let trace = node(Resource::Trace);
-        let span_count = self.append_spans(run, trace, &mut extra, &mut issues);
-        let calls = node(Resource::ToolCalls);
-        let call_count = self.append_tool_calls(run, calls, trace, &mut extra, &mut issues);
+            |resource| run.document(resource).and_then(|document| Node::accepted(&document.body));
+        let trace = node(Resource::Trace).map(trace_body);
+        let span_count = self.append_spans(run, trace.as_ref(), &mut extra, &mut issues);
+        let calls = node(Resource::ToolCalls).map(Body::new);
+        let call_count =
+            self.append_tool_calls(run, calls, trace.as_ref(), &mut extra, &mut issues);
         let judged = node(Resource::Evaluation)
             .map(|evaluation| self.append_evaluation(run, evaluation, &mut issues))
             .unwrap_or_default();
@@ -173,14 +174,13 @@ impl<'m> Normalizer<'m> {
     fn append_spans(
         &mut self,
         run: &FetchedRun,
-        trace: Option<Node<'_>>,
+        trace: Option<&Body<'_>>,
         extra: &mut String,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let Some(body) = trace else { return 0 };
-        let inner = unwrap(body, &["trace", "data", "result"], SPAN_LISTS).map_or(body, |it| it.1);
-        let Some(list) = find_list(inner, SPAN_LISTS) else {
-            issues.push(no_list(&SPANS, body));
+        let Some(list) = body.list(SPAN_LISTS) else {
+            issues.push(no_list(&SPANS, body.node()));
             return 0;
         };
         let known = [list.name.unwrap_or_default(), "run_id", "runId"];
@@ -188,7 +188,7 @@ impl<'m> Normalizer<'m> {
             Some(_) => &["tool_calls", "toolCalls"],
             None => &[],
         };
-        note_rest(extra, "trace", inner, &[&known, repeated].concat());
+        note_rest(extra, "trace", body.clone(), &[&known, repeated].concat());
         let parents = [("run_id", run.run_id.as_str())];
         append_list(&mut self.spans, &list.elements, &parents, run, &self.stamp, issues);
         list.elements.len()
@@ -198,15 +198,15 @@ impl<'m> Normalizer<'m> {
     fn append_tool_calls(
         &mut self,
         run: &FetchedRun,
-        calls: Option<Node<'_>>,
-        trace: Option<Node<'_>>,
+        calls: Option<Body<'_>>,
+        trace: Option<&Body<'_>>,
         extra: &mut String,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let elements = match (calls, trace) {
             (Some(body), _) => {
-                let Some(list) = find_list(body, TOOL_CALL_LISTS) else {
-                    issues.push(no_list(&TOOL_CALLS, body));
+                let Some(list) = body.list(TOOL_CALL_LISTS) else {
+                    issues.push(no_list(&TOOL_CALLS, body.node()));
                     return 0;
                 };
                 let known = [list.name.unwrap_or_default(), "run_id", "runId"];
@@ -214,9 +214,7 @@ impl<'m> Normalizer<'m> {
                 list.elements
             }
             (None, Some(trace)) => {
-                let inner = unwrap(trace, &["trace", "data", "result"], SPAN_LISTS)
-                    .map_or(trace, |it| it.1);
-                let list = ["tool_calls", "toolCalls"].iter().find_map(|name| inner.get(name));
+                let list = ["tool_calls", "toolCalls"].iter().find_map(|name| trace.get(name));
                 list.and_then(Node::elements).unwrap_or_default()
             }
             (None, None) => Vec::new(),
@@ -263,9 +261,10 @@ impl<'m> Normalizer<'m> {
         let parents = [("run_id", run.run_id.as_str())];
         let (stamp, mut seen) = (&self.stamp, HashSet::new());
         for (position, &element) in list.iter().enumerate() {
-            let key = own_key(self.criteria.mapped, element, position, &mut seen, issues);
+            let record = Record::new(element);
+            let key = own_key(self.criteria.mapped, record.as_ref(), position, &mut seen, issues);
             let excerpts = EXCERPT_LISTS.iter().find_map(|&name| Some((name, element.get(name)?)));
-            let mut sources = element_sources(element, self.criteria.mapped, &key, issues);
+            let mut sources = element_sources(element, record, self.criteria.mapped, &key, issues);
             if let (Some((name, node)), Some(record)) = (excerpts, sources.records.first_mut()) {
                 record.take_named(name);
                 let elements = match node.kind() {
@@ -282,11 +281,12 @@ impl<'m> Normalizer<'m> {
 
     fn append_documents(&mut self, run: &FetchedRun) {
         for Document { resource, body, http_date } in &run.documents {
-            let body_text = String::from_utf8_lossy(body);
+            let text = std::str::from_utf8(body).map(Cow::Borrowed);
+            let text = text.unwrap_or_else(|_| String::from_utf8_lossy(body));
             let mut fixed = vec![
                 ("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str())))),
                 ("resource", Some(Cell::Text(Cow::Borrowed(resource.name())))),
-                ("body", Some(Cell::Text(body_text))),
+                ("body", Some(Cell::Text(text))),
                 ("bytes", integer(body.len())),
                 ("sha256", Some(Cell::Text(Cow::Owned(sha256_hex(body))))),
                 ("http_date", http_date.map(Cell::Timestamp)),
@@ -295,6 +295,15 @@ impl<'m> Normalizer<'m> {
             let mut sources = Sources::default();
             append_row(&mut self.documents, &mut sources, &fixed, None, &mut Vec::new());
         }
+    }
+}
+
+/// A trace, also one that is wrapped as `{"trace": {…}}`.
+fn trace_body(node: Node<'_>) -> Body<'_> {
+    let body = Body::new(node);
+    match body.unwrap(&["trace", "data", "result"], SPAN_LISTS) {
+        Some((_, inner)) => inner,
+        None => body,
     }
 }
 
@@ -382,8 +391,9 @@ fn append_list(
     let has_key = builder.mapped.columns.iter().any(|c| c.origin == crate::tables::Origin::Key);
     let mut seen = HashSet::new();
     for (position, &element) in elements.iter().enumerate() {
-        let key = own_key(builder.mapped, element, position, &mut seen, issues);
-        let mut sources = element_sources(element, builder.mapped, &key, issues);
+        let record = Record::new(element);
+        let key = own_key(builder.mapped, record.as_ref(), position, &mut seen, issues);
+        let mut sources = element_sources(element, record, builder.mapped, &key, issues);
         let fixed = child_columns(parents, position, run.revision, stamp);
         append_row(builder, &mut sources, &fixed, has_key.then_some(&key), issues);
     }
@@ -392,11 +402,12 @@ fn append_list(
 /// An element that is no object: an excerpt's text goes into its column, anything else is kept.
 fn element_sources<'a>(
     element: Node<'a>,
+    record: Option<Record<'a>>,
     mapped: &MappedTable,
     key: &str,
     issues: &mut Vec<Issue>,
 ) -> Sources<'a> {
-    if let Some(record) = Record::new(element) {
+    if let Some(record) = record {
         return Sources { records: vec![record], extra: String::new() };
     }
     if mapped.table.name == EXCERPTS.name && element.scalar_text().is_some() {
@@ -417,22 +428,17 @@ fn element_sources<'a>(
 /// The id that an element gives itself; its position where it gives none, or repeats one.
 fn own_key<'a>(
     mapped: &MappedTable,
-    element: Node<'a>,
+    element: Option<&Record<'a>>,
     position: usize,
     seen: &mut HashSet<Cow<'a, str>>,
     issues: &mut Vec<Issue>,
 ) -> Cow<'a, str> {
     let column = mapped.columns.iter().find(|c| c.origin == crate::tables::Origin::Key);
-    let members = if column.is_some() { element.members() } else { None };
-    let own = column.and_then(|column| {
-        let members = members.as_ref()?;
-        column.sources.iter().find_map(|path| {
-            let (first, rest) =
-                path.split_once('.').map_or((path.as_str(), None), |(a, b)| (a, Some(b)));
-            let (_, node) = members.iter().find(|(key, _)| key == first)?;
-            let node = rest.map_or(Some(*node), |rest| node.at(rest))?;
-            node.scalar_text().filter(|text| !text.is_empty())
-        })
+    let own = column.zip(element).and_then(|(column, element)| {
+        column
+            .sources
+            .iter()
+            .find_map(|path| element.at(path)?.scalar_text().filter(|text| !text.is_empty()))
     });
     let Some(own) = own else { return Cow::Owned(format!("#{position}")) };
     if seen.insert(own.clone()) {
@@ -452,8 +458,8 @@ fn own_key<'a>(
 }
 
 /// Keeps what stands beside a list in its document under the document's name.
-fn note_rest(extra: &mut String, name: &str, body: Node<'_>, known: &[&str]) {
-    let Some(record) = Record::new(body) else { return };
+fn note_rest(extra: &mut String, name: &str, body: Body<'_>, known: &[&str]) {
+    let Some(record) = body.into_record() else { return };
     let mut rest = String::new();
     record.write_leftovers(&mut rest, &|key| !known.contains(&key));
     if !rest.is_empty() {

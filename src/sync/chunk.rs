@@ -1,19 +1,17 @@
 //! Runs into the parts of one commit: by day, in order of their start.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::runtime::Handle;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SyncError;
 use crate::extract::DAY;
-use crate::lake::{PartOptions, PartWriter, Staging};
+use crate::lake::{NewPart, PartOptions, PartWriter};
 use crate::normalize::{Normalizer, Stamp};
 use crate::run::FetchedRun;
 use crate::tables::{Mapping, Table};
 
 /// Rows are handed from the normalizer to Parquet when they hold about this much memory.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// What every chunk of a sync is written with.
 #[derive(Clone, Debug)]
@@ -24,42 +22,51 @@ pub(super) struct ChunkWriter {
     pub(super) compression_level: i32,
 }
 
+/// Days that are written at once: more would need more memory, and rarely be faster.
+const THREADS: usize = 2;
+
 impl ChunkWriter {
-    /// Writes all rows of some runs. For a thread that may block.
-    pub(super) fn write(
-        &self,
-        mut staging: Staging,
-        runs: Vec<FetchedRun>,
-        runtime: &Handle,
-    ) -> Result<Staging, SyncError> {
+    /// Makes all parts of some runs. For a thread that may block.
+    pub(super) fn write(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, SyncError> {
         let mut days: BTreeMap<Option<i64>, Vec<FetchedRun>> = BTreeMap::new();
         for run in runs {
             days.entry(run.started_at.map(|start| start.div_euclid(DAY))).or_default().push(run);
         }
-        for (_, mut runs) in days {
-            runs.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
-            self.write_day(&mut staging, runs, runtime)?;
-        }
-        Ok(staging)
+        let days = Mutex::new(days);
+        let next = || days.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+        let work = || {
+            let mut parts = Vec::new();
+            while let Some((_, mut runs)) = next() {
+                runs.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
+                parts.extend(self.write_day(runs)?);
+            }
+            Ok(parts)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+            let mut parts: Vec<NewPart> = work()?;
+            for thread in threads {
+                let done: Result<Vec<NewPart>, SyncError> = match thread.join() {
+                    Ok(done) => done,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                parts.extend(done?);
+            }
+            Ok(parts)
+        })
     }
 
-    fn write_day(
-        &self,
-        staging: &mut Staging,
-        runs: Vec<FetchedRun>,
-        runtime: &Handle,
-    ) -> Result<(), SyncError> {
+    fn write_day(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, SyncError> {
         let started = runs.first().and_then(|run| run.started_at);
         let started = started.zip(runs.last().and_then(|run| run.started_at));
         let has_revisions = runs.iter().any(|run| run.revision > 1);
         let options = PartOptions {
             compression_level: self.compression_level,
-            commit: staging.commit(),
+            commit: self.stamp.commit,
             sync_id: self.sync_id.clone(),
             runs: u64::try_from(runs.len()).unwrap_or(u64::MAX),
         };
-        let stamp = Stamp { commit: staging.commit(), ..self.stamp.clone() };
-        let mut normalizer = Normalizer::new(&self.mapping, stamp);
+        let mut normalizer = Normalizer::new(&self.mapping, self.stamp.clone());
         let mut writers = Writers { mapping: &self.mapping, options, open: Vec::new() };
         for run in runs {
             normalizer.append(&run);
@@ -70,12 +77,12 @@ impl ChunkWriter {
             }
         }
         writers.take(&mut normalizer)?;
-        for (table, writer) in writers.open {
+        let finish = |(table, writer): (&'static Table, PartWriter)| {
             let rows = writer.rows();
             let bytes = writer.finish()?;
-            runtime.block_on(staging.add(table, rows, bytes, started, has_revisions))?;
-        }
-        Ok(())
+            Ok(NewPart { table, rows, bytes, started, has_revisions })
+        };
+        writers.open.into_iter().map(finish).collect()
     }
 }
 
@@ -90,7 +97,9 @@ impl Writers<'_> {
     fn take(&mut self, normalizer: &mut Normalizer<'_>) -> Result<(), SyncError> {
         for batch in normalizer.finish()? {
             let found = self.open.iter().position(|(table, _)| table.name == batch.table.name);
-            let index = if let Some(index) = found { index } else {
+            let index = if let Some(index) = found {
+                index
+            } else {
                 let writer = PartWriter::new(self.mapping.table(batch.table), &self.options)?;
                 self.open.push((batch.table, writer));
                 self.open.len() - 1

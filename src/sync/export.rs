@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::chunk::ChunkWriter;
@@ -18,7 +17,8 @@ use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{Extracted, Extraction, ListedRun, SweepTally, Window, resource_list};
 use crate::lake::{
-    Draft, Entry, Interval, Lake, Manifest, PartOptions, PartWriter, Staging, SyncRecord, merge,
+    Draft, Entry, Interval, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SyncRecord,
+    merge,
 };
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
@@ -56,7 +56,8 @@ struct Chunk {
 /// A chunk whose parts are being written while the next one fills.
 #[derive(Debug)]
 struct Writing {
-    task: JoinHandle<Result<Staging, SyncError>>,
+    task: JoinHandle<Result<Vec<NewPart>, SyncError>>,
+    staging: Staging,
     changes: Vec<Change>,
     runs: u64,
 }
@@ -177,7 +178,8 @@ impl Export {
     fn start_writing(&self, chunk: Chunk) -> Writing {
         let staging = self.lake.stage();
         let commit = staging.commit();
-        let writer = self.writer.clone();
+        let stamp = Stamp { commit, ..self.writer.stamp.clone() };
+        let writer = ChunkWriter { stamp, ..self.writer.clone() };
         let runs = u64::try_from(chunk.runs.len()).unwrap_or(u64::MAX);
         let mut changes = chunk.changes;
         for (_, entry) in &mut changes {
@@ -187,14 +189,14 @@ impl Export {
                 entry.commit = commit;
             }
         }
-        let runtime = Handle::current();
-        let task = tokio::task::spawn_blocking(move || writer.write(staging, chunk.runs, &runtime));
-        Writing { task, changes, runs }
+        let task = tokio::task::spawn_blocking(move || writer.write(chunk.runs));
+        Writing { task, staging, changes, runs }
     }
 
     async fn commit_written(&mut self) -> Result<(), SyncError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let staging = writing.task.await??;
+        let mut staging = writing.staging;
+        staging.add(writing.task.await??).await?;
         let draft = Draft { ledger_changes: writing.changes, ..self.draft() };
         self.commit(staging, draft, writing.runs).await?;
         Ok(())
@@ -236,7 +238,8 @@ impl Export {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.changes.extend(self.lake.ledger().out_of_reach(self.window.until));
         let writing = self.start_writing(chunk);
-        let mut staging = writing.task.await??;
+        let mut staging = writing.staging;
+        staging.add(writing.task.await??).await?;
         if stopped.is_none() {
             self.stage_open_runs(&mut staging).await?;
             self.stage_resources(&mut staging, client).await?;
