@@ -1,6 +1,6 @@
 //! One sync, from the list of runs to the DuckDB file. Start reading here.
 //!
-//! Open the lake, find out who the key belongs to, choose the window, extract, normalize, commit
+//! Find out who the key belongs to, open the lake, choose the window, extract, normalize, commit
 //! in chunks, deliver. Whatever stops it, what was complete until then is committed.
 
 mod chunk;
@@ -59,9 +59,9 @@ const SECOND: i64 = 1_000_000;
 pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
-    let mut lake = Lake::open(&options.settings.lake.path).await?;
     let client = client(&options)?;
     let organization = organization(&client).await?;
+    let mut lake = Lake::open(&options.settings.lake.path).await?;
     lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
     let window = window(&options, &organization, &lake);
     options.events.emit(Event::WindowChosen { range: window.range.name() });

@@ -141,12 +141,12 @@ impl Client {
         let url = self.url(path, query);
         let path = url.path().to_owned();
         let started = Instant::now();
-        let (mut attempts, mut waited) = (0_u32, Duration::ZERO);
+        let (mut attempts, mut waited, mut sent) = (0_u32, Duration::ZERO, false);
         let mut pauses = pauses();
         loop {
             attempts += 1;
             let retry_budget = self.0.settings.max_retry_secs;
-            match self.attempt(&url, &path, attempts > 1).await? {
+            match self.attempt(&url, &path, std::mem::replace(&mut sent, true)).await? {
                 Attempt::Done(fetched) => return Ok(fetched),
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Wait(named) => {

@@ -146,8 +146,8 @@ pub(super) struct SyncArguments {
     pub(super) connection: ConnectionArguments,
 
     /// How far back to list. `auto` takes the smallest range that covers what is not yet proven,
-    /// and 30 days the first time. A larger one costs one request per hundred runs in it, and
-    /// nothing for runs that are exported already.
+    /// and 30 days the first time. A range that is named is listed whole again, for one request
+    /// per hundred runs in it, and nothing for runs that are exported and unchanged.
     #[arg(long, value_name = "RANGE")]
     pub(super) range: Option<RangeChoice>,
 }

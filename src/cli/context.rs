@@ -149,13 +149,16 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// What stopping means for work that commits.
+pub(super) const COMMITTING: &str = "stopping: what is complete is being committed";
+
 /// Becomes true on the first Ctrl-C or SIGTERM; the second one ends the process at once, which is
 /// safe at any moment.
-pub(super) fn stop_on_signal() -> watch::Receiver<bool> {
+pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
     let (send, receive) = watch::channel(false);
     tokio::spawn(async move {
         wait_for_signal().await;
-        tracing::warn!("stopping: what is complete is being committed (once more to stop at once)");
+        tracing::warn!("{words} (once more to stop at once)");
         send.send_replace(true);
         wait_for_signal().await;
         #[expect(clippy::exit, reason = "the second signal means now; the lake is safe by design")]

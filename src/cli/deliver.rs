@@ -3,7 +3,7 @@
 use super::args::DeliverArguments;
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::table::count;
+use super::table::counted;
 use crate::deliver::{DeliveryOptions, deliver, rebuild};
 use crate::lake::LakeView;
 use crate::tables::Mapping;
@@ -27,9 +27,9 @@ pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Resu
         let rows: u64 = delivery.rows.values().sum();
         match delivery.state {
             "applied" => format!(
-                "applied {} commits ({} rows) to {}",
-                count(delivery.commits),
-                count(rows),
+                "applied {} ({}) to {}",
+                counted(delivery.commits, "commit", "commits"),
+                counted(rows, "row", "rows"),
                 delivery.path
             ),
             _ => format!("{} is up to date (commit {})", delivery.path, delivery.commit),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::args::DemoArguments;
-use super::context::{Context, now, stop_on_signal, write_stdout};
+use super::context::{COMMITTING, Context, now, stop_on_signal, write_stdout};
 use super::exit::{Exit, Failure};
 use super::simulate::start;
 use super::sync::{finish, run_once, summary};
@@ -47,7 +47,7 @@ const QUERIES: [(&str, &str); 3] = [
 pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<Exit, Failure> {
     let folder = PathBuf::from(FOLDER);
     let birth = birth(&folder)?;
-    let stop = stop_on_signal();
+    let stop = stop_on_signal(COMMITTING);
     let simulator = start(SimulatorSettings {
         world: WorldSettings { runs: arguments.runs, ..WorldSettings::default() },
         birth: Some(birth),

@@ -230,6 +230,10 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
             ),
+            DeliverError::NotInPlace { .. } => (
+                Exit::Storage,
+                "a sync was cut off here, or is under way: the next `armature-export sync` puts it in place",
+            ),
             DeliverError::Duckdb { .. } => (
                 Exit::Storage,
                 "the lake is whole; `armature-export deliver --rebuild` makes the file again from it",

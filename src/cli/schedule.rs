@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::args::ScheduleArguments;
-use super::context::{Context, now, stop_on_signal};
+use super::context::{COMMITTING, Context, now, stop_on_signal};
 use super::exit::{Exit, Failure};
-use super::sync::{run_once, summary};
+use super::sync::{reasons, run_once, summary};
 use crate::config::{ApiKey, Settings};
 use crate::schedule::Expression;
 
@@ -18,7 +18,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Result<Exit, Failure> {
     let (settings, url, key) = context.connection(&arguments.connection)?;
     let expression = expression(&settings, arguments.cron.as_deref())?;
-    let stop = stop_on_signal();
+    let stop = stop_on_signal(COMMITTING);
     tracing::info!("syncing by `{expression}`");
     for firing in expression.upcoming(now(), 3) {
         tracing::info!("next: {}", firing.format("%Y-%m-%d %H:%M:%S UTC"));
@@ -93,7 +93,10 @@ async fn sync_once(
     match report.await {
         Ok(report) => {
             for line in summary(&report, &lake, &duckdb).lines() {
-                tracing::info!("{line}");
+                tracing::info!("{}", line.trim_start());
+            }
+            for reason in reasons(&report) {
+                tracing::warn!("incomplete: {reason}");
             }
             if let Some(failure) = report.delivery_error().map(Failure::from) {
                 tracing::error!("{}", failure.text().replace('\n', "; "));

@@ -10,7 +10,7 @@ use crate::simulator::{Casing, ListEnvelope, Shape, Simulator, SimulatorSettings
 
 pub(super) async fn run(context: &Context, arguments: &SimulateArguments) -> Result<Exit, Failure> {
     let settings = settings(arguments)?;
-    let mut stop = stop_on_signal();
+    let mut stop = stop_on_signal("stopping");
     let simulator = start(settings).await?;
     let url = simulator.base_url();
     let value = serde_json::json!({ "api_url": url, "runs": arguments.runs });

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::args::SyncArguments;
-use super::context::{Context, now, stop_on_signal};
+use super::context::{COMMITTING, Context, now, stop_on_signal};
 use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
@@ -12,7 +12,7 @@ use crate::sync::{DeliveryReport, Outcome, SyncOptions, SyncReport, sync};
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
     let (mut settings, url, key) = context.connection(&arguments.connection)?;
     settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
-    let stop = stop_on_signal();
+    let stop = stop_on_signal(COMMITTING);
     let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
     let report = run_once(context, settings, url, key, stop).await?;
     let lake = lake.display().to_string();
@@ -55,7 +55,7 @@ pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Fai
 }
 
 /// Why a sync that finished is not complete.
-fn reasons(report: &SyncReport) -> Vec<String> {
+pub(super) fn reasons(report: &SyncReport) -> Vec<String> {
     let mut reasons = Vec::new();
     if report.runs.failed > 0 {
         let runs = counted(report.runs.failed, "run", "runs");

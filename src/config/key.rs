@@ -102,7 +102,7 @@ pub fn mask_keys(text: &str) -> String {
         out.push_str(before);
         out.push_str(prefix);
         out.push_str("***");
-        let end = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~'));
+        let end = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*'));
         rest = token.find(end).and_then(|end| token.get(end..)).unwrap_or("");
     }
     out.push_str(rest);

@@ -9,8 +9,7 @@ use super::database::Database;
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::lake::{Gap, Manifest, Part, SyncRecord};
 
-/// Applies commits that follow the last one applied. `last` says that no others follow: tables
-/// that are replaced as a whole are then as of the newest commit.
+/// Applies commits that follow the last one applied.
 ///
 /// # Errors
 /// DuckDB's word; nothing of these commits is then in the file.
@@ -19,10 +18,9 @@ pub(super) fn apply(
     lake: &Path,
     plan: &TablePlan,
     group: &[Manifest],
-    last: bool,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     database.execute("begin", "BEGIN TRANSACTION")?;
-    let done = apply_all(database, lake, plan, group, last);
+    let done = apply_all(database, lake, plan, group);
     match done {
         Ok(rows) => {
             database.execute("commit", "COMMIT")?;
@@ -42,7 +40,6 @@ fn apply_all(
     lake: &Path,
     plan: &TablePlan,
     group: &[Manifest],
-    last: bool,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     let mut rows = BTreeMap::new();
     for table in plan.append_tables() {
@@ -54,9 +51,7 @@ fn apply_all(
         }
     }
     supersede(database, lake, plan, group)?;
-    if last {
-        replace(database, lake, group, &mut rows)?;
-    }
+    replace(database, lake, group, &mut rows)?;
     for manifest in group {
         if let Some(sync) = &manifest.sync {
             database.execute("record the sync", &sync_row(sync, manifest))?;
@@ -128,6 +123,8 @@ fn supersede(
     database.execute("replace earlier revisions", &sql)
 }
 
+/// Tables that are replaced as a whole: their one file is as of the newest commit that changed it,
+/// so a delivery that is late has them early, and right in the end.
 fn replace(
     database: &Database,
     lake: &Path,

@@ -33,7 +33,7 @@ impl Database {
             })?;
         }
         let started = Instant::now();
-        let mut wait = Duration::from_millis(200);
+        let (mut wait, mut told) = (Duration::from_millis(200), false);
         loop {
             let error = match connect(options) {
                 Ok(connection) => return Ok(Self { connection, path: options.path.clone() }),
@@ -47,7 +47,9 @@ impl Database {
                 return Err(DeliverError::Locked { path: options.path.clone(), holder, waited });
             }
             let left = options.lock_wait.saturating_sub(waited);
-            options.events.emit(Event::DeliveryWaiting { holder, wait: left });
+            if !std::mem::replace(&mut told, true) {
+                options.events.emit(Event::DeliveryWaiting { holder, wait: left });
+            }
             tokio::time::sleep(wait.min(left)).await;
             wait = (wait * 2).min(Duration::from_secs(2));
         }

@@ -112,6 +112,14 @@ pub enum DeliverError {
         /// What the lake has.
         newest: u64,
     },
+    /// A part of a commit is not where it belongs.
+    #[error("the part `{}` of commit {commit} is not in place", path.display())]
+    NotInPlace {
+        /// The part.
+        path: PathBuf,
+        /// The commit.
+        commit: u64,
+    },
     /// DuckDB says no.
     #[error("failed to {action} in the DuckDB file `{}`: {message}", path.display())]
     Duckdb {
@@ -175,10 +183,9 @@ pub async fn deliver(
     let mut pending = pending.into_iter().peekable();
     while pending.peek().is_some() {
         let group = next_group(lake, &mut pending).await?;
-        let last = pending.peek().is_none();
         let (root, plan) = (lake.root().to_owned(), plan.clone());
         let work = move || {
-            let done = apply(&mut database, &root, &plan, &group, last);
+            let done = apply(&mut database, &root, &plan, &group);
             done.map(|rows| (database, group, rows))
         };
         let task = tokio::task::spawn_blocking(work).await;
@@ -228,9 +235,22 @@ async fn next_group(
     {
         let manifest = lake.manifest(commit).await?;
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
+        check_in_place(lake, &manifest)?;
         group.push(manifest);
     }
     Ok(group)
+}
+
+/// After a crash, the parts of the last commit may not be in place yet.
+fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
+    let missing = manifest.parts.iter().find(|part| !lake.root().join(&part.path).exists());
+    match missing {
+        None => Ok(()),
+        Some(part) => Err(DeliverError::NotInPlace {
+            path: lake.root().join(&part.path),
+            commit: manifest.commit,
+        }),
+    }
 }
 
 fn check_path(lake: &Path) -> Result<(), DeliverError> {

@@ -66,22 +66,33 @@ pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a 
     format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
 }
 
-/// Statements that make views over the lake's files for any DuckDB session: the latest revision
-/// of each run only.
+/// Statements that make views over the lake's files for any DuckDB session: of each run the latest
+/// revision only. Tables without a file yet are left out, as DuckDB makes no view of nothing.
 pub fn lake_views(lake: &Path) -> String {
+    let files = |table: &str| {
+        let glob = lake.join(table).join("**/*.parquet");
+        let files = literal(&glob.to_string_lossy());
+        format!("read_parquet({files}, union_by_name = true, hive_partitioning = false)")
+    };
+    let latest = format!(
+        "(SELECT run_id, max(_revision) AS _revision FROM {} GROUP BY run_id)",
+        files("runs")
+    );
     let mut out = String::new();
     for table in crate::tables::ALL.iter().filter(|table| table.write != Write::Manifest) {
-        let files = literal(&lake.join(table.name).join("**/*.parquet").to_string_lossy());
-        let latest = match table.write {
-            Write::Append => "\n  QUALIFY _revision = max(_revision) OVER (PARTITION BY run_id)",
-            Write::Replace | Write::Manifest => "",
+        let (name, files) = (identifier(table.name), files(table.name));
+        // Writing to a String cannot fail.
+        let _infallible = if !lake.join(table.name).exists() {
+            writeln!(out, "-- {name} has no rows yet")
+        } else if table.write == Write::Append {
+            writeln!(
+                out,
+                "CREATE OR REPLACE VIEW {name} AS\n  SELECT * FROM {files}\n  SEMI JOIN {latest} \
+                 USING (run_id, _revision);"
+            )
+        } else {
+            writeln!(out, "CREATE OR REPLACE VIEW {name} AS\n  SELECT * FROM {files};")
         };
-        let _infallible = writeln!(
-            out,
-            "CREATE OR REPLACE VIEW {} AS\n  SELECT * FROM read_parquet({files}, union_by_name = \
-             true, hive_partitioning = false){latest};",
-            identifier(table.name)
-        );
     }
     out
 }

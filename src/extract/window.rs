@@ -85,7 +85,8 @@ pub fn plan(choice: RangeChoice, proven: &[Interval], now: i64, overlap: i64) ->
         known_before: last
             .filter(|last| last.from <= from.saturating_add(MARGIN))
             .and(needed_from)
-            .filter(|known| *known > from),
+            // Who names a range wants all of it listed.
+            .filter(|known| choice == RangeChoice::Auto && *known > from),
         gap: gap.map(|last| Interval { from: last.until, until: reach }),
     }
 }
@@ -132,9 +133,10 @@ mod tests {
 
     #[test]
     fn a_sweep_may_end_early_only_in_time_that_is_proven_to_its_end() {
-        let proven = [Interval { from: NOW - DAY, until: NOW - HOUR }];
+        assert_eq!(auto(&[(NOW - DAY, NOW - HOUR)]).known_before, Some(NOW - 3 * HOUR));
+        assert_eq!(auto(&[(NOW - 20 * HOUR, NOW - HOUR)]).known_before, None);
+        let proven = [Interval { from: NOW - 40 * DAY, until: NOW - HOUR }];
         assert_eq!(plan(RangeChoice::Month, &proven, NOW, 2 * HOUR).known_before, None);
-        assert!(plan(RangeChoice::Day, &proven, NOW, 2 * HOUR).known_before.is_some());
     }
 
     proptest! {

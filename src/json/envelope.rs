@@ -53,6 +53,16 @@ impl<'a> Body<'a> {
         self.node
     }
 
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// The first member of that name.
     pub fn get(&self, name: &str) -> Option<Node<'a>> {
         self.members.iter().find(|(key, _)| key == name).map(|(_, node)| *node)

@@ -107,7 +107,7 @@ pub struct Ledger {
     entries: HashMap<String, Entry>,
 }
 
-/// A run is forgotten when it started this long ago (and is not open): the API cannot list it any
+/// A run is forgotten when it started this long ago (and is exported or absent): the API cannot list it any
 /// more (30 days, documented), and some days are added for clocks and late changes.
 const REACH_MICROSECONDS: i64 = 45 * 86_400 * 1_000_000;
 
@@ -150,7 +150,7 @@ impl Ledger {
 
     /// The runs that are out of reach and settled, as changes that forget them.
     pub fn out_of_reach(&self, now: i64) -> Vec<(String, Option<Entry>)> {
-        let settled = |entry: &Entry| !matches!(entry.state, RunState::Open | RunState::Waiting);
+        let settled = |entry: &Entry| matches!(entry.state, RunState::Exported | RunState::Absent);
         let old = |entry: &Entry| {
             let seen = entry.started_at.unwrap_or(entry.first_listed_at);
             seen.max(entry.ended_at.unwrap_or(seen)) < now.saturating_sub(REACH_MICROSECONDS)

@@ -87,7 +87,7 @@ pub struct Gap {
 pub struct SyncRecord {
     /// The sync.
     pub sync_id: String,
-    /// `complete`, `incomplete` or `interrupted`.
+    /// `complete`, `incomplete`, `stopped` or `interrupted`.
     pub outcome: String,
     /// When it began, by the server's clock, in microseconds since 1970.
     pub started_at: i64,

@@ -82,7 +82,14 @@ pub(super) fn append_row(
                 builder.note_leftovers(extra.as_deref());
                 builder.set(index, extra.map(|text| Cell::Text(Cow::Owned(text))).as_ref());
             }
-            Origin::Derived | Origin::System => builder.set(index, find(fixed, &column.name)),
+            Origin::Derived => {
+                let cell = find(fixed, &column.name);
+                if let Some(Cell::Integer(number)) = cell {
+                    take_equal(own, Some(&number.to_string()), &mut sources.records);
+                }
+                builder.set(index, cell);
+            }
+            Origin::System => builder.set(index, find(fixed, &column.name)),
         }
     }
     builder.end_row();

@@ -46,12 +46,17 @@ fn note(event: &Event, shown: bool) {
             tracing::warn!(%holder, wait_ms, "the DuckDB file is held, waiting");
         }
         Event::WindowChosen { range } => milestone(shown, &format!("listing the last {range}")),
-        Event::ListingDone { runs } => milestone(shown, &format!("listed {runs} runs")),
+        Event::ListingDone { runs } => {
+            milestone(shown, &format!("listed {}", plural(*runs, "run")))
+        }
         Event::Committed { commit, runs, rows } => {
-            milestone(shown, &format!("commit {commit}: {runs} runs, {rows} rows"));
+            milestone(
+                shown,
+                &format!("commit {commit}: {}, {}", plural(*runs, "run"), plural(*rows, "row")),
+            );
         }
         Event::Delivering { commits } => {
-            milestone(shown, &format!("applying {commits} commits to DuckDB"));
+            milestone(shown, &format!("applying {} to DuckDB", plural(*commits, "commit")));
         }
         Event::DocumentFetched { resource } => tracing::trace!(?resource, "document fetched"),
         Event::PageListed { runs, total } => tracing::debug!(runs, total, "page listed"),
@@ -69,6 +74,11 @@ fn milestone(shown: bool, text: &str) {
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A count with its noun.
+fn plural(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A wait as people say it.

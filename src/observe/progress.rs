@@ -84,7 +84,8 @@ impl State {
             }
             Event::RateLimitLifted => self.waiting = None,
             Event::Delivering { commits } => {
-                self.phase = Some(format!("applying {commits} commits to DuckDB"));
+                self.phase =
+                    Some(format!("applying {} to DuckDB", super::plural(*commits, "commit")));
             }
             Event::WindowChosen { .. } | Event::Retrying { .. } | Event::Notice(_) => {}
         }

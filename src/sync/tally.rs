@@ -39,7 +39,13 @@ impl Patience {
         counts: &mut RunCounts,
     ) -> Effect {
         let known = wanted.known.as_ref();
+        let exported = known.is_some_and(|entry| entry.revision > 0);
         match outcome {
+            // Its rows stay as they are; the next sync looks at it again.
+            Outcome::Open { .. } | Outcome::Waiting { .. } if exported => {
+                counts.unchanged += 1;
+                Effect::default()
+            }
             Outcome::Complete { is_same: true, documents, .. } => {
                 counts.unchanged += 1;
                 let entry = known.map(|known| Entry {
@@ -91,7 +97,6 @@ impl Patience {
             Outcome::Absent => {
                 counts.absent += 1;
                 // Rows that were exported stay: absence never deletes.
-                let exported = known.is_some_and(|entry| entry.revision > 0);
                 let entry = (!exported).then(|| self.entry(wanted, RunState::Absent));
                 Effect { entry, ..Effect::default() }
             }

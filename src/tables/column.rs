@@ -160,6 +160,12 @@ impl Column {
         Self { name, kind, description, sources: &[], origin: Origin::Derived }
     }
 
+    /// The row's place in its list. Bodies that number their rows the same way say nothing new.
+    pub const fn position(description: &'static str) -> Self {
+        let (name, kind, sources) = ("position", Kind::Integer, &["position"] as &[_]);
+        Self { name, kind, description, sources, origin: Origin::Derived }
+    }
+
     const fn system(name: &'static str, kind: Kind, description: &'static str) -> Self {
         Self { name, kind, description, sources: &[], origin: Origin::System }
     }

@@ -13,7 +13,7 @@ pub static CRITERIA: Table = Table {
             "The criterion's id; `#<position>` where the API gives none.",
             &["id", "criterion_id", "criterionId"],
         ),
-        Column::derived("position", Kind::Integer, "Place among the run's criteria, from 0."),
+        Column::position("Place among the run's criteria, from 0."),
         Column::new(
             "criterion_text",
             Kind::Text,

@@ -9,7 +9,7 @@ pub static EXCERPTS: Table = Table {
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
         Column::parent("criterion_id", "The criterion.", &["criterion_id", "criterionId"]),
-        Column::derived("position", Kind::Integer, "Place among the criterion's excerpts, from 0."),
+        Column::position("Place among the criterion's excerpts, from 0."),
         Column::new(
             "excerpt",
             Kind::Text,

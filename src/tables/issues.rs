@@ -9,7 +9,7 @@ pub static ISSUES: Table = Table {
     write: Write::Append,
     columns: &[
         Column::parent("run_id", "The run.", &[]),
-        Column::derived("position", Kind::Integer, "Place among the run's issues, from 0."),
+        Column::position("Place among the run's issues, from 0."),
         Column::derived("table_name", Kind::Text, "The table of the row."),
         Column::derived("row_key", Kind::Text, "The row's own id within the run."),
         Column::derived(

@@ -19,7 +19,7 @@ pub static SPANS: Table = Table {
             "The span that this one happened in; null for the outermost.",
             &["parent_id", "parentId", "parent_span_id", "parentSpanId"],
         ),
-        Column::derived("position", Kind::Integer, "Place in the trace, from 0."),
+        Column::position("Place in the trace, from 0."),
         Column::new(
             "name",
             Kind::Text,

@@ -9,7 +9,11 @@ pub static SYNCS: Table = Table {
     write: Write::Manifest,
     columns: &[
         Column::derived("sync_id", Kind::Text, "The sync's id."),
-        Column::derived("outcome", Kind::Text, "`complete`, `incomplete` or `interrupted`."),
+        Column::derived(
+            "outcome",
+            Kind::Text,
+            "`complete`, `incomplete`, `stopped` or `interrupted`.",
+        ),
         Column::derived("started_at", Kind::Timestamp, "When it began, by the server's clock."),
         Column::derived("elapsed_ms", Kind::Integer, "How long it took, in milliseconds."),
         Column::derived("range", Kind::Text, "The `range` it asked for."),

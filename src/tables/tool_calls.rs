@@ -14,7 +14,7 @@ pub static TOOL_CALLS: Table = Table {
             "The call's id; `#<position>` where the API gives none.",
             &["id", "tool_call_id", "toolCallId", "call_id", "callId"],
         ),
-        Column::derived("position", Kind::Integer, "Place among the run's calls, from 0."),
+        Column::position("Place among the run's calls, from 0."),
         Column::new(
             "span_id",
             Kind::Text,

@@ -1,0 +1,148 @@
+//! Runs that start, run, end and change while syncs go on.
+
+use armature_export::simulator::{
+    Answer, Endpoint, Rule, RunOverride, SimulatorSettings, WorldSettings,
+};
+use chrono::Duration;
+use serde_json::json;
+
+use super::kit::{Kit, birth};
+use super::rows;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_world_is_followed() {
+    let kit = Kit::with(SimulatorSettings {
+        world: WorldSettings {
+            runs: 60,
+            seconds_between_runs: 90.0,
+            late_evaluation_percent: 40,
+            late_evaluation_seconds: 900.0,
+            ..WorldSettings::default()
+        },
+        ..SimulatorSettings::default()
+    })
+    .await;
+    let mut opened = 0;
+    for _ in 0..8 {
+        let report = kit.sync().await;
+        assert_eq!(report.runs.failed, 0);
+        opened += report.runs.open + report.runs.waiting;
+        let expected = kit.expected();
+        let open = rows::count(&kit.duckdb, "SELECT count(*) FROM open_runs");
+        assert_eq!(
+            usize::try_from(open).unwrap(),
+            expected.open_runs.len() + expected.waiting.len()
+        );
+        kit.assert_equals_the_world();
+        kit.simulator.advance(Duration::minutes(11));
+    }
+    assert!(opened > 0, "the world had no open runs: the test shows nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_changed_after_its_end_becomes_a_higher_revision() {
+    let kit = Kit::start(20).await;
+    kit.simulator.override_run(run("changing", "fail", Some("bad")));
+    kit.sync().await;
+    kit.simulator.override_run(run("changing", "pass", Some("good")));
+    let report = kit.sync().await;
+    assert_eq!((report.runs.new, report.runs.changed), (0, 1));
+    let one = "SELECT count(*) FROM runs WHERE run_id = 'changing'";
+    assert_eq!(rows::count(&kit.duckdb, one), 1);
+    let latest = "SELECT _revision FROM runs WHERE run_id = 'changing' AND status = 'pass'";
+    assert_eq!(rows::count(&kit.duckdb, latest), 2);
+    let judged = "SELECT count(*) FROM evaluations WHERE run_id = 'changing' AND verdict = 'good'";
+    assert_eq!(rows::count(&kit.duckdb, judged), 1);
+    let lake = format!(
+        "SELECT count(*) FROM read_parquet('{}/runs/**/*.parquet') WHERE run_id = 'changing'",
+        kit.lake.display()
+    );
+    assert_eq!(rows::count(&kit.duckdb, &lake), 2);
+    let report = kit.sync().await;
+    assert_eq!((report.runs.new, report.runs.changed), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_that_comes_late_is_added() {
+    let kit = Kit::start(20).await;
+    kit.simulator.override_run(run("late", "fail", None));
+    let report = kit.sync().await;
+    assert_eq!(report.runs.waiting, 1);
+    kit.simulator.advance(Duration::hours(2));
+    kit.sync().await;
+    let state = "SELECT count(*) FROM runs WHERE run_id = 'late' AND evaluation_state = 'absent'";
+    assert_eq!(rows::count(&kit.duckdb, state), 1);
+    kit.simulator.override_run(run("late", "fail", Some("bad")));
+    kit.simulator.advance(Duration::hours(30));
+    let report = kit.sync().await;
+    assert_eq!(report.runs.changed, 1);
+    let judged = "SELECT count(*) FROM runs WHERE run_id = 'late' AND verdict = 'bad' \
+                  AND evaluation_state = 'ok' AND _revision = 2";
+    assert_eq!(rows::count(&kit.duckdb, judged), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_too_many_requests_is_waited_for() {
+    let kit = Kit::start(40).await;
+    let limited = |headers: Vec<(String, String)>, body: &str| Answer::Status {
+        status: 429,
+        headers,
+        body: body.to_owned(),
+    };
+    let header = vec![("Retry-After".to_owned(), "1".to_owned())];
+    for answer in [
+        limited(header, ""),
+        limited(vec![], r#"{"error":{"code":"rate_limited","details":{"retryAfterSec":1}}}"#),
+        limited(vec![], r#"{"error":"slow down","retryAfterSec":1}"#),
+    ] {
+        kit.simulator.add_rule(Rule { times: Some(3), ..Rule::new(Endpoint::Trace, answer) });
+    }
+    for status in [500, 502, 503, 408] {
+        let answer = Answer::Status { status, headers: vec![], body: String::new() };
+        let rule = Rule::new(Endpoint::Evaluation, answer);
+        kit.simulator.add_rule(Rule { times: Some(1), skip: 3, ..rule });
+    }
+    let reset = Rule::new(Endpoint::ToolCalls, Answer::Reset { after_bytes: 10 });
+    kit.simulator.add_rule(Rule { times: Some(2), ..reset });
+    let report = kit.sync().await;
+    assert!(report.retries >= 15, "{} retries", report.retries);
+    assert_eq!(report.outcome.name(), "complete");
+    kit.assert_equals_the_world();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_beyond_reach_is_a_gap_once() {
+    let kit = Kit::start(50).await;
+    kit.sync().await;
+    kit.simulator.advance(Duration::days(40));
+    let report = kit.sync().await;
+    assert_eq!(report.gaps.len(), 1);
+    assert_eq!(report.outcome.name(), "incomplete");
+    assert_eq!(rows::count(&kit.duckdb, "SELECT count(*) FROM _gaps"), 1);
+    let report = kit.sync().await;
+    assert_eq!((report.gaps.len(), report.new_gap), (1, false));
+    assert_eq!(report.outcome.name(), "complete");
+}
+
+/// A run that ended ten minutes before the world was born.
+fn run(id: &str, status: &str, verdict: Option<&str>) -> RunOverride {
+    let started_at = birth() - Duration::minutes(20);
+    let ended_at = birth() - Duration::minutes(10);
+    let listing = json!({
+        "id": id, "status": status,
+        "started_at": started_at.to_rfc3339(), "finished_at": ended_at.to_rfc3339(),
+    });
+    let evaluation = verdict.map(|verdict| json!({"run_id": id, "verdict": verdict}));
+    RunOverride {
+        id: id.to_owned(),
+        started_at,
+        documents: [
+            (Endpoint::Run, Some(listing.clone())),
+            (Endpoint::Trace, Some(json!({"spans": [{"id": "s", "name": "only"}]}))),
+            (Endpoint::ToolCalls, Some(json!({"rows": []}))),
+            (Endpoint::Evaluation, evaluation),
+        ]
+        .into(),
+        listing,
+    }
+}
