@@ -307,6 +307,7 @@ fn whole(instant: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds - seconds.rem_euclid(60))
 }
 
+#[expect(clippy::disallowed_methods, reason = "how a person asks for more cases")]
 fn config() -> ProptestConfig {
     let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {

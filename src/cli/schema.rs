@@ -94,6 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "how a person asks for the file to be made")]
     fn the_dictionary_is_documented_as_it_is() {
         let mapping = Mapping::new(&[]).unwrap();
         let made = format!(

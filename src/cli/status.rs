@@ -10,7 +10,9 @@ use super::context::{Context, now};
 use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::deliver::inspect;
-use crate::lake::{Gap, Interval, LakeView, Ledger, RunState, SyncRecord};
+use crate::interval::Interval;
+use crate::lake::{Gap, LakeView, SyncRecord};
+use crate::ledger::{Ledger, RunState};
 
 /// How many syncs and failed runs are shown.
 const SHOWN: usize = 10;

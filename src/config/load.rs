@@ -36,7 +36,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// A `[[columns]]` entry that cannot be.
-    #[error("configuration: {0}")]
+    #[error("configuration: a `[[columns]]` entry cannot be used")]
     Columns(#[from] MappingError),
 }
 
@@ -104,7 +104,8 @@ mod tests {
         let mut out = error.to_string();
         let mut source = std::error::Error::source(&error);
         while let Some(cause) = source {
-            out.push_str(&format!("\ncaused by: {cause}"));
+            out += "\ncaused by: ";
+            out += &cause.to_string();
             source = cause.source();
         }
         out

@@ -1,7 +1,7 @@
 //! What to do about a listed run, given what is known of it.
 
 use super::ListedRun;
-use crate::lake::{Entry, RunState};
+use crate::ledger::{Entry, RunState};
 use crate::run::{DocumentState, Phase};
 
 /// What to do about a run.
@@ -42,7 +42,7 @@ pub(super) fn is_check_due(entry: &Entry, now: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::DocumentStates;
+    use crate::ledger::DocumentStates;
 
     fn run(status: &str) -> ListedRun {
         ListedRun {

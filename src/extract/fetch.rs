@@ -7,7 +7,7 @@ use crate::api::{Answer, ApiError, Client, Fetched};
 use crate::digest::fingerprint;
 use crate::event::Event;
 use crate::json::{Kind, Node};
-use crate::lake::{DocumentStates, Entry};
+use crate::ledger::{DocumentStates, Entry};
 use crate::run::{Document, DocumentState, FetchedRun, Phase, Resource, encode_id};
 
 /// How patient the fan-out is. Times are microseconds by the server's clock.

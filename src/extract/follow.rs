@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Wanted;
 use super::decide::is_check_due;
-use crate::lake::{Ledger, RunState};
+use crate::ledger::{Ledger, RunState};
 
 /// Open and waiting runs, failed ones, and those that are due for another look at their
 /// evaluation: all by id, also long after they left every window.

@@ -17,7 +17,7 @@ use crate::api::{ApiError, Client, ListedRow, PageBase};
 use crate::config::Filters;
 use crate::event::Event;
 use crate::json::Node;
-use crate::lake::Ledger;
+use crate::ledger::Ledger;
 
 /// What to extract.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! (documented values; that it is the start is inferred). There is no `since`.
 
 use crate::config::RangeChoice;
-use crate::lake::Interval;
+use crate::interval::Interval;
 
 /// A day in microseconds.
 pub const DAY: i64 = 86_400 * 1_000_000;

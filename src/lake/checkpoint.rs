@@ -14,7 +14,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::{DocumentStates, Entry, Ledger, RunState};
+use crate::ledger::{DocumentStates, Entry, Ledger, RunState};
 use crate::run::DocumentState;
 
 const COLUMNS: [(&str, DataType); 17] = [

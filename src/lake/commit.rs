@@ -9,8 +9,10 @@ use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
-use super::{Entry, Gap, Interval, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files};
+use super::{Gap, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files};
 use crate::digest::sha256_hex;
+use crate::interval::Interval;
+use crate::ledger::Entry;
 use crate::tables::{SCHEMA_VERSION, Table, Write};
 
 /// The parts of a commit that is being made, out of every reader's sight.

@@ -9,8 +9,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use super::commit::{checkpoint_path, manifest_path, settle};
 use super::lock::Lock;
-use super::{Entry, FORMAT_MAJOR, Identity, LakeError, Ledger, Manifest, checkpoint, files};
+use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
 use crate::config::Filters;
+use crate::ledger::{Entry, Ledger};
 
 /// A lake that this process writes.
 #[derive(Debug)]

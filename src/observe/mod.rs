@@ -47,7 +47,7 @@ fn note(event: &Event, shown: bool) {
         }
         Event::WindowChosen { range } => milestone(shown, &format!("listing the last {range}")),
         Event::ListingDone { runs } => {
-            milestone(shown, &format!("listed {}", plural(*runs, "run")))
+            milestone(shown, &format!("listed {}", plural(*runs, "run")));
         }
         Event::Committed { commit, runs, rows } => {
             milestone(

@@ -134,7 +134,7 @@ mod tests {
             Event::RunsQueued { runs: 100 },
             Event::DocumentFetched { resource: Resource::Trace },
             Event::RunFetched,
-            Event::RateLimited { wait: Duration::from_secs(600) },
+            Event::RateLimited { wait: Duration::from_mins(10) },
             Event::RateLimitLifted,
             Event::ListingDone { runs: 100 },
             Event::Committed { commit: 1, runs: 100, rows: 2000 },

@@ -16,10 +16,9 @@ use crate::deliver::{DeliverError, Delivery};
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{Extracted, Extraction, ListedRun, SweepTally, Window, resource_list};
-use crate::lake::{
-    Draft, Entry, Interval, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SyncRecord,
-    merge,
-};
+use crate::interval::{Interval, merge};
+use crate::lake::{Draft, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SyncRecord};
+use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};

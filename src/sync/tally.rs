@@ -1,7 +1,7 @@
 //! What becomes of each run in the ledger, and how many of each there were.
 
 use crate::extract::{ListedRun, Outcome, Wanted};
-use crate::lake::{DocumentStates, Entry, RunState};
+use crate::ledger::{DocumentStates, Entry, RunState};
 use crate::run::DocumentState;
 
 use super::report::RunCounts;

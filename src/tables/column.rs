@@ -162,7 +162,8 @@ impl Column {
 
     /// The row's place in its list. Bodies that number their rows the same way say nothing new.
     pub const fn position(description: &'static str) -> Self {
-        let (name, kind, sources) = ("position", Kind::Integer, &["position"] as &[_]);
+        let sources: &[&str] = &["position"];
+        let (name, kind) = ("position", Kind::Integer);
         Self { name, kind, description, sources, origin: Origin::Derived }
     }
 

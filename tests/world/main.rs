@@ -1,6 +1,8 @@
 //! Whole exports compared with what the simulated world says that they must hold: real requests
 //! over loopback, real files, real DuckDB.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
+
 mod crash;
 mod kit;
 mod lives;

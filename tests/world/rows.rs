@@ -37,11 +37,11 @@ pub(crate) fn read(
     rows.map(|row| {
         let mut row: Map<String, Value> = serde_json::from_str(&row.unwrap()).unwrap();
         for (name, value) in &mut row {
-            if declared.column(name).unwrap().kind == Kind::Json {
-                if let Value::String(text) = value {
-                    *value = serde_json::from_str(text)
-                        .unwrap_or_else(|error| panic!("{table}.{name} is no JSON: {error}"));
-                }
+            if declared.column(name).unwrap().kind == Kind::Json
+                && let Value::String(text) = value
+            {
+                *value = serde_json::from_str(text)
+                    .unwrap_or_else(|error| panic!("{table}.{name} is no JSON: {error}"));
             }
         }
         Value::Object(row)

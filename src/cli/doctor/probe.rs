@@ -94,7 +94,7 @@ impl Probe {
         match organization.role.as_deref() {
             Some(role) => examination.ok("role", format!("{role} (viewer is enough)")),
             None => {
-                examination.warn("role", "not told by `GET /org`", "nothing, if the rest works")
+                examination.warn("role", "not told by `GET /org`", "nothing, if the rest works");
             }
         }
         match organization.server_now {
@@ -222,45 +222,7 @@ impl Probe {
         } else {
             examination.ok("page size", format!("{asked} asked for, {given} given at the most"));
         }
-        self.report_order(examination, runs);
-    }
-
-    fn report_order(&self, examination: &mut Examination, runs: &[ListedRun]) {
-        let starts: Vec<i64> = runs.iter().filter_map(|run| run.started_at).collect();
-        if starts.len() < runs.len() {
-            examination.warn(
-                "start",
-                format!("{} of {} listed runs have no usable start", runs.len() - starts.len(), runs.len()),
-                "name the right path: [[columns]] table = \"runs\", name = \"started_at\", sources = [...]",
-            );
-        }
-        let descending = starts.windows(2).all(|pair| matches!(pair, [a, b] if a >= b));
-        if descending {
-            examination.ok("order", "new to old, so that later syncs can end early");
-        } else {
-            examination.ok("order", "not new to old: each sync lists its whole range");
-        }
-        let mut unknown: Vec<&str> = runs
-            .iter()
-            .filter_map(|run| run.status.as_deref())
-            .filter(|status| !Phase::is_known(status))
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if !unknown.is_empty() {
-            examination.warn(
-                "status",
-                format!("words not known: {}", unknown.join(", ")),
-                "such runs count as ended two hours after their end time",
-            );
-        }
-        if runs.iter().all(|run| run.status.is_none()) {
-            examination.warn(
-                "status",
-                "no listed run has one",
-                "name the right path: [[columns]] table = \"runs\", name = \"status\", sources = [...]",
-            );
-        }
+        report_order(examination, runs);
     }
 
     async fn documents(
@@ -324,5 +286,43 @@ impl Probe {
             }
         }
         examination.mapping = normalizer.report();
+    }
+}
+
+fn report_order(examination: &mut Examination, runs: &[ListedRun]) {
+    let starts: Vec<i64> = runs.iter().filter_map(|run| run.started_at).collect();
+    if starts.len() < runs.len() {
+        examination.warn(
+            "start",
+            format!("{} of {} listed runs have no usable start", runs.len() - starts.len(), runs.len()),
+            "name the right path: [[columns]] table = \"runs\", name = \"started_at\", sources = [...]",
+        );
+    }
+    let descending = starts.windows(2).all(|pair| matches!(pair, [a, b] if a >= b));
+    if descending {
+        examination.ok("order", "new to old, so that later syncs can end early");
+    } else {
+        examination.ok("order", "not new to old: each sync lists its whole range");
+    }
+    let mut unknown: Vec<&str> = runs
+        .iter()
+        .filter_map(|run| run.status.as_deref())
+        .filter(|status| !Phase::is_known(status))
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    if !unknown.is_empty() {
+        examination.warn(
+            "status",
+            format!("words not known: {}", unknown.join(", ")),
+            "such runs count as ended two hours after their end time",
+        );
+    }
+    if runs.iter().all(|run| run.status.is_none()) {
+        examination.warn(
+            "status",
+            "no listed run has one",
+            "name the right path: [[columns]] table = \"runs\", name = \"status\", sources = [...]",
+        );
     }
 }

@@ -44,7 +44,7 @@ fn exchange(port: u16, head: &str) -> Received {
     stream.write_all(head.as_bytes()).unwrap();
     let mut received = Vec::new();
     // A broken connection ends the body as well as a closed one.
-    let _ = stream.read_to_end(&mut received);
+    let _ended = stream.read_to_end(&mut received);
     let end = received.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8(received[..end].to_vec()).unwrap();
     let mut lines = head.lines();

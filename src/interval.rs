@@ -1,0 +1,63 @@
+//! Stretches of time, and lists of them.
+
+use serde::{Deserialize, Serialize};
+
+/// A stretch of time, in microseconds since 1970: `from` belongs to it, `until` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its begin.
+    pub from: i64,
+    /// Its end.
+    pub until: i64,
+}
+
+/// Adds a stretch to a list of them, so that they stay sorted, apart and as few as can be.
+pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
+    let mut all: Vec<Interval> = intervals.iter().copied().chain([added]).collect();
+    all.retain(|interval| interval.from < interval.until);
+    all.sort();
+    let mut merged: Vec<Interval> = Vec::with_capacity(all.len());
+    for interval in all {
+        match merged.last_mut() {
+            Some(last) if interval.from <= last.until => {
+                last.until = last.until.max(interval.until);
+            }
+            _ => merged.push(interval),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn interval(from: i64, until: i64) -> Interval {
+        Interval { from, until }
+    }
+
+    #[test]
+    fn stretches_that_touch_become_one() {
+        let list = merge(&[interval(0, 10), interval(20, 30)], interval(10, 15));
+        assert_eq!(list, [interval(0, 15), interval(20, 30)]);
+        assert_eq!(merge(&list, interval(14, 21)), [interval(0, 30)]);
+        assert_eq!(merge(&list, interval(5, 5)), list);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_loses_and_invents_nothing(list in prop::collection::vec((0_i64..60, 0_i64..60), 0..12)) {
+            let mut merged = Vec::new();
+            for &(from, until) in &list {
+                merged = merge(&merged, interval(from, until));
+            }
+            for moment in 0..60 {
+                let expected = list.iter().any(|&(from, until)| from <= moment && moment < until);
+                let found = merged.iter().filter(|i| i.from <= moment && moment < i.until).count();
+                prop_assert_eq!(found, usize::from(expected));
+            }
+            prop_assert!(merged.windows(2).all(|pair| pair[0].until < pair[1].from));
+        }
+    }
+}
