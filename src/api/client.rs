@@ -217,6 +217,12 @@ impl Client {
         self.0.stop.clone()
     }
 
+    /// A text with the key, and anything else that looks like one, made unreadable: servers may
+    /// repeat what they were sent.
+    pub fn mask(&self, text: &str) -> String {
+        self.0.key.mask(text)
+    }
+
     /// Where this client tells of waits and retries.
     pub fn events(&self) -> &Events {
         &self.0.events
@@ -283,14 +289,17 @@ impl Client {
             Ok(None) | Err(_) => Bytes::new(),
         };
         match kind {
-            Disposition::Accept => accept(body, date, path),
+            Disposition::Accept => self.accept(body, date, path),
             Disposition::Absent => Attempt::Done(Fetched::Absent { date }),
             Disposition::RateLimited => {
                 let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let named = header.and_then(|value| retry_after_header(value, date));
                 Attempt::Wait(named.or_else(|| ErrorBody::read(&body).retry_after))
             }
-            Disposition::Retry => Attempt::Retry(format!("answered {status}{}", traced(&headers))),
+            Disposition::Retry => {
+                let reason = format!("answered {status}{}", traced(&headers));
+                Attempt::Retry(self.0.key.mask(&reason))
+            }
             Disposition::Redirected => {
                 let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
                 let to = target.and_then(|target| self.0.base.join(target).ok());
@@ -301,6 +310,24 @@ impl Client {
             Disposition::Refused | Disposition::Rejected => {
                 Attempt::Failed(self.refusal(status, &body, &headers, path))
             }
+        }
+    }
+
+    fn accept(&self, body: Bytes, date: Option<i64>, path: &str) -> Attempt {
+        let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
+        match Node::parse(&body) {
+            Ok(node) if body.len() <= MOST_ERROR_BYTES && ErrorBody::is_error(node) => {
+                let code =
+                    ErrorBody::read(&body).code.map(|code| format!(" `{}`", self.mask(&code)));
+                let problem = format!("an error{} and a good status", code.unwrap_or_default());
+                Attempt::Doubtful(unusable(problem))
+            }
+            Ok(_) => Attempt::Done(Fetched::Body(Answer { body, date })),
+            Err(malformed) if body.trim_ascii_start().starts_with(b"<") => {
+                let problem = format!("HTML, which is {malformed}");
+                Attempt::Doubtful(unusable(problem))
+            }
+            Err(malformed) => Attempt::Doubtful(unusable(malformed.to_string())),
         }
     }
 
@@ -366,23 +393,6 @@ impl Client {
         }
         parts.dedup();
         self.0.key.mask(&parts.join(": "))
-    }
-}
-
-fn accept(body: Bytes, date: Option<i64>, path: &str) -> Attempt {
-    let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
-    match Node::parse(&body) {
-        Ok(node) if body.len() <= MOST_ERROR_BYTES && ErrorBody::is_error(node) => {
-            let code = ErrorBody::read(&body).code.map(|code| format!(" `{code}`"));
-            let problem = format!("an error{} and a good status", code.unwrap_or_default());
-            Attempt::Doubtful(unusable(problem))
-        }
-        Ok(_) => Attempt::Done(Fetched::Body(Answer { body, date })),
-        Err(malformed) if body.trim_ascii_start().starts_with(b"<") => {
-            let problem = format!("HTML, which is {malformed}");
-            Attempt::Doubtful(unusable(problem))
-        }
-        Err(malformed) => Attempt::Doubtful(unusable(malformed.to_string())),
     }
 }
 

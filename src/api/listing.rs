@@ -302,6 +302,7 @@ impl Listing {
                 Kind::Object => format!("`{}`", member_names(node).join("`, `")),
                 kind => format!("none, it is a {}", kind.name()),
             };
+            let seen = self.client.mask(&seen);
             return Err(ApiError::UnknownEnvelope { path: self.path(), seen });
         };
         let mut rows = Vec::with_capacity(list.elements.len());
@@ -315,7 +316,11 @@ impl Listing {
         let unnamed = list.elements.len() - rows.len();
         if let (true, Some(first)) = (rows.is_empty(), list.elements.first()) {
             let tried = self.query.id_paths.join(", ");
-            let seen = format!("`{}`", member_names(*first).join("`, `"));
+            let seen = match first.kind() {
+                Kind::Object => format!("`{}`", member_names(*first).join("`, `")),
+                kind => format!("none, its rows are {}s", kind.name()),
+            };
+            let seen = self.client.mask(&seen);
             return Err(ApiError::NoId { path: self.path(), tried, seen });
         }
         self.envelope = list.name;

@@ -220,9 +220,9 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
             ),
-            DeliverError::OtherLake { .. } | DeliverError::NotOurs { .. } => {
-                (Exit::Usage, "name another file with --duckdb")
-            }
+            DeliverError::OtherLake { .. }
+            | DeliverError::NotOurs { .. }
+            | DeliverError::NotReplaced { .. } => (Exit::Usage, "name another file with --duckdb"),
             DeliverError::Pattern { .. } => {
                 (Exit::Usage, "move the lake to a path without these characters")
             }
@@ -230,6 +230,13 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
             ),
+            DeliverError::OtherHistory { .. } => (
+                Exit::Storage,
+                "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
+            ),
+            DeliverError::Duckdb { message, .. } if message.contains("not a valid DuckDB") => {
+                (Exit::Usage, "the lake is whole; name another file with --duckdb")
+            }
             DeliverError::NotInPlace { .. } => (
                 Exit::Storage,
                 "a sync was cut off here, or is under way: the next `armature-export sync` puts it in place",

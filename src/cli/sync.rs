@@ -59,9 +59,7 @@ pub(super) fn reasons(report: &SyncReport) -> Vec<String> {
     let mut reasons = Vec::new();
     if report.runs.failed > 0 {
         let runs = counted(report.runs.failed, "run", "runs");
-        reasons.push(format!(
-            "{runs} could not be fetched and are tried again next time (see `status`)"
-        ));
+        reasons.push(format!("{runs} could not be fetched; tried again next time (see `status`)"));
     }
     if report.new_gap {
         reasons

@@ -89,23 +89,24 @@ impl fmt::Debug for ApiKey {
 /// Prefixes of Armature's tokens, as seen in its public code.
 const PREFIXES: &[&str] = &["amt_", "ami_", "ait_", "arv_"];
 
-/// A text with everything that looks like one of Armature's tokens made unreadable.
+/// A text with everything that looks like one of Armature's tokens made unreadable: one of the
+/// prefixes where a word begins, and what follows it.
 pub fn mask_keys(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*');
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((at, prefix)) = PREFIXES
-        .iter()
-        .filter_map(|prefix| rest.find(prefix).map(|at| (at, *prefix)))
-        .min_by_key(|(at, _)| *at)
-    {
-        let (before, token) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        out.push_str(before);
-        out.push_str(prefix);
-        out.push_str("***");
-        let end = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*'));
-        rest = token.find(end).and_then(|end| token.get(end..)).unwrap_or("");
+    for word in text.split_inclusive(|c| !is_word(c)) {
+        let end = word.find(|c| !is_word(c)).unwrap_or(word.len());
+        let (token, rest) = word.split_at_checked(end).unwrap_or((word, ""));
+        let prefix = PREFIXES.iter().find(|prefix| token.starts_with(**prefix));
+        match prefix {
+            Some(prefix) if token.len() > prefix.len() => {
+                out.push_str(prefix);
+                out.push_str("***");
+                out.push_str(rest);
+            }
+            _ => out.push_str(word),
+        }
     }
-    out.push_str(rest);
     out
 }
 
@@ -122,6 +123,9 @@ mod tests {
         let odd = ApiKey::new("plainsecret", "here").unwrap();
         assert_eq!(odd.mask("invalid plainsecret."), "invalid amt_***.");
         assert_eq!(mask_keys("nothing here"), "nothing here");
+        assert_eq!(mask_keys("max_rate_limit_wait_secs"), "max_rate_limit_wait_secs");
+        assert_eq!(mask_keys("amt_<key-id>_<secret>"), "amt_<key-id>_<secret>");
+        assert_eq!(mask_keys("/data/amt_lake x"), "/data/amt_*** x");
     }
 
     #[test]

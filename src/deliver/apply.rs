@@ -59,7 +59,11 @@ fn apply_all(
     }
     if let Some(manifest) = group.last() {
         database.execute("record gaps", &gap_rows(&manifest.gaps, manifest))?;
-        let sql = format!("UPDATE _armature SET applied_commit = {}", manifest.commit);
+        let sql = format!(
+            "UPDATE _armature SET applied_commit = {}, applied_name = {}",
+            manifest.commit,
+            literal(&manifest.staging)
+        );
         database.execute("record the commit", &sql)?;
     }
     Ok(rows)

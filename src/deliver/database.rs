@@ -1,5 +1,6 @@
 //! The DuckDB file: opened for the moment of applying, and only if it is ours.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,20 @@ use crate::lake::{FORMAT_MAJOR, LakeView};
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
+    memory_limit_mb: u64,
 }
+
+/// The last commit that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// Its number; 0 for none.
+    pub(super) commit: u64,
+    /// Its name: a lake that was restored can have another commit of the same number.
+    pub(super) name: String,
+}
+
+/// Beyond this, memory is not the trouble.
+const MOST_MEMORY_MB: u64 = 16 * 1024;
 
 impl Database {
     /// Opens the file, or makes it; waits for somebody who holds it.
@@ -36,7 +50,10 @@ impl Database {
         let (mut wait, mut told) = (Duration::from_millis(200), false);
         loop {
             let error = match connect(options) {
-                Ok(connection) => return Ok(Self { connection, path: options.path.clone() }),
+                Ok(connection) => {
+                    let memory_limit_mb = options.memory_limit_mb;
+                    return Ok(Self { connection, path: options.path.clone(), memory_limit_mb });
+                }
                 Err(error) => error,
             };
             let Some(holder) = holder(&error.to_string()) else {
@@ -56,7 +73,11 @@ impl Database {
     }
 
     /// Makes what is missing, and tells the last commit that the file holds.
-    pub(super) fn prepare(&self, lake: &LakeView, plan: &TablePlan) -> Result<u64, DeliverError> {
+    pub(super) fn prepare(
+        &self,
+        lake: &LakeView,
+        plan: &TablePlan,
+    ) -> Result<Applied, DeliverError> {
         let lake_id = lake.identity().map(|identity| identity.lake_id.to_string());
         let known = self.table_exists("_armature")?;
         if !known {
@@ -68,10 +89,10 @@ impl Database {
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
         }
-        let sql = "SELECT lake_id, applied_commit FROM _armature";
-        let row = self
-            .connection
-            .query_row(sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)));
+        let sql = "SELECT lake_id, applied_commit, applied_name FROM _armature";
+        let row = self.connection.query_row(sql, [], |row| {
+            Ok((row.get::<_, String>(0)?, Applied { commit: row.get(1)?, name: row.get(2)? }))
+        });
         let (found, applied) = row.map_err(|error| self.failed("read the state", &error))?;
         if lake_id.is_some_and(|lake_id| lake_id != found) {
             return Err(DeliverError::OtherLake { path: self.path.clone() });
@@ -82,8 +103,9 @@ impl Database {
     fn create(&self, plan: &TablePlan, lake_id: &str) -> Result<(), DeliverError> {
         let mut sql = format!(
             "BEGIN; CREATE TABLE _armature (lake_id VARCHAR NOT NULL, format BIGINT NOT NULL, \
-             applied_commit BIGINT NOT NULL, exporter VARCHAR NOT NULL); \
-             INSERT INTO _armature VALUES ('{lake_id}', {FORMAT_MAJOR}, 0, 'armature-export {}');\n",
+             applied_commit BIGINT NOT NULL, applied_name VARCHAR NOT NULL, \
+             exporter VARCHAR NOT NULL); INSERT INTO _armature VALUES \
+             ('{lake_id}', {FORMAT_MAJOR}, 0, '', 'armature-export {}');\n",
             env!("CARGO_PKG_VERSION")
         );
         for planned in &plan.tables {
@@ -109,6 +131,17 @@ impl Database {
             .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
             .map_err(failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Lets DuckDB take four times the memory; `None` where it may take a lot already.
+    pub(super) fn take_more_memory(&mut self) -> Result<Option<u64>, DeliverError> {
+        if self.memory_limit_mb >= MOST_MEMORY_MB {
+            return Ok(None);
+        }
+        self.memory_limit_mb = (self.memory_limit_mb * 4).min(MOST_MEMORY_MB);
+        let sql = format!("SET memory_limit = '{}MB'", self.memory_limit_mb);
+        self.execute("take more memory", &sql)?;
+        Ok(Some(self.memory_limit_mb))
     }
 
     /// Makes everything committed so far durable.
@@ -187,6 +220,47 @@ pub(super) fn remove(path: &Path) -> Result<(), DeliverError> {
         }
     }
     Ok(())
+}
+
+/// Whether a file may be replaced by one that is made again: it is not there, or it is ours and
+/// holds nothing else, or it is a database of ours that is damaged.
+pub(super) fn check_replaceable(
+    path: &Path,
+    lake: &LakeView,
+    plan: &TablePlan,
+) -> Result<(), DeliverError> {
+    let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
+    let mut start = [0; 12];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Ok(()) if start.ends_with(b"DUCK") => {}
+        _ => return refuse("no DuckDB database".to_owned()),
+    }
+    let config = Config::default().access_mode(AccessMode::ReadOnly);
+    let connection = config.and_then(|config| Connection::open_with_flags(path, config));
+    // One that cannot be opened is what making it again is for.
+    let Ok(connection) = connection else { return Ok(()) };
+    let ours =
+        connection.query_row("SELECT lake_id FROM _armature", [], |row| row.get::<_, String>(0));
+    match (ours, lake.identity()) {
+        (Err(_), _) => return refuse("a database that this program did not make".to_owned()),
+        (Ok(found), Some(identity)) if found != identity.lake_id.to_string() => {
+            return refuse("what was delivered from another lake".to_owned());
+        }
+        _ => {}
+    }
+    let known: Vec<String> =
+        plan.tables.iter().map(|planned| literal(planned.table.name)).collect();
+    let sql = format!(
+        "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND table_name <> '_armature' \
+         AND table_name NOT IN ({}) LIMIT 1",
+        known.join(", ")
+    );
+    match connection.query_row(&sql, [], |row| row.get::<_, String>(0)) {
+        Ok(table) => refuse(format!("a table `{table}` that this program did not make")),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Puts a database in another one's place.

@@ -37,6 +37,12 @@ pub struct DeliveryOptions {
     pub events: Events,
 }
 
+impl DeliverError {
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Duckdb { message, .. } if message.contains("Out of Memory"))
+    }
+}
+
 impl DeliveryOptions {
     /// As configured.
     pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
@@ -112,6 +118,25 @@ pub enum DeliverError {
         /// What the lake has.
         newest: u64,
     },
+    /// The lake's commit of that number is not the one that the file holds.
+    #[error(
+        "the DuckDB file `{}` holds another commit {commit} than the lake has",
+        path.display()
+    )]
+    OtherHistory {
+        /// The file.
+        path: PathBuf,
+        /// The number.
+        commit: u64,
+    },
+    /// There is something else where a file would be made again.
+    #[error("`{}` holds {what}, and is not replaced", path.display())]
+    NotReplaced {
+        /// The file.
+        path: PathBuf,
+        /// What is there.
+        what: String,
+    },
     /// A part of a commit is not where it belongs.
     #[error("the part `{}` of commit {commit} is not in place", path.display())]
     NotInPlace {
@@ -166,13 +191,11 @@ pub async fn deliver(
         commits: 0,
         rows: BTreeMap::new(),
     };
-    let newest = lake.head().map_or(0, |head| head.commit);
     let plan = sql::TablePlan::new(mapping);
     let mut database = Database::open(options).await?;
     let applied = database.prepare(lake, &plan)?;
-    if applied > newest {
-        return Err(DeliverError::Ahead { path: options.path.clone(), applied, newest });
-    }
+    check_history(lake, &applied, &options.path).await?;
+    let applied = applied.commit;
     delivery.commit = applied;
     let pending: Vec<u64> =
         lake.commits()?.into_iter().filter(|commit| *commit > applied).collect();
@@ -183,9 +206,9 @@ pub async fn deliver(
     let mut pending = pending.into_iter().peekable();
     while pending.peek().is_some() {
         let group = next_group(lake, &mut pending).await?;
-        let (root, plan) = (lake.root().to_owned(), plan.clone());
+        let (root, plan, events) = (lake.root().to_owned(), plan.clone(), options.events.clone());
         let work = move || {
-            let done = apply(&mut database, &root, &plan, &group);
+            let done = apply_with_room(&mut database, &root, &plan, &group, &events);
             done.map(|rows| (database, group, rows))
         };
         let task = tokio::task::spawn_blocking(work).await;
@@ -203,6 +226,45 @@ pub async fn deliver(
     Ok(delivery)
 }
 
+/// A body of a hundred megabytes needs a few times that: then more memory is taken than was
+/// configured, rather than never to deliver it.
+fn apply_with_room(
+    database: &mut Database,
+    lake: &Path,
+    plan: &sql::TablePlan,
+    group: &[Manifest],
+    events: &Events,
+) -> Result<BTreeMap<String, u64>, DeliverError> {
+    loop {
+        match apply(database, lake, plan, group) {
+            Err(error) if error.is_out_of_memory() => {
+                let Some(megabytes) = database.take_more_memory()? else { return Err(error) };
+                let notice =
+                    format!("DuckDB needs more than its limit, and may take {megabytes} MB");
+                events.emit(Event::Notice(notice));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The file must hold commits of this lake as it is, not as it was before it was restored.
+async fn check_history(
+    lake: &LakeView,
+    applied: &database::Applied,
+    path: &Path,
+) -> Result<(), DeliverError> {
+    let newest = lake.head().map_or(0, |head| head.commit);
+    let (path, commit) = (path.to_owned(), applied.commit);
+    if commit > newest {
+        return Err(DeliverError::Ahead { path, applied: commit, newest });
+    }
+    if commit > 0 && lake.manifest(commit).await?.staging != applied.name {
+        return Err(DeliverError::OtherHistory { path, commit });
+    }
+    Ok(())
+}
+
 /// Makes the DuckDB file again from the lake, beside the old one, and then puts it in its place:
 /// readers keep what they have open.
 ///
@@ -213,6 +275,7 @@ pub async fn rebuild(
     mapping: &Mapping,
     options: &DeliveryOptions,
 ) -> Result<Delivery, DeliverError> {
+    database::check_replaceable(&options.path, lake, &sql::TablePlan::new(mapping))?;
     let mut name = options.path.file_name().unwrap_or_default().to_owned();
     name.push(".rebuilding");
     let beside = options.path.with_file_name(name);
@@ -244,13 +307,14 @@ async fn next_group(
 /// After a crash, the parts of the last commit may not be in place yet.
 fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
     let missing = manifest.parts.iter().find(|part| !lake.root().join(&part.path).exists());
-    match missing {
-        None => Ok(()),
-        Some(part) => Err(DeliverError::NotInPlace {
-            path: lake.root().join(&part.path),
-            commit: manifest.commit,
-        }),
+    let Some(part) = missing else { return Ok(()) };
+    let (path, commit) = (lake.root().join(&part.path), manifest.commit);
+    let staging = lake.root().join("_armature/staging").join(&manifest.staging);
+    if staging.exists() {
+        return Err(DeliverError::NotInPlace { path, commit });
     }
+    let problem = format!("commit {commit} lists it, and it is not there");
+    Err(LakeError::Damaged { path, problem }.into())
 }
 
 fn check_path(lake: &Path) -> Result<(), DeliverError> {

@@ -273,6 +273,7 @@ const MOST_EMPTY_BYTES: usize = 1024;
 fn is_empty(node: Node<'_>, resource: Resource) -> bool {
     match node.kind() {
         Kind::Null => true,
+        Kind::Array if resource == Resource::Evaluation => true,
         Kind::Object if resource == Resource::Evaluation => {
             let members = node.members().unwrap_or_default();
             members.iter().all(|(key, value)| {

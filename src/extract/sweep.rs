@@ -175,7 +175,7 @@ fn doubts(tally: &SweepTally, total: Option<u64>, unnamed: u64) -> Vec<String> {
         doubts.push(format!("the API says that there are {total} runs, and listed {}", tally.runs));
     }
     if unnamed > 0 {
-        doubts.push(format!("{unnamed} listed runs have no id"));
+        doubts.push(format!("listed runs without an id: {unnamed}"));
     }
     doubts
 }

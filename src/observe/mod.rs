@@ -26,7 +26,7 @@ pub fn events(progress: Option<Arc<Progress>>) -> Events {
 fn note(event: &Event, shown: bool) {
     match event {
         Event::RunFailed { run_id, reason } => {
-            tracing::warn!(run.id = %run_id, %reason, "run failed; it is tried again next time");
+            tracing::warn!(run.id = ?run_id, %reason, "run failed; it is tried again next time");
         }
         Event::Notice(text) => tracing::warn!("{text}"),
         Event::RateLimited { wait } => {

@@ -136,7 +136,9 @@ impl Export {
                 }
                 Extracted::Swept(report) => {
                     self.counts.listed = report.tally.runs;
-                    self.sweep = Some(report.tally);
+                    let mut tally = report.tally;
+                    tally.doubts.extend(self.unexpected_zero(tally.runs));
+                    self.sweep = Some(tally);
                 }
                 Extracted::Stopped(error) => return Ok(Some(error)),
             }
@@ -145,6 +147,19 @@ impl Export {
             }
         }
         Ok(None)
+    }
+
+    /// Runs that are known to have started in the window cannot all have gone from the list.
+    fn unexpected_zero(&self, listed: u64) -> Option<String> {
+        const MARGIN: i64 = 3600 * super::SECOND;
+        let inside = |start: i64| {
+            start > self.window.from.saturating_add(MARGIN) && start < self.window.until
+        };
+        let known = self.lake.ledger().iter();
+        let known = known.filter(|(_, entry)| entry.started_at.is_some_and(inside)).count();
+        (listed == 0 && known > 0).then(|| {
+            format!("the API lists no run, and {known} that it listed before started then")
+        })
     }
 
     fn note(&mut self, run_id: String, effect: Effect, run: Option<FetchedRun>) {
@@ -346,6 +361,10 @@ impl Export {
             return None;
         }
         let before = self.lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
+        // A first list that is empty is more likely a mistake than an empty month.
+        if before.is_empty() && self.counts.listed == 0 {
+            return None;
+        }
         // A sweep that ended early joins what was proven where it ended.
         let early = self.sweep.as_ref().is_some_and(|sweep| sweep.ended_early);
         let known = self.window.known_before.filter(|_| early);
