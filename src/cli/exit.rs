@@ -226,11 +226,7 @@ impl From<&DeliverError> for Failure {
             DeliverError::Pattern { .. } => {
                 (Exit::Usage, "move the lake to a path without these characters")
             }
-            DeliverError::Ahead { .. } => (
-                Exit::Storage,
-                "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
-            ),
-            DeliverError::OtherHistory { .. } => (
+            DeliverError::Ahead { .. } | DeliverError::OtherHistory { .. } => (
                 Exit::Storage,
                 "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
             ),
