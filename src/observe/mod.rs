@@ -13,12 +13,20 @@ use crate::event::{Event, Events};
 
 /// Hands events to the log and, on a terminal, to a progress line.
 pub fn events(progress: Option<Arc<Progress>>) -> Events {
-    Events::new(move |event| {
-        if let Some(progress) = &progress {
+    Events::new(move |event| match &progress {
+        Some(progress) => {
             progress.show(&event);
+            if is_told(&event) {
+                progress.aside(|| note(&event, true));
+            }
         }
-        note(&event, progress.is_some());
+        None => note(&event, false),
     })
+}
+
+/// Whether an event has a log line beside the progress line.
+fn is_told(event: &Event) -> bool {
+    matches!(event, Event::RunFailed { .. } | Event::Notice(_))
 }
 
 /// Writes an event to the log: what a person must know as a warning, milestones as information
@@ -48,6 +56,9 @@ fn note(event: &Event, shown: bool) {
         Event::WindowChosen { range } => milestone(shown, &format!("listing the last {range}")),
         Event::ListingDone { runs } => {
             milestone(shown, &format!("listed {}", plural(*runs, "run")));
+        }
+        Event::Committed { rows: 0, commit, .. } => {
+            tracing::debug!("commit {commit}: the sync's record");
         }
         Event::Committed { commit, runs, rows } => {
             milestone(

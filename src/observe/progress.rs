@@ -1,18 +1,19 @@
 //! One line on a terminal that says how far it is, and what it waits for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::rough;
 use crate::event::Event;
 
-/// The progress line. It is drawn on stderr, and only where that is a terminal.
+/// The progress line. It is drawn on stderr, and only where that is a terminal; several times a
+/// second, so that a wait counts down while nothing happens.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,24 +32,30 @@ struct State {
 impl Progress {
     /// Starts the line.
     pub fn start() -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shown = Arc::clone(&state);
+        let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let line = shown.lock().unwrap_or_else(PoisonError::into_inner).line();
+            // A terminal that takes nothing any more is nobody's trouble.
+            let _gone = out.write_str(&line);
+        };
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        // The templates are constants; were one wrong, the plain style would serve.
-        let style = ProgressStyle::with_template("{spinner:.cyan} {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        // The template is a constant; were it wrong, the plain style would serve.
+        let style = ProgressStyle::with_template("{spinner:.cyan} {line}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style.with_key("line", write));
         bar.enable_steady_tick(Duration::from_millis(100));
-        bar.set_message("connecting");
-        Self { bar, state: Mutex::default() }
+        Self { bar, state }
     }
 
     /// Shows what an event changes.
     pub fn show(&self, event: &Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.note(event);
-        if let Event::Notice(_) | Event::RunFailed { .. } = event {
-            // The log line that follows needs the line to itself.
-            self.bar.suspend(|| ());
-        }
-        self.bar.set_message(state.line());
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).note(event);
+    }
+
+    /// Does something that writes to the terminal, with the line out of its way.
+    pub fn aside(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
     }
 
     /// Takes the line away.
