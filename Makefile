@@ -8,13 +8,16 @@ FEATURES := --no-default-features
 SETUP := duckdb
 endif
 
-.PHONY: demo test check release fmt duckdb clean
+.PHONY: demo test test-long check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	@cargo run --locked --quiet $(FEATURES) -- demo
 
 test: $(SETUP) ## every test
 	cargo test --locked $(FEATURES)
+
+test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
+	cargo test --locked $(FEATURES) --test bad_documents -- --ignored
 
 check: $(SETUP) ## formatting, lints, documentation
 	cargo fmt --all --check
