@@ -1,6 +1,7 @@
 //! One request → bytes, politely: key, retry, rate limits, caps, and the page stream.
 
 mod client;
+mod connection;
 mod error;
 mod error_body;
 mod gate;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::builder::TableBuilder;
 use super::cell::Cell;
 use super::row::{Issue, Sources, append_row};
-use super::run::{Stamp, integer, system};
+use super::stamp::{Stamp, integer, system};
 
 /// Adds one row per issue of a run.
 pub(super) fn append_issues(

@@ -5,12 +5,15 @@
 
 mod builder;
 mod cell;
+mod elements;
 mod issues;
 mod report;
 mod row;
 mod run;
 mod single;
+mod stamp;
 
 pub use report::{ColumnReport, MappingReport, TableReport};
-pub use run::{Batch, Normalizer, Stamp};
+pub use run::{Batch, Normalizer};
 pub use single::{OpenRun, open_run_rows, resource_rows};
+pub use stamp::Stamp;

@@ -8,31 +8,18 @@ use arrow::error::ArrowError;
 
 use super::builder::TableBuilder;
 use super::cell::{Cell, read};
+use super::elements::{append_list, element_sources, no_list, no_object, note_rest, own_key};
 use super::issues::append_issues;
 use super::report::MappingReport;
 use super::row::{Issue, Sources, append_row};
+use super::stamp::{Stamp, child_columns, integer, run_columns, system};
 use crate::digest::sha256_hex;
 use crate::json::{Body, Kind as JsonKind, Node, Record, unwrap};
-use crate::run::{Document, DocumentState, FetchedRun, Resource};
+use crate::run::{Document, FetchedRun, Resource};
 use crate::tables::{
-    CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, MappedTable, Mapping, RUNS, SPANS,
-    TOOL_CALLS, Table,
+    CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, Mapping, RUNS, SPANS, TOOL_CALLS,
+    Table,
 };
-
-/// What every row of a commit carries.
-#[derive(Clone, Debug)]
-pub struct Stamp {
-    /// The commit's number.
-    pub commit: u64,
-    /// When the sync began by the server's clock, in microseconds since 1970.
-    pub extracted_at: i64,
-    /// The organization of the key, from `GET /org`.
-    pub organization_id: Option<String>,
-    /// The dashboard's address without a final slash; a run's page is `/runs/{id}` below it.
-    pub dashboard_url: String,
-    /// Whether raw bodies are kept in `documents`.
-    pub keep_documents: bool,
-}
 
 /// Rows of one table.
 #[derive(Debug)]
@@ -350,155 +337,4 @@ pub(super) fn run_sources<'a>(detail: Option<Node<'a>>, listing: Option<Node<'a>
     }
     records.extend(listing.and_then(Record::new));
     Sources { records, extra: String::new() }
-}
-
-pub(super) fn run_columns<'a>(
-    run_id: &'a str,
-    evaluation: DocumentState,
-    stamp: &'a Stamp,
-) -> Vec<(&'static str, Option<Cell<'a>>)> {
-    let organization = stamp.organization_id.as_deref().map(|id| Cell::Text(Cow::Borrowed(id)));
-    let url = format!("{}/runs/{}", stamp.dashboard_url, crate::run::encode_id(run_id));
-    vec![
-        ("organization_id", organization),
-        ("run_url", Some(Cell::Text(Cow::Owned(url)))),
-        ("evaluation_state", Some(Cell::Text(Cow::Borrowed(evaluation.name())))),
-    ]
-}
-
-fn child_columns<'a>(
-    parents: &[(&'static str, &'a str)],
-    position: usize,
-    revision: i64,
-    stamp: &Stamp,
-) -> Vec<(&'static str, Option<Cell<'a>>)> {
-    let parents = parents.iter().map(|&(name, id)| (name, Some(Cell::Text(Cow::Borrowed(id)))));
-    let mut fixed: Vec<_> = parents.collect();
-    fixed.push(("position", integer(position)));
-    fixed.extend(system(stamp, revision));
-    fixed
-}
-
-/// Adds one row per element of a list, in its order.
-fn append_list(
-    builder: &mut TableBuilder<'_>,
-    elements: &[Node<'_>],
-    parents: &[(&'static str, &str)],
-    run: &FetchedRun,
-    stamp: &Stamp,
-    issues: &mut Vec<Issue>,
-) {
-    let has_key = builder.mapped.columns.iter().any(|c| c.origin == crate::tables::Origin::Key);
-    let mut seen = HashSet::new();
-    for (position, &element) in elements.iter().enumerate() {
-        let record = Record::new(element);
-        let key = own_key(builder.mapped, record.as_ref(), position, &mut seen, issues);
-        let mut sources = element_sources(element, record, builder.mapped, &key, issues);
-        let fixed = child_columns(parents, position, run.revision, stamp);
-        append_row(builder, &mut sources, &fixed, has_key.then_some(&key), issues);
-    }
-}
-
-/// An element that is no object: an excerpt's text goes into its column, anything else is kept.
-fn element_sources<'a>(
-    element: Node<'a>,
-    record: Option<Record<'a>>,
-    mapped: &MappedTable,
-    key: &str,
-    issues: &mut Vec<Issue>,
-) -> Sources<'a> {
-    if let Some(record) = record {
-        return Sources { records: vec![record], extra: String::new() };
-    }
-    if mapped.table.name == EXCERPTS.name && element.scalar_text().is_some() {
-        return Sources { records: vec![Record::of("excerpt", element)], extra: String::new() };
-    }
-    issues.push(Issue {
-        table: mapped.table.name,
-        row_key: key.to_owned(),
-        column: None,
-        source: None,
-        expected: "object",
-        found: element.kind().name(),
-        problem: "an element that is no object",
-    });
-    Sources { records: vec![Record::of("value", element)], extra: String::new() }
-}
-
-/// The id that an element gives itself; its position where it gives none, or repeats one.
-fn own_key<'a>(
-    mapped: &MappedTable,
-    element: Option<&Record<'a>>,
-    position: usize,
-    seen: &mut HashSet<Cow<'a, str>>,
-    issues: &mut Vec<Issue>,
-) -> Cow<'a, str> {
-    let column = mapped.columns.iter().find(|c| c.origin == crate::tables::Origin::Key);
-    let own = column.zip(element).and_then(|(column, element)| {
-        column
-            .sources
-            .iter()
-            .find_map(|path| element.at(path)?.scalar_text().filter(|text| !text.is_empty()))
-    });
-    let Some(own) = own else { return Cow::Owned(format!("#{position}")) };
-    if seen.insert(own.clone()) {
-        return own;
-    }
-    let key = format!("{own}#{position}");
-    issues.push(Issue {
-        table: mapped.table.name,
-        row_key: key.clone(),
-        column: column.map(|column| column.name.clone()),
-        source: None,
-        expected: "text",
-        found: "string",
-        problem: "an id that stands twice in one run; the position was added",
-    });
-    Cow::Owned(key)
-}
-
-/// Keeps what stands beside a list in its document under the document's name.
-fn note_rest(extra: &mut String, name: &str, body: Body<'_>, known: &[&str]) {
-    let Some(record) = body.into_record() else { return };
-    let mut rest = String::new();
-    record.write_leftovers(&mut rest, &|key| !known.contains(&key));
-    if !rest.is_empty() {
-        if !extra.is_empty() {
-            extra.push(',');
-        }
-        for piece in ["\"", name, "\":{", &rest, "}"] {
-            extra.push_str(piece);
-        }
-    }
-}
-
-fn no_list(table: &'static Table, body: Node<'_>) -> Issue {
-    shape_issue(table, body, "list", "a body in which no list was found")
-}
-
-fn no_object(table: &'static Table, body: Node<'_>) -> Issue {
-    shape_issue(table, body, "object", "a body that is no object")
-}
-
-fn shape_issue(
-    table: &'static Table,
-    body: Node<'_>,
-    expected: &'static str,
-    problem: &'static str,
-) -> Issue {
-    let found = body.kind().name();
-    let row_key = String::new();
-    Issue { table: table.name, row_key, column: None, source: None, expected, found, problem }
-}
-
-pub(super) fn integer(number: usize) -> Option<Cell<'static>> {
-    i64::try_from(number).ok().map(Cell::Integer)
-}
-
-pub(super) fn system(stamp: &Stamp, revision: i64) -> [(&'static str, Option<Cell<'static>>); 3] {
-    [
-        ("_commit", i64::try_from(stamp.commit).ok().map(Cell::Integer)),
-        ("_extracted_at", Some(Cell::Timestamp(stamp.extracted_at))),
-        ("_revision", Some(Cell::Integer(revision))),
-    ]
 }

@@ -1,0 +1,104 @@
+//! The way to the API: which addresses are allowed, and how connections are made.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect;
+use url::{Host, Url};
+
+use super::ApiError;
+use crate::config::{ApiKey, ApiSettings};
+
+pub(super) fn base_url(text: &str) -> Result<Url, ApiError> {
+    let refuse = |problem: &str| ApiError::Url {
+        url: crate::config::mask_keys(text),
+        problem: problem.to_owned(),
+    };
+    let url = Url::parse(text.trim()).map_err(|error| refuse(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it has a query or a fragment; give the base only"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(refuse("plain HTTP would show the key to the network; use https")),
+        _ => Err(refuse("only https (and http on loopback) is known")),
+    }
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+pub(super) fn http_client(
+    settings: &ApiSettings,
+    key: &ApiKey,
+    loopback: bool,
+) -> Result<reqwest::Client, ApiError> {
+    let setup = |error: String| ApiError::Setup(error);
+    // Another part of the process may have chosen a provider already: then that one serves.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    let mut authorization = HeaderValue::from_str(&key.authorization())
+        .map_err(|_| setup("the key cannot stand in a header".to_owned()))?;
+    authorization.set_sensitive(true);
+    let headers = HeaderMap::from_iter([
+        (AUTHORIZATION, authorization),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+    ]);
+    let same_origin = redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first().map(Url::origin);
+        if first == Some(attempt.url().origin()) && attempt.previous().len() <= 5 {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    });
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .redirect(same_origin)
+        .referer(false)
+        .connect_timeout(Duration::from_secs(settings.connect_timeout_secs))
+        .pool_max_idle_per_host(settings.concurrency);
+    if loopback {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| setup(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_loopback() {
+        for good in [
+            "https://your-org.armature.app/api/armature/v1",
+            "http://127.0.0.1:8080/api/armature/v1/",
+            "http://localhost:1",
+            "http://[::1]:1/x",
+        ] {
+            assert!(base_url(good).is_ok(), "{good}");
+        }
+        let message = |url: &str| base_url(url).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                message("http://example.com/api"),
+                message("your-org"),
+                message("ftp://example.com"),
+                message("https://user:amt_a_b@example.com/"),
+                message("https://example.com/?key=amt_a_b"),
+            ]
+            .join("\n")
+        );
+    }
+}
