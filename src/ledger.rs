@@ -152,8 +152,9 @@ impl Ledger {
     pub fn out_of_reach(&self, now: i64) -> Vec<(String, Option<Entry>)> {
         let settled = |entry: &Entry| matches!(entry.state, RunState::Exported | RunState::Absent);
         let old = |entry: &Entry| {
-            let seen = entry.started_at.unwrap_or(entry.first_listed_at);
-            seen.max(entry.ended_at.unwrap_or(seen)) < now.saturating_sub(REACH_MICROSECONDS)
+            let times = [Some(entry.first_listed_at), entry.started_at, entry.ended_at];
+            let latest = times.into_iter().flatten().max();
+            latest.is_some_and(|latest| latest < now.saturating_sub(REACH_MICROSECONDS))
         };
         let forgotten = self.entries.iter().filter(|(_, entry)| settled(entry) && old(entry));
         forgotten.map(|(run_id, _)| (run_id.clone(), None)).collect()

@@ -96,7 +96,12 @@ fn window(options: &SyncOptions, organization: &Organization, lake: &Lake) -> Wi
     });
     let proven = lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
     let overlap = microseconds(options.settings.sync.overlap_secs);
-    plan(options.settings.sync.range, proven, now, overlap)
+    let window = plan(options.settings.sync.range, proven, now, overlap);
+    // A run enters such a selection whenever it changes, also far down in the list.
+    let filters = &options.settings.filters;
+    let moving = [&filters.status, &filters.classification, &filters.search];
+    let known_before = window.known_before.filter(|_| moving.iter().all(|set| set.is_none()));
+    Window { known_before, ..window }
 }
 
 fn extraction_plan(

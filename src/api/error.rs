@@ -144,6 +144,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// Whether the trouble, met by run after run, is likely the whole API's.
+    pub fn may_be_everywhere(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::Blocked { .. })
+    }
+
     /// Whether the trouble is the whole API's, so that asking on is pointless.
     pub fn stops_everything(&self) -> bool {
         matches!(

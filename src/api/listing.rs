@@ -95,6 +95,7 @@ pub struct Listing {
     total: Option<u64>,
     envelope: Option<&'static str>,
     largest_page: usize,
+    ended_on_repeats: bool,
 }
 
 struct RawPage {
@@ -120,6 +121,7 @@ impl Listing {
             total: None,
             envelope: None,
             largest_page: 0,
+            ended_on_repeats: false,
         }
     }
 
@@ -128,21 +130,17 @@ impl Listing {
     /// # Errors
     /// [`ApiError`]: a page that cannot be had, or is no list, ends the listing.
     pub async fn next(&mut self) -> Result<Option<Page>, ApiError> {
-        loop {
-            let number = match self.next {
-                Next::End => return Ok(None),
-                Next::First => None,
-                Next::Probe => Some(1),
-                Next::Number(number) => Some(number),
-            };
-            if self.pages >= MOST_PAGES {
-                return Err(ApiError::Endless { path: self.path(), pages: self.pages });
-            }
-            let page = self.read(number).await?;
-            if let Some(page) = self.take(page)? {
-                return Ok(Some(page));
-            }
+        let number = match self.next {
+            Next::End => return Ok(None),
+            Next::First => None,
+            Next::Probe => Some(1),
+            Next::Number(number) => Some(number),
+        };
+        if self.pages >= MOST_PAGES {
+            return Err(ApiError::Endless { path: self.path(), pages: self.pages });
         }
+        let page = self.read(number).await?;
+        self.take(page).map(Some)
     }
 
     /// Reads the first page again: rows that were not there before. For a look at the head of a
@@ -185,20 +183,16 @@ impl Listing {
         self.largest_page
     }
 
-    /// Decides what a page means for the stream; `None` where it is not to be shown.
-    fn take(&mut self, page: RawPage) -> Result<Option<Page>, ApiError> {
+    /// Decides what a page means for the stream.
+    fn take(&mut self, page: RawPage) -> Result<Page, ApiError> {
         let asked = self.next;
         let ids: Vec<String> = page.rows.iter().map(|row| row.run_id.clone()).collect();
         if self.first_page.is_empty() && asked != Next::Probe {
             self.first_page.clone_from(&ids);
         }
-        let is_first_again = !ids.is_empty() && mostly_same(&ids, &self.first_page);
+        let shared = shared(&ids, &self.first_page);
+        let is_first_again = !ids.is_empty() && shared * 2 > ids.len();
         let (number, empty) = (page.number, page.rows.is_empty() && page.unnamed == 0);
-        if asked == Next::Probe && is_first_again {
-            self.base = Some(PageBase::One);
-            self.next = Next::Number(2);
-            return Ok(None);
-        }
         let shown = self.sift(page);
         self.next = match asked {
             Next::First | Next::Probe if empty => Next::End,
@@ -207,20 +201,39 @@ impl Listing {
                 Some(1) => self.based(PageBase::One),
                 _ => Next::Probe,
             },
+            // Whichever page this was, `page=2` comes next. Which it was is remembered only where
+            // a list that moved in between cannot deceive.
             Next::Probe => {
-                self.base = Some(PageBase::Zero);
+                self.base = match shared {
+                    0 => Some(PageBase::Zero),
+                    shared if shared * 10 >= ids.len() * 9 => Some(PageBase::One),
+                    _ => None,
+                };
                 Next::Number(2)
             }
             Next::Number(number) if !empty && (!shown.new.is_empty() || self.pages == 1) => {
                 Next::Number(number.saturating_add(1))
             }
-            Next::Number(_) if !empty && self.pages == 2 && is_first_again => {
-                self.check_ignored(&ids)?;
+            Next::Number(number) if !empty => {
+                if self.is_second(number) && is_first_again {
+                    self.check_ignored(&ids)?;
+                }
+                self.ended_on_repeats = true;
                 Next::End
             }
             Next::Number(_) | Next::End => Next::End,
         };
-        Ok(Some(shown))
+        Ok(shown)
+    }
+
+    fn is_second(&self, number: u32) -> bool {
+        self.base.map_or(number == 2, |base| number == base.first() + 1)
+    }
+
+    /// Whether the list ended with a page that had rows, all of them known: the end, or a burst of
+    /// new runs that moved a whole page down in between.
+    pub fn ended_on_repeats(&self) -> bool {
+        self.ended_on_repeats
     }
 
     fn based(&mut self, base: PageBase) -> Next {
@@ -346,9 +359,8 @@ fn hint(node: Node<'_>, names: &[&str]) -> Option<u64> {
     })
 }
 
-/// Whether two pages are the same page of a list that may have moved a little in between.
-fn mostly_same(ids: &[String], first: &[String]) -> bool {
+/// How many ids of a page stand on the first page too.
+fn shared(ids: &[String], first: &[String]) -> usize {
     let known: HashSet<&String> = first.iter().collect();
-    let shared = ids.iter().filter(|id| known.contains(id)).count();
-    !first.is_empty() && shared * 2 > ids.len()
+    ids.iter().filter(|id| known.contains(id)).count()
 }

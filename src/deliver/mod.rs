@@ -306,15 +306,16 @@ async fn next_group(
 
 /// After a crash, the parts of the last commit may not be in place yet.
 fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
+    let staging = lake.root().join("_armature/staging").join(&manifest.staging);
+    let mut parts = manifest.parts.iter().chain(&manifest.replaced);
+    if let Some(part) = parts.find(|part| staging.join(&part.path).exists()) {
+        let path = lake.root().join(&part.path);
+        return Err(DeliverError::NotInPlace { path, commit: manifest.commit });
+    }
     let missing = manifest.parts.iter().find(|part| !lake.root().join(&part.path).exists());
     let Some(part) = missing else { return Ok(()) };
-    let (path, commit) = (lake.root().join(&part.path), manifest.commit);
-    let staging = lake.root().join("_armature/staging").join(&manifest.staging);
-    if staging.exists() {
-        return Err(DeliverError::NotInPlace { path, commit });
-    }
-    let problem = format!("commit {commit} lists it, and it is not there");
-    Err(LakeError::Damaged { path, problem }.into())
+    let problem = format!("commit {} lists it, and it is not there", manifest.commit);
+    Err(LakeError::Damaged { path: lake.root().join(&part.path), problem }.into())
 }
 
 fn check_path(lake: &Path) -> Result<(), DeliverError> {

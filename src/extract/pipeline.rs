@@ -17,7 +17,7 @@ use crate::api::{ApiError, Client, ListedRow, PageBase};
 use crate::config::Filters;
 use crate::event::Event;
 use crate::json::Node;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RunState};
 
 /// What to extract.
 #[derive(Clone, Debug)]
@@ -116,7 +116,9 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>) {
     let mut listed = HashSet::new();
     let result = sweep
         .run(|runs| {
-            listed.extend(runs.iter().map(|run| run.run_id.clone()));
+            // Lists of several workflows can overlap: a run is decided about once.
+            let mut runs = runs;
+            runs.retain(|run| listed.insert(run.run_id.clone()));
             let page = sort_page(&plan, runs);
             // Nobody receives any more only where the extraction has ended.
             let _ended = queue.send(page);
@@ -188,6 +190,8 @@ struct FanOut {
     output: mpsc::Sender<Extracted>,
     pages: VecDeque<PackedRows>,
     ready: VecDeque<Wanted>,
+    /// Runs that were not listed: they come after those that were.
+    unlisted: VecDeque<Wanted>,
     running: JoinSet<Fetching>,
     failures_in_a_row: usize,
 }
@@ -199,6 +203,7 @@ impl FanOut {
             output,
             pages: VecDeque::new(),
             ready: VecDeque::new(),
+            unlisted: VecDeque::new(),
             running: JoinSet::new(),
             failures_in_a_row: 0,
         }
@@ -227,8 +232,11 @@ impl FanOut {
     fn start_runs(&mut self) {
         while self.running.len() < self.plan.concurrency {
             if self.ready.is_empty() {
-                let Some(page) = self.pages.pop_front() else { return };
-                self.ready.extend(page.unpack(&self.plan));
+                match self.pages.pop_front() {
+                    Some(page) => self.ready.extend(page.unpack(&self.plan)),
+                    None if self.unlisted.is_empty() => return,
+                    None => self.ready.append(&mut self.unlisted),
+                }
             }
             let Some(wanted) = self.ready.pop_front() else { continue };
             let plan = Arc::clone(&self.plan);
@@ -259,7 +267,7 @@ impl FanOut {
                 if runs > 0 {
                     self.plan.client.events().emit(Event::RunsQueued { runs });
                 }
-                self.ready.extend(unlisted);
+                self.unlisted.extend(unlisted);
                 Ok(false)
             }
             Queued::Swept(Err(error)) => Err(error),
@@ -274,10 +282,12 @@ impl FanOut {
         let outcome = fetched?;
         let events = self.plan.client.events();
         if let Outcome::Failed { error, .. } = &outcome {
-            self.failures_in_a_row += 1;
-            if self.failures_in_a_row >= FAILURES_IN_A_ROW.max(2 * self.plan.concurrency)
-                && matches!(error, ApiError::Unavailable { .. })
-            {
+            // A run that failed before says nothing about the API's health today.
+            let known = wanted.known.as_ref();
+            let failed_before = known.is_some_and(|entry| entry.state == RunState::Failed);
+            self.failures_in_a_row += usize::from(!failed_before);
+            let many = self.failures_in_a_row >= FAILURES_IN_A_ROW.max(2 * self.plan.concurrency);
+            if many && error.may_be_everywhere() {
                 return Err(error.clone());
             }
             let (run_id, reason) = (wanted.run_id.clone(), error.to_string());

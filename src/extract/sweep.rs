@@ -127,6 +127,10 @@ impl Sweep<'_> {
         tally.pages = listing.pages();
         tally.first_page = listing.base();
         tally.doubts = doubts(&tally, total, unnamed);
+        if listing.ended_on_repeats() && tally.head_moved > 0 {
+            let doubt = "new runs moved the list while it was read, perhaps by a whole page";
+            tally.doubts.push(doubt.to_owned());
+        }
         Ok(tally)
     }
 

@@ -1,10 +1,11 @@
 //! The middle of a sync: what the extraction gives becomes commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::chunk::ChunkWriter;
 use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
@@ -22,6 +23,9 @@ use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
+
+/// After so long without anything new, what is written is committed.
+const IDLE: Duration = Duration::from_secs(5);
 
 type Change = (String, Option<Entry>);
 
@@ -116,7 +120,20 @@ impl Export {
         &mut self,
         mut extraction: Extraction,
     ) -> Result<Option<ApiError>, SyncError> {
-        while let Some(extracted) = extraction.next().await {
+        loop {
+            let extracted = match timeout(IDLE, extraction.next()).await {
+                Ok(Some(extracted)) => extracted,
+                Ok(None) => return Ok(None),
+                // Nothing comes, as in a long wait: what is written is committed, not kept back.
+                Err(_) if self.chunk_is_full() => {
+                    self.write_chunk().await?;
+                    continue;
+                }
+                Err(_) => {
+                    self.commit_written().await?;
+                    continue;
+                }
+            };
             match extracted {
                 Extracted::Unchanged { runs } => self.counts.unchanged += runs,
                 Extracted::Open { seen } => {
@@ -146,7 +163,6 @@ impl Export {
                 self.write_chunk().await?;
             }
         }
-        Ok(None)
     }
 
     /// Runs that are known to have started in the window cannot all have gone from the list.
@@ -250,7 +266,10 @@ impl Export {
     ) -> Result<Finished, SyncError> {
         self.commit_written().await?;
         let mut chunk = std::mem::take(&mut self.chunk);
-        chunk.changes.extend(self.lake.ledger().out_of_reach(self.window.until));
+        let changed: HashSet<&String> = chunk.changes.iter().map(|(run_id, _)| run_id).collect();
+        let mut forgotten = self.lake.ledger().out_of_reach(self.window.until);
+        forgotten.retain(|(run_id, _)| !changed.contains(run_id));
+        chunk.changes.extend(forgotten);
         let writing = self.start_writing(chunk);
         let mut staging = writing.staging;
         staging.add(writing.task.await??).await?;
@@ -258,9 +277,10 @@ impl Export {
             self.stage_open_runs(&mut staging).await?;
             self.stage_resources(&mut staging, client).await?;
         }
-        let new_gap = gap(self.window).filter(|_| stopped.is_none());
-        let outcome = self.outcome(stopped.as_ref(), new_gap.is_some());
         let proven = self.proven(stopped.is_some());
+        // A gap is found once: by the sync that proves what follows it.
+        let new_gap = gap(self.window).filter(|_| proven.is_some());
+        let outcome = self.outcome(stopped.as_ref(), new_gap.is_some());
         let record = self.record(outcome, proven.as_deref(), client.traffic(), started);
         let first_page = self.sweep.as_ref().and_then(|sweep| sweep.first_page);
         let draft = Draft {

@@ -53,6 +53,8 @@ impl Patience {
                     check_at: self.next_check(*documents, known.ended_at),
                     documents: *documents,
                     state: RunState::Exported,
+                    failures: 0,
+                    problem: None,
                     ..known.clone()
                 });
                 Effect { entry, ..Effect::default() }
@@ -96,9 +98,12 @@ impl Patience {
             }
             Outcome::Absent => {
                 counts.absent += 1;
+                let entry = self.entry(wanted, RunState::Absent);
                 // Rows that were exported stay: absence never deletes.
-                let entry = (!exported).then(|| self.entry(wanted, RunState::Absent));
-                Effect { entry, ..Effect::default() }
+                let state = if exported { RunState::Exported } else { RunState::Absent };
+                let documents = known.map(|entry| entry.documents).unwrap_or_default();
+                let entry = Entry { state, documents, ..entry };
+                Effect { entry: Some(entry), ..Effect::default() }
             }
             Outcome::Failed { documents, error } => {
                 counts.failed += 1;

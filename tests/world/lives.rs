@@ -124,6 +124,42 @@ async fn an_outage_beyond_reach_is_a_gap_once() {
     assert_eq!(report.outcome.name(), "complete");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_overlap_export_each_run_once() {
+    let mut kit = Kit::start(40).await;
+    let workflow = kit.expected().runs[0]["workflow_id"].as_str().unwrap().to_owned();
+    kit.settings.filters.workflow_ids = vec![workflow.clone(), workflow];
+    let report = kit.sync().await;
+    let twice = "SELECT count(*) - count(DISTINCT run_id) FROM runs";
+    assert!(report.runs.new > 0);
+    assert_eq!(rows::count(&kit.duckdb, twice), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runs_that_keep_failing_stop_nothing_else() {
+    let mut kit = Kit::start(30).await;
+    kit.settings.api.max_attempts = 1;
+    let broken = Answer::Status { status: 500, headers: vec![], body: String::new() };
+    let broken_ids: Vec<String> = (0..40).map(|number| format!("broken {number}")).collect();
+    for (number, id) in broken_ids.iter().enumerate() {
+        kit.simulator.override_run(run(id, "pass", Some("good")));
+        // One in four is broken from the start, the rest later: never so many in a row at first.
+        if number % 4 == 0 {
+            let rule = Rule::new(Endpoint::Trace, broken.clone());
+            kit.simulator.add_rule(Rule { run_id: Some(id.clone()), ..rule });
+        }
+    }
+    let first = kit.sync().await;
+    assert_eq!((first.runs.failed, first.outcome.name()), (10, "incomplete"));
+    for _ in 0..3 {
+        let report = kit.sync().await;
+        assert_eq!((report.runs.failed, report.outcome.name()), (10, "incomplete"));
+    }
+    kit.simulator.clear_rules();
+    let report = kit.sync().await;
+    assert_eq!((report.runs.new, report.outcome.name()), (10, "complete"));
+}
+
 /// A run that ended ten minutes before the world was born.
 fn run(id: &str, status: &str, verdict: Option<&str>) -> RunOverride {
     let started_at = birth() - Duration::minutes(20);

@@ -56,13 +56,16 @@ async fn numbers_as_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ignores_the_page_number_is_found_out() {
-    let kit = Kit::with(SimulatorSettings {
-        world: WorldSettings { runs: 130, ..WorldSettings::default() },
-        shape: Shape { ignores_page: true, ..Shape::default() },
-        ..SimulatorSettings::default()
-    })
-    .await;
-    let report = kit.sync().await;
-    let stopped_by = report.stopped_by.unwrap();
-    assert!(stopped_by.contains("the same page whatever `page` is"), "{stopped_by}");
+    for told in [true, false] {
+        let shape = Shape { has_page_echo: told, has_total: told, ..Shape::default() };
+        let kit = Kit::with(SimulatorSettings {
+            world: WorldSettings { runs: 130, ..WorldSettings::default() },
+            shape: Shape { ignores_page: true, ..shape },
+            ..SimulatorSettings::default()
+        })
+        .await;
+        let report = kit.sync().await;
+        let stopped_by = report.stopped_by.unwrap();
+        assert!(stopped_by.contains("the same page whatever `page` is"), "{stopped_by}");
+    }
 }
