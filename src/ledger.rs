@@ -107,8 +107,9 @@ pub struct Ledger {
     entries: HashMap<String, Entry>,
 }
 
-/// A run is forgotten when it started this long ago (and is exported or absent): the API cannot list it any
-/// more (30 days, documented), and some days are added for clocks and late changes.
+/// A run that is exported or absent is forgotten this long after it was first listed, started and
+/// ended: the API cannot list it any more (30 days, documented), and some days are added for
+/// clocks and late changes.
 const REACH_MICROSECONDS: i64 = 45 * 86_400 * 1_000_000;
 
 impl Ledger {

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::json::{Node, unwrap};
+
 /// One of the bodies that the API gives for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +194,12 @@ impl Phase {
         let word = status.trim().to_ascii_lowercase().replace(['-', ' '], "_");
         FINAL.contains(&word.as_str()) || OPEN.contains(&word.as_str())
     }
+}
+
+/// The object that shows a run, out of a wrapper such as `{"run": {…}}`, with the wrapper's name;
+/// `None` where the body is that object itself.
+pub fn unwrap_run(body: Node<'_>) -> Option<(&'static str, Node<'_>)> {
+    unwrap(body, &["run", "data", "result"], &["id", "run_id", "runId"])
 }
 
 /// A run's id as one segment of a path: everything but letters, digits, `-`, `_` and `~` as `%XX`.

@@ -163,16 +163,6 @@ impl Listing {
         self.pages
     }
 
-    /// Distinct runs seen so far.
-    pub fn seen(&self) -> usize {
-        self.seen.len()
-    }
-
-    /// Whether a run was listed.
-    pub fn has_seen(&self, run_id: &str) -> bool {
-        self.seen.contains(run_id)
-    }
-
     /// The name of the member that holds the rows; `None` where the body itself is the list.
     pub fn envelope(&self) -> Option<&'static str> {
         self.envelope

@@ -172,7 +172,8 @@ impl Database {
 }
 
 /// Opens the file without a journal: a transaction is then durable with the checkpoint that
-/// [`Database::checkpoint`] makes, whole or not at all, and every row is written once instead of twice.
+/// [`Database::checkpoint`] makes, whole or not at all, and every row is written once instead of
+/// twice.
 /// One thread: a second one takes memory and gains nothing, as the disk is the limit.
 fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
     let config = Config::default()
@@ -188,6 +189,11 @@ fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
         literal(&path)
     ))?;
     Ok(connection)
+}
+
+fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
+    let config = Config::default().access_mode(AccessMode::ReadOnly)?;
+    Connection::open_with_flags(path, config)
 }
 
 /// What the file is called while it is attached.
@@ -237,10 +243,8 @@ pub(super) fn check_replaceable(
         Ok(()) if start.ends_with(b"DUCK") => {}
         _ => return refuse("no DuckDB database".to_owned()),
     }
-    let config = Config::default().access_mode(AccessMode::ReadOnly);
-    let connection = config.and_then(|config| Connection::open_with_flags(path, config));
     // One that cannot be opened is what making it again is for.
-    let Ok(connection) = connection else { return Ok(()) };
+    let Ok(connection) = connect_to_read(path) else { return Ok(()) };
     let ours =
         connection.query_row("SELECT lake_id FROM _armature", [], |row| row.get::<_, String>(0));
     match (ours, lake.identity()) {
@@ -283,14 +287,11 @@ fn journal(path: &Path) -> PathBuf {
 /// [`DeliverError`] where it is not ours, or cannot be read.
 pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>), DeliverError> {
     let error = |error: duckdb::Error| failed("read", path, &error);
-    let config = Config::default().access_mode(AccessMode::ReadOnly).map_err(error)?;
-    let connection = Connection::open_with_flags(path, config).map_err(|error| {
-        match holder(&error.to_string()) {
-            Some(holder) => {
-                DeliverError::Locked { path: path.to_owned(), holder, waited: Duration::ZERO }
-            }
-            None => failed("open the database", path, &error),
+    let connection = connect_to_read(path).map_err(|error| match holder(&error.to_string()) {
+        Some(holder) => {
+            DeliverError::Locked { path: path.to_owned(), holder, waited: Duration::ZERO }
         }
+        None => failed("open the database", path, &error),
     })?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
     let applied = number("SELECT applied_commit FROM _armature").map_err(error)?;
@@ -309,8 +310,7 @@ pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>)
 /// [`DeliverError`] where the file cannot be read, or DuckDB does not understand.
 pub fn query(path: &Path, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), DeliverError> {
     let error = |error: duckdb::Error| failed("ask", path, &error);
-    let config = Config::default().access_mode(AccessMode::ReadOnly).map_err(error)?;
-    let connection = Connection::open_with_flags(path, config).map_err(error)?;
+    let connection = connect_to_read(path).map_err(error)?;
     let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
     let mut statement = connection.prepare(&sql).map_err(error)?;
     let mut rows = statement.query([]).map_err(error)?;

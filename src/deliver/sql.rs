@@ -69,11 +69,7 @@ pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a 
 /// Statements that make views over the lake's files for any DuckDB session: of each run the latest
 /// revision only. Tables without a file yet are left out, as DuckDB makes no view of nothing.
 pub fn lake_views(lake: &Path) -> String {
-    let files = |table: &str| {
-        let glob = lake.join(table).join("**/*.parquet");
-        let files = literal(&glob.to_string_lossy());
-        format!("read_parquet({files}, union_by_name = true, hive_partitioning = false)")
-    };
+    let files = |table: &str| read_parquet(lake, [format!("{table}/**/*.parquet").as_str()]);
     let latest = format!(
         "(SELECT run_id, max(_revision) AS _revision FROM {} GROUP BY run_id)",
         files("runs")

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::api::ListedRow;
 use crate::digest::fingerprint;
-use crate::json::{Node, parse_timestamp, unwrap};
-use crate::run::Phase;
+use crate::json::{Node, parse_timestamp};
+use crate::run::{Phase, unwrap_run};
 use crate::tables::{Mapping, RUNS};
 
 /// Where the few members stand that decisions need: the sources of the `runs` table's columns.
@@ -61,10 +61,7 @@ impl ListedRun {
     /// Reads a body that shows a run, also one that is wrapped as `{"run": {…}}`.
     pub fn from_body(run_id: String, body: Bytes, paths: &RunPaths) -> Self {
         let node = Node::accepted(&body);
-        let node = node.map(|body| {
-            let own = ["id", "run_id", "runId"];
-            unwrap(body, &["run", "data", "result"], &own).map_or(body, |(_, inner)| inner)
-        });
+        let node = node.map(|body| unwrap_run(body).map_or(body, |(_, inner)| inner));
         let status =
             first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
         let started_at = first(node, &paths.started_at, |node| parse_timestamp(node).ok());

@@ -14,5 +14,5 @@ pub use fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
 pub use listed::{ListedRun, RunPaths};
 pub use pipeline::{Extracted, Extraction, ExtractionPlan};
 pub use resources::{Organization, ResourceList, organization, resource_list};
-pub use sweep::{SweepReport, SweepTally};
+pub use sweep::SweepTally;
 pub use window::{DAY, Range, Window, plan};

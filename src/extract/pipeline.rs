@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::decide::{Decision, decide};
 use super::fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
 use super::follow::unlisted;
-use super::sweep::{Sweep, SweepReport};
+use super::sweep::{Sweep, SweepTally};
 use super::{ListedRun, Window};
 use crate::api::{ApiError, Client, ListedRow, PageBase};
 use crate::config::Filters;
@@ -59,7 +59,7 @@ pub enum Extracted {
         outcome: Box<Outcome>,
     },
     /// The sweep came to its end.
-    Swept(SweepReport),
+    Swept(SweepTally),
     /// The extraction ends here, before its end. What came out so far is good.
     Stopped(ApiError),
 }
@@ -74,7 +74,7 @@ pub struct Extraction {
 /// What the sweep hands to the fan-out.
 enum Queued {
     Page { unchanged: u64, open: Vec<ListedRun>, wanted: PackedRows },
-    Swept(Result<(SweepReport, HashSet<String>), ApiError>),
+    Swept(Result<(SweepTally, HashSet<String>), ApiError>),
 }
 
 /// Rows that wait for their turn, compressed: a hundred thousand of them must not fill memory.

@@ -24,13 +24,6 @@ pub struct SweepTally {
     pub first_page: Option<PageBase>,
 }
 
-/// The result of all sweeps of a sync.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepReport {
-    /// All sweeps together.
-    pub tally: SweepTally,
-}
-
 impl SweepTally {
     /// Whether every run of the window was seen.
     pub fn is_certified(&self) -> bool {
@@ -86,7 +79,7 @@ impl Sweep<'_> {
     pub(super) async fn run(
         &self,
         mut show: impl FnMut(Vec<ListedRun>),
-    ) -> Result<SweepReport, ApiError> {
+    ) -> Result<SweepTally, ApiError> {
         let mut tally = SweepTally { first_page: self.first_page, ..SweepTally::default() };
         let workflows: Vec<Option<&String>> = match self.filters.workflow_ids.as_slice() {
             [] => vec![None],
@@ -97,7 +90,7 @@ impl Sweep<'_> {
             tally.add(part);
         }
         self.client.events().emit(Event::ListingDone { runs: tally.runs });
-        Ok(SweepReport { tally })
+        Ok(tally)
     }
 
     async fn list(

@@ -15,7 +15,7 @@ use super::row::{Issue, Sources, append_row};
 use super::stamp::{Stamp, child_columns, integer, run_columns, system};
 use crate::digest::sha256_hex;
 use crate::json::{Body, Kind as JsonKind, Node, Record, unwrap};
-use crate::run::{Document, FetchedRun, Resource};
+use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, Mapping, RUNS, SPANS, TOOL_CALLS,
     Table,
@@ -324,7 +324,7 @@ impl<'a> Judged<'a> {
 pub(super) fn run_sources<'a>(detail: Option<Node<'a>>, listing: Option<Node<'a>>) -> Sources<'a> {
     let mut records = Vec::with_capacity(3);
     if let Some(body) = detail {
-        match unwrap(body, &["run", "data", "result"], &["id", "run_id", "runId"]) {
+        match unwrap_run(body) {
             Some((wrapper, inner)) => {
                 records.extend(Record::new(inner));
                 if let Some(mut outer) = Record::new(body) {

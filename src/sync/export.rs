@@ -151,9 +151,8 @@ impl Export {
                     };
                     self.note(wanted.run_id, effect, run);
                 }
-                Extracted::Swept(report) => {
-                    self.counts.listed = report.tally.runs;
-                    let mut tally = report.tally;
+                Extracted::Swept(mut tally) => {
+                    self.counts.listed = tally.runs;
                     tally.doubts.extend(self.unexpected_zero(tally.runs));
                     self.sweep = Some(tally);
                 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{ALL, Column, Kind, Origin, SYSTEM_COLUMNS, Table, Write};
+use super::{ALL, Column, Kind, Origin, SYSTEM_COLUMNS, Table};
 
 /// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,18 +258,6 @@ fn is_usable_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-}
-
-impl MappedTable {
-    /// Whether the table has Parquet files.
-    pub fn has_parts(&self) -> bool {
-        self.table.write != Write::Manifest
-    }
-
-    /// The Arrow type of a column.
-    pub fn data_type(&self, column: usize) -> Option<DataType> {
-        self.columns.get(column).map(|column| column.kind.arrow())
-    }
 }
 
 #[cfg(test)]
