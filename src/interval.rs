@@ -28,6 +28,27 @@ pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
     merged
 }
 
+/// The stretches between those of a sorted list.
+pub fn holes(intervals: &[Interval]) -> Vec<Interval> {
+    let pairs = intervals.iter().zip(intervals.iter().skip(1));
+    let between = pairs.map(|(one, next)| Interval { from: one.until, until: next.from });
+    between.filter(|hole| hole.from < hole.until).collect()
+}
+
+/// What is left of a stretch without those of a list, in any order.
+pub fn without(interval: Interval, taken: &[Interval]) -> Vec<Interval> {
+    let mut left = vec![interval];
+    for taken in taken {
+        let cut = |part: Interval| {
+            let before = Interval { from: part.from, until: part.until.min(taken.from) };
+            let after = Interval { from: part.from.max(taken.until), until: part.until };
+            [before, after]
+        };
+        left = left.into_iter().flat_map(cut).filter(|part| part.from < part.until).collect();
+    }
+    left
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,7 +66,30 @@ mod tests {
         assert_eq!(merge(&list, interval(5, 5)), list);
     }
 
+    #[test]
+    fn holes_lie_between() {
+        let list = [interval(0, 10), interval(20, 30), interval(30, 40)];
+        assert_eq!(holes(&list), [interval(10, 20)]);
+        assert_eq!(holes(&list[..1]), []);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_taken_away_is_gone_and_the_rest_stays(
+            (from, until) in (0_i64..60, 0_i64..60),
+            list in prop::collection::vec((0_i64..60, 0_i64..60), 0..6)
+        ) {
+            // A stretch that ends before it begins holds nothing.
+            let list: Vec<Interval> =
+                list.iter().map(|&(a, b)| interval(a.min(b), a.max(b))).collect();
+            let left = without(interval(from, until), &list);
+            for moment in 0..60 {
+                let holds = |i: &Interval| i.from <= moment && moment < i.until;
+                let expected = holds(&interval(from, until)) && !list.iter().any(holds);
+                prop_assert_eq!(left.iter().filter(|i| holds(i)).count(), usize::from(expected));
+            }
+        }
+
         #[test]
         fn merging_loses_and_invents_nothing(list in prop::collection::vec((0_i64..60, 0_i64..60), 0..12)) {
             let mut merged = Vec::new();

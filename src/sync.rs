@@ -22,7 +22,8 @@ use crate::event::{Event, Events};
 use crate::extract::{
     Extraction, ExtractionPlan, FetchPolicy, Organization, RunPaths, Window, organization, plan,
 };
-use crate::lake::{Gap, Lake};
+use crate::interval::Interval;
+use crate::lake::{Lake, Manifest};
 use crate::normalize::Stamp;
 use crate::tables::Mapping;
 
@@ -94,13 +95,18 @@ fn window(options: &SyncOptions, organization: &Organization, lake: &Lake) -> Wi
         options.events.emit(Event::Notice(notice.to_owned()));
         options.now
     });
-    let proven = lake.head().map(|head| head.proven.as_slice()).unwrap_or_default();
+    let head = lake.head();
+    let proven = head.map(|head| head.proven.as_slice()).unwrap_or_default();
+    let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(options.settings.sync.overlap_secs);
-    let window = plan(options.settings.sync.range, proven, now, overlap);
+    let window = plan(options.settings.sync.range, proven, &gaps, now, overlap);
     // A run enters such a selection whenever it changes, also far down in the list.
     let filters = &options.settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
-    let known_before = window.known_before.filter(|_| moving.iter().all(|set| set.is_none()));
+    let is_still = moving.iter().all(|set| set.is_none());
+    // To end early, the order must be known from a sweep that read the whole list.
+    let is_ordered = head.and_then(|head| head.newest_first) == Some(true);
+    let known_before = window.known_before.filter(|_| is_still && is_ordered);
     Window { known_before, ..window }
 }
 
@@ -157,12 +163,6 @@ async fn delivery(
     }
     let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
     Some(deliver(lake.view(), mapping, &delivery_options).await)
-}
-
-/// The gap that a window leaves behind, with the time it was found.
-fn gap(window: Window) -> Option<Gap> {
-    let gap = window.gap?;
-    Some(Gap { from: gap.from, until: gap.until, found_at: window.until })
 }
 
 fn microseconds(seconds: u64) -> i64 {

@@ -1,16 +1,18 @@
 //! The page stream: `GET /runs`, page after page, without trusting anything about paging.
 //!
 //! Not documented, and therefore found out: the envelope, whether pages count from 0 or 1, how
-//! large they may be, whether there is a total. The end is an empty page or one without a new id,
-//! never a short page: a server may silently give less than was asked for.
+//! large they may be, whether there is a total. The end is an empty page, or pages that only
+//! repeat what was there, never a short page: a server may silently give less than was asked for.
+//!
+//! The list moves while it is read. [`Listing::again`] reads it once more from its head, and
+//! [`Listing::not_seen_again`] tells which of its runs the second look did not find: as long as
+//! none is missing, nothing can have moved up past the reader.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use bytes::Bytes;
-
+use super::page::{ListedRow, RawPage, shared};
 use super::{ApiError, Client};
 use crate::event::Event;
-use crate::json::{Kind, Node, find_list, member_names};
 
 /// What to list.
 #[derive(Clone, Debug)]
@@ -44,21 +46,12 @@ impl PageBase {
     }
 }
 
-/// One row of the list.
-#[derive(Clone, Debug)]
-pub struct ListedRow {
-    /// The run's id.
-    pub run_id: String,
-    /// The row as it was sent.
-    pub body: Bytes,
-}
-
 /// One page of the list.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The rows whose id was not on an earlier page.
+    /// The rows whose id was not listed before, in this look at the list or an earlier one.
     pub new: Vec<ListedRow>,
-    /// Rows that were on an earlier page.
+    /// Rows that were on an earlier page of this look.
     pub repeats: u64,
     /// Rows without an id.
     pub unnamed: u64,
@@ -82,6 +75,14 @@ enum Next {
 /// Pages beyond this are no list but a loop.
 const MOST_PAGES: u32 = 100_000;
 
+/// So many pages in a row that are the first or the previous one over again are the end: servers
+/// answer with those beyond it. A single one can be a stale answer.
+const ECHOES: u32 = 2;
+
+/// So many pages in a row without a new run are the end, also where each is another one. Fewer
+/// can come of a burst of new runs, which moves whole pages down.
+const BARREN_PAGES: u32 = 5;
+
 /// The page stream.
 #[derive(Debug)]
 pub struct Listing {
@@ -89,40 +90,42 @@ pub struct Listing {
     query: ListQuery,
     next: Next,
     base: Option<PageBase>,
-    seen: HashSet<String>,
+    /// Every id, with the last look that found it.
+    seen: HashMap<String, u32>,
+    look: u32,
     first_page: Vec<String>,
+    previous_page: Vec<String>,
+    echoes: u32,
+    barren: u32,
     pages: u32,
     total: Option<u64>,
     envelope: Option<&'static str>,
     largest_page: usize,
-    ended_on_repeats: bool,
-}
-
-struct RawPage {
-    rows: Vec<ListedRow>,
-    unnamed: u64,
-    number: Option<u64>,
-    total: Option<u64>,
-    date: Option<i64>,
 }
 
 impl Listing {
     /// Starts a listing. `base` is the number of the first page, where it is known already.
     pub fn new(client: Client, query: ListQuery, base: Option<PageBase>) -> Self {
-        let next = base.map_or(Next::First, |base| Next::Number(base.first()));
         Self {
             client,
             query,
-            next,
+            next: Self::start(base),
             base,
-            seen: HashSet::new(),
+            seen: HashMap::new(),
+            look: 1,
             first_page: Vec::new(),
+            previous_page: Vec::new(),
+            echoes: 0,
+            barren: 0,
             pages: 0,
             total: None,
             envelope: None,
             largest_page: 0,
-            ended_on_repeats: false,
         }
+    }
+
+    fn start(base: Option<PageBase>) -> Next {
+        base.map_or(Next::First, |base| Next::Number(base.first()))
     }
 
     /// The next page; `None` after the end.
@@ -143,14 +146,29 @@ impl Listing {
         self.take(page).map(Some)
     }
 
-    /// Reads the first page again: rows that were not there before. For a look at the head of a
-    /// list that moves.
-    ///
-    /// # Errors
-    /// [`ApiError`] as [`Listing::next`].
-    pub async fn head_again(&mut self) -> Result<Page, ApiError> {
-        let page = self.read(self.base.map(PageBase::first)).await?;
-        Ok(self.sift(page))
+    /// Starts another look, from the head of the list.
+    pub fn again(&mut self) {
+        self.look += 1;
+        self.next = Self::start(self.base);
+        self.first_page.clear();
+        self.previous_page.clear();
+        (self.echoes, self.barren) = (0, 0);
+    }
+
+    /// Starts another look at a list that was left before its end. The last page is as it was at
+    /// one moment: only what stood above it must be found again.
+    pub fn again_above_last_page(&mut self) {
+        let last = std::mem::take(&mut self.previous_page);
+        self.again();
+        for id in last {
+            self.seen.insert(id, self.look);
+        }
+    }
+
+    /// Runs that the look before found, and this one has not found so far.
+    pub fn not_seen_again(&self) -> impl Iterator<Item = &str> {
+        let before = self.look.saturating_sub(1);
+        self.seen.iter().filter(move |(_, look)| **look == before).map(|(id, _)| id.as_str())
     }
 
     /// The number of the first page, once it is known.
@@ -158,7 +176,7 @@ impl Listing {
         self.base
     }
 
-    /// Pages asked for so far.
+    /// Pages asked for so far, in all looks.
     pub fn pages(&self) -> u32 {
         self.pages
     }
@@ -176,14 +194,12 @@ impl Listing {
     /// Decides what a page means for the stream.
     fn take(&mut self, page: RawPage) -> Result<Page, ApiError> {
         let asked = self.next;
-        let ids: Vec<String> = page.rows.iter().map(|row| row.run_id.clone()).collect();
+        let ids = page.ids();
         if self.first_page.is_empty() && asked != Next::Probe {
             self.first_page.clone_from(&ids);
         }
-        let shared = shared(&ids, &self.first_page);
-        let is_first_again = !ids.is_empty() && shared * 2 > ids.len();
-        let (number, empty) = (page.number, page.rows.is_empty() && page.unnamed == 0);
-        let shown = self.sift(page);
+        let (number, empty, total) = (page.number, page.is_empty(), page.total);
+        let (shown, found) = self.sift(page);
         self.next = match asked {
             Next::First | Next::Probe if empty => Next::End,
             Next::First => match number {
@@ -194,36 +210,45 @@ impl Listing {
             // Whichever page this was, `page=2` comes next. Which it was is remembered only where
             // a list that moved in between cannot deceive.
             Next::Probe => {
-                self.base = match shared {
+                self.base = match shared(&ids, &self.first_page) {
                     0 => Some(PageBase::Zero),
                     shared if shared * 10 >= ids.len() * 9 => Some(PageBase::One),
                     _ => None,
                 };
                 Next::Number(2)
             }
-            Next::Number(number) if !empty && (!shown.new.is_empty() || self.pages == 1) => {
-                Next::Number(number.saturating_add(1))
-            }
-            Next::Number(number) if !empty => {
-                if self.is_second(number) && is_first_again {
-                    self.check_ignored(&ids)?;
-                }
-                self.ended_on_repeats = true;
-                Next::End
-            }
-            Next::Number(_) | Next::End => Next::End,
+            Next::Number(_) if empty => Next::End,
+            Next::Number(number) => self.after(number, &ids, found, total)?,
+            Next::End => Next::End,
         };
+        self.previous_page = ids;
         Ok(shown)
     }
 
-    fn is_second(&self, number: u32) -> bool {
-        self.base.map_or(number == 2, |base| number == base.first() + 1)
-    }
-
-    /// Whether the list ended with a page that had rows, all of them known: the end, or a burst of
-    /// new runs that moved a whole page down in between.
-    pub fn ended_on_repeats(&self) -> bool {
-        self.ended_on_repeats
+    /// What follows a page with rows, `found` of which were not on an earlier page of this look.
+    fn after(
+        &mut self,
+        number: u32,
+        ids: &[String],
+        found: usize,
+        total: Option<u64>,
+    ) -> Result<Next, ApiError> {
+        if found > 0 {
+            (self.echoes, self.barren) = (0, 0);
+            return Ok(Next::Number(number.saturating_add(1)));
+        }
+        let repeats_first = shared(ids, &self.first_page) * 2 > ids.len();
+        let is_echo = *ids == *self.previous_page || repeats_first;
+        self.echoes = if is_echo { self.echoes + 1 } else { 0 };
+        self.barren += 1;
+        if self.echoes >= ECHOES {
+            if repeats_first {
+                self.check_ignored(ids, total)?;
+            }
+            return Ok(Next::End);
+        }
+        let ends = self.barren >= BARREN_PAGES;
+        Ok(if ends { Next::End } else { Next::Number(number.saturating_add(1)) })
     }
 
     fn based(&mut self, base: PageBase) -> Next {
@@ -231,23 +256,33 @@ impl Listing {
         Next::Number(base.first() + 1)
     }
 
-    /// The second page is the first again: either there is but one, and the server answers any
+    /// Further pages are the first again: either there is but one, and the server answers any
     /// number with it, or it does not look at `page` at all.
-    fn check_ignored(&self, ids: &[String]) -> Result<(), ApiError> {
+    fn check_ignored(&self, ids: &[String], total: Option<u64>) -> Result<(), ApiError> {
         let rows = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        let is_only_page = self.seen.len() <= ids.len();
         let full = rows >= u64::from(self.query.page_size);
-        let more = self.total.map_or(full, |total| total > rows);
-        if more { Err(ApiError::PageIgnored { path: self.path() }) } else { Ok(()) }
+        let more = total.map_or(full, |total| total > rows);
+        if more && is_only_page { Err(ApiError::PageIgnored { path: self.path() }) } else { Ok(()) }
     }
 
-    fn sift(&mut self, page: RawPage) -> Page {
+    /// Notes the ids of a page. Tells also how many rows were not on an earlier page of this look.
+    fn sift(&mut self, page: RawPage) -> (Page, usize) {
         self.largest_page = self.largest_page.max(page.rows.len());
-        let listed = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
-        let new: Vec<ListedRow> =
-            page.rows.into_iter().filter(|row| self.seen.insert(row.run_id.clone())).collect();
-        let repeats = listed.saturating_sub(u64::try_from(new.len()).unwrap_or(u64::MAX));
+        let (mut new, mut found, mut repeats) = (Vec::new(), 0, 0);
+        for row in page.rows {
+            match self.seen.insert(row.run_id.clone(), self.look) {
+                None => {
+                    found += 1;
+                    new.push(row);
+                }
+                Some(look) if look < self.look => found += 1,
+                Some(_) => repeats += 1,
+            }
+        }
         self.total = page.total.or(self.total);
-        Page { new, repeats, unnamed: page.unnamed, total: page.total, date: page.date }
+        self.envelope = page.envelope.or(self.envelope);
+        (Page { new, repeats, unnamed: page.unnamed, total: page.total, date: page.date }, found)
     }
 
     async fn read(&mut self, number: Option<u32>) -> Result<RawPage, ApiError> {
@@ -259,18 +294,19 @@ impl Listing {
             }
             parameters.extend(self.query.sort.clone().map(|sort| ("sort", sort)));
             match self.client.require("/runs", &parameters).await {
-                Err(ApiError::NotFound { .. }) if self.is_past_the_end() => {
-                    break None;
-                }
+                Err(ApiError::NotFound { .. }) if self.is_past_the_end() => break None,
                 Err(error @ ApiError::Rejected { .. }) if self.pages == 0 => self.relent(error)?,
                 other => break Some(other?),
             }
         };
         self.pages += 1;
-        let Some(answer) = answer else {
-            return Ok(RawPage { rows: vec![], unnamed: 0, number: None, total: None, date: None });
-        };
-        self.parse(&answer.body, answer.date)
+        match answer {
+            None => Ok(RawPage::default()),
+            Some(answer) => {
+                let (paths, client) = (&self.query.id_paths, &self.client);
+                RawPage::parse(&answer.body, answer.date, paths, client, || self.path())
+            }
+        }
     }
 
     /// A 404 counts as an empty page only where the server said how many runs there are, and all
@@ -297,60 +333,7 @@ impl Listing {
         Ok(())
     }
 
-    fn parse(&mut self, body: &Bytes, date: Option<i64>) -> Result<RawPage, ApiError> {
-        let unusable = |problem: String| ApiError::Unusable { path: self.path(), problem };
-        let node = Node::parse(body).map_err(|malformed| unusable(malformed.to_string()))?;
-        let Some(list) = find_list(node, &["rows", "runs"]) else {
-            let seen = match node.kind() {
-                Kind::Object => format!("`{}`", member_names(node).join("`, `")),
-                kind => format!("none, it is a {}", kind.name()),
-            };
-            let seen = self.client.mask(&seen);
-            return Err(ApiError::UnknownEnvelope { path: self.path(), seen });
-        };
-        let mut rows = Vec::with_capacity(list.elements.len());
-        for element in &list.elements {
-            let id = self.query.id_paths.iter().find_map(|path| element.at(path)?.scalar_text());
-            if let Some(run_id) = id.filter(|id| !id.is_empty()) {
-                let body = body.slice_ref(element.source().as_bytes());
-                rows.push(ListedRow { run_id: run_id.into_owned(), body });
-            }
-        }
-        let unnamed = list.elements.len() - rows.len();
-        if let (true, Some(first)) = (rows.is_empty(), list.elements.first()) {
-            let tried = self.query.id_paths.join(", ");
-            let seen = match first.kind() {
-                Kind::Object => format!("`{}`", member_names(*first).join("`, `")),
-                kind => format!("none, its rows are {}s", kind.name()),
-            };
-            let seen = self.client.mask(&seen);
-            return Err(ApiError::NoId { path: self.path(), tried, seen });
-        }
-        self.envelope = list.name;
-        Ok(RawPage {
-            rows,
-            unnamed: u64::try_from(unnamed).unwrap_or(u64::MAX),
-            number: hint(node, &["page", "currentPage", "current_page", "pageNumber"]),
-            total: hint(node, &["total", "totalCount", "total_count", "totalItems", "totalRows"]),
-            date,
-        })
-    }
-
     fn path(&self) -> String {
         format!("{}/runs", self.client.base().path().trim_end_matches('/'))
     }
-}
-
-/// A number that the server gives about its paging, at the top or in the usual inner objects.
-fn hint(node: Node<'_>, names: &[&str]) -> Option<u64> {
-    let places = [Some(node), node.get("pagination"), node.get("meta"), node.get("page_info")];
-    places.into_iter().flatten().find_map(|place| {
-        names.iter().find_map(|name| place.get(name)?.scalar_text()?.parse().ok())
-    })
-}
-
-/// How many ids of a page stand on the first page too.
-fn shared(ids: &[String], first: &[String]) -> usize {
-    let known: HashSet<&String> = first.iter().collect();
-    ids.iter().filter(|id| known.contains(id)).count()
 }

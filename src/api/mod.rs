@@ -6,9 +6,11 @@ mod error;
 mod error_body;
 mod gate;
 mod listing;
+mod page;
 mod retry;
 
 pub use client::{Answer, Client, ClientOptions, Fetched, Traffic};
 pub use error::ApiError;
-pub use listing::{ListQuery, ListedRow, Listing, Page, PageBase};
+pub use listing::{ListQuery, Listing, Page, PageBase};
+pub use page::ListedRow;
 pub use retry::{Disposition, disposition};

@@ -155,25 +155,39 @@ fn system(manifest: &Manifest) -> String {
     format!("NULL, {}, {}, 1", manifest.commit, timestamp(manifest.created_at))
 }
 
+/// By name: a file that an older version made has its columns in another order.
 fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
-    format!(
-        "INSERT INTO _syncs VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
-        literal(&sync.sync_id),
-        literal(&sync.outcome),
-        timestamp(sync.started_at),
-        sync.elapsed_ms,
-        literal(&sync.range),
-        sync.certified,
-        sync.proven_until.map_or_else(|| "NULL".to_owned(), timestamp),
-        sync.runs_listed,
-        sync.runs_new,
-        sync.runs_changed,
-        sync.runs_open,
-        sync.runs_failed,
-        sync.requests,
-        sync.bytes_received,
-        system(manifest),
-    )
+    let doubts = &sync.uncertified_because;
+    let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
+    let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
+    let values = [
+        ("sync_id", literal(&sync.sync_id)),
+        ("outcome", literal(&sync.outcome)),
+        ("started_at", timestamp(sync.started_at)),
+        ("elapsed_ms", sync.elapsed_ms.to_string()),
+        ("range", literal(&sync.range)),
+        ("certified", sync.certified.to_string()),
+        ("uncertified_because", text(doubts.as_deref())),
+        ("proof", text(sync.sweep.proof.as_deref())),
+        ("pages", sync.sweep.pages.to_string()),
+        ("looks", sync.sweep.looks.to_string()),
+        ("repeats", sync.sweep.repeats.to_string()),
+        ("head_moved", sync.sweep.head_moved.to_string()),
+        ("proven_until", sync.proven_until.map_or_else(|| "NULL".to_owned(), timestamp)),
+        ("runs_listed", sync.runs_listed.to_string()),
+        ("runs_new", sync.runs_new.to_string()),
+        ("runs_changed", sync.runs_changed.to_string()),
+        ("runs_open", sync.runs_open.to_string()),
+        ("runs_failed", sync.runs_failed.to_string()),
+        ("requests", sync.requests.to_string()),
+        ("bytes_received", sync.bytes_received.to_string()),
+        ("_commit", manifest.commit.to_string()),
+        ("_extracted_at", timestamp(manifest.created_at)),
+        ("_revision", "1".to_owned()),
+    ];
+    let (names, values): (Vec<String>, Vec<String>) =
+        values.into_iter().map(|(name, value)| (identifier(name), value)).unzip();
+    format!("INSERT INTO _syncs ({}) VALUES ({})", names.join(", "), values.join(", "))
 }
 
 fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {

@@ -1,5 +1,6 @@
 //! The DuckDB file: opened for the moment of applying, and only if it is ours.
 
+use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -89,6 +90,7 @@ impl Database {
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
         }
+        self.add_new_columns(plan)?;
         let sql = "SELECT lake_id, applied_commit, applied_name FROM _armature";
         let row = self.connection.query_row(sql, [], |row| {
             Ok((row.get::<_, String>(0)?, Applied { commit: row.get(1)?, name: row.get(2)? }))
@@ -116,6 +118,25 @@ impl Database {
         sql.push_str(VIEWS);
         sql.push_str("COMMIT;");
         self.execute("create the tables", &sql)
+    }
+
+    /// A file that an older version made lacks the columns that were added since.
+    fn add_new_columns(&self, plan: &TablePlan) -> Result<(), DeliverError> {
+        let mut sql = String::new();
+        for planned in &plan.tables {
+            let table = identifier(planned.table.name);
+            let there = self.columns(&table)?;
+            let missing = planned
+                .columns
+                .iter()
+                .filter(|(name, _)| there.iter().all(|(known, _)| known != name));
+            for (name, kind) in missing {
+                let name = identifier(name);
+                // Writing to a String cannot fail.
+                let _infallible = write!(sql, "ALTER TABLE {table} ADD COLUMN {name} {kind};");
+            }
+        }
+        if sql.is_empty() { Ok(()) } else { self.execute("add new columns", &sql) }
     }
 
     pub(super) fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {

@@ -15,6 +15,8 @@ pub(super) struct TablePlan {
 pub(super) struct PlannedTable {
     pub(super) table: &'static Table,
     pub(super) create: String,
+    /// Names and types of the columns.
+    pub(super) columns: Vec<(String, &'static str)>,
     pub(super) comments: String,
 }
 
@@ -32,9 +34,9 @@ impl TablePlan {
                 columns.push(format!("{own} {}{required}", column.kind.duckdb()));
                 comment(&mut comments, "COLUMN", &format!("{name}.{own}"), &column.description);
             }
-            let columns = columns.join(", ");
-            let create = format!("CREATE TABLE IF NOT EXISTS {name} ({columns})");
-            PlannedTable { table: mapped.table, create, comments }
+            let create = format!("CREATE TABLE IF NOT EXISTS {name} ({})", columns.join(", "));
+            let columns = mapped.columns.iter().map(|c| (c.name.clone(), c.kind.duckdb()));
+            PlannedTable { table: mapped.table, create, columns: columns.collect(), comments }
         });
         Self { tables: tables.collect() }
     }

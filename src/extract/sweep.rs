@@ -1,27 +1,69 @@
-//! One pass over the list of a window, and whether it can be relied on.
+//! The sweep: the list of a window, looked at until it is proven that no run was overlooked.
+//!
+//! Pages are cut at positions, and the list moves while they are read. Runs that start push others
+//! down, which only repeats rows. Runs that leave let others move up, past the reader: these would
+//! be missed. A sweep is certified by one of three proofs (see [`Proof`]); each rests on what was
+//! seen, and none on the server's good manners.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::order::Order;
 use super::{ListedRun, RunPaths, Window};
 use crate::api::{ApiError, Client, ListQuery, Listing, Page, PageBase};
 use crate::config::Filters;
 use crate::event::Event;
+
+/// Why a sweep can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// All that had to be seen stood on one page: one answer is one moment.
+    OnePage,
+    /// As many runs that are no younger than the first one listed were seen as the server said
+    /// there were when it gave the first page.
+    Counted,
+    /// Another look from the head found every run of the look before again, and none between: so
+    /// nothing had moved up past the reader.
+    SeenAgain,
+}
+
+impl Proof {
+    /// The word for it in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnePage => "one_page",
+            Self::Counted => "counted",
+            Self::SeenAgain => "seen_again",
+        }
+    }
+}
 
 /// What a sweep saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepTally {
     /// Pages asked for.
     pub pages: u32,
+    /// How often the list was read from its head, the first time included.
+    pub looks: u32,
     /// Distinct runs.
     pub runs: u64,
     /// Rows that stood on an earlier page too: the list moved, or pages overlap.
     pub repeats: u64,
-    /// Runs that appeared at the head while the sweep was under way.
+    /// Runs that started while the sweep was under way.
     pub head_moved: u64,
     /// Whether it ended early, in time that is proven already.
     pub ended_early: bool,
+    /// Why it can be relied on; of several lists the weakest reason.
+    pub proof: Option<Proof>,
     /// Why it proves nothing; empty where it is certified.
     pub doubts: Vec<String>,
     /// The number of the first page, where it was found out.
     pub first_page: Option<PageBase>,
+    /// Whether the whole list went from new to old; `None` where not all of it was read.
+    pub newest_first: Option<bool>,
+    /// Runs that started before this may have left the window before they could be read, in
+    /// microseconds since 1970 by the server's clock.
+    pub reaches_to: Option<i64>,
 }
 
 impl SweepTally {
@@ -32,12 +74,19 @@ impl SweepTally {
 
     fn add(&mut self, other: Self) {
         self.pages += other.pages;
+        self.looks = self.looks.max(other.looks);
         self.runs += other.runs;
         self.repeats += other.repeats;
         self.head_moved += other.head_moved;
         self.ended_early |= other.ended_early;
+        self.proof = self.proof.max(other.proof);
         self.doubts.extend(other.doubts);
         self.first_page = other.first_page.or(self.first_page);
+        self.newest_first = match (self.newest_first, other.newest_first) {
+            (Some(one), Some(other)) => Some(one && other),
+            (one, other) => one.or(other),
+        };
+        self.reaches_to = self.reaches_to.max(other.reaches_to);
     }
 }
 
@@ -50,29 +99,14 @@ pub(super) struct Sweep<'a> {
     pub(super) first_page: Option<PageBase>,
 }
 
-/// Whether the list was seen to go from new to old so far.
-#[derive(Default)]
-struct Order {
-    last: Option<i64>,
-    broken: bool,
-}
+/// A list that has not come to rest after so many looks proves nothing today.
+const MOST_LOOKS: u32 = 4;
 
-impl Order {
-    fn note(&mut self, runs: &[ListedRun]) {
-        for run in runs {
-            match (run.started_at, self.last) {
-                (None, _) => self.broken = true,
-                (Some(start), Some(last)) if start > last => self.broken = true,
-                (Some(start), _) => self.last = Some(start),
-            }
-        }
-    }
+/// Runs that started so little after the window's begin can leave it while it is listed.
+const TAIL_MICROSECONDS: i64 = 6 * 3_600 * 1_000_000;
 
-    /// Whether everything further down started before `moment`.
-    fn is_past(&self, moment: Option<i64>) -> bool {
-        !self.broken && matches!((self.last, moment), (Some(last), Some(moment)) if last < moment)
-    }
-}
+/// The server's clock has seconds in its header, and requests travel.
+const CLOCK_MARGIN: i64 = 5 * 60 * 1_000_000;
 
 impl Sweep<'_> {
     /// Lists each selected workflow, or all; hands every page's runs to `show`.
@@ -86,64 +120,27 @@ impl Sweep<'_> {
             ids => ids.iter().map(Some).collect(),
         };
         for workflow in workflows {
-            let part = self.list(workflow, tally.first_page, &mut show).await?;
-            tally.add(part);
+            let listing = Listing::new(self.client.clone(), self.query(workflow), tally.first_page);
+            let list = ListSweep {
+                sweep: self,
+                listing,
+                show: &mut show,
+                order: Order::default(),
+                tally: SweepTally::default(),
+                began: Instant::now(),
+                head: None,
+                first_total: None,
+                last_total: None,
+                no_younger: 0,
+                unnamed: 0,
+                between: 0,
+                tail: HashMap::new(),
+                now: self.window.until,
+            };
+            tally.add(list.run().await?);
         }
         self.client.events().emit(Event::ListingDone { runs: tally.runs });
         Ok(tally)
-    }
-
-    async fn list(
-        &self,
-        workflow: Option<&String>,
-        base: Option<PageBase>,
-        show: &mut impl FnMut(Vec<ListedRun>),
-    ) -> Result<SweepTally, ApiError> {
-        let mut listing = Listing::new(self.client.clone(), self.query(workflow), base);
-        let mut tally = SweepTally::default();
-        let (mut order, mut total, mut unnamed) = (Order::default(), None, 0);
-        while let Some(page) = listing.next().await? {
-            total = page.total.or(total);
-            unnamed += page.unnamed;
-            let runs = self.show(page, &mut tally, show, &mut |runs| order.note(runs));
-            let event = Event::PageListed { runs, total };
-            self.client.events().emit(event);
-            if order.is_past(self.window.known_before) {
-                tally.ended_early = true;
-                break;
-            }
-        }
-        if listing.pages() > 1 {
-            let head = listing.head_again().await?;
-            tally.head_moved = self.show(head, &mut tally, show, &mut |_| ());
-        }
-        tally.pages = listing.pages();
-        tally.first_page = listing.base();
-        tally.doubts = doubts(&tally, total, unnamed);
-        if listing.ended_on_repeats() && tally.head_moved > 0 {
-            let doubt = "new runs moved the list while it was read, perhaps by a whole page";
-            tally.doubts.push(doubt.to_owned());
-        }
-        Ok(tally)
-    }
-
-    fn show(
-        &self,
-        page: Page,
-        tally: &mut SweepTally,
-        show: &mut impl FnMut(Vec<ListedRun>),
-        note: &mut dyn FnMut(&[ListedRun]),
-    ) -> u64 {
-        let runs: Vec<ListedRun> =
-            page.new.into_iter().map(|row| ListedRun::read(row, self.paths)).collect();
-        note(&runs);
-        let count = u64::try_from(runs.len()).unwrap_or(u64::MAX);
-        tally.runs += count;
-        tally.repeats += page.repeats;
-        if !runs.is_empty() {
-            show(runs);
-        }
-        count
     }
 
     fn query(&self, workflow: Option<&String>) -> ListQuery {
@@ -165,14 +162,186 @@ impl Sweep<'_> {
     }
 }
 
-/// Why a sweep that came to its end cannot be relied on all the same.
-fn doubts(tally: &SweepTally, total: Option<u64>, unnamed: u64) -> Vec<String> {
-    let mut doubts = Vec::new();
-    if let Some(total) = total.filter(|total| !tally.ended_early && *total > tally.runs) {
-        doubts.push(format!("the API says that there are {total} runs, and listed {}", tally.runs));
+/// The sweep of one list.
+struct ListSweep<'a, Show> {
+    sweep: &'a Sweep<'a>,
+    listing: Listing,
+    show: &'a mut Show,
+    order: Order,
+    tally: SweepTally,
+    began: Instant,
+    /// The start of the first run that was listed.
+    head: Option<i64>,
+    /// How many runs there were when the first page was given.
+    first_total: Option<u64>,
+    last_total: Option<u64>,
+    /// Runs that started no later than the first one.
+    no_younger: u64,
+    unnamed: u64,
+    /// Runs that this look found for the first time, though they are no younger than the head.
+    between: u64,
+    /// Runs near the end of the window, which time may take out of it, with their starts.
+    tail: HashMap<String, i64>,
+    /// The server's clock at the last page.
+    now: i64,
+}
+
+impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
+    async fn run(mut self) -> Result<SweepTally, ApiError> {
+        self.first_look().await?;
+        let proof = match self.proof_of_first_look() {
+            None => self.look_until_at_rest().await?,
+            proof => proof,
+        };
+        self.tally.pages = self.listing.pages();
+        self.tally.first_page = self.listing.base();
+        self.tally.proof = proof;
+        self.tally.doubts = self.doubts(proof);
+        Ok(self.tally)
     }
-    if unnamed > 0 {
-        doubts.push(format!("listed runs without an id: {unnamed}"));
+
+    async fn first_look(&mut self) -> Result<(), ApiError> {
+        self.tally.looks = 1;
+        while let Some(page) = self.listing.next().await? {
+            if self.listing.pages() == 1 {
+                self.first_total = page.total;
+            }
+            let runs = self.take(page);
+            self.order.note(&runs);
+            self.head = self.head.or(runs.first().and_then(|run| run.started_at));
+            let head = self.head;
+            let no_younger = runs.iter().filter(|run| run.started_at <= head).count();
+            self.no_younger += u64::try_from(no_younger).unwrap_or(0);
+            self.hand_over(runs);
+            if self.order.is_past(self.sweep.window.known_before) {
+                self.tally.ended_early = true;
+                return Ok(());
+            }
+        }
+        self.tally.newest_first = self.order.is_newest_first();
+        self.tally.reaches_to = Some(self.least_start());
+        Ok(())
     }
-    doubts
+
+    /// The earliest start that the window still had when its end was read.
+    fn least_start(&self) -> i64 {
+        let by_date = self.now.saturating_sub(self.sweep.window.until);
+        let by_watch = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.sweep.window.from.saturating_add(by_date.max(by_watch))
+    }
+
+    fn proof_of_first_look(&self) -> Option<Proof> {
+        if self.tally.ended_early {
+            return (self.listing.pages() == 1).then_some(Proof::OnePage);
+        }
+        let counted = self.tally.newest_first != Some(false)
+            && self.unnamed == 0
+            && self.first_total == Some(self.no_younger);
+        counted.then_some(Proof::Counted)
+    }
+
+    /// Looks again until a look finds all that the one before found, and nothing between.
+    async fn look_until_at_rest(&mut self) -> Result<Option<Proof>, ApiError> {
+        while self.tally.looks < MOST_LOOKS {
+            self.tally.looks += 1;
+            let is_at_rest = if self.tally.ended_early {
+                self.look_again_above_last_page().await?
+            } else {
+                self.look_again().await?
+            };
+            if is_at_rest {
+                return Ok(Some(Proof::SeenAgain));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn look_again(&mut self) -> Result<bool, ApiError> {
+        self.listing.again();
+        self.between = 0;
+        while let Some(page) = self.listing.next().await? {
+            self.take_again(page);
+        }
+        self.tally.reaches_to = Some(self.least_start());
+        let lost = self.listing.not_seen_again().any(|run_id| !self.may_have_left(run_id));
+        Ok(!lost && self.between == 0)
+    }
+
+    /// As far down as it takes to find what stood above the last page of the look before.
+    async fn look_again_above_last_page(&mut self) -> Result<bool, ApiError> {
+        let most = self.listing.pages() * 2 + 4;
+        self.listing.again_above_last_page();
+        self.between = 0;
+        while self.listing.pages() < most {
+            let Some(page) = self.listing.next().await? else { break };
+            self.take_again(page);
+            if self.listing.not_seen_again().next().is_none() {
+                return Ok(self.between == 0);
+            }
+        }
+        Ok(false)
+    }
+
+    fn take_again(&mut self, page: Page) {
+        let runs = self.take(page);
+        let known_before = self.sweep.window.known_before.filter(|_| self.tally.ended_early);
+        for run in &runs {
+            if self.order.is_unbroken() && run.started_at > self.head {
+                self.tally.head_moved += 1;
+            } else if known_before.is_none() || run.started_at >= known_before {
+                self.between += 1;
+            }
+        }
+        self.hand_over(runs);
+    }
+
+    /// Whether a run that is no longer listed only grew too old for the window.
+    fn may_have_left(&self, run_id: &str) -> bool {
+        let least = self.now.saturating_sub(self.sweep.window.range.length());
+        let start = self.tail.get(run_id);
+        start.is_some_and(|start| *start <= least.saturating_add(CLOCK_MARGIN))
+    }
+
+    /// Counts a page; gives the runs that were never listed before.
+    fn take(&mut self, page: Page) -> Vec<ListedRun> {
+        self.last_total = page.total.or(self.last_total);
+        self.now = page.date.unwrap_or(self.now).max(self.now);
+        self.unnamed = self.unnamed.max(page.unnamed);
+        self.tally.repeats += page.repeats;
+        let paths = self.sweep.paths;
+        let runs: Vec<ListedRun> =
+            page.new.into_iter().map(|row| ListedRun::read(row, paths)).collect();
+        let count = u64::try_from(runs.len()).unwrap_or(u64::MAX);
+        self.tally.runs += count;
+        let end = self.sweep.window.from.saturating_add(TAIL_MICROSECONDS);
+        let tail = runs.iter().filter_map(|run| Some((run.run_id.clone(), run.started_at?)));
+        self.tail.extend(tail.filter(|(_, start)| *start < end));
+        let event = Event::PageListed { runs: count, total: self.last_total };
+        self.sweep.client.events().emit(event);
+        runs
+    }
+
+    fn hand_over(&mut self, runs: Vec<ListedRun>) {
+        if !runs.is_empty() {
+            (self.show)(runs);
+        }
+    }
+
+    /// Why this list cannot be relied on.
+    fn doubts(&self, proof: Option<Proof>) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let runs = self.tally.runs;
+        if proof.is_none() {
+            let looks = self.tally.looks;
+            doubts.push(format!("it was still moving after {looks} looks at it"));
+        }
+        let total = self.last_total.filter(|_| !self.tally.ended_early);
+        if let Some(total) = total.filter(|total| *total > runs) {
+            doubts.push(format!("the API says that there are {total} runs, and listed {runs}"));
+        }
+        if self.unnamed > 0 {
+            doubts.push(format!("listed runs without an id: {}", self.unnamed));
+        }
+        doubts
+    }
 }

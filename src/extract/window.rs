@@ -4,7 +4,7 @@
 //! (documented values; that it is the start is inferred). There is no `since`.
 
 use crate::config::RangeChoice;
-use crate::interval::Interval;
+use crate::interval::{Interval, holes, without};
 
 /// A day in microseconds.
 pub const DAY: i64 = 86_400 * 1_000_000;
@@ -57,15 +57,19 @@ pub struct Window {
     /// Runs that started before this, and after [`Window::from`], are all known already: a sweep
     /// that is verified to go from new to old may end here.
     pub known_before: Option<i64>,
-    /// Time between what is proven and what can still be listed.
-    pub gap: Option<Interval>,
 }
 
 /// Chooses the window: the smallest that joins what is proven, with `overlap` microseconds of it
-/// listed again; the largest where nothing is proven.
-pub fn plan(choice: RangeChoice, proven: &[Interval], now: i64, overlap: i64) -> Window {
-    let last = proven.last();
-    let needed_from = last.map(|last| last.until.min(now).saturating_sub(overlap));
+/// listed again; the largest where nothing is proven. A hole in what is proven is listed again as
+/// long as it is in reach; what is in `gaps` is given up.
+pub fn plan(
+    choice: RangeChoice,
+    proven: &[Interval],
+    gaps: &[Interval],
+    now: i64,
+    overlap: i64,
+) -> Window {
+    let needed_from = earliest_unproven(proven, gaps, now).map(|from| from.saturating_sub(overlap));
     let covers = |range: &Range| {
         needed_from.is_some_and(|from| now.saturating_sub(range.length()) + MARGIN <= from)
     };
@@ -76,39 +80,53 @@ pub fn plan(choice: RangeChoice, proven: &[Interval], now: i64, overlap: i64) ->
         RangeChoice::Month => Range::Month,
     };
     let from = now.saturating_sub(range.length());
+    let is_known = |until: i64| {
+        let joins = |known: &Interval| known.from <= from + MARGIN && until <= known.until;
+        until > from && proven.iter().any(joins)
+    };
+    // Who names a range wants all of it listed.
+    let known_before = needed_from.filter(|_| choice == RangeChoice::Auto);
+    Window { range, from, until: now, known_before: known_before.filter(|until| is_known(*until)) }
+}
+
+/// Where the first stretch begins that is in reach, follows something proven, and is not proven
+/// itself; `None` where nothing is proven.
+fn earliest_unproven(proven: &[Interval], gaps: &[Interval], now: i64) -> Option<i64> {
     let reach = now.saturating_sub(Range::Month.length());
-    let gap = last.filter(|last| last.until < reach);
-    Window {
-        range,
-        from,
-        until: now,
-        known_before: last
-            .filter(|last| last.from <= from.saturating_add(MARGIN))
-            .and(needed_from)
-            // Who names a range wants all of it listed.
-            .filter(|known| choice == RangeChoice::Auto && *known > from),
-        gap: gap.map(|last| Interval { from: last.until, until: reach }),
-    }
+    let last = proven.last()?.until.min(now);
+    let open = holes(proven).into_iter().flat_map(|hole| without(hole, gaps));
+    open.filter(|hole| hole.until > reach).map(|hole| hole.from).chain([last]).min()
+}
+
+/// Time that was never proven and that no list reaches any more, besides what is in `gaps`
+/// already. `reach` is how far back the API lists, by the server's clock.
+pub fn out_of_reach(proven: &[Interval], gaps: &[Interval], reach: i64) -> Vec<Interval> {
+    let lost = holes(proven).into_iter().flat_map(|hole| without(hole, gaps));
+    let lost = lost.map(|hole| Interval { from: hole.from, until: hole.until.min(reach) });
+    lost.filter(|hole| hole.from < hole.until).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interval::merge;
     use proptest::prelude::*;
 
     const HOUR: i64 = DAY / 24;
     const NOW: i64 = 20_000 * DAY;
 
+    fn intervals(list: &[(i64, i64)]) -> Vec<Interval> {
+        list.iter().map(|&(from, until)| Interval { from, until }).collect()
+    }
+
     fn auto(proven: &[(i64, i64)]) -> Window {
-        let proven: Vec<Interval> =
-            proven.iter().map(|&(from, until)| Interval { from, until }).collect();
-        plan(RangeChoice::Auto, &proven, NOW, 2 * HOUR)
+        plan(RangeChoice::Auto, &intervals(proven), &[], NOW, 2 * HOUR)
     }
 
     #[test]
     fn the_first_sync_looks_back_as_far_as_it_can() {
         let window = auto(&[]);
-        assert_eq!((window.range, window.known_before, window.gap), (Range::Month, None, None));
+        assert_eq!((window.range, window.known_before), (Range::Month, None));
     }
 
     #[test]
@@ -120,36 +138,57 @@ mod tests {
         assert_eq!(since(24 * 6).range, Range::Week);
         assert_eq!(since(24 * 7).range, Range::Month);
         assert_eq!(since(1).known_before, Some(NOW - 3 * HOUR));
-        assert_eq!(since(24 * 29).gap, None);
     }
 
     #[test]
-    fn an_outage_beyond_reach_is_a_gap() {
-        let window = auto(&[(NOW - 90 * DAY, NOW - 40 * DAY)]);
-        assert_eq!(window.range, Range::Month);
-        assert_eq!(window.gap, Some(Interval { from: NOW - 40 * DAY, until: NOW - 30 * DAY }));
-        assert_eq!(window.known_before, None);
+    fn an_outage_beyond_reach_is_lost() {
+        let proven = intervals(&[(NOW - 90 * DAY, NOW - 40 * DAY), (NOW - 30 * DAY, NOW)]);
+        let lost = intervals(&[(NOW - 40 * DAY, NOW - 30 * DAY)]);
+        assert_eq!(out_of_reach(&proven, &[], NOW - 30 * DAY), lost);
+        assert_eq!(out_of_reach(&proven, &lost, NOW - 29 * DAY), []);
+        assert_eq!(auto(&[(NOW - 90 * DAY, NOW - 40 * DAY)]).known_before, None);
+    }
+
+    #[test]
+    fn a_hole_in_reach_is_listed_again() {
+        let proven = [(NOW - 60 * DAY, NOW - 5 * DAY), (NOW - 4 * DAY, NOW - HOUR)];
+        let window = auto(&proven);
+        assert_eq!(window.range, Range::Week);
+        assert_eq!(window.known_before, Some(NOW - 5 * DAY - 2 * HOUR));
+        let given_up = intervals(&[(NOW - 5 * DAY, NOW - 4 * DAY)]);
+        let window = plan(RangeChoice::Auto, &intervals(&proven), &given_up, NOW, 2 * HOUR);
+        assert_eq!(window.range, Range::Day);
     }
 
     #[test]
     fn a_sweep_may_end_early_only_in_time_that_is_proven_to_its_end() {
         assert_eq!(auto(&[(NOW - DAY, NOW - HOUR)]).known_before, Some(NOW - 3 * HOUR));
         assert_eq!(auto(&[(NOW - 20 * HOUR, NOW - HOUR)]).known_before, None);
-        let proven = [Interval { from: NOW - 40 * DAY, until: NOW - HOUR }];
-        assert_eq!(plan(RangeChoice::Month, &proven, NOW, 2 * HOUR).known_before, None);
+        let proven = intervals(&[(NOW - 40 * DAY, NOW - HOUR)]);
+        assert_eq!(plan(RangeChoice::Month, &proven, &[], NOW, 2 * HOUR).known_before, None);
     }
 
     proptest! {
         #[test]
-        fn a_window_joins_what_is_proven_or_shows_the_gap(age in 0_i64..80 * 24, length in 1_i64..40 * 24) {
-            let until = NOW - age * HOUR;
-            let window = auto(&[(until - length * HOUR, until)]);
-            match window.gap {
-                Some(gap) => prop_assert!(gap.from == until && gap.until >= window.from),
-                None => prop_assert!(window.from <= until),
+        fn all_time_in_reach_is_proven_or_listed(
+            list in prop::collection::vec((0_i64..80 * 24, 1_i64..10 * 24), 1..6)
+        ) {
+            let proven = list.iter().fold(Vec::new(), |proven, &(age, length)| {
+                let until = NOW - age * HOUR;
+                merge(&proven, Interval { from: until - length * HOUR, until })
+            });
+            let window = plan(RangeChoice::Auto, &proven, &[], NOW, 0);
+            let listed_from = window.known_before.unwrap_or(window.from);
+            let after = merge(&proven, Interval { from: listed_from, until: NOW });
+            let reach = NOW - Range::Month.length();
+            // What is neither proven after it nor lost is a hole in reach.
+            let lost = out_of_reach(&after, &[], reach);
+            for hole in holes(&after) {
+                prop_assert!(without(hole, &lost).iter().all(|left| left.from >= left.until));
             }
             if let Some(known) = window.known_before {
-                prop_assert!(known <= until && until - length * HOUR <= window.from + MARGIN);
+                let joins = |p: &Interval| p.from <= window.from + MARGIN && known <= p.until;
+                prop_assert!(proven.iter().any(joins));
             }
         }
     }

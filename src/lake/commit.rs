@@ -58,6 +58,8 @@ pub struct Draft {
     pub new_gaps: Vec<Gap>,
     /// The number of the list's first page, where it was found out.
     pub first_page: Option<u32>,
+    /// Whether the list goes from new to old, where all of it was read.
+    pub newest_first: Option<bool>,
     /// The sync's record, in its last commit.
     pub sync: Option<SyncRecord>,
 }
@@ -198,6 +200,7 @@ impl Lake {
                 .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
             gaps,
             first_page: draft.first_page.or(head.and_then(|head| head.first_page)),
+            newest_first: draft.newest_first.or(head.and_then(|head| head.newest_first)),
             contents,
             sync: draft.sync,
         };

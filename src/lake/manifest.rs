@@ -32,11 +32,21 @@ pub struct Manifest {
     pub gaps: Vec<Gap>,
     /// The number of the list's first page, once it was found out.
     pub first_page: Option<u32>,
+    /// Whether the list went from new to old when the whole of it was last read.
+    #[serde(default)]
+    pub newest_first: Option<bool>,
     /// What the rows of each replaced table were made from, after this commit: tells whether
     /// they would change.
     pub contents: std::collections::BTreeMap<String, u64>,
     /// The sync's record, in the last commit of each sync.
     pub sync: Option<SyncRecord>,
+}
+
+impl Manifest {
+    /// The gaps as stretches of time.
+    pub fn gap_intervals(&self) -> Vec<Interval> {
+        self.gaps.iter().map(|gap| Interval { from: gap.from, until: gap.until }).collect()
+    }
 }
 
 /// One Parquet file.
@@ -74,6 +84,23 @@ pub struct Gap {
     pub found_at: i64,
 }
 
+/// How a sweep over the list went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepRecord {
+    /// Pages asked for.
+    pub pages: u32,
+    /// How often the list was read from its head.
+    pub looks: u32,
+    /// Rows that stood on an earlier page too.
+    pub repeats: u64,
+    /// Runs that started while it was under way.
+    pub head_moved: u64,
+    /// Whether it ended early, in time that is proven.
+    pub ended_early: bool,
+    /// What proves it: `one_page`, `counted` or `seen_again`.
+    pub proof: Option<String>,
+}
+
 /// What a sync did, for `status` and the `_syncs` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRecord {
@@ -87,6 +114,9 @@ pub struct SyncRecord {
     pub elapsed_ms: u64,
     /// The `range` that it asked for.
     pub range: String,
+    /// How its sweep went.
+    #[serde(default)]
+    pub sweep: SweepRecord,
     /// Whether its sweep came out complete.
     pub certified: bool,
     /// Why not.

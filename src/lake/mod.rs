@@ -22,6 +22,6 @@ mod part;
 pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
-pub use manifest::{Gap, Manifest, Part, SyncRecord};
+pub use manifest::{Gap, Manifest, Part, SweepRecord, SyncRecord};
 pub use open::{Lake, LakeView};
 pub use part::{PartOptions, PartWriter};

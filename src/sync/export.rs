@@ -10,15 +10,19 @@ use tokio::time::timeout;
 use super::chunk::ChunkWriter;
 use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
 use super::tally::{Effect, Patience};
-use super::{SyncError, SyncOptions, gap, microseconds};
+use super::{SyncError, SyncOptions, microseconds};
 use crate::api::{ApiError, Client, Traffic};
 use crate::config::Settings;
 use crate::deliver::{DeliverError, Delivery};
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
-use crate::extract::{Extracted, Extraction, ListedRun, SweepTally, Window, resource_list};
+use crate::extract::{
+    Extracted, Extraction, ListedRun, Range, SweepTally, Window, out_of_reach, resource_list,
+};
 use crate::interval::{Interval, merge};
-use crate::lake::{Draft, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SyncRecord};
+use crate::lake::{
+    Draft, Gap, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SweepRecord, SyncRecord,
+};
 use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
@@ -278,20 +282,22 @@ impl Export {
         }
         let proven = self.proven(stopped.is_some());
         // A gap is found once: by the sync that proves what follows it.
-        let new_gap = gap(self.window).filter(|_| proven.is_some());
-        let outcome = self.outcome(stopped.as_ref(), new_gap.is_some());
+        let new_gaps = proven.as_deref().map(|proven| self.new_gaps(proven)).unwrap_or_default();
+        let has_new_gap = !new_gaps.is_empty();
+        let outcome = self.outcome(stopped.as_ref(), has_new_gap);
         let record = self.record(outcome, proven.as_deref(), client.traffic(), started);
         let first_page = self.sweep.as_ref().and_then(|sweep| sweep.first_page);
         let draft = Draft {
             ledger_changes: writing.changes,
             proven,
-            new_gaps: new_gap.into_iter().collect(),
+            new_gaps,
             first_page: first_page.map(|first| u32::from(first == crate::api::PageBase::One)),
+            newest_first: self.sweep.as_ref().and_then(|sweep| sweep.newest_first),
             sync: Some(record),
             ..self.draft()
         };
         let manifest = self.commit(staging, draft, writing.runs).await?;
-        let report = self.report(outcome, &manifest, new_gap.is_some(), stopped);
+        let report = self.report(outcome, &manifest, has_new_gap, stopped);
         Ok(Finished { lake: self.lake, report })
     }
 
@@ -387,8 +393,24 @@ impl Export {
         // A sweep that ended early joins what was proven where it ended.
         let early = self.sweep.as_ref().is_some_and(|sweep| sweep.ended_early);
         let known = self.window.known_before.filter(|_| early);
-        let from = known.unwrap_or(self.window.from);
+        let from = known.unwrap_or_else(|| self.listed_from());
         Some(merge(before, Interval { from, until: self.window.until }))
+    }
+
+    /// Where the window began when the end of the list was read: it moves meanwhile.
+    fn listed_from(&self) -> i64 {
+        let reaches_to = self.sweep.as_ref().and_then(|sweep| sweep.reaches_to);
+        reaches_to.unwrap_or(self.window.from).max(self.window.from)
+    }
+
+    /// Time that is out of reach from now on without ever having been proven.
+    fn new_gaps(&self, proven: &[Interval]) -> Vec<Gap> {
+        let known = self.lake.head().map(Manifest::gap_intervals).unwrap_or_default();
+        let month = self.window.until.saturating_sub(Range::Month.length());
+        let reach = if self.window.range == Range::Month { self.listed_from() } else { month };
+        let lost = out_of_reach(proven, &known, reach).into_iter();
+        let found_at = self.window.until;
+        lost.map(|lost| Gap { from: lost.from, until: lost.until, found_at }).collect()
     }
 
     fn outcome(&self, stopped: Option<&ApiError>, new_gap: bool) -> Outcome {
@@ -416,6 +438,7 @@ impl Export {
             started_at: self.window.until,
             elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             range: self.window.range.name().to_owned(),
+            sweep: sweep.map(sweep_record).unwrap_or_default(),
             certified: sweep.is_some_and(SweepTally::is_certified),
             uncertified_because: sweep.map(|sweep| sweep.doubts.clone()).unwrap_or_default(),
             proven_until: proven.unwrap_or(before).last().map(|last| last.until),
@@ -457,5 +480,16 @@ impl Export {
             stopped_by: stopped.as_ref().map(ToString::to_string),
             stop: stopped,
         }
+    }
+}
+
+fn sweep_record(tally: &SweepTally) -> SweepRecord {
+    SweepRecord {
+        pages: tally.pages,
+        looks: tally.looks,
+        repeats: tally.repeats,
+        head_moved: tally.head_moved,
+        ended_early: tally.ended_early,
+        proof: tally.proof.map(|proof| proof.name().to_owned()),
     }
 }

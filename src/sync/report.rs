@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::{ApiError, Traffic};
 use crate::deliver::{DeliverError, Delivery};
-use crate::extract::{SweepTally, Window};
+use crate::extract::{Proof, SweepTally, Window};
 use crate::lake::Gap;
 
 /// How a sync ended.
@@ -73,6 +73,8 @@ pub struct WindowReport {
 pub struct SweepSummary {
     /// Pages asked for.
     pub pages: u32,
+    /// How often the list was read from its head.
+    pub looks: u32,
     /// Rows that stood on an earlier page too.
     pub repeats: u64,
     /// Runs that appeared at the head in the meantime.
@@ -81,7 +83,9 @@ pub struct SweepSummary {
     pub ended_early: bool,
     /// Whether every run of the window was seen.
     pub certified: bool,
-    /// Why not.
+    /// What proves it: `one_page`, `counted` or `seen_again`.
+    pub proof: Option<&'static str>,
+    /// Why it proves nothing.
     pub doubts: Vec<String>,
 }
 
@@ -89,10 +93,12 @@ impl From<&SweepTally> for SweepSummary {
     fn from(tally: &SweepTally) -> Self {
         Self {
             pages: tally.pages,
+            looks: tally.looks,
             repeats: tally.repeats,
             head_moved: tally.head_moved,
             ended_early: tally.ended_early,
             certified: tally.is_certified(),
+            proof: tally.proof.map(Proof::name),
             doubts: tally.doubts.clone(),
         }
     }

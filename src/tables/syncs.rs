@@ -18,6 +18,21 @@ pub static SYNCS: Table = Table {
         Column::derived("elapsed_ms", Kind::Integer, "How long it took, in milliseconds."),
         Column::derived("range", Kind::Text, "The `range` it asked for."),
         Column::derived("certified", Kind::Boolean, "Whether its sweep came out complete."),
+        Column::derived(
+            "uncertified_because",
+            Kind::Text,
+            "Why the sweep proves nothing; null where it is certified.",
+        ),
+        Column::derived(
+            "proof",
+            Kind::Text,
+            "What proves the sweep: `one_page` (all that counts stood on one page), `counted` (as \
+             many runs as the API said there are) or `seen_again` (a second look found them all).",
+        ),
+        Column::derived("pages", Kind::Integer, "Pages of the list asked for."),
+        Column::derived("looks", Kind::Integer, "How often the list was read from its head."),
+        Column::derived("repeats", Kind::Integer, "Rows that stood on an earlier page too."),
+        Column::derived("head_moved", Kind::Integer, "Runs that started while it was read."),
         Column::derived("proven_until", Kind::Timestamp, "Every run that started before is known."),
         Column::derived("runs_listed", Kind::Integer, "Runs the API listed."),
         Column::derived("runs_new", Kind::Integer, "Runs exported for the first time."),

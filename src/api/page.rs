@@ -1,0 +1,106 @@
+//! One body of `GET /runs` as rows, with what the server says of its paging.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::{ApiError, Client};
+use crate::json::{Kind, Node, find_list, member_names};
+
+/// One row of the list.
+#[derive(Clone, Debug)]
+pub struct ListedRow {
+    /// The run's id.
+    pub run_id: String,
+    /// The row as it was sent.
+    pub body: Bytes,
+}
+
+/// A page as it was sent, before it is known what it means for the list.
+#[derive(Debug, Default)]
+pub(super) struct RawPage {
+    pub(super) rows: Vec<ListedRow>,
+    /// Rows without an id.
+    pub(super) unnamed: u64,
+    /// The page's number, where the server repeats it.
+    pub(super) number: Option<u64>,
+    /// How many runs there are, where the server says so.
+    pub(super) total: Option<u64>,
+    /// The server's clock, in microseconds since 1970.
+    pub(super) date: Option<i64>,
+    /// The member that holds the rows; `None` where the body itself is the list.
+    pub(super) envelope: Option<&'static str>,
+}
+
+impl RawPage {
+    /// Reads a body. `id_paths` are the dotted paths of a row's id, in order.
+    ///
+    /// # Errors
+    /// [`ApiError`] where the body is no list, or none of its rows has an id.
+    pub(super) fn parse(
+        body: &Bytes,
+        date: Option<i64>,
+        id_paths: &[String],
+        client: &Client,
+        path: impl Fn() -> String,
+    ) -> Result<Self, ApiError> {
+        let unusable = |problem: String| ApiError::Unusable { path: path(), problem };
+        let node = Node::parse(body).map_err(|malformed| unusable(malformed.to_string()))?;
+        let Some(list) = find_list(node, &["rows", "runs"]) else {
+            let seen = match node.kind() {
+                Kind::Object => format!("`{}`", member_names(node).join("`, `")),
+                kind => format!("none, it is a {}", kind.name()),
+            };
+            return Err(ApiError::UnknownEnvelope { path: path(), seen: client.mask(&seen) });
+        };
+        let mut rows = Vec::with_capacity(list.elements.len());
+        for element in &list.elements {
+            let id = id_paths.iter().find_map(|path| element.at(path)?.scalar_text());
+            if let Some(run_id) = id.filter(|id| !id.is_empty()) {
+                let body = body.slice_ref(element.source().as_bytes());
+                rows.push(ListedRow { run_id: run_id.into_owned(), body });
+            }
+        }
+        let unnamed = list.elements.len() - rows.len();
+        if let (true, Some(first)) = (rows.is_empty(), list.elements.first()) {
+            let tried = id_paths.join(", ");
+            let seen = match first.kind() {
+                Kind::Object => format!("`{}`", member_names(*first).join("`, `")),
+                kind => format!("none, its rows are {}s", kind.name()),
+            };
+            return Err(ApiError::NoId { path: path(), tried, seen: client.mask(&seen) });
+        }
+        Ok(Self {
+            rows,
+            unnamed: u64::try_from(unnamed).unwrap_or(u64::MAX),
+            number: hint(node, &["page", "currentPage", "current_page", "pageNumber"]),
+            total: hint(node, &["total", "totalCount", "total_count", "totalItems", "totalRows"]),
+            date,
+            envelope: list.name,
+        })
+    }
+
+    /// The ids of the rows, in their order.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.rows.iter().map(|row| row.run_id.clone()).collect()
+    }
+
+    /// Whether nothing at all is on it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.unnamed == 0
+    }
+}
+
+/// A number that the server gives about its paging, at the top or in the usual inner objects.
+fn hint(node: Node<'_>, names: &[&str]) -> Option<u64> {
+    let places = [Some(node), node.get("pagination"), node.get("meta"), node.get("page_info")];
+    places.into_iter().flatten().find_map(|place| {
+        names.iter().find_map(|name| place.get(name)?.scalar_text()?.parse().ok())
+    })
+}
+
+/// How many ids of a page stand on another one too.
+pub(super) fn shared(ids: &[String], other: &[String]) -> usize {
+    let known: HashSet<&String> = other.iter().collect();
+    ids.iter().filter(|id| known.contains(id)).count()
+}

@@ -1,0 +1,68 @@
+//! In which order a list was seen to be.
+
+use super::ListedRun;
+
+/// Whether the list was seen to go from new to old so far.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    last: Option<i64>,
+    broken: bool,
+}
+
+impl Order {
+    /// Looks at the runs of a page that were not listed before, in their order.
+    pub(super) fn note(&mut self, runs: &[ListedRun]) {
+        for run in runs {
+            match (run.started_at, self.last) {
+                (None, _) => self.broken = true,
+                (Some(start), Some(last)) if start > last => self.broken = true,
+                (Some(start), _) => self.last = Some(start),
+            }
+        }
+    }
+
+    /// Whether nothing spoke against it.
+    pub(super) fn is_unbroken(&self) -> bool {
+        !self.broken
+    }
+
+    /// Whether it did, once the end was reached; `None` where there was nothing to see.
+    pub(super) fn is_newest_first(&self) -> Option<bool> {
+        if self.broken { Some(false) } else { self.last.map(|_| true) }
+    }
+
+    /// Whether everything further down started before `moment`.
+    pub(super) fn is_past(&self, moment: Option<i64>) -> bool {
+        !self.broken && matches!((self.last, moment), (Some(last), Some(moment)) if last < moment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(starts: &[Option<i64>]) -> Order {
+        let run = |started_at: &Option<i64>| ListedRun {
+            run_id: String::new(),
+            status: None,
+            started_at: *started_at,
+            ended_at: None,
+            body: bytes::Bytes::new(),
+            fingerprint: 0,
+        };
+        let mut order = Order::default();
+        order.note(&starts.iter().map(run).collect::<Vec<_>>());
+        order
+    }
+
+    #[test]
+    fn new_to_old_is_believed_until_something_speaks_against_it() {
+        assert_eq!(order(&[]).is_newest_first(), None);
+        assert_eq!(order(&[Some(3), Some(3), Some(1)]).is_newest_first(), Some(true));
+        assert_eq!(order(&[Some(3), Some(4)]).is_newest_first(), Some(false));
+        assert_eq!(order(&[Some(3), None]).is_newest_first(), Some(false));
+        assert!(order(&[Some(3)]).is_past(Some(4)));
+        assert!(!order(&[Some(3), None]).is_past(Some(4)));
+        assert!(!order(&[Some(3)]).is_past(Some(3)));
+    }
+}
