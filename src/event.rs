@@ -63,6 +63,11 @@ pub enum Event {
     },
     /// The wait is over.
     RateLimitLifted,
+    /// The server answers well, or does not: more or fewer requests go out at once from now on.
+    PaceChanged {
+        /// How many.
+        at_once: usize,
+    },
     /// A commit is durable.
     Committed {
         /// Its number.

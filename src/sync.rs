@@ -6,16 +6,17 @@
 mod chunk;
 mod error;
 mod export;
+mod forecast;
 mod report;
 mod tally;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::api::{Client, ClientOptions, PageBase};
+use crate::api::{Budget, Client, ClientOptions, PageBase};
 use crate::config::{ApiKey, Settings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
@@ -28,6 +29,7 @@ use crate::normalize::Stamp;
 use crate::tables::Mapping;
 
 pub use error::SyncError;
+pub use forecast::{Forecast, forecast};
 pub use report::{DeliveryReport, Outcome, RunCounts, SweepSummary, SyncReport, WindowReport};
 
 use export::Export;
@@ -60,11 +62,11 @@ const SECOND: i64 = 1_000_000;
 pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
-    let client = client(&options)?;
+    let client = client(&options, started)?;
     let organization = organization(&client).await?;
     let mut lake = Lake::open(&options.settings.lake.path).await?;
     lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
-    let window = window(&options, &organization, &lake);
+    let window = window(&options, &organization, lake.head());
     options.events.emit(Event::WindowChosen { range: window.range.name() });
 
     let extraction = Extraction::start(extraction_plan(&options, &client, &mapping, window, &lake));
@@ -78,24 +80,29 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     Ok(finished.report(client.traffic(), delivery, started.elapsed()))
 }
 
-fn client(options: &SyncOptions) -> Result<Client, SyncError> {
+fn client(options: &SyncOptions, started: Instant) -> Result<Client, SyncError> {
+    let sync = &options.settings.sync;
+    let budget = Budget {
+        max_requests: sync.max_requests,
+        deadline: sync.deadline_secs.map(|seconds| started + Duration::from_secs(seconds)),
+    };
     Ok(Client::new(ClientOptions {
         settings: options.settings.api.clone(),
         url: options.url.clone(),
         key: options.key.clone(),
         events: options.events.clone(),
         stop: options.stop.clone(),
+        budget,
     })?)
 }
 
 /// The clock that counts is the server's: windows are relative to its now.
-fn window(options: &SyncOptions, organization: &Organization, lake: &Lake) -> Window {
+fn window(options: &SyncOptions, organization: &Organization, head: Option<&Manifest>) -> Window {
     let now = organization.server_now.unwrap_or_else(|| {
         let notice = "the API sends no `Date`; this machine's clock is taken for it";
         options.events.emit(Event::Notice(notice.to_owned()));
         options.now
     });
-    let head = lake.head();
     let proven = head.map(|head| head.proven.as_slice()).unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(options.settings.sync.overlap_secs);

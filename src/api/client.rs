@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use chrono::DateTime;
 use reqwest::Response;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use url::Url;
 
 use super::connection::{base_url, http_client, is_loopback};
 use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
+use super::pace::Pace;
 use super::retry::{Disposition, disposition, pauses};
 use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings};
@@ -34,6 +35,18 @@ pub struct ClientOptions {
     pub events: Events,
     /// Becomes true when somebody asks to stop.
     pub stop: watch::Receiver<bool>,
+    /// How much may be asked for.
+    pub budget: Budget,
+}
+
+/// How much a client may ask for. Where it is spent, every request fails with an error that stops
+/// everything; what was complete by then is good.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// Requests, retries included.
+    pub max_requests: Option<u64>,
+    /// No request is under way after this moment.
+    pub deadline: Option<Instant>,
 }
 
 /// A client of one API with one key. Cheap to clone; all clones share their limits.
@@ -48,7 +61,8 @@ struct Shared {
     settings: ApiSettings,
     events: Events,
     stop: watch::Receiver<bool>,
-    permits: Semaphore,
+    budget: Budget,
+    pace: Pace,
     gate: Gate,
     traffic: Counters,
 }
@@ -123,7 +137,8 @@ impl Client {
         Ok(Self(Arc::new(Shared {
             http,
             base,
-            permits: Semaphore::new(options.settings.concurrency),
+            budget: options.budget,
+            pace: Pace::new(options.settings.concurrency),
             key: options.key,
             settings: options.settings,
             events: options.events,
@@ -202,6 +217,12 @@ impl Client {
         }
     }
 
+    /// How many requests may still be sent; `None` for any number.
+    pub fn requests_left(&self) -> Option<u64> {
+        let most = self.0.budget.max_requests?;
+        Some(most.saturating_sub(self.traffic().requests))
+    }
+
     /// Scheme, host and port of the API: where the dashboard is, unless configured.
     pub fn origin(&self) -> String {
         self.0.base.origin().ascii_serialization()
@@ -238,37 +259,77 @@ impl Client {
     }
 
     async fn attempt(&self, url: &Url, path: &str, again: bool) -> Result<Attempt, ApiError> {
+        self.unless_stopped(self.send(url, path, again)).await
+    }
+
+    /// Something that takes time, given up when somebody asks to stop or the deadline comes.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, ApiError> {
         let mut stop = self.0.stop.clone();
+        let deadline = async {
+            match self.0.budget.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => Err(ApiError::Interrupted),
-            attempt = self.send(url, path, again) => Ok(attempt),
+            () = deadline => Err(ApiError::DeadlinePassed),
+            done = work => Ok(done),
         }
     }
 
     async fn send(&self, url: &Url, path: &str, again: bool) -> Attempt {
-        let Ok(_permit) = self.0.permits.acquire().await else {
+        let Some(mut turn) = self.0.pace.turn().await else {
             return Attempt::Failed(ApiError::Interrupted);
         };
         if self.0.gate.pass().await {
             self.0.events.emit(Event::RateLimitLifted);
         }
-        self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        if let Err(spent) = self.count_request(again) {
+            return Attempt::Failed(spent);
+        }
+        turn.begin();
+        let (attempt, latency) = self.exchange(url, path).await;
+        let pace = match (&attempt, latency) {
+            (Attempt::Wait(_) | Attempt::Retry(_), _) | (_, None) => turn.went_badly(),
+            (_, Some(latency)) => turn.went_well(latency),
+        };
+        if let Some(at_once) = pace {
+            self.0.events.emit(Event::PaceChanged { at_once });
+        }
+        attempt
+    }
+
+    fn count_request(&self, again: bool) -> Result<(), ApiError> {
+        let most = self.0.budget.max_requests.unwrap_or(u64::MAX);
+        let next = |sent: u64| (sent < most).then_some(sent + 1);
+        let counter = &self.0.traffic.requests;
+        let counted = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        counted.map_err(|sent| ApiError::BudgetSpent { requests: sent })?;
         if again {
             self.0.traffic.retries.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(())
+    }
+
+    /// One request and its answer; also how long the first byte took, where one came.
+    async fn exchange(&self, url: &Url, path: &str) -> (Attempt, Option<Duration>) {
         let settings = &self.0.settings;
+        let began = Instant::now();
         let first_byte = Duration::from_secs(settings.first_byte_timeout_secs);
         let response = match timeout(first_byte, self.0.http.get(url.clone()).send()).await {
-            Err(_) => return Attempt::Retry(format!("no answer within {first_byte:?}")),
-            Ok(Err(error)) => return Attempt::Retry(self.describe(error)),
+            Err(_) => return (Attempt::Retry(format!("no answer within {first_byte:?}")), None),
+            Ok(Err(error)) => return (Attempt::Retry(self.describe(error)), None),
             Ok(Ok(response)) => response,
         };
+        let latency = began.elapsed();
         let whole = Duration::from_secs(settings.body_timeout_secs);
-        match timeout(whole, self.receive(response, path)).await {
+        let attempt = match timeout(whole, self.receive(response, path)).await {
             Err(_) => Attempt::Retry(format!("the answer did not end within {whole:?}")),
             Ok(attempt) => attempt,
-        }
+        };
+        (attempt, Some(latency))
     }
 
     async fn receive(&self, response: Response, path: &str) -> Attempt {
@@ -375,11 +436,7 @@ impl Client {
     ) -> Result<(), ApiError> {
         let wait = pause.unwrap_or_default();
         self.0.events.emit(Event::Retrying { path: path.to_owned(), reason, wait });
-        let mut stop = self.0.stop.clone();
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => Err(ApiError::Interrupted),
-            () = tokio::time::sleep(wait) => Ok(()),
-        }
+        self.unless_stopped(tokio::time::sleep(wait)).await
     }
 
     /// The whole chain of an error without the URL: what went wrong hides in its sources.

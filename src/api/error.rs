@@ -138,6 +138,15 @@ pub enum ApiError {
         /// How many were read.
         pages: u32,
     },
+    /// As many requests were sent as are allowed.
+    #[error("the budget of requests is spent ({requests} sent)")]
+    BudgetSpent {
+        /// How many.
+        requests: u64,
+    },
+    /// The time that was allowed is over.
+    #[error("the deadline has come")]
+    DeadlinePassed,
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -156,8 +165,15 @@ impl ApiError {
             Self::Refused { status: 401, .. }
                 | Self::RateLimited { .. }
                 | Self::Redirected { .. }
+                | Self::BudgetSpent { .. }
+                | Self::DeadlinePassed
                 | Self::Interrupted
         )
+    }
+
+    /// Whether only the budget ended it: nothing is wrong.
+    pub fn is_budget(&self) -> bool {
+        matches!(self, Self::BudgetSpent { .. } | Self::DeadlinePassed)
     }
 }
 

@@ -201,7 +201,7 @@ impl Listing {
         let (number, empty, total) = (page.number, page.is_empty(), page.total);
         let (shown, found) = self.sift(page);
         self.next = match asked {
-            Next::First | Next::Probe if empty => Next::End,
+            _ if empty => Next::End,
             Next::First => match number {
                 Some(0) => self.based(PageBase::Zero),
                 Some(1) => self.based(PageBase::One),
@@ -217,7 +217,6 @@ impl Listing {
                 };
                 Next::Number(2)
             }
-            Next::Number(_) if empty => Next::End,
             Next::Number(number) => self.after(number, &ids, found, total)?,
             Next::End => Next::End,
         };

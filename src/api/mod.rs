@@ -6,10 +6,11 @@ mod error;
 mod error_body;
 mod gate;
 mod listing;
+mod pace;
 mod page;
 mod retry;
 
-pub use client::{Answer, Client, ClientOptions, Fetched, Traffic};
+pub use client::{Answer, Budget, Client, ClientOptions, Fetched, Traffic};
 pub use error::ApiError;
 pub use listing::{ListQuery, Listing, Page, PageBase};
 pub use page::ListedRow;

@@ -75,6 +75,11 @@ pub(super) enum Command {
     /// but the last few seconds' work: the next one goes on from there.
     Sync(SyncArguments),
 
+    /// Shows what a sync would ask for: requests, runs, and the time at the rate of the last syncs.
+    ///
+    /// Asks for two requests, and changes nothing.
+    Plan(PlanArguments),
+
     /// Stays up and syncs by a cron expression.
     ///
     /// One sync at a time; a firing that falls into a running sync is skipped. Ends cleanly on
@@ -150,6 +155,34 @@ pub(super) struct SyncArguments {
     /// per hundred runs in it, and nothing for runs that are exported and unchanged.
     #[arg(long, value_name = "RANGE")]
     pub(super) range: Option<RangeChoice>,
+
+    #[command(flatten)]
+    pub(super) budget: BudgetArguments,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+
+    /// How far back the sync would list, as for `sync`.
+    #[arg(long, value_name = "RANGE")]
+    pub(super) range: Option<RangeChoice>,
+}
+
+/// How much a sync may ask for.
+#[derive(Debug, Default, Args)]
+pub(super) struct BudgetArguments {
+    /// Requests that this sync may send, retries included. Newest runs come first; where it is
+    /// spent, what is complete is committed, and the exit code is 3. Give it more than the list
+    /// has pages, or no sync comes to its end: `plan` shows both.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_requests: Option<u64>,
+
+    /// How long this sync may ask the API, such as `90s`, `10m` or `1h 30m`; otherwise as for
+    /// --max-requests. Bringing DuckDB up to date comes after it.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) deadline: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Args)]

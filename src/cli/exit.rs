@@ -165,6 +165,13 @@ impl From<ApiError> for Failure {
                 Exit::Unreachable,
                 "the server does not page as documented; nothing was marked as exported that is not",
             ),
+            ApiError::BudgetSpent { .. } => (
+                Exit::Incomplete,
+                "nothing is lost: the next sync goes on. `armature-export plan` shows what is needed",
+            ),
+            ApiError::DeadlinePassed => {
+                (Exit::Incomplete, "nothing is lost: the next sync goes on; give it more time")
+            }
             ApiError::Interrupted => {
                 (Exit::Interrupted, "everything complete until now is committed")
             }

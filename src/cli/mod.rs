@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod init;
+mod plan;
 mod schedule;
 mod schema;
 mod simulate;
@@ -67,6 +68,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let context = Context::new(&arguments.global)?;
     match arguments.command {
         Command::Sync(arguments) => sync::run(&context, &arguments).await,
+        Command::Plan(arguments) => plan::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::args::SyncArguments;
+use super::args::{BudgetArguments, SyncArguments};
 use super::context::{COMMITTING, Context, now, stop_on_signal};
 use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed};
@@ -12,12 +12,22 @@ use crate::sync::{DeliveryReport, Outcome, SyncOptions, SyncReport, sync};
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
     let (mut settings, url, key) = context.connection(&arguments.connection)?;
     settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
+    arguments.budget.apply(&mut settings);
     let stop = stop_on_signal(COMMITTING);
     let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
     let report = run_once(context, settings, url, key, stop).await?;
     let lake = lake.display().to_string();
     context.print(&report, || summary(&report, &lake, &duckdb))?;
     finish(context, &report)
+}
+
+impl BudgetArguments {
+    /// Puts what was typed in place of what is configured. A deadline is at least a second.
+    pub(super) fn apply(&self, settings: &mut Settings) {
+        let sync = &mut settings.sync;
+        sync.max_requests = self.max_requests.or(sync.max_requests);
+        sync.deadline_secs = self.deadline.map(|time| time.as_secs().max(1)).or(sync.deadline_secs);
+    }
 }
 
 /// One sync with progress and log lines, for `sync`, `schedule` and `demo`.
@@ -42,8 +52,12 @@ pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Fai
     if let Some(error) = report.delivery_error() {
         return Err(error.into());
     }
-    if let Some(error) = report.stop.clone() {
+    if let Some(error) = report.stop.clone().filter(|error| !error.is_budget()) {
         return Err(error.into());
+    }
+    if let Some(spent) = &report.stopped_by {
+        context.say(&format!("incomplete: {spent}; the next sync goes on"));
+        return Ok(Exit::Incomplete);
     }
     if report.outcome == Outcome::Incomplete {
         for line in reasons(report) {

@@ -66,7 +66,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
 
 fn check(settings: &Settings) -> Result<(), ConfigError> {
     let api = &settings.api;
-    let numbers: [(&'static str, u64, u64, u64); 13] = [
+    let sync = &settings.sync;
+    let numbers: [(&'static str, u64, u64, u64); 15] = [
         ("api.concurrency", u64::try_from(api.concurrency).unwrap_or(u64::MAX), 1, 256),
         ("api.connect_timeout_secs", api.connect_timeout_secs, 1, 3600),
         ("api.first_byte_timeout_secs", api.first_byte_timeout_secs, 1, 3600),
@@ -76,8 +77,10 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("api.max_retry_secs", api.max_retry_secs, 0, 86_400),
         ("api.max_rate_limit_wait_secs", api.max_rate_limit_wait_secs, 0, 86_400),
         ("filters.page_size", u64::from(settings.filters.page_size), 1, 10_000),
-        ("sync.commit_bytes", settings.sync.commit_bytes, 1, 1 << 30),
-        ("sync.commit_secs", settings.sync.commit_secs, 1, 3600),
+        ("sync.commit_bytes", sync.commit_bytes, 1, 1 << 30),
+        ("sync.commit_secs", sync.commit_secs, 1, 3600),
+        ("sync.max_requests", sync.max_requests.unwrap_or(1), 1, u64::MAX),
+        ("sync.deadline_secs", sync.deadline_secs.unwrap_or(1), 1, 30 * 86_400),
         ("duckdb.lock_wait_secs", settings.duckdb.lock_wait_secs, 0, 3600),
         ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 32, 1 << 20),
     ];
@@ -128,6 +131,8 @@ mod tests {
             "classification",
             "search",
             "sort",
+            "max_requests",
+            "deadline_secs",
             "[[columns]]",
         ] {
             assert!(DEFAULT_FILE.contains(option), "{option}");

@@ -140,6 +140,10 @@ pub struct SyncSettings {
     pub commit_bytes: u64,
     /// A commit is made at the latest after this time.
     pub commit_secs: u64,
+    /// Requests that one sync may send, retries included.
+    pub max_requests: Option<u64>,
+    /// How long one sync may ask the API.
+    pub deadline_secs: Option<u64>,
 }
 
 impl Default for SyncSettings {
@@ -151,6 +155,8 @@ impl Default for SyncSettings {
             evaluation_recheck_secs: 7 * 86_400,
             commit_bytes: 16 * 1024 * 1024,
             commit_secs: 30,
+            max_requests: None,
+            deadline_secs: None,
         }
     }
 }

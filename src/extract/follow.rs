@@ -1,17 +1,15 @@
 //! Runs that must be looked at although the sweep did not list them.
 
-use std::collections::HashSet;
-
 use super::Wanted;
 use super::decide::is_check_due;
 use crate::ledger::{Ledger, RunState};
 
 /// Open and waiting runs, failed ones, and those that are due for another look at their
 /// evaluation: all by id, also long after they left every window.
-pub(super) fn unlisted(ledger: &Ledger, listed: &HashSet<String>, now: i64) -> Vec<Wanted> {
+pub fn unlisted(ledger: &Ledger, is_listed: impl Fn(&str) -> bool, now: i64) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = ledger
         .iter()
-        .filter(|(run_id, _)| !listed.contains(*run_id))
+        .filter(|(run_id, _)| !is_listed(run_id))
         .filter(|(_, entry)| match entry.state {
             RunState::Open | RunState::Waiting | RunState::Failed => true,
             RunState::Exported => is_check_due(entry, now),

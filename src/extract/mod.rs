@@ -12,8 +12,9 @@ mod window;
 
 pub use decide::{Decision, decide};
 pub use fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
+pub use follow::unlisted;
 pub use listed::{ListedRun, RunPaths};
 pub use pipeline::{Extracted, Extraction, ExtractionPlan};
 pub use resources::{Organization, ResourceList, organization, resource_list};
-pub use sweep::{Proof, SweepTally};
+pub use sweep::{Proof, SweepTally, list_query};
 pub use window::{DAY, Range, Window, out_of_reach, plan};

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::decide::{Decision, decide};
@@ -18,6 +18,7 @@ use crate::config::Filters;
 use crate::event::Event;
 use crate::json::Node;
 use crate::ledger::{Ledger, RunState};
+use crate::run::Resource;
 
 /// What to extract.
 #[derive(Clone, Debug)]
@@ -71,6 +72,27 @@ pub struct Extraction {
     _tasks: JoinSet<()>,
 }
 
+/// Runs that the sweep has found and the fan-out has not begun to fetch. Where requests are
+/// limited, the sweep waits for it to shrink: pages of the list must not eat what runs need.
+#[derive(Debug)]
+struct Backlog(watch::Sender<usize>);
+
+impl Backlog {
+    fn add(&self, runs: usize) {
+        self.0.send_modify(|backlog| *backlog += runs);
+    }
+
+    fn take_one(&self) {
+        self.0.send_modify(|backlog| *backlog = backlog.saturating_sub(1));
+    }
+
+    async fn wait_until_at_most(&self, runs: usize) {
+        // The sender lives as long as whoever waits.
+        let mut backlog = self.0.subscribe();
+        let _closed = backlog.wait_for(|backlog| *backlog <= runs).await;
+    }
+}
+
 /// What the sweep hands to the fan-out.
 enum Queued {
     Page { unchanged: u64, open: Vec<ListedRun>, wanted: PackedRows },
@@ -88,10 +110,11 @@ impl Extraction {
     pub fn start(plan: ExtractionPlan) -> Self {
         let (send, output) = mpsc::channel(plan.concurrency.max(4));
         let (queue, queued) = mpsc::unbounded_channel();
+        let backlog = Arc::new(Backlog(watch::Sender::new(0)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(sweep(plan.clone(), queue));
+        tasks.spawn(sweep(plan.clone(), queue, Arc::clone(&backlog)));
         tasks.spawn(async move {
-            let mut fan_out = FanOut::new(plan, send);
+            let mut fan_out = FanOut::new(plan, send, backlog);
             if let Err(error) = fan_out.run(queued).await {
                 fan_out.send(Extracted::Stopped(error)).await;
             }
@@ -105,7 +128,13 @@ impl Extraction {
     }
 }
 
-async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>) {
+async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlog: Arc<Backlog>) {
+    let is_limited = plan.client.requests_left().is_some();
+    let wait = || async {
+        if is_limited {
+            backlog.wait_until_at_most(plan.concurrency).await;
+        }
+    };
     let sweep = Sweep {
         client: &plan.client,
         window: plan.window,
@@ -115,11 +144,12 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>) {
     };
     let mut listed = HashSet::new();
     let result = sweep
-        .run(|runs| {
+        .run(wait, |runs| {
             // Lists of several workflows can overlap: a run is decided about once.
             let mut runs = runs;
             runs.retain(|run| listed.insert(run.run_id.clone()));
-            let page = sort_page(&plan, runs);
+            let (page, wanted) = sort_page(&plan, runs);
+            backlog.add(wanted);
             // Nobody receives any more only where the extraction has ended.
             let _ended = queue.send(page);
         })
@@ -127,7 +157,8 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>) {
     let _ended = queue.send(Queued::Swept(result.map(|report| (report, listed))));
 }
 
-fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> Queued {
+/// A page for the fan-out, and how many runs it has to fetch.
+fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
     let (mut unchanged, mut open, mut wanted) = (0, Vec::new(), Vec::new());
     for run in runs {
         match decide(&run, plan.ledger.get(&run.run_id), plan.policy.now) {
@@ -140,7 +171,8 @@ fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> Queued {
     if count > 0 {
         plan.client.events().emit(Event::RunsQueued { runs: count });
     }
-    Queued::Page { unchanged, open, wanted: PackedRows::pack(&wanted) }
+    let packed = PackedRows::pack(&wanted);
+    (Queued::Page { unchanged, open, wanted: packed }, wanted.len())
 }
 
 impl PackedRows {
@@ -194,11 +226,16 @@ struct FanOut {
     unlisted: VecDeque<Wanted>,
     running: JoinSet<Fetching>,
     failures_in_a_row: usize,
+    backlog: Arc<Backlog>,
+    /// Whether the sweep has found the budget spent.
+    spent: bool,
 }
 
 impl FanOut {
-    fn new(plan: ExtractionPlan, output: mpsc::Sender<Extracted>) -> Self {
+    fn new(plan: ExtractionPlan, output: mpsc::Sender<Extracted>, backlog: Arc<Backlog>) -> Self {
         Self {
+            backlog,
+            spent: false,
             plan: Arc::new(plan),
             output,
             pages: VecDeque::new(),
@@ -212,9 +249,9 @@ impl FanOut {
     async fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Queued>) -> Result<(), ApiError> {
         let mut listing = true;
         loop {
-            self.start_runs();
-            if !listing && self.running.is_empty() {
-                return Ok(());
+            let is_spent = self.spent || self.start_runs();
+            if self.running.is_empty() && (is_spent || !listing) {
+                return if is_spent { Err(self.budget_spent()) } else { Ok(()) };
             }
             tokio::select! {
                 biased;
@@ -229,22 +266,38 @@ impl FanOut {
         }
     }
 
-    fn start_runs(&mut self) {
+    /// Begins to fetch as many runs as may be under way. Returns whether there are more, and the
+    /// requests that are left are not enough for another whole run.
+    fn start_runs(&mut self) -> bool {
         while self.running.len() < self.plan.concurrency {
             if self.ready.is_empty() {
                 match self.pages.pop_front() {
                     Some(page) => self.ready.extend(page.unpack(&self.plan)),
-                    None if self.unlisted.is_empty() => return,
+                    None if self.unlisted.is_empty() => return false,
                     None => self.ready.append(&mut self.unlisted),
                 }
             }
+            if self.ready.is_empty() {
+                continue;
+            }
+            let needed = Resource::FETCHED.len() * (self.running.len() + 1);
+            let left = self.plan.client.requests_left();
+            if left.is_some_and(|left| left < u64::try_from(needed).unwrap_or(u64::MAX)) {
+                return true;
+            }
             let Some(wanted) = self.ready.pop_front() else { continue };
+            self.backlog.take_one();
             let plan = Arc::clone(&self.plan);
             self.running.spawn(async move {
                 let fetched = fetch_run(&plan.client, &wanted, &plan.policy).await;
                 (wanted, fetched)
             });
         }
+        false
+    }
+
+    fn budget_spent(&self) -> ApiError {
+        ApiError::BudgetSpent { requests: self.plan.client.traffic().requests }
     }
 
     /// Returns whether more will come from the sweep.
@@ -262,12 +315,18 @@ impl FanOut {
             }
             Queued::Swept(Ok((report, listed))) => {
                 self.send(Extracted::Swept(report)).await;
-                let unlisted = unlisted(&self.plan.ledger, &listed, self.plan.policy.now);
+                let unlisted =
+                    unlisted(&self.plan.ledger, |id| listed.contains(id), self.plan.policy.now);
                 let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
                 if runs > 0 {
                     self.plan.client.events().emit(Event::RunsQueued { runs });
                 }
                 self.unlisted.extend(unlisted);
+                Ok(false)
+            }
+            // The runs that are under way have what they need.
+            Queued::Swept(Err(ApiError::BudgetSpent { .. })) => {
+                self.spent = true;
                 Ok(false)
             }
             Queued::Swept(Err(error)) => Err(error),

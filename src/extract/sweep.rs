@@ -109,9 +109,11 @@ const TAIL_MICROSECONDS: i64 = 6 * 3_600 * 1_000_000;
 const CLOCK_MARGIN: i64 = 5 * 60 * 1_000_000;
 
 impl Sweep<'_> {
-    /// Lists each selected workflow, or all; hands every page's runs to `show`.
-    pub(super) async fn run(
+    /// Lists each selected workflow, or all; waits for `wait` before each page, and hands every
+    /// page's runs to `show`.
+    pub(super) async fn run<Wait: Future<Output = ()>>(
         &self,
+        wait: impl Fn() -> Wait,
         mut show: impl FnMut(Vec<ListedRun>),
     ) -> Result<SweepTally, ApiError> {
         let mut tally = SweepTally { first_page: self.first_page, ..SweepTally::default() };
@@ -120,10 +122,12 @@ impl Sweep<'_> {
             ids => ids.iter().map(Some).collect(),
         };
         for workflow in workflows {
-            let listing = Listing::new(self.client.clone(), self.query(workflow), tally.first_page);
+            let query = list_query(self.window, self.filters, workflow, self.paths);
+            let listing = Listing::new(self.client.clone(), query, tally.first_page);
             let list = ListSweep {
                 sweep: self,
                 listing,
+                wait: &wait,
                 show: &mut show,
                 order: Order::default(),
                 tally: SweepTally::default(),
@@ -142,30 +146,36 @@ impl Sweep<'_> {
         self.client.events().emit(Event::ListingDone { runs: tally.runs });
         Ok(tally)
     }
+}
 
-    fn query(&self, workflow: Option<&String>) -> ListQuery {
-        let filters = self.filters;
-        let mut parameters = vec![("range", self.window.range.name().to_owned())];
-        parameters.extend(workflow.map(|id| ("workflowId", id.clone())));
-        let optional = [
-            ("status", &filters.status),
-            ("classification", &filters.classification),
-            ("search", &filters.search),
-        ];
-        parameters.extend(optional.into_iter().filter_map(|(name, v)| Some((name, v.clone()?))));
-        ListQuery {
-            parameters,
-            sort: filters.sort.clone(),
-            page_size: filters.page_size,
-            id_paths: self.paths.run_id.clone(),
-        }
+/// What is asked for to list a window: of one workflow, or of all.
+pub fn list_query(
+    window: Window,
+    filters: &Filters,
+    workflow: Option<&String>,
+    paths: &RunPaths,
+) -> ListQuery {
+    let mut parameters = vec![("range", window.range.name().to_owned())];
+    parameters.extend(workflow.map(|id| ("workflowId", id.clone())));
+    let optional = [
+        ("status", &filters.status),
+        ("classification", &filters.classification),
+        ("search", &filters.search),
+    ];
+    parameters.extend(optional.into_iter().filter_map(|(name, v)| Some((name, v.clone()?))));
+    ListQuery {
+        parameters,
+        sort: filters.sort.clone(),
+        page_size: filters.page_size,
+        id_paths: paths.run_id.clone(),
     }
 }
 
 /// The sweep of one list.
-struct ListSweep<'a, Show> {
+struct ListSweep<'a, Wait, Show> {
     sweep: &'a Sweep<'a>,
     listing: Listing,
+    wait: &'a Wait,
     show: &'a mut Show,
     order: Order,
     tally: SweepTally,
@@ -186,7 +196,12 @@ struct ListSweep<'a, Show> {
     now: i64,
 }
 
-impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
+impl<Wait, Waiting, Show> ListSweep<'_, Wait, Show>
+where
+    Wait: Fn() -> Waiting,
+    Waiting: Future<Output = ()>,
+    Show: FnMut(Vec<ListedRun>),
+{
     async fn run(mut self) -> Result<SweepTally, ApiError> {
         self.first_look().await?;
         let proof = match self.proof_of_first_look() {
@@ -202,7 +217,7 @@ impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
 
     async fn first_look(&mut self) -> Result<(), ApiError> {
         self.tally.looks = 1;
-        while let Some(page) = self.listing.next().await? {
+        while let Some(page) = self.next_page().await? {
             if self.listing.pages() == 1 {
                 self.first_total = page.total;
             }
@@ -221,6 +236,11 @@ impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
         self.tally.newest_first = self.order.is_newest_first();
         self.tally.reaches_to = Some(self.least_start());
         Ok(())
+    }
+
+    async fn next_page(&mut self) -> Result<Option<Page>, ApiError> {
+        (self.wait)().await;
+        self.listing.next().await
     }
 
     /// The earliest start that the window still had when its end was read.
@@ -259,7 +279,7 @@ impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
     async fn look_again(&mut self) -> Result<bool, ApiError> {
         self.listing.again();
         self.between = 0;
-        while let Some(page) = self.listing.next().await? {
+        while let Some(page) = self.next_page().await? {
             self.take_again(page);
         }
         self.tally.reaches_to = Some(self.least_start());
@@ -273,7 +293,7 @@ impl<Show: FnMut(Vec<ListedRun>)> ListSweep<'_, Show> {
         self.listing.again_above_last_page();
         self.between = 0;
         while self.listing.pages() < most {
-            let Some(page) = self.listing.next().await? else { break };
+            let Some(page) = self.next_page().await? else { break };
             self.take_again(page);
             if self.listing.not_seen_again().next().is_none() {
                 return Ok(self.between == 0);

@@ -167,6 +167,19 @@ impl LakeView {
         self.head.as_ref()
     }
 
+    /// Refuses an export of another organization or selection than the lake holds.
+    ///
+    /// # Errors
+    /// [`LakeError::OtherExport`] where organization or filters differ.
+    pub fn check_export(
+        &self,
+        organization_id: Option<&str>,
+        filters: &Filters,
+    ) -> Result<(), LakeError> {
+        let identity = self.identity.as_ref();
+        identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root))
+    }
+
     /// The numbers of all commits, ascending.
     ///
     /// # Errors

@@ -69,6 +69,9 @@ fn note(event: &Event, shown: bool) {
         Event::Delivering { commits } => {
             milestone(shown, &format!("applying {} to DuckDB", plural(*commits, "commit")));
         }
+        Event::PaceChanged { at_once } => {
+            tracing::debug!(at_once, "requests at once: {at_once}");
+        }
         Event::DocumentFetched { resource } => tracing::trace!(?resource, "document fetched"),
         Event::PageListed { runs, total } => tracing::debug!(runs, total, "page listed"),
         Event::RunsQueued { .. } | Event::RunFetched | Event::RateLimitLifted => {}

@@ -94,7 +94,10 @@ impl State {
                 self.phase =
                     Some(format!("applying {} to DuckDB", super::plural(*commits, "commit")));
             }
-            Event::WindowChosen { .. } | Event::Retrying { .. } | Event::Notice(_) => {}
+            Event::WindowChosen { .. }
+            | Event::Retrying { .. }
+            | Event::PaceChanged { .. }
+            | Event::Notice(_) => {}
         }
     }
 

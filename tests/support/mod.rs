@@ -8,9 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use armature_export::simulator::{
-    Answer, Endpoint, Rule, RunOverride, Simulator, SimulatorSettings, WorldSettings,
-};
+pub(crate) use armature_export::simulator::SimulatorSettings;
+use armature_export::simulator::{Answer, Endpoint, Rule, RunOverride, Simulator, WorldSettings};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::Examination;
-use crate::api::{ApiError, Client, ClientOptions, Fetched, ListQuery, Listing, PageBase};
+use crate::api::{ApiError, Budget, Client, ClientOptions, Fetched, ListQuery, Listing, PageBase};
 use crate::cli::exit::Failure;
 use crate::config::{ApiKey, Settings};
 use crate::event::Events;
@@ -50,6 +50,7 @@ impl Probe {
             key: self.key.clone(),
             events: self.events.clone(),
             stop: self.stop.clone(),
+            budget: Budget::default(),
         };
         let client = match Client::new(options) {
             Ok(client) => client,

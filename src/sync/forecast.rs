@@ -1,0 +1,227 @@
+//! What a sync would ask for, found out with two requests.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::report::{WindowReport, moment};
+use super::{SyncError, SyncOptions, client, window};
+use crate::api::{ListQuery, Listing};
+use crate::extract::{
+    Decision, ListedRun, RunPaths, Window, decide, list_query, organization, out_of_reach, unlisted,
+};
+use crate::interval::{Interval, merge};
+use crate::lake::{LakeError, LakeView, Manifest};
+use crate::ledger::{Ledger, RunState};
+use crate::run::Resource;
+use crate::tables::Mapping;
+
+/// What a sync would ask for. Numbers of runs and requests are estimates unless
+/// [`Forecast::is_exact`] says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// The time that would be listed.
+    pub window: WindowReport,
+    /// Runs that the API says there are in it; `None` where it does not say.
+    pub listed: Option<u64>,
+    /// Runs whose documents would be fetched.
+    pub new_runs: u64,
+    /// Runs that are open, awaited or failed, and would be asked for by their id.
+    pub follow_ups: u64,
+    /// Pages of the list.
+    pub pages: u64,
+    /// Requests in all.
+    pub requests: u64,
+    /// Whether the numbers are counted; otherwise they are estimated from the first page, the
+    /// total that the API states, and what the ledger knows.
+    pub is_exact: bool,
+    /// Whether the API states no total, so that there can be more than the first page shows.
+    pub is_at_least: bool,
+    /// Requests a second in the last syncs; `None` where none has asked for enough to tell.
+    pub requests_per_second: Option<f64>,
+    /// How long it would take at that rate, in seconds.
+    pub seconds: Option<f64>,
+    /// Time that is out of reach without ever having been proven, and would be recorded as gaps.
+    pub new_gaps: Vec<[Option<String>; 2]>,
+    /// Requests that this forecast cost.
+    pub requests_sent: u64,
+}
+
+/// Syncs with fewer requests say little about the rate.
+const TELLING_REQUESTS: u64 = 20;
+
+/// How many commits back the rate is looked for.
+const COMMITS_LOOKED_AT: usize = 64;
+
+/// Works out what [`super::sync`] would ask for, and changes nothing.
+///
+/// # Errors
+/// [`SyncError`] where the API or the lake gives no answer.
+pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
+    let mapping = Mapping::new(&options.settings.columns)?;
+    let client = client(&options, Instant::now())?;
+    let organization = organization(&client).await?;
+    let lake = match LakeView::open(&options.settings.lake.path).await {
+        Err(LakeError::Missing { .. }) => None,
+        other => Some(other?),
+    };
+    let mut ledger = Ledger::default();
+    if let Some(lake) = &lake {
+        lake.check_export(organization.id.as_deref(), &options.settings.filters)?;
+        ledger = lake.ledger().await?.0;
+    }
+    let head = lake.as_ref().and_then(LakeView::head);
+    let window = window(&options, &organization, head);
+    let paths = RunPaths::new(&mapping);
+    let query = list_query(window, &options.settings.filters, None, &paths);
+    let page = first_page(&client, query, &paths).await?;
+    let estimate = Estimate::new(&page, window, &ledger);
+    let rate = match &lake {
+        Some(lake) => observed_rate(lake).await?,
+        None => None,
+    };
+    Ok(Forecast {
+        new_gaps: new_gaps(head, window),
+        requests_per_second: rate,
+        seconds: rate.map(|rate| number(estimate.requests) / rate),
+        window: window.into(),
+        requests_sent: client.traffic().requests,
+        ..estimate.into_forecast(page.total)
+    })
+}
+
+struct FirstPage {
+    runs: Vec<ListedRun>,
+    total: Option<u64>,
+}
+
+async fn first_page(
+    client: &crate::api::Client,
+    query: ListQuery,
+    paths: &RunPaths,
+) -> Result<FirstPage, SyncError> {
+    let page = Listing::new(client.clone(), query, None).next().await?;
+    let total = page.as_ref().and_then(|page| page.total);
+    let rows = page.map(|page| page.new).unwrap_or_default();
+    Ok(FirstPage { runs: rows.into_iter().map(|row| ListedRun::read(row, paths)).collect(), total })
+}
+
+/// The numbers of a forecast.
+struct Estimate {
+    new_runs: u64,
+    follow_ups: u64,
+    pages: u64,
+    requests: u64,
+    is_exact: bool,
+    is_at_least: bool,
+}
+
+impl Estimate {
+    fn new(page: &FirstPage, window: Window, ledger: &Ledger) -> Self {
+        let wanted = |run: &&ListedRun| {
+            let decision = decide(run, ledger.get(&run.run_id), window.until);
+            matches!(decision, Decision::Fetch | Decision::CheckEvaluation)
+        };
+        let on_page = count(page.runs.iter().filter(wanted).count());
+        let rows = count(page.runs.len());
+        let oldest = page.runs.iter().filter_map(|run| run.started_at).min();
+        let ends_there = window.known_before.is_some_and(|known| oldest.is_some_and(|o| o < known));
+        let holds_all = page.total == Some(rows);
+        let pages = pages(page, window, ends_there);
+        let new_runs = match page.total {
+            _ if ends_there || holds_all => on_page,
+            Some(total) => on_page.max(total.saturating_sub(settled(ledger, window.from))),
+            None => on_page,
+        };
+        let listed: HashSet<String> = page.runs.iter().map(|run| run.run_id.clone()).collect();
+        let unlisted = unlisted(ledger, |id| listed.contains(id), window.until);
+        let documents = count(Resource::FETCHED.len());
+        let follow_up_requests: u64 =
+            unlisted.iter().map(|run| if run.only_with_evaluation { 1 } else { documents }).sum();
+        let small = 1 + if new_runs > 0 { 2 } else { 0 };
+        Self {
+            new_runs,
+            follow_ups: count(unlisted.len()),
+            pages,
+            requests: small + pages + new_runs * documents + follow_up_requests,
+            is_exact: ends_there || holds_all,
+            is_at_least: !ends_there && page.total.is_none() && rows > 0,
+        }
+    }
+
+    fn into_forecast(self, listed: Option<u64>) -> Forecast {
+        Forecast {
+            window: WindowReport { range: "", from: None, until: None },
+            listed,
+            new_runs: self.new_runs,
+            follow_ups: self.follow_ups,
+            pages: self.pages,
+            requests: self.requests,
+            is_exact: self.is_exact,
+            is_at_least: self.is_at_least,
+            requests_per_second: None,
+            seconds: None,
+            new_gaps: Vec::new(),
+            requests_sent: 0,
+        }
+    }
+}
+
+/// Pages until the end of the list, the empty one included, or until what is known already.
+fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
+    let rows = count(page.runs.len()).max(1);
+    let all = page.total.map_or(2, |total| total.div_ceil(rows) + 1);
+    if ends_there || page.runs.is_empty() {
+        return 1;
+    }
+    let starts = page.runs.iter().filter_map(|run| run.started_at);
+    let span = starts.clone().max().zip(starts.min()).map_or(0, |(most, least)| most - least);
+    match window.known_before {
+        // At the pace of the first page; each page above the last is looked at twice.
+        Some(known) if span > 0 => {
+            let needed = (window.until - known) / span + 1;
+            (u64::try_from(needed).unwrap_or(1) * 2).min(all)
+        }
+        _ => all,
+    }
+}
+
+/// Runs of the window that need nothing.
+fn settled(ledger: &Ledger, from: i64) -> u64 {
+    let inside = ledger.iter().filter(|(_, entry)| {
+        matches!(entry.state, RunState::Exported | RunState::Open)
+            && entry.started_at.is_some_and(|start| start >= from)
+    });
+    count(inside.count())
+}
+
+/// Requests a second, over the last syncs that asked for enough to tell.
+async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
+    let (mut requests, mut milliseconds) = (0_u64, 0_u64);
+    for commit in lake.commits()?.into_iter().rev().take(COMMITS_LOOKED_AT) {
+        let sync = lake.manifest(commit).await?.sync;
+        let telling = sync.filter(|sync| sync.requests >= TELLING_REQUESTS);
+        requests += telling.as_ref().map_or(0, |sync| sync.requests);
+        milliseconds += telling.map_or(0, |sync| sync.elapsed_ms);
+    }
+    Ok((milliseconds > 0).then(|| number(requests) * 1000.0 / number(milliseconds)))
+}
+
+fn new_gaps(head: Option<&Manifest>, window: Window) -> Vec<[Option<String>; 2]> {
+    let Some(head) = head else { return Vec::new() };
+    let proven = merge(&head.proven, Interval { from: window.from, until: window.until });
+    let reach = window.until.saturating_sub(crate::extract::Range::Month.length());
+    let lost = out_of_reach(&proven, &head.gap_intervals(), reach).into_iter();
+    lost.map(|lost| [moment(lost.from), moment(lost.until)]).collect()
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Counts of requests and milliseconds are far below what a float holds exactly.
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "an estimate for people")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
