@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::{Budget, Client, ClientOptions, PageBase};
-use crate::config::{ApiKey, Settings};
+use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
 use crate::extract::{
@@ -66,7 +66,8 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let organization = organization(&client).await?;
     let mut lake = Lake::open(&options.settings.lake.path).await?;
     lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
-    let window = window(&options, &organization, lake.head());
+    let range = options.settings.sync.range;
+    let window = window(&options, range, &organization, lake.head());
     options.events.emit(Event::WindowChosen { range: window.range.name() });
 
     let extraction = Extraction::start(extraction_plan(&options, &client, &mapping, window, &lake));
@@ -80,7 +81,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     Ok(finished.report(client.traffic(), delivery, started.elapsed()))
 }
 
-fn client(options: &SyncOptions, started: Instant) -> Result<Client, SyncError> {
+pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, SyncError> {
     let sync = &options.settings.sync;
     let budget = Budget {
         max_requests: sync.max_requests,
@@ -97,7 +98,12 @@ fn client(options: &SyncOptions, started: Instant) -> Result<Client, SyncError> 
 }
 
 /// The clock that counts is the server's: windows are relative to its now.
-fn window(options: &SyncOptions, organization: &Organization, head: Option<&Manifest>) -> Window {
+pub(crate) fn window(
+    options: &SyncOptions,
+    range: RangeChoice,
+    organization: &Organization,
+    head: Option<&Manifest>,
+) -> Window {
     let now = organization.server_now.unwrap_or_else(|| {
         let notice = "the API sends no `Date`; this machine's clock is taken for it";
         options.events.emit(Event::Notice(notice.to_owned()));
@@ -106,7 +112,7 @@ fn window(options: &SyncOptions, organization: &Organization, head: Option<&Mani
     let proven = head.map(|head| head.proven.as_slice()).unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(options.settings.sync.overlap_secs);
-    let window = plan(options.settings.sync.range, proven, &gaps, now, overlap);
+    let window = plan(range, proven, &gaps, now, overlap);
     // A run enters such a selection whenever it changes, also far down in the list.
     let filters = &options.settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
@@ -124,11 +130,7 @@ fn extraction_plan(
     window: Window,
     lake: &Lake,
 ) -> ExtractionPlan {
-    let first_page = lake.head().and_then(|head| head.first_page).and_then(|first| match first {
-        0 => Some(PageBase::Zero),
-        1 => Some(PageBase::One),
-        _ => None,
-    });
+    let first_page = lake.head().and_then(first_page);
     ExtractionPlan {
         client: client.clone(),
         window,
@@ -141,6 +143,15 @@ fn extraction_plan(
         first_page,
         ledger: Arc::new(lake.ledger().clone()),
         concurrency: options.settings.api.concurrency,
+    }
+}
+
+/// The number of the list's first page, as an earlier sync found it out.
+pub(crate) fn first_page(head: &Manifest) -> Option<PageBase> {
+    match head.first_page? {
+        0 => Some(PageBase::Zero),
+        1 => Some(PageBase::One),
+        _ => None,
     }
 }
 

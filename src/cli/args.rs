@@ -80,6 +80,12 @@ pub(super) enum Command {
     /// Asks for two requests, and changes nothing.
     Plan(PlanArguments),
 
+    /// Compares the lake with all that the API lists, run by run.
+    ///
+    /// Lists the last 30 days, for one request per page, and changes nothing. Exit code 0 only
+    /// where the list can be relied on and nothing is missing, changed or failed.
+    Reconcile(ReconcileArguments),
+
     /// Stays up and syncs by a cron expression.
     ///
     /// One sync at a time; a firing that falls into a running sync is skipped. Ends cleanly on
@@ -158,6 +164,16 @@ pub(super) struct SyncArguments {
 
     #[command(flatten)]
     pub(super) budget: BudgetArguments,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct ReconcileArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+
+    /// Fetches what is missing, changed or failed, by a sync over 30 days, and compares again.
+    #[arg(long)]
+    pub(super) repair: bool,
 }
 
 #[derive(Debug, Default, Args)]

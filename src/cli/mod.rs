@@ -8,6 +8,7 @@ mod doctor;
 mod exit;
 mod init;
 mod plan;
+mod reconcile;
 mod schedule;
 mod schema;
 mod simulate;
@@ -69,6 +70,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Sync(arguments) => sync::run(&context, &arguments).await,
         Command::Plan(arguments) => plan::run(&context, &arguments).await,
+        Command::Reconcile(arguments) => reconcile::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,

@@ -13,6 +13,7 @@ use crate::tables::{Mapping, RUNS};
 pub struct RunPaths {
     /// Paths of the id.
     pub run_id: Vec<String>,
+    workflow_id: Vec<String>,
     status: Vec<String>,
     started_at: Vec<String>,
     ended_at: Vec<String>,
@@ -28,6 +29,7 @@ impl RunPaths {
         };
         Self {
             run_id: sources("run_id"),
+            workflow_id: sources("workflow_id"),
             status: sources("status"),
             started_at: sources("started_at"),
             ended_at: sources("ended_at"),
@@ -68,6 +70,12 @@ impl ListedRun {
         let ended_at = first(node, &paths.ended_at, |node| parse_timestamp(node).ok());
         let fingerprint = fingerprint([body.as_ref()]);
         Self { run_id, status, started_at, ended_at, body, fingerprint }
+    }
+
+    /// The workflow that the row names.
+    pub fn workflow_id(&self, paths: &RunPaths) -> Option<String> {
+        let node = Node::accepted(&self.body);
+        first(node, &paths.workflow_id, |node| node.scalar_text().map(std::borrow::Cow::into_owned))
     }
 
     /// Where in its life the run is, by the server's clock.

@@ -16,5 +16,5 @@ pub use follow::unlisted;
 pub use listed::{ListedRun, RunPaths};
 pub use pipeline::{Extracted, Extraction, ExtractionPlan};
 pub use resources::{Organization, ResourceList, organization, resource_list};
-pub use sweep::{Proof, SweepTally, list_query};
+pub use sweep::{Proof, Sweep, SweepTally, list_query};
 pub use window::{DAY, Range, Window, out_of_reach, plan};

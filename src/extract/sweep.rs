@@ -90,13 +90,19 @@ impl SweepTally {
     }
 }
 
-/// A sweep in the making.
-pub(super) struct Sweep<'a> {
-    pub(super) client: &'a Client,
-    pub(super) window: Window,
-    pub(super) filters: &'a Filters,
-    pub(super) paths: &'a RunPaths,
-    pub(super) first_page: Option<PageBase>,
+/// Which list to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep<'a> {
+    /// The API.
+    pub client: &'a Client,
+    /// How far back to list.
+    pub window: Window,
+    /// Which runs.
+    pub filters: &'a Filters,
+    /// Where a run's members stand.
+    pub paths: &'a RunPaths,
+    /// The number of the list's first page, where it is known.
+    pub first_page: Option<PageBase>,
 }
 
 /// A list that has not come to rest after so many looks proves nothing today.
@@ -110,8 +116,11 @@ const CLOCK_MARGIN: i64 = 5 * 60 * 1_000_000;
 
 impl Sweep<'_> {
     /// Lists each selected workflow, or all; waits for `wait` before each page, and hands every
-    /// page's runs to `show`.
-    pub(super) async fn run<Wait: Future<Output = ()>>(
+    /// page's runs to `show`, each run once per list.
+    ///
+    /// # Errors
+    /// [`ApiError`] where a page cannot be had, or is no list.
+    pub async fn run<Wait: Future<Output = ()>>(
         &self,
         wait: impl Fn() -> Wait,
         mut show: impl FnMut(Vec<ListedRun>),

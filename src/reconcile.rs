@@ -1,0 +1,238 @@
+//! The API's list against the ledger: is everything here that is there?
+//!
+//! A sync trusts what is proven. This lists the whole reach of the API again and compares run by
+//! run, so that a mistake of an earlier sync, a ledger that was restored from a copy, or a run that
+//! changed long after its end shows.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::api::Traffic;
+use crate::config::RangeChoice;
+use crate::extract::{
+    DAY, Decision, ListedRun, Range, RunPaths, Sweep, SweepTally, Window, decide, organization,
+};
+use crate::lake::LakeView;
+use crate::ledger::{Entry, Ledger, RunState};
+use crate::sync::{SweepSummary, SyncError, SyncOptions, client, first_page, window};
+use crate::tables::Mapping;
+
+/// How a listed run compares with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is in the tables as it is listed, or open in both.
+    Same,
+    /// It ended, and the ledger does not know it.
+    Missing,
+    /// It is in the tables, and its row in the list is another one now.
+    Changed,
+    /// Its documents could not be had so far.
+    Failed,
+    /// The ledger knows it as not ended, and the next sync will take it.
+    Pending,
+}
+
+/// How many runs compare how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Runs that the API lists.
+    pub listed: u64,
+    /// As in the lake, or open in both.
+    pub same: u64,
+    /// Ended, and not known.
+    pub missing: u64,
+    /// In the lake, and listed differently now.
+    pub changed: u64,
+    /// Known, and their documents could not be had.
+    pub failed: u64,
+    /// Known as not ended; the next sync takes them.
+    pub pending: u64,
+}
+
+impl Comparison {
+    fn add(&mut self, verdict: Verdict) {
+        self.listed += 1;
+        *match verdict {
+            Verdict::Same => &mut self.same,
+            Verdict::Missing => &mut self.missing,
+            Verdict::Changed => &mut self.changed,
+            Verdict::Failed => &mut self.failed,
+            Verdict::Pending => &mut self.pending,
+        } += 1;
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: Self) {
+        self.listed += other.listed;
+        self.same += other.same;
+        self.missing += other.missing;
+        self.changed += other.changed;
+        self.failed += other.failed;
+        self.pending += other.pending;
+    }
+
+    /// Whether every listed run is as it should be.
+    pub fn is_same(&self) -> bool {
+        self.listed == self.same + self.pending
+    }
+}
+
+/// Runs of one day, workflow and status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// The UTC day on which they started; `None` where the list does not say.
+    pub day: Option<String>,
+    /// Their workflow.
+    pub workflow_id: Option<String>,
+    /// Their status in the list.
+    pub status: Option<String>,
+    /// How they compare.
+    #[serde(rename = "runs")]
+    pub comparison: Comparison,
+}
+
+/// A run that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The run.
+    pub run_id: String,
+    /// How it compares.
+    pub verdict: Verdict,
+}
+
+/// What a reconciliation found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reconciliation {
+    /// How the list came out.
+    pub sweep: SweepSummary,
+    /// All runs together.
+    pub total: Comparison,
+    /// By day, workflow and status.
+    pub groups: Vec<Group>,
+    /// Every run that is not as it should be.
+    pub differences: Vec<Difference>,
+    /// Runs of the lake that started in the window and are not listed. Nothing is deleted for it.
+    pub no_longer_listed: u64,
+    /// Requests sent.
+    pub requests: u64,
+}
+
+impl Reconciliation {
+    /// Whether the list can be relied on, and the lake holds all of it.
+    pub fn is_well(&self) -> bool {
+        self.sweep.certified && self.total.is_same()
+    }
+
+    /// The runs that compare so.
+    pub fn with_verdict(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        let found = self.differences.iter().filter(move |one| one.verdict == verdict);
+        found.map(|one| one.run_id.as_str())
+    }
+}
+
+/// Lists everything that the API can list, and compares it with the ledger. Changes nothing.
+///
+/// # Errors
+/// [`SyncError`] where the API or the lake gives no answer.
+pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, SyncError> {
+    let mapping = Mapping::new(&options.settings.columns)?;
+    let client = client(options, Instant::now())?;
+    let organization = organization(&client).await?;
+    let filters = &options.settings.filters;
+    let lake = LakeView::open(&options.settings.lake.path).await?;
+    lake.check_export(organization.id.as_deref(), filters)?;
+    let (ledger, _) = lake.ledger().await?;
+    let window = window(options, RangeChoice::Month, &organization, lake.head());
+    let paths = RunPaths::new(&mapping);
+    let first_page = lake.head().and_then(first_page);
+    let sweep = Sweep { client: &client, window, filters, paths: &paths, first_page };
+    let mut compared = Compared::new(&ledger, window, &paths);
+    let tally = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
+    Ok(compared.finish(&tally, client.traffic()))
+}
+
+/// Day, workflow and status.
+type GroupKey = (Option<String>, Option<String>, Option<String>);
+
+struct Compared<'a> {
+    ledger: &'a Ledger,
+    window: Window,
+    paths: &'a RunPaths,
+    listed: HashSet<String>,
+    total: Comparison,
+    groups: BTreeMap<GroupKey, Comparison>,
+    differences: Vec<Difference>,
+}
+
+impl<'a> Compared<'a> {
+    fn new(ledger: &'a Ledger, window: Window, paths: &'a RunPaths) -> Self {
+        Self {
+            ledger,
+            window,
+            paths,
+            listed: HashSet::new(),
+            total: Comparison::default(),
+            groups: BTreeMap::new(),
+            differences: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, runs: Vec<ListedRun>) {
+        for run in runs {
+            // Lists of several workflows can overlap.
+            if !self.listed.insert(run.run_id.clone()) {
+                continue;
+            }
+            let verdict = verdict(&run, self.ledger.get(&run.run_id), self.window.until);
+            self.total.add(verdict);
+            let day = run.started_at.and_then(day);
+            let key = (day, run.workflow_id(self.paths), run.status.clone());
+            self.groups.entry(key).or_default().add(verdict);
+            if !matches!(verdict, Verdict::Same | Verdict::Pending) {
+                self.differences.push(Difference { run_id: run.run_id, verdict });
+            }
+        }
+    }
+
+    fn finish(self, tally: &SweepTally, traffic: Traffic) -> Reconciliation {
+        // Runs near the window's begin may have left it meanwhile.
+        let from = self.window.until.saturating_sub(Range::Month.length()).saturating_add(DAY);
+        let is_gone = |(run_id, entry): &(&str, &Entry)| {
+            let started = entry.started_at.is_some_and(|start| start >= from);
+            started && entry.state == RunState::Exported && !self.listed.contains(*run_id)
+        };
+        let gone = self.ledger.iter().filter(is_gone).count();
+        let groups = self.groups.into_iter().map(|((day, workflow_id, status), comparison)| {
+            Group { day, workflow_id, status, comparison }
+        });
+        Reconciliation {
+            sweep: SweepSummary::from(tally),
+            total: self.total,
+            groups: groups.collect(),
+            differences: self.differences,
+            no_longer_listed: u64::try_from(gone).unwrap_or(u64::MAX),
+            requests: traffic.requests,
+        }
+    }
+}
+
+fn verdict(run: &ListedRun, known: Option<&Entry>, now: i64) -> Verdict {
+    let state = known.map(|entry| entry.state);
+    match (decide(run, known, now), state) {
+        (Decision::Open | Decision::Unchanged, _) => Verdict::Same,
+        (_, Some(RunState::Failed)) => Verdict::Failed,
+        (_, Some(RunState::Open | RunState::Waiting)) => Verdict::Pending,
+        // Its evaluation is due to be asked for again; its row is the same.
+        (Decision::CheckEvaluation, _) => Verdict::Same,
+        (Decision::Fetch, Some(RunState::Exported)) => Verdict::Changed,
+        (Decision::Fetch, None | Some(RunState::Absent)) => Verdict::Missing,
+    }
+}
+
+fn day(microseconds: i64) -> Option<String> {
+    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
+    Some(instant.format("%Y-%m-%d").to_string())
+}
