@@ -8,7 +8,7 @@ use armature_export::deliver::{DeliverError, Delivery, DeliveryOptions, deliver,
 use armature_export::event::Events;
 use armature_export::lake::LakeView;
 use armature_export::simulator::{Expected, Row, Simulator, SimulatorSettings, WorldSettings};
-use armature_export::sync::{SyncOptions, SyncReport, sync};
+use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
 use armature_export::tables::Mapping;
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::Value;
@@ -51,8 +51,13 @@ impl Kit {
         Self { simulator, settings, lake, duckdb, _folder: folder }
     }
 
-    /// One sync.
+    /// One sync that must come to a report.
     pub(crate) async fn sync(&self) -> SyncReport {
+        self.try_sync().await.unwrap()
+    }
+
+    /// One sync.
+    pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
         let (_send, stop) = tokio::sync::watch::channel(false);
         let options = SyncOptions {
             settings: self.settings.clone(),
@@ -60,9 +65,9 @@ impl Kit {
             key: ApiKey::new("amt_test_key", "here").unwrap(),
             events: Events::none(),
             stop,
-            now: birth().timestamp_micros(),
+            now: self.simulator.now().timestamp_micros(),
         };
-        sync(options).await.unwrap()
+        sync(options).await
     }
 
     /// One delivery without a sync.
