@@ -53,7 +53,7 @@ impl Endpoint {
 
 /// What is sent instead of, or around, the right response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
     /// A response of its own. `Content-Type` is `application/json` unless given.
     Status {
