@@ -153,7 +153,7 @@ mod tests {
     fn mistakes_are_named_with_line_and_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("faults.toml");
-        let mut told = |text: &str| {
+        let told = |text: &str| {
             std::fs::write(&path, text).unwrap();
             let failure = scenario(&path).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage);

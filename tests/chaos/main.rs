@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use armature_export::simulator::Scenario;
 use series::{Figures, play};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -80,13 +81,17 @@ fn play_all(seeds: Range<u64>) -> Figures {
     let texts: Vec<String> = failures
         .iter()
         .map(|(seed, told)| {
-            format!("seed {seed}: {told}\nreproduce it with: CHAOS_SEED={seed} make chaos")
+            let scenario = toml::to_string(&Scenario::random(*seed)).unwrap();
+            format!(
+                "seed {seed}: {told}\nreproduce it with: CHAOS_SEED={seed} make chaos\n\
+                 the scenario, as `simulate --faults` takes it:\n{scenario}"
+            )
         })
         .collect();
+    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     assert!(
         failures.is_empty(),
-        "{} seeds failed (passed: {figures})\n\n{}",
-        failures.len(),
+        "seeds that failed: {seeds:?}\npassed: {figures}\n\n{}",
         texts.join("\n\n")
     );
     figures

@@ -171,7 +171,9 @@ impl Kit {
         {
             let mut found = rows::read(database, relation, table, &columns);
             found.sort_by_key(|row| sort_key(row, declared.key));
-            assert_same(&found, &expected, &format!("{table} in the {place}"));
+            let what = format!("{table} in the {place}");
+            assert_same_keys(&found, &expected, declared.key, &what);
+            assert_same(&found, &expected, &what);
         }
     }
 
@@ -189,6 +191,23 @@ fn sort_key(row: &Value, key: &[&str]) -> Vec<String> {
             other => other.to_string(),
         })
         .collect()
+}
+
+/// Names the rows that are missing, doubled or too many.
+fn assert_same_keys(found: &[Value], expected: &[Value], key: &[&str], what: &str) {
+    let keys = |rows: &[Value]| rows.iter().map(|row| sort_key(row, key)).collect::<Vec<_>>();
+    let (found, expected) = (keys(found), keys(expected));
+    if found != expected {
+        let (all, right): (HashSet<_>, HashSet<_>) =
+            (found.iter().collect(), expected.iter().collect());
+        let missing: Vec<_> = right.difference(&all).take(5).collect();
+        let surplus: Vec<_> = all.difference(&right).take(5).collect();
+        let (found, expected) = (found.len(), expected.len());
+        panic!(
+            "{what}: {found} rows instead of {expected}; missing, such as: {missing:?}; \
+             too many, such as: {surplus:?}"
+        );
+    }
 }
 
 /// Like `assert_eq`, but shows the first row that differs instead of all of them.
