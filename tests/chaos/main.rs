@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// The seeds of the short form.
-const FEW: Range<u64> = 0..30;
+const FEW: Range<u64> = 0..20;
 /// The seeds of the long form.
 const MANY: Range<u64> = 0..300;
 /// Seeds that are played at the same time. Most of their time is waiting.
