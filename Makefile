@@ -8,7 +8,7 @@ FEATURES := --no-default-features
 SETUP := duckdb
 endif
 
-.PHONY: demo test test-long check release fmt duckdb clean
+.PHONY: demo test test-long chaos check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	@cargo run --locked --quiet $(FEATURES) -- demo
@@ -18,6 +18,9 @@ test: $(SETUP) ## every test
 
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
 	cargo test --locked $(FEATURES) --test bad_documents -- --ignored
+
+chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of them
+	cargo test --locked $(FEATURES) --test chaos -- --ignored --nocapture many_bad_days
 
 check: $(SETUP) ## formatting, lints, documentation
 	cargo fmt --all --check

@@ -263,37 +263,45 @@ pub(super) struct SimulateArguments {
     #[arg(long, default_value_t = 8787)]
     pub(super) port: u16,
 
-    /// The same seed gives the same world.
-    #[arg(long, default_value_t = 7)]
-    pub(super) seed: u64,
+    /// A TOML file that says what goes wrong: lists that move, runs that live oddly, requests that
+    /// fail. The source has one with every option explained, config/faults.toml. The options below
+    /// go before it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) faults: Option<PathBuf>,
 
-    /// Runs in the past days. A hundred thousand cost little: bodies are made when asked for.
-    #[arg(long, default_value_t = 1000)]
-    pub(super) runs: u32,
+    /// The same seed gives the same world (default: 7).
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
 
-    /// How many days that past is long.
-    #[arg(long, default_value_t = 29.0)]
-    pub(super) days: f64,
+    /// Runs in the past days (default: 1000). A hundred thousand cost little: bodies are made when
+    /// asked for.
+    #[arg(long)]
+    pub(super) runs: Option<u32>,
 
-    /// How often a new run starts while it serves, in seconds on average; 0 for never.
-    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
-    pub(super) seconds_between_runs: f64,
+    /// How many days that past is long (default: 29).
+    #[arg(long)]
+    pub(super) days: Option<f64>,
+
+    /// How often a new run starts while it serves, in seconds on average; 0 for never (default:
+    /// 20).
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) seconds_between_runs: Option<f64>,
 
     /// A wait before each answer, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(super) latency_ms: u64,
 
-    /// The member that holds a list's rows.
-    #[arg(long, default_value = "rows")]
-    pub(super) envelope: EnvelopeChoice,
+    /// The member that holds a list's rows (default: `rows`).
+    #[arg(long)]
+    pub(super) envelope: Option<EnvelopeChoice>,
 
-    /// The spelling of members.
-    #[arg(long, default_value = "snake")]
-    pub(super) casing: CasingChoice,
+    /// The spelling of members (default: `snake`).
+    #[arg(long)]
+    pub(super) casing: Option<CasingChoice>,
 
-    /// The number of the first page.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1))]
-    pub(super) page_base: u32,
+    /// The number of the first page (default: 1).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1))]
+    pub(super) page_base: Option<u32>,
 }
 
 /// The envelope of lists.

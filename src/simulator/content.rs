@@ -8,6 +8,7 @@ use super::plan::{Outcome, RunPlan};
 use super::random::{Seeded, combine};
 
 const CONTENT_STREAM: u64 = 11;
+const REDACTION_STREAM: u64 = 15;
 
 /// One span of the trace. Times are milliseconds since 1970.
 #[derive(Debug)]
@@ -80,7 +81,25 @@ pub(super) fn content_of(plan: &RunPlan) -> Content {
             }
         }
     }
+    redact(plan, &mut content);
     content
+}
+
+/// A payload, or the marker that now and then stands in its place (inferred from Armature's
+/// public code). `stream` tells the payloads of a run apart.
+pub(super) fn redacted(plan: &RunPlan, stream: u64, payload: Value) -> Value {
+    let mut random = Seeded::new(combine(combine(plan.seed, REDACTION_STREAM), stream));
+    let is_redacted = random.percent(u64::from(plan.redacted_percent));
+    if is_redacted { Value::from("[redacted:sensitive-field]") } else { payload }
+}
+
+fn redact(plan: &RunPlan, content: &mut Content) {
+    let spans = content.spans.iter_mut().map(|span| &mut span.attributes);
+    let calls = content.tool_calls.iter_mut().map(|call| &mut call.arguments);
+    // The metadata of the run has the stream of its own number, which is below these.
+    for (payload, stream) in spans.chain(calls).zip(100..) {
+        *payload = redacted(plan, stream, payload.take());
+    }
 }
 
 /// Model turns, each followed by one or two calls, and a last turn that answers.

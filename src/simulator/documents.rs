@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::catalog::JUDGE_MODEL;
 use super::clock::with_milliseconds;
-use super::content::{Content, Span, content_of};
+use super::content::{Content, Span, content_of, redacted};
 use super::judgement::{JudgedCriterion, judgement_of, score};
 use super::plan::{Phase, RunPlan};
 use super::random::{Seeded, combine};
@@ -28,7 +28,7 @@ pub(super) fn listing(plan: &RunPlan, now: i64) -> Value {
         "started_at": with_milliseconds(plan.start),
         "finished_at": is_final.then(|| with_milliseconds(plan.end)),
         "duration_ms": is_final.then(|| plan.duration()),
-        "cost_usd": is_final.then(|| plan.cost_number()),
+        "cost_usd": is_final.then(|| plan.cost_number(now)),
     })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn detail(plan: &RunPlan, now: i64) -> Value {
     let phase = plan.phase(now);
     let is_final = !phase.is_open();
     let content = content_of(plan);
-    let judgement = judgement_of(plan, &content).filter(|_| phase == Phase::Settled);
+    let judgement = judgement_of(plan, &content, now).filter(|_| phase == Phase::Settled);
     let mut random = Seeded::new(combine(plan.seed, METADATA_STREAM));
     let more = json!({
         "workflow_version": plan.version,
@@ -50,15 +50,17 @@ pub(super) fn detail(plan: &RunPlan, now: i64) -> Value {
         "evaluation": judgement.map(|judgement| {
             json!({"verdict": judgement.verdict, "score": score(judgement.score)})
         }),
-        "metadata": {
+        "metadata": redacted(plan, METADATA_STREAM, json!({
             "region": random.pick(&["eu-west-1", "us-east-1"]),
             "commit": random.hexadecimal(),
-            "attempt": 1,
-        },
+            "attempt": if plan.retry_of.is_some() { 2 } else { 1 },
+        })),
     });
     match (listing(plan, now), more) {
         (Value::Object(mut run), Value::Object(more)) => {
             run.extend(more);
+            let retry_of = plan.retry_of.map(|id| ("retry_of_run_id", id.to_string()));
+            run.extend(retry_of.map(|(key, id)| (key.to_owned(), id.into())));
             Value::Object(run)
         }
         (run, _) => run,
@@ -118,13 +120,13 @@ pub(super) fn evaluation(plan: &RunPlan, now: i64) -> Option<Value> {
     if plan.phase(now) != Phase::Settled {
         return None;
     }
-    let judgement = judgement_of(plan, &content_of(plan))?;
+    let judgement = judgement_of(plan, &content_of(plan), now)?;
     let criteria: Vec<Value> =
         judgement.criteria.iter().enumerate().map(|(at, one)| criterion_body(at, one)).collect();
     Some(json!({
         "run_id": plan.id.to_string(),
         "verdict": judgement.verdict,
-        "classification": plan.classification,
+        "classification": judgement.classification,
         "judge_model": JUDGE_MODEL,
         "score": score(judgement.score),
         "summary": judgement.summary,

@@ -27,13 +27,15 @@ pub struct Expected {
     pub spans: Vec<Row>,
     /// The tool calls of those runs.
     pub tool_calls: Vec<Row>,
-    /// The evaluations of those runs; none for `error` and `timed_out`.
+    /// The evaluations of those runs; none for `error` and `timed_out`, nor for runs that are
+    /// never evaluated.
     pub evaluations: Vec<Row>,
     /// The criteria of those evaluations.
     pub criteria: Vec<Row>,
     /// The excerpts of those criteria.
     pub excerpts: Vec<Row>,
-    /// Runs that are pending or running: the columns that the list gives.
+    /// Runs that are pending or running, or ended within two hours with a status that nobody
+    /// knows: the columns that the list gives.
     pub open_runs: Vec<Row>,
     /// The ids of final runs whose evaluation has still to come.
     pub waiting: Vec<String>,
@@ -49,11 +51,11 @@ impl World {
         for number in 0..self.started_at(now) {
             let plan = self.plan(number);
             match plan.phase(now) {
-                Phase::Pending | Phase::Running => {
+                _ if plan.passes_for_open(now) => {
                     expected.open_runs.push(open_run_row(self, &plan, now));
                 }
                 Phase::Unjudged => expected.waiting.push(plan.id.to_string()),
-                Phase::Settled => expected.add(self, &plan),
+                _ => expected.add(self, &plan, now),
             }
         }
         expected
@@ -61,10 +63,10 @@ impl World {
 }
 
 impl Expected {
-    fn add(&mut self, world: &World, plan: &RunPlan) {
+    fn add(&mut self, world: &World, plan: &RunPlan, now: i64) {
         let content = content_of(plan);
-        let judgement = judgement_of(plan, &content);
-        self.runs.push(run_row(world, plan, &content, judgement.as_ref()));
+        let judgement = judgement_of(plan, &content, now);
+        self.runs.push(run_row(world, plan, &content, judgement.as_ref(), now));
         self.add_spans(plan, &content);
         self.add_tool_calls(plan, &content);
         if let Some(judgement) = judgement {
@@ -134,7 +136,13 @@ impl Expected {
     }
 }
 
-fn run_row(world: &World, plan: &RunPlan, content: &Content, judgement: Option<&Judgement>) -> Row {
+fn run_row(
+    world: &World,
+    plan: &RunPlan,
+    content: &Content,
+    judgement: Option<&Judgement>,
+    now: i64,
+) -> Row {
     row(json!({
         "run_id": plan.id.to_string(),
         "organization_id": world.settings().organization_id,
@@ -142,8 +150,8 @@ fn run_row(world: &World, plan: &RunPlan, content: &Content, judgement: Option<&
         "workflow_name": plan.workflow.name,
         "workflow_version": plan.version.to_string(),
         "mcp_server_id": plan.server_id.to_string(),
-        "status": plan.outcome.name(),
-        "classification": plan.classification,
+        "status": plan.status(now),
+        "classification": plan.classification_at(now),
         "verdict": judgement.map(|judgement| judgement.verdict),
         "trigger_type": plan.trigger,
         "model": plan.model.id,
@@ -151,7 +159,7 @@ fn run_row(world: &World, plan: &RunPlan, content: &Content, judgement: Option<&
         "started_at": with_microseconds(plan.start),
         "ended_at": with_microseconds(plan.end),
         "duration_ms": plan.duration(),
-        "cost": plan.cost(),
+        "cost": plan.cost(now),
         "input_tokens": plan.input_tokens,
         "output_tokens": plan.output_tokens,
         "error_message": content.error,
@@ -163,19 +171,20 @@ fn run_row(world: &World, plan: &RunPlan, content: &Content, judgement: Option<&
 }
 
 fn open_run_row(world: &World, plan: &RunPlan, now: i64) -> Row {
+    let has_ended = !plan.phase(now).is_open();
     row(json!({
         "run_id": plan.id.to_string(),
         "organization_id": world.settings().organization_id,
         "workflow_id": plan.workflow_id.to_string(),
         "workflow_name": plan.workflow.name,
         "status": plan.status(now),
-        "classification": null,
+        "classification": plan.classification_at(now),
         "trigger_type": plan.trigger,
         "model": plan.model.id,
         "started_at": with_microseconds(plan.start),
-        "ended_at": null,
-        "duration_ms": null,
-        "cost": null,
+        "ended_at": has_ended.then(|| with_microseconds(plan.end)),
+        "duration_ms": has_ended.then(|| plan.duration()),
+        "cost": has_ended.then(|| plan.cost(now)),
     }))
 }
 
@@ -183,7 +192,7 @@ fn evaluation_row(plan: &RunPlan, judgement: &Judgement) -> Row {
     row(json!({
         "run_id": plan.id.to_string(),
         "verdict": judgement.verdict,
-        "classification": plan.classification,
+        "classification": judgement.classification,
         "score": score(judgement.score),
         "judge_model": JUDGE_MODEL,
         "summary": judgement.summary,

@@ -33,9 +33,27 @@ pub enum Endpoint {
     OpenApi,
 }
 
+impl Endpoint {
+    /// A number of its own, for seeds.
+    pub(super) const fn number(self) -> u64 {
+        match self {
+            Self::Any => 0,
+            Self::Organization => 1,
+            Self::Runs => 2,
+            Self::Run => 3,
+            Self::Trace => 4,
+            Self::Evaluation => 5,
+            Self::ToolCalls => 6,
+            Self::Workflows => 7,
+            Self::McpServers => 8,
+            Self::OpenApi => 9,
+        }
+    }
+}
+
 /// What is sent instead of, or around, the right response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
     /// A response of its own. `Content-Type` is `application/json` unless given.
     Status {
@@ -61,6 +79,17 @@ pub enum Answer {
     /// The right body cut after so many bytes, with a `Content-Length` that matches the cut.
     Truncate {
         /// The bytes that are kept.
+        bytes: usize,
+    },
+    /// The right body without its last bytes, with a `Content-Length` that matches what is left:
+    /// what a client receives of a body that is longer than declared.
+    Shorten {
+        /// The bytes that are missing.
+        bytes: usize,
+    },
+    /// The whole body under a `Content-Length` that is longer, then the connection ends.
+    Overstate {
+        /// By how many bytes it is longer.
         bytes: usize,
     },
     /// The right length is declared, then the connection breaks after so many bytes of the body.

@@ -37,6 +37,7 @@ pub(super) struct Judgement {
     pub(super) verdict: &'static str,
     /// Hundredths: the mean of the required criteria.
     pub(super) score: u32,
+    pub(super) classification: Option<&'static str>,
     pub(super) summary: &'static str,
     pub(super) criteria: Vec<JudgedCriterion>,
 }
@@ -46,9 +47,9 @@ pub(super) fn score(hundredths: u32) -> f64 {
     f64::from(hundredths) / 100.0
 }
 
-/// The evaluation of a run, or `None` for a run that is never judged.
-pub(super) fn judgement_of(plan: &RunPlan, content: &Content) -> Option<Judgement> {
-    if !plan.outcome.is_judged() {
+/// The evaluation of a run as it stands at `now`, or `None` for a run that is never judged.
+pub(super) fn judgement_of(plan: &RunPlan, content: &Content, now: i64) -> Option<Judgement> {
+    if !plan.is_judged {
         return None;
     }
     let mut random = Seeded::new(combine(plan.seed, JUDGEMENT_STREAM));
@@ -65,13 +66,15 @@ pub(super) fn judgement_of(plan: &RunPlan, content: &Content) -> Option<Judgemen
     Some(Judgement {
         verdict: plan.outcome.name(),
         score: sum / count.max(1),
-        summary: summary_of(plan.outcome),
+        classification: plan.classification_at(now),
+        summary: summary_of(plan, now),
         criteria,
     })
 }
 
-fn summary_of(outcome: Outcome) -> &'static str {
-    match outcome {
+fn summary_of(plan: &RunPlan, now: i64) -> &'static str {
+    match plan.outcome {
+        _ if plan.is_changed(now) => "Read again by a person, who found otherwise.",
         Outcome::Pass => "All required criteria are met.",
         Outcome::Partial => "Some required criteria are not met.",
         _ => "Required criteria are not met; the run did not reach its goal.",

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::documents::listing;
+use super::faulty::{Disturbance, Faulty, Total};
 use super::overlay::{Overlay, RunOverride};
 use super::plan::RunPlan;
 use super::shape::{Page, Shape};
@@ -114,63 +115,110 @@ enum Entry<'a> {
     Override(&'a RunOverride),
 }
 
-/// One page of the list as a body.
-pub(super) fn page_of_runs(
-    world: &World,
-    overlay: &Overlay,
-    shape: &Shape,
-    query: &RunQuery,
-    now: i64,
-) -> Value {
-    let from = world.started_at(now.saturating_sub(query.range).saturating_sub(1));
-    let to = world.started_at(now);
-    let (total, entries) = if query.has_filters() || !overlay.is_empty() {
-        let all = scan(world, overlay, query, (from, to), now);
-        (u64::try_from(all.len()).unwrap_or(u64::MAX), cut(all.into_iter(), shape, query))
-    } else if query.is_oldest_first {
-        (to - from, cut((from..to).map(Entry::Run), shape, query))
-    } else {
-        (to - from, cut((from..to).rev().map(Entry::Run), shape, query))
-    };
-    let records = entries.iter().map(|entry| match entry {
-        Entry::Run(number) => shape.record(listing(&world.plan(*number), now)),
-        Entry::Override(run) => run.listing.clone(),
-    });
-    shape.page_of_runs(records.collect(), query.page, total)
+/// The list as it is, and as it deviates.
+pub(super) struct Lister<'a> {
+    pub(super) world: &'a World,
+    pub(super) overlay: &'a Overlay,
+    pub(super) shape: &'a Shape,
+    /// Milliseconds.
+    pub(super) now: i64,
 }
 
-fn cut<'a>(
-    all: impl Iterator<Item = Entry<'a>>,
-    shape: &Shape,
-    query: &RunQuery,
-) -> Vec<Entry<'a>> {
-    let offset = usize::try_from(shape.offset(query.page)).unwrap_or(usize::MAX);
-    let size = usize::try_from(query.page.size).unwrap_or(usize::MAX);
-    all.skip(offset).take(size).collect()
-}
-
-/// All entries that the query takes, in its order. Looks at every run of the range.
-fn scan<'a>(
-    world: &World,
-    overlay: &'a Overlay,
-    query: &RunQuery,
-    (from, to): (u64, u64),
-    now: i64,
-) -> Vec<Entry<'a>> {
-    let runs = (from..to)
-        .filter(|number| !query.has_filters() || query.takes(&world.plan(*number), now))
-        .filter(|number| overlay.is_empty() || overlay.shows(&world.id_of(*number).to_string()))
-        .map(|number| (world.start_of(number), Entry::Run(number)));
-    let mut all: Vec<(i64, Entry<'a>)> = runs.collect();
-    let added = overlay.added().filter(|run| query.takes_override(run)).filter_map(|run| {
-        let start = run.started_at.timestamp_millis();
-        let is_in_range = start <= now && start >= now.saturating_sub(query.range);
-        is_in_range.then_some((start, Entry::Override(run)))
-    });
-    all.extend(added);
-    all.sort_by_key(|(start, _)| *start);
-    if !query.is_oldest_first {
-        all.reverse();
+impl<'a> Lister<'a> {
+    /// One page as a body.
+    pub(super) fn page(&self, query: &RunQuery) -> Value {
+        let (from, to) = self.bounds(query);
+        let (total, entries) = if query.has_filters() || !self.overlay.is_empty() {
+            let all = self.scan(query, query.is_oldest_first);
+            (length(&all), self.cut(all.into_iter(), query.page))
+        } else if query.is_oldest_first {
+            (to - from, self.cut((from..to).map(Entry::Run), query.page))
+        } else {
+            (to - from, self.cut((from..to).rev().map(Entry::Run), query.page))
+        };
+        self.body(&entries, query.page, Some(total))
     }
-    all.into_iter().map(|(_, entry)| entry).collect()
+
+    /// One page that deviates.
+    pub(super) fn disturbed_page(
+        &self,
+        query: &RunQuery,
+        disturbance: Disturbance,
+        faulty: &mut Faulty,
+    ) -> Value {
+        let offset = self.shape.offset(query.page);
+        if let Some((mut random, requests)) = disturbance.vanishing {
+            let (from, to) = self.bounds(query);
+            let above = offset.min(to - from);
+            if above > 0 {
+                faulty.hide(to - 1 - random.below(above), requests);
+            }
+        }
+        let hidden = faulty.hidden();
+        let mut all = self.scan(query, query.is_oldest_first || disturbance.oldest_first);
+        all.retain(|entry| !matches!(entry, Entry::Run(number) if hidden.contains(number)));
+        let right = length(&all);
+        if let Some(mut random) = disturbance.shuffle {
+            all.sort_by_cached_key(|_| random.draw());
+        }
+        let before = Page { number: query.page.number.saturating_sub(1), ..query.page };
+        let page = if disturbance.repeats_page && offset > 0 { before } else { query.page };
+        let mut entries = self.cut(all.into_iter(), page);
+        if disturbance.is_empty && offset > 0 {
+            entries.clear();
+        }
+        let total = match disturbance.total {
+            Total::Right => Some(right),
+            Total::TooLow => Some(right / 2),
+            Total::TooHigh => Some(right + right / 2 + 1),
+            Total::Missing => None,
+        };
+        self.body(&entries, query.page, total)
+    }
+
+    /// The numbers of the runs in the range: the first, and the one behind the last.
+    fn bounds(&self, query: &RunQuery) -> (u64, u64) {
+        let from = self.now.saturating_sub(query.range).saturating_sub(1);
+        (self.world.started_at(from), self.world.started_at(self.now))
+    }
+
+    fn cut(&self, all: impl Iterator<Item = Entry<'a>>, page: Page) -> Vec<Entry<'a>> {
+        let offset = usize::try_from(self.shape.offset(page)).unwrap_or(usize::MAX);
+        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
+        all.skip(offset).take(size).collect()
+    }
+
+    fn body(&self, entries: &[Entry<'_>], page: Page, total: Option<u64>) -> Value {
+        let records = entries.iter().map(|entry| match entry {
+            Entry::Run(number) => self.shape.record(listing(&self.world.plan(*number), self.now)),
+            Entry::Override(run) => run.listing.clone(),
+        });
+        self.shape.page_of_runs(records.collect(), page, total)
+    }
+
+    /// All entries that the query takes, in order. Looks at every run of the range.
+    fn scan(&self, query: &RunQuery, is_oldest_first: bool) -> Vec<Entry<'a>> {
+        let (world, overlay, now) = (self.world, self.overlay, self.now);
+        let (from, to) = self.bounds(query);
+        let runs = (from..to)
+            .filter(|number| !query.has_filters() || query.takes(&world.plan(*number), now))
+            .filter(|number| overlay.is_empty() || overlay.shows(&world.id_of(*number).to_string()))
+            .map(|number| (world.start_of(number), Entry::Run(number)));
+        let mut all: Vec<(i64, Entry<'a>)> = runs.collect();
+        let added = overlay.added().filter(|run| query.takes_override(run)).filter_map(|run| {
+            let start = run.started_at.timestamp_millis();
+            let is_in_range = start <= now && start >= now.saturating_sub(query.range);
+            is_in_range.then_some((start, Entry::Override(run)))
+        });
+        all.extend(added);
+        all.sort_by_key(|(start, _)| *start);
+        if !is_oldest_first {
+            all.reverse();
+        }
+        all.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+fn length(entries: &[Entry<'_>]) -> u64 {
+    u64::try_from(entries.len()).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,8 @@
 //!
 //! It is an independent oracle: it uses nothing of the exporter, so a mistake of the exporter
 //! cannot hide in it. A seeded [`World`] says which runs there are, [`World::expected`] which rows
-//! a right export of them holds, a [`Shape`] how bodies look, and [`Rule`]s what goes wrong.
+//! a right export of them holds, a [`Shape`] how bodies look, and
+//! a [`FaultPlan`] or single [`Rule`]s what goes wrong.
 //!
 //! The API's bodies are mostly not documented. The default shape is the likeliest guess; tests go
 //! through the others too.
@@ -15,14 +16,18 @@ mod clock;
 mod content;
 mod documents;
 mod expected;
+mod fault_plan;
 mod faults;
+mod faulty;
 mod fill;
 mod judgement;
 mod listing;
+mod lives;
 mod overlay;
 mod plan;
 mod random;
 mod routes;
+mod scenario;
 mod server;
 mod shape;
 mod state;
@@ -34,8 +39,11 @@ mod world;
 
 pub use clock::SimulatedClock;
 pub use expected::{Expected, Row};
+pub use fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 pub use faults::{Answer, Endpoint, Rule};
+pub use lives::Lives;
 pub use overlay::RunOverride;
+pub use scenario::Scenario;
 pub use server::{Simulator, SimulatorSettings};
 pub use shape::{Casing, ListEnvelope, Shape};
 pub use state::RequestRecord;

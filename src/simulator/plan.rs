@@ -6,6 +6,16 @@ use uuid::Uuid;
 use super::catalog::{Model, Trouble, Workflow};
 use super::random::Seeded;
 
+/// A status that no documentation and no code of Armature's knows.
+const UNKNOWN_STATUS: &str = "galvanized";
+/// What a change after the end makes of a classification. Invented.
+const CHANGED_CLASSIFICATION: &str = "reviewed";
+/// By how many millionths of a dollar such a change raises the cost.
+const CHANGED_COST: u64 = 1_700;
+/// For how long after its end a run of unknown status counts as open (the exporter's promise, in
+/// milliseconds).
+const SETTLE_TIME: i64 = 2 * 3_600_000;
+
 /// How a run ends. `error` and `timed_out` are not judged (documented: an infrastructure failure
 /// has no final answer; inferred: it has no evaluation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +81,17 @@ pub(super) struct RunPlan {
     pub(super) end: i64,
     /// When the evaluation appears; equals the end for runs that are never judged.
     pub(super) settled: i64,
+    /// Whether an evaluation is there once it is settled.
+    pub(super) is_judged: bool,
+    pub(super) has_unknown_status: bool,
+    /// When classification, cost and evaluation become others.
+    pub(super) changed: Option<i64>,
+    /// Whether the next run of the same workflow is this one's retry.
+    pub(super) is_retried: bool,
+    /// The run that this one is the retry of. Known only where documents are made.
+    pub(super) retry_of: Option<Uuid>,
+    /// How many of a hundred payloads are a marker string.
+    pub(super) redacted_percent: u8,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
 }
@@ -92,13 +113,28 @@ impl RunPlan {
         match self.phase(now) {
             Phase::Pending => "pending",
             Phase::Running => "running",
+            Phase::Unjudged | Phase::Settled if self.has_unknown_status => UNKNOWN_STATUS,
             Phase::Unjudged | Phase::Settled => self.outcome.name(),
         }
+    }
+
+    /// Whether who does not know the run's status must take it for open.
+    pub(super) const fn passes_for_open(&self, now: i64) -> bool {
+        let is_doubtful = self.has_unknown_status && now - self.end <= SETTLE_TIME;
+        self.phase(now).is_open() || is_doubtful
+    }
+
+    /// Whether the change after the end has come.
+    pub(super) fn is_changed(&self, now: i64) -> bool {
+        self.changed.is_some_and(|changed| changed <= now)
     }
 
     /// The classification as it shows at `now`: with the evaluation, or at the end if there will
     /// be none.
     pub(super) fn classification_at(&self, now: i64) -> Option<&'static str> {
+        if self.is_changed(now) {
+            return Some(CHANGED_CLASSIFICATION);
+        }
         self.classification.filter(|_| self.phase(now) == Phase::Settled)
     }
 
@@ -106,16 +142,17 @@ impl RunPlan {
         self.end - self.start
     }
 
-    /// The run's cost in dollars, as decimal text without trailing zeros.
-    pub(super) fn cost(&self) -> String {
+    /// The run's cost at `now` in dollars, as decimal text without trailing zeros.
+    pub(super) fn cost(&self, now: i64) -> String {
         let cents_per_million = self.input_tokens * self.model.input_price
             + self.output_tokens * self.model.output_price;
-        decimal(cents_per_million / 100)
+        let more = if self.is_changed(now) { CHANGED_COST } else { 0 };
+        decimal(cents_per_million / 100 + more)
     }
 
     /// The same cost as a JSON number.
-    pub(super) fn cost_number(&self) -> Value {
-        self.cost().parse::<f64>().map_or(Value::Null, Value::from)
+    pub(super) fn cost_number(&self, now: i64) -> Value {
+        self.cost(now).parse::<f64>().map_or(Value::Null, Value::from)
     }
 }
 

@@ -11,12 +11,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use chrono::Duration;
 use serde_json::{Value, json};
 
 use super::clock::http_date;
 use super::documents::{detail, evaluation, servers, tool_calls, trace, workflows};
 use super::faults::{Asked, Endpoint};
-use super::listing::{BadParameter, RunQuery, page_of_runs};
+use super::faulty::{Decision, Disturbance};
+use super::listing::{BadParameter, Lister, RunQuery};
 use super::overlay::Overlay;
 use super::shape::Shape;
 use super::state::{InFlight, RequestRecord, Shared};
@@ -87,9 +89,15 @@ async fn serve(
         run_id: run_id.as_deref(),
         page: asked_page(endpoint, &parameters, &shape),
     };
-    let answer = shared.rules.lock().unwrap_or_else(PoisonError::into_inner).decide(&asked);
-    let reply = right_reply(shared, &asked, &parameters, &shape, header(request, &AUTHORIZATION));
-    let transmission = transmit(reply, answer, &shared.stopping);
+    let ruled = shared.rules.lock().unwrap_or_else(PoisonError::into_inner).decide(&asked);
+    let Decision { answer, is_revoked, list, skew_seconds } = shared.decide(&asked);
+    let key = header(request, &AUTHORIZATION).filter(|_| !is_revoked);
+    let reply = right_reply(shared, &asked, &parameters, &shape, key, list);
+    let mut transmission = transmit(reply, ruled.or(answer), &shared.stopping);
+    if skew_seconds != Some(0) {
+        let date = shared.skewed_date(skew_seconds);
+        transmission.response.headers_mut().insert(DATE, date);
+    }
     shared.record(RequestRecord { status: transmission.response.status().as_u16(), ..record });
     shared.stopping.clone().sleep(transmission.silence).await;
     transmission.response
@@ -116,6 +124,7 @@ fn right_reply(
     parameters: &HashMap<String, String>,
     shape: &Shape,
     authorization: Option<&str>,
+    disturbance: Option<Disturbance>,
 ) -> Reply {
     if asked.endpoint == Endpoint::OpenApi {
         return Reply::json(StatusCode::OK, &open_api());
@@ -124,14 +133,13 @@ fn right_reply(
         let message = "The API key is missing, malformed or revoked.";
         return error(StatusCode::UNAUTHORIZED, "unauthenticated", message);
     }
-    let now = shared.clock.now().timestamp_millis();
     let overlay = shared.overlay.read().unwrap_or_else(PoisonError::into_inner);
     let body = match asked.endpoint {
         Endpoint::Organization => Some(organization(shared)),
         Endpoint::Workflows => Some(shape.list("workflows", workflows(&shared.world))),
         Endpoint::McpServers => Some(json!({"rows": servers(&shared.world)})),
         Endpoint::Runs => match RunQuery::parse(parameters, shape) {
-            Ok(query) => Some(page_of_runs(&shared.world, &overlay, shape, &query, now)),
+            Ok(query) => Some(run_list(shared, &overlay, shape, &query, disturbance)),
             Err(bad) => return validation_failed(&bad),
         },
         _ => asked.run_id.and_then(|id| run_document(shared, &overlay, shape, asked.endpoint, id)),
@@ -140,6 +148,26 @@ fn right_reply(
         || error(StatusCode::NOT_FOUND, "not_found", "There is no such thing here."),
         |body| Reply::json(StatusCode::OK, &body),
     )
+}
+
+fn run_list(
+    shared: &Shared,
+    overlay: &Overlay,
+    shape: &Shape,
+    query: &RunQuery,
+    disturbance: Option<Disturbance>,
+) -> Value {
+    let mut faulty = shared.faulty.lock().unwrap_or_else(PoisonError::into_inner);
+    let step = disturbance.as_ref().map_or(0, |disturbance| disturbance.clock_step);
+    if step > 0 {
+        shared.clock.advance(Duration::seconds(i64::from(step)));
+    }
+    let now = shared.clock.now().timestamp_millis();
+    let lister = Lister { world: &shared.world, overlay, shape, now };
+    match (disturbance, faulty.as_mut()) {
+        (Some(disturbance), Some(faulty)) => lister.disturbed_page(query, disturbance, faulty),
+        _ => lister.page(query),
+    }
 }
 
 fn run_document(

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::clock::SimulatedClock;
+use super::fault_plan::FaultPlan;
 use super::faults::Rule;
+use super::faulty::Faulty;
 use super::overlay::RunOverride;
 use super::routes::{BASE_PATH, router};
 use super::shape::Shape;
@@ -30,6 +32,8 @@ pub struct SimulatorSettings {
     pub world: WorldSettings,
     /// How bodies look.
     pub shape: Shape,
+    /// What goes wrong from the start.
+    pub faults: Option<FaultPlan>,
     /// The port on 127.0.0.1; 0 for any that is free.
     pub port: u16,
     /// `None`: the clock shows real time. `Some`: it stands still there.
@@ -53,6 +57,7 @@ impl Default for SimulatorSettings {
         Self {
             world: WorldSettings::default(),
             shape: Shape::default(),
+            faults: None,
             port: 0,
             start: None,
             birth: None,
@@ -89,6 +94,7 @@ impl Simulator {
             clock,
             shape: RwLock::new(settings.shape),
             rules: Mutex::default(),
+            faulty: Mutex::new(settings.faults.map(Faulty::new)),
             overlay: RwLock::default(),
             role: settings.role,
             keys: settings.keys,
@@ -170,7 +176,19 @@ impl Simulator {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).add(rule);
     }
 
-    /// Takes all faults away.
+    /// Lets things go wrong by a plan, in place of an earlier one. Its counts begin here.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        let mut faulty = self.shared.faulty.lock().unwrap_or_else(PoisonError::into_inner);
+        *faulty = Some(Faulty::new(plan));
+    }
+
+    /// Takes the fault plan away, with its rules and what it hid. Rules that were added one by one
+    /// stay.
+    pub fn calm(&self) {
+        *self.shared.faulty.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Takes all rules away that were added one by one.
     pub fn clear_rules(&self) {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

@@ -53,6 +53,8 @@ pub struct Shape {
     pub default_page_size: u32,
     /// Larger page sizes are silently clamped to this.
     pub maximum_page_size: u32,
+    /// Whether the page size that is asked for changes nothing.
+    pub ignores_page_size: bool,
     /// Whether lists of runs repeat `page` and `pageSize`.
     pub has_page_echo: bool,
     /// Whether lists of runs have a `total`.
@@ -61,6 +63,8 @@ pub struct Shape {
     pub ignores_page: bool,
     /// Whether the numbers of records are strings.
     pub numbers_as_text: bool,
+    /// Whether every record has a key that nobody knows.
+    pub has_unknown_keys: bool,
 }
 
 impl Default for Shape {
@@ -72,10 +76,12 @@ impl Default for Shape {
             page_base: 1,
             default_page_size: 20,
             maximum_page_size: 100,
+            ignores_page_size: false,
             has_page_echo: true,
             has_total: true,
             ignores_page: false,
             numbers_as_text: false,
+            has_unknown_keys: false,
         }
     }
 }
@@ -91,6 +97,7 @@ impl Shape {
     /// The page that is served when these are asked for.
     pub(super) fn page(&self, number: Option<u32>, size: Option<u32>) -> Page {
         let number = number.filter(|_| !self.ignores_page).unwrap_or(self.page_base);
+        let size = size.filter(|_| !self.ignores_page_size);
         Page {
             number: number.max(self.page_base),
             size: size.unwrap_or(self.default_page_size).clamp(1, self.maximum_page_size.max(1)),
@@ -105,9 +112,12 @@ impl Shape {
     /// A canonical record in this shape.
     pub(super) fn record(&self, canonical: Value) -> Value {
         match canonical {
-            Value::Object(entries) => Value::Object(
-                entries.into_iter().map(|(key, value)| self.entry(key, value)).collect(),
-            ),
+            Value::Object(entries) => {
+                let unknown = ("x_new_field".to_owned(), json!({"since": "today"}));
+                let unknown = self.has_unknown_keys.then_some(unknown);
+                let entries = entries.into_iter().map(|(key, value)| self.entry(key, value));
+                Value::Object(entries.chain(unknown).collect())
+            }
             Value::Array(values) => {
                 Value::Array(values.into_iter().map(|value| self.record(value)).collect())
             }
@@ -142,13 +152,18 @@ impl Shape {
     }
 
     /// Records that have this shape already as one page of the list of runs.
-    pub(super) fn page_of_runs(&self, records: Vec<Value>, page: Page, total: u64) -> Value {
+    pub(super) fn page_of_runs(
+        &self,
+        records: Vec<Value>,
+        page: Page,
+        total: Option<u64>,
+    ) -> Value {
         let mut more = Map::new();
         if self.has_page_echo {
             more.insert("page".to_owned(), page.number.into());
             more.insert("pageSize".to_owned(), page.size.into());
         }
-        if self.has_total {
+        if let Some(total) = total.filter(|_| self.has_total) {
             more.insert("total".to_owned(), total.into());
         }
         self.enveloped("runs", records, more)
@@ -221,6 +236,8 @@ mod tests {
         assert_eq!(shape.offset(shape.page(Some(3), Some(10))), 20);
         let from_zero = Shape { page_base: 0, ..shape };
         assert_eq!(from_zero.offset(from_zero.page(Some(3), Some(10))), 30);
+        let own = Shape { ignores_page_size: true, ..shape };
+        assert_eq!(own.page(None, Some(50)).size, 20);
         let stuck = Shape { ignores_page: true, ..shape };
         assert_eq!(stuck.page(Some(3), None).number, 1);
     }
@@ -229,9 +246,9 @@ mod tests {
     fn echo_total_and_wrapping_are_choices() {
         let shape = Shape { has_page_echo: false, has_total: false, ..Shape::default() };
         let page = shape.page(None, None);
-        assert_eq!(shape.page_of_runs(vec![], page, 9), json!({"rows": []}));
+        assert_eq!(shape.page_of_runs(vec![], page, Some(9)), json!({"rows": []}));
         assert_eq!(
-            Shape::default().page_of_runs(vec![], page, 9),
+            Shape::default().page_of_runs(vec![], page, Some(9)),
             json!({"rows": [], "page": 1, "pageSize": 20, "total": 9})
         );
         let wrapped = Shape { wrapped: true, ..shape };

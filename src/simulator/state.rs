@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
-use super::clock::SimulatedClock;
-use super::faults::Rules;
+use super::clock::{SimulatedClock, http_date};
+use super::faults::{Asked, Rules};
+use super::faulty::{Decision, Faulty};
 use super::overlay::Overlay;
 use super::shape::Shape;
 use super::transmission::Stopping;
@@ -77,6 +79,7 @@ pub(super) struct Shared {
     pub(super) clock: SimulatedClock,
     pub(super) shape: RwLock<Shape>,
     pub(super) rules: Mutex<Rules>,
+    pub(super) faulty: Mutex<Option<Faulty>>,
     pub(super) overlay: RwLock<Overlay>,
     pub(super) role: String,
     pub(super) keys: Option<Vec<String>>,
@@ -94,6 +97,22 @@ impl Shared {
             None => key.starts_with("amt_"),
             Some(keys) => keys.iter().any(|known| known == key),
         })
+    }
+
+    /// What the fault plan has for a request; nothing where there is none.
+    pub(super) fn decide(&self, asked: &Asked<'_>) -> Decision {
+        let mut faulty = self.faulty.lock().unwrap_or_else(PoisonError::into_inner);
+        faulty.as_mut().map_or_else(Decision::calm, |faulty| faulty.decide(asked))
+    }
+
+    /// The `Date` header by a clock that is off by so many seconds; no date for `None`.
+    pub(super) fn skewed_date(&self, skew_seconds: Option<i64>) -> HeaderValue {
+        let date = skew_seconds.and_then(|seconds| {
+            let skew = chrono::Duration::try_seconds(seconds)?;
+            let date = http_date(self.clock.now().checked_add_signed(skew)?);
+            HeaderValue::try_from(date).ok()
+        });
+        date.unwrap_or(HeaderValue::from_static("out of order"))
     }
 
     pub(super) fn record(&self, record: RequestRecord) {

@@ -25,6 +25,8 @@ pub(super) struct Timeline {
     past_runs: u64,
     /// Milliseconds; `None` when no run starts after birth.
     spacing: Option<i64>,
+    /// How many runs start after birth at the most.
+    future_runs: u64,
     stretches: Vec<Stretch>,
 }
 
@@ -42,7 +44,15 @@ impl Timeline {
             from = end;
         }
         let spacing = (spacing > 0).then_some(spacing);
-        Self { seed, birth, past_runs: u64::from(past_runs), spacing, stretches }
+        let past_runs = u64::from(past_runs);
+        Self { seed, birth, past_runs, spacing, future_runs: u64::MAX, stretches }
+    }
+
+    /// The same with no starts later than so many milliseconds after birth; `None` for no end.
+    pub(super) fn ending_after(self, future: Option<i64>) -> Self {
+        let slots = future.zip(self.spacing).map(|(future, spacing)| future / spacing);
+        let future_runs = slots.map_or(u64::MAX, |slots| u64::try_from(slots).unwrap_or(0));
+        Self { future_runs, ..self }
     }
 
     /// The start of the run with this number, in milliseconds since 1970. Never decreases from
@@ -65,7 +75,7 @@ impl Timeline {
         };
         let slot = u64::try_from((now - self.birth) / spacing).unwrap_or(0);
         let begun = u64::from(self.start_after_birth(slot) <= now);
-        self.past_runs + slot + begun
+        self.past_runs + (slot + begun).min(self.future_runs)
     }
 
     fn jitter(&self, number: u64) -> u64 {
@@ -144,6 +154,14 @@ mod tests {
         let timeline = Timeline::new(3, BIRTH, 0, 0, 0);
         assert_eq!(timeline.started_at(BIRTH + 100 * DAY), 0);
         assert_eq!(timeline.started_at(BIRTH - 1), 0);
+    }
+
+    #[test]
+    fn a_future_can_have_an_end() {
+        let timeline = Timeline::new(3, BIRTH, DAY, 5, HOUR).ending_after(Some(DAY));
+        assert_eq!(timeline.started_at(BIRTH + 12 * HOUR - 1), 5 + 12);
+        assert_eq!(timeline.started_at(BIRTH + 90 * DAY), 5 + 24);
+        assert!(timeline.start_of(5 + 23) < BIRTH + DAY);
     }
 
     #[test]

@@ -78,20 +78,28 @@ pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping
             let (kept, _) = split(reply.body, bytes);
             whole(Reply { body: kept, ..reply })
         }
+        Some(Answer::Shorten { bytes }) => {
+            let kept = reply.body.len().saturating_sub(bytes);
+            let (kept, _) = split(reply.body, kept);
+            whole(Reply { body: kept, ..reply })
+        }
+        Some(Answer::Overstate { bytes }) => {
+            let length = reply.body.len().saturating_add(bytes);
+            let pieces = vec![at_once(reply.body.clone()), broken()];
+            in_pieces(&reply, length, pieces, stopping)
+        }
         Some(Answer::Reset { after_bytes }) => {
             let (head, _) = split(reply.body.clone(), after_bytes);
-            let broken = io::Error::from(io::ErrorKind::ConnectionReset);
-            let pieces = vec![at_once(head), Piece { silence: FLUSH_TIME, content: Err(broken) }];
-            in_pieces(&reply, pieces, stopping)
+            in_pieces(&reply, reply.body.len(), vec![at_once(head), broken()], stopping)
         }
         Some(Answer::StallBody { after_bytes, seconds }) => {
             let (head, tail) = split(reply.body.clone(), after_bytes);
             let tail = Piece { silence: duration(seconds), content: Ok(tail) };
-            in_pieces(&reply, vec![at_once(head), tail], stopping)
+            in_pieces(&reply, reply.body.len(), vec![at_once(head), tail], stopping)
         }
         Some(Answer::Drip { bytes_per_second }) => {
             let pieces = drops(reply.body.clone(), bytes_per_second);
-            in_pieces(&reply, pieces, stopping)
+            in_pieces(&reply, reply.body.len(), pieces, stopping)
         }
     };
     Transmission { silence, response }
@@ -99,6 +107,11 @@ pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping
 
 const fn at_once(content: Bytes) -> Piece {
     Piece { silence: Duration::ZERO, content: Ok(content) }
+}
+
+fn broken() -> Piece {
+    let error = io::Error::from(io::ErrorKind::ConnectionReset);
+    Piece { silence: FLUSH_TIME, content: Err(error) }
 }
 
 fn split(mut body: Bytes, at: usize) -> (Bytes, Bytes) {
@@ -130,8 +143,8 @@ fn whole(reply: Reply) -> Response {
     with_status(reply.status, Body::from(reply.body))
 }
 
-/// A response that declares its full length, whatever comes of it.
-fn in_pieces(reply: &Reply, pieces: Vec<Piece>, stopping: &Stopping) -> Response {
+/// A response that declares a length, whatever comes of it.
+fn in_pieces(reply: &Reply, length: usize, pieces: Vec<Piece>, stopping: &Stopping) -> Response {
     let stopping = stopping.clone();
     let contents = stream::iter(pieces).then(move |piece| {
         let stopping = stopping.clone();
@@ -141,7 +154,7 @@ fn in_pieces(reply: &Reply, pieces: Vec<Piece>, stopping: &Stopping) -> Response
         }
     });
     let mut response = with_status(reply.status, Body::from_stream(contents));
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::catalog::{MODELS, SERVERS, Server, WORKFLOWS, Workflow};
+use super::lives::Lives;
 use super::plan::{RunPlan, draw_classification, draw_outcome};
 use super::random::{Seeded, combine, run_id, run_number};
 use super::timeline::Timeline;
@@ -15,6 +16,8 @@ const RUN_STREAM: u64 = 1;
 const WORKFLOW_STREAM: u64 = 2;
 const SERVER_STREAM: u64 = 3;
 const LONGEST_PENDING: u64 = 5_000;
+/// How far back a run looks for one that it could be the retry of.
+const RETRY_REACH: u64 = 12;
 
 /// What a [`World`] is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,12 +31,16 @@ pub struct WorldSettings {
     pub days: f64,
     /// The mean time between the starts of two runs after birth; 0 for none.
     pub seconds_between_runs: f64,
+    /// For how many days after birth they do; 0 for ever.
+    pub days_after_birth: f64,
     /// The shortest and the longest time from a run's start to its end, in seconds.
     pub run_seconds: (f64, f64),
     /// In how many of a hundred runs the evaluation trails the end.
     pub late_evaluation_percent: u8,
     /// The longest time by which an evaluation trails the end, in seconds.
     pub late_evaluation_seconds: f64,
+    /// Runs that live oddly.
+    pub lives: Lives,
     /// The organization's id in `/org`.
     pub organization_id: String,
     /// The organization's display name.
@@ -49,9 +56,11 @@ impl Default for WorldSettings {
             runs: 1_000,
             days: 29.0,
             seconds_between_runs: 20.0,
+            days_after_birth: 0.0,
             run_seconds: (5.0, 480.0),
             late_evaluation_percent: 15,
             late_evaluation_seconds: 45.0,
+            lives: Lives::default(),
             organization_id: "6f1c0a52-7a1e-4c3b-9d55-0e6a3b7f2c11".to_owned(),
             organization_name: "Example Outfitters".to_owned(),
             organization_slug: "example-outfitters".to_owned(),
@@ -81,8 +90,11 @@ impl World {
         let spacing = milliseconds(settings.seconds_between_runs);
         let spacing = i64::try_from(spacing).unwrap_or(i64::MAX);
         let (least, most) = settings.run_seconds;
+        let future = milliseconds(settings.days_after_birth * 86_400.0);
+        let future = i64::try_from(future).ok().filter(|length| *length > 0);
         Self {
-            timeline: Timeline::new(settings.seed, at, past, settings.runs, spacing),
+            timeline: Timeline::new(settings.seed, at, past, settings.runs, spacing)
+                .ending_after(future),
             new_version_from: at.saturating_sub(past / 10 * 3),
             run_milliseconds: (milliseconds(least).max(1), milliseconds(most).max(1)),
             late_milliseconds: milliseconds(settings.late_evaluation_seconds),
@@ -130,7 +142,21 @@ impl World {
     /// The run with this id, if it has started at `now`.
     pub(super) fn find(&self, id: &str, now: i64) -> Option<RunPlan> {
         let number = run_number(self.settings.seed, id)?;
-        (number < self.started_at(now)).then(|| self.plan(number))
+        (number < self.started_at(now)).then(|| {
+            let plan = self.plan(number);
+            RunPlan { retry_of: self.retried_by(number, &plan), ..plan }
+        })
+    }
+
+    /// The run that this one is the retry of: the last one before it of the same workflow, if
+    /// that went wrong and is one of those that are tried again.
+    fn retried_by(&self, number: u64, plan: &RunPlan) -> Option<Uuid> {
+        if self.settings.lives.retried_percent == 0 {
+            return None;
+        }
+        let before = (number.saturating_sub(RETRY_REACH)..number).rev().map(|one| self.plan(one));
+        let last = before.into_iter().find(|one| one.workflow_id == plan.workflow_id)?;
+        (last.is_retried && last.end <= plan.start).then_some(last.id)
     }
 
     /// The life of the run with this number.
@@ -147,12 +173,15 @@ impl World {
         let is_new = start >= self.new_version_from;
         let version = workflow.version.saturating_sub(u32::from(!is_new));
         let outcome = draw_outcome(&mut random, workflow, version, model);
+        let life = self.settings.lives.draw(seed, outcome);
         let duration = self.draw_duration(&mut random);
+        let duration = life.long_open.unwrap_or(duration);
         let pending = random.between(200, LONGEST_PENDING).min(duration / 5);
         let end = start.saturating_add_unsigned(duration);
         let is_late = random.percent(u64::from(self.settings.late_evaluation_percent));
         let delay = random.between(1, self.late_milliseconds.max(1));
-        let delay = if is_late && outcome.is_judged() { delay } else { 0 };
+        let is_judged = outcome.is_judged() && !life.is_never_evaluated;
+        let settled = end.saturating_add_unsigned(if is_late && is_judged { delay } else { 0 });
         let is_manual = workflow.schedule.is_none() || random.percent(12);
         RunPlan {
             id: self.id_of(number),
@@ -169,7 +198,13 @@ impl World {
             start,
             running_from: start.saturating_add_unsigned(pending),
             end,
-            settled: end.saturating_add_unsigned(delay),
+            settled,
+            is_judged,
+            has_unknown_status: life.has_unknown_status,
+            changed: life.changed_after.map(|after| settled.saturating_add_unsigned(after)),
+            is_retried: life.is_retried,
+            retry_of: None,
+            redacted_percent: self.settings.lives.redacted_percent,
             input_tokens: random.between(1_800, 42_000),
             output_tokens: random.between(150, 3_800),
         }
@@ -214,7 +249,7 @@ pub(super) fn shared_id(seed: u64, stream: u64, position: usize) -> Uuid {
 }
 
 /// Seconds as whole milliseconds; 0 for what is no duration.
-fn milliseconds(seconds: f64) -> u64 {
+pub(super) fn milliseconds(seconds: f64) -> u64 {
     let duration = time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use armature_export::deliver::{DeliverError, Delivery, DeliveryOptions, deliver,
 use armature_export::event::Events;
 use armature_export::lake::LakeView;
 use armature_export::simulator::{Expected, Row, Simulator, SimulatorSettings, WorldSettings};
-use armature_export::sync::{SyncOptions, SyncReport, sync};
+use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
 use armature_export::tables::Mapping;
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::Value;
@@ -51,8 +51,13 @@ impl Kit {
         Self { simulator, settings, lake, duckdb, _folder: folder }
     }
 
-    /// One sync.
+    /// One sync that must come to a report.
     pub(crate) async fn sync(&self) -> SyncReport {
+        self.try_sync().await.unwrap()
+    }
+
+    /// One sync.
+    pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
         let (_send, stop) = tokio::sync::watch::channel(false);
         let options = SyncOptions {
             settings: self.settings.clone(),
@@ -60,9 +65,9 @@ impl Kit {
             key: ApiKey::new("amt_test_key", "here").unwrap(),
             events: Events::none(),
             stop,
-            now: birth().timestamp_micros(),
+            now: self.simulator.now().timestamp_micros(),
         };
-        sync(options).await.unwrap()
+        sync(options).await
     }
 
     /// One delivery without a sync.
@@ -166,7 +171,9 @@ impl Kit {
         {
             let mut found = rows::read(database, relation, table, &columns);
             found.sort_by_key(|row| sort_key(row, declared.key));
-            assert_same(&found, &expected, &format!("{table} in the {place}"));
+            let what = format!("{table} in the {place}");
+            assert_same_keys(&found, &expected, declared.key, &what);
+            assert_same(&found, &expected, &what);
         }
     }
 
@@ -184,6 +191,23 @@ fn sort_key(row: &Value, key: &[&str]) -> Vec<String> {
             other => other.to_string(),
         })
         .collect()
+}
+
+/// Names the rows that are missing, doubled or too many.
+fn assert_same_keys(found: &[Value], expected: &[Value], key: &[&str], what: &str) {
+    let keys = |rows: &[Value]| rows.iter().map(|row| sort_key(row, key)).collect::<Vec<_>>();
+    let (found, expected) = (keys(found), keys(expected));
+    if found != expected {
+        let (all, right): (HashSet<_>, HashSet<_>) =
+            (found.iter().collect(), expected.iter().collect());
+        let missing: Vec<_> = right.difference(&all).take(5).collect();
+        let surplus: Vec<_> = all.difference(&right).take(5).collect();
+        let (found, expected) = (found.len(), expected.len());
+        panic!(
+            "{what}: {found} rows instead of {expected}; missing, such as: {missing:?}; \
+             too many, such as: {surplus:?}"
+        );
+    }
 }
 
 /// Like `assert_eq`, but shows the first row that differs instead of all of them.

@@ -1,5 +1,6 @@
 //! The simulator from outside, over plain TCP.
 
+mod bad_days;
 mod faults;
 mod lists;
 mod oracle;
