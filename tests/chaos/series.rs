@@ -3,8 +3,9 @@
 use std::fmt;
 
 use armature_export::config::RangeChoice;
-use armature_export::simulator::{Scenario, SimulatorSettings};
-use chrono::Duration;
+use armature_export::lake::LakeView;
+use armature_export::simulator::{ListEnvelope, Scenario, SimulatorSettings};
+use chrono::{DateTime, Duration, Utc};
 
 use super::kit::Kit;
 use super::rows;
@@ -19,6 +20,7 @@ pub(crate) struct Figures {
     syncs: u64,
     failed_syncs: u64,
     commits: u64,
+    proofs: u64,
     requests: u64,
     rows: u64,
 }
@@ -29,6 +31,7 @@ impl Figures {
         self.syncs += other.syncs;
         self.failed_syncs += other.failed_syncs;
         self.commits += other.commits;
+        self.proofs += other.proofs;
         self.requests += other.requests;
         self.rows += other.rows;
     }
@@ -36,11 +39,12 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, syncs, failed_syncs, commits, requests, rows } = self;
+        let Self { seeds, syncs, failed_syncs, commits, proofs, requests, rows } = self;
         write!(
             formatter,
             "{seeds} seeds, {syncs} syncs ({failed_syncs} of them ended early or incomplete), \
-             {commits} commits, {requests} requests, {rows} rows compared"
+             {commits} commits, {proofs} proofs checked run by run, {requests} requests, {rows} \
+             rows compared"
         )
     }
 }
@@ -56,6 +60,8 @@ struct Series {
     /// How long runs start.
     future: Duration,
     has_very_long_runs: bool,
+    /// Whether what the list hides shows in it: then a proof must never be wrong.
+    is_honest: bool,
     figures: Figures,
 }
 
@@ -93,6 +99,7 @@ impl Series {
         Self {
             future: seconds(scenario.world.days_after_birth * 86_400.0),
             has_very_long_runs: scenario.world.lives.long_open_days > 30.0,
+            is_honest: is_honest(scenario),
             kit,
             draws,
             figures: Figures { seeds: 1, ..Figures::default() },
@@ -137,6 +144,28 @@ impl Series {
         self.figures.rows = u64::try_from(rows).unwrap();
     }
 
+    /// Every run that started in proven time is known: a proof is never wrong.
+    async fn assert_proven_runs_are_known(&mut self) {
+        let lake = LakeView::open(&self.kit.lake).await.unwrap();
+        let (ledger, _) = lake.ledger().await.unwrap();
+        let proven = &lake.head().unwrap().proven;
+        let world = self.kit.simulator.world().expected(self.kit.simulator.now());
+        for run in world.runs.iter().chain(&world.open_runs) {
+            let start: DateTime<Utc> = run["started_at"].as_str().unwrap().parse().unwrap();
+            let start = start.timestamp_micros();
+            let is_proven = proven.iter().any(|time| time.from <= start && start < time.until);
+            let run_id = run["run_id"].as_str().unwrap();
+            let is_known = !is_proven || ledger.get(run_id).is_some();
+            let reach = self.kit.simulator.now() - Duration::days(44);
+            assert!(
+                is_known || start < reach.timestamp_micros(),
+                "run {run_id}, started {}, is in proven time, and nobody knows it",
+                run["started_at"]
+            );
+        }
+        self.figures.proofs += 1;
+    }
+
     /// A few syncs under faults, spread over the time in which runs start.
     async fn bad_days(&mut self) {
         let syncs = self.draws.between(5, 8);
@@ -165,6 +194,9 @@ impl Series {
             Ok(report) => {
                 self.figures.commits += report.commits;
                 self.figures.failed_syncs += u64::from(report.outcome.name() != "complete");
+                if report.sweep.certified && self.is_honest {
+                    self.assert_proven_runs_are_known().await;
+                }
             }
             Err(_) => self.figures.failed_syncs += 1,
         }
@@ -181,6 +213,18 @@ impl Series {
             assert_eq!(doubled, 0, "runs that stand twice in DuckDB");
         }
     }
+}
+
+/// Whether every run that the list holds back shows in its total, or on another look: a run that
+/// is hidden throughout, or a list that ends too early twice, nobody can see.
+fn is_honest(scenario: &Scenario) -> bool {
+    let list = &scenario.faults.list;
+    let has_totals = scenario.shape.has_total
+        && scenario.shape.list != ListEnvelope::Bare
+        && list.no_total_percent == 0.0
+        && list.low_total_percent == 0.0;
+    let hides = list.empty_page_percent > 0.0 || list.shuffled_percent > 0.0;
+    list.vanish_percent == 0.0 && (has_totals || !hides)
 }
 
 fn seconds(seconds: f64) -> Duration {
