@@ -3,18 +3,26 @@
 use super::ListedRun;
 
 /// Whether the list was seen to go from new to old so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Order {
+    began: i64,
     last: Option<i64>,
     broken: bool,
 }
 
 impl Order {
+    /// `began` is when the sweep did, in microseconds since 1970 by the server's clock: runs that
+    /// start later push others down, wherever they are met.
+    pub(super) fn new(began: i64) -> Self {
+        Self { began, last: None, broken: false }
+    }
+
     /// Looks at the runs of a page that were not listed before, in their order.
     pub(super) fn note(&mut self, runs: &[ListedRun]) {
         for run in runs {
             match (run.started_at, self.last) {
                 (None, _) => self.broken = true,
+                (Some(start), _) if start > self.began => {}
                 (Some(start), Some(last)) if start > last => self.broken = true,
                 (Some(start), _) => self.last = Some(start),
             }
@@ -50,7 +58,7 @@ mod tests {
             body: bytes::Bytes::new(),
             fingerprint: 0,
         };
-        let mut order = Order::default();
+        let mut order = Order::new(10);
         order.note(&starts.iter().map(run).collect::<Vec<_>>());
         order
     }
@@ -60,6 +68,7 @@ mod tests {
         assert_eq!(order(&[]).is_newest_first(), None);
         assert_eq!(order(&[Some(3), Some(3), Some(1)]).is_newest_first(), Some(true));
         assert_eq!(order(&[Some(3), Some(4)]).is_newest_first(), Some(false));
+        assert_eq!(order(&[Some(3), Some(11), Some(1)]).is_newest_first(), Some(true));
         assert_eq!(order(&[Some(3), None]).is_newest_first(), Some(false));
         assert!(order(&[Some(3)]).is_past(Some(4)));
         assert!(!order(&[Some(3), None]).is_past(Some(4)));

@@ -138,7 +138,7 @@ impl Sweep<'_> {
                 listing,
                 wait: &wait,
                 show: &mut show,
-                order: Order::default(),
+                order: Order::new(self.window.until),
                 tally: SweepTally::default(),
                 began: Instant::now(),
                 head: None,

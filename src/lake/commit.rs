@@ -182,7 +182,9 @@ impl Lake {
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
         let head = self.head();
         let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
-        gaps.extend(draft.new_gaps);
+        for gap in draft.new_gaps {
+            gap.add_to(&mut gaps);
+        }
         let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
         contents.extend(staging.contents);
         let manifest = Manifest {

@@ -101,6 +101,17 @@ pub struct SweepRecord {
     pub proof: Option<String>,
 }
 
+impl Gap {
+    /// Adds a gap to a sorted list: one that goes on where another ends makes that one longer.
+    pub(super) fn add_to(self, gaps: &mut Vec<Self>) {
+        match gaps.iter_mut().find(|gap| gap.until == self.from) {
+            Some(gap) => gap.until = self.until,
+            None => gaps.push(self),
+        }
+        gaps.sort_by_key(|gap| gap.from);
+    }
+}
+
 /// What a sync did, for `status` and the `_syncs` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRecord {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use armature_export::config::{ApiKey, Settings};
 use armature_export::deliver::{DeliverError, Delivery, DeliveryOptions, deliver, rebuild};
@@ -17,7 +18,7 @@ use super::rows;
 
 /// What a test works with. The folder goes when it is dropped.
 pub(crate) struct Kit {
-    pub(crate) simulator: Simulator,
+    pub(crate) simulator: Arc<Simulator>,
     pub(crate) settings: Settings,
     pub(crate) lake: PathBuf,
     pub(crate) duckdb: PathBuf,
@@ -48,7 +49,7 @@ impl Kit {
         let mut settings = Settings::default();
         settings.lake.path.clone_from(&lake);
         settings.duckdb.path.clone_from(&duckdb);
-        Self { simulator, settings, lake, duckdb, _folder: folder }
+        Self { simulator: Arc::new(simulator), settings, lake, duckdb, _folder: folder }
     }
 
     /// One sync that must come to a report.
@@ -58,12 +59,17 @@ impl Kit {
 
     /// One sync.
     pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
+        self.sync_telling(Events::none()).await
+    }
+
+    /// One sync that tells what happens.
+    pub(crate) async fn sync_telling(&self, events: Events) -> Result<SyncReport, SyncError> {
         let (_send, stop) = tokio::sync::watch::channel(false);
         let options = SyncOptions {
             settings: self.settings.clone(),
             url: self.simulator.base_url(),
             key: ApiKey::new("amt_test_key", "here").unwrap(),
-            events: Events::none(),
+            events,
             stop,
             now: self.simulator.now().timestamp_micros(),
         };

@@ -8,6 +8,7 @@ mod kit;
 mod lives;
 mod rows;
 mod shapes;
+mod sweeps;
 
 use kit::Kit;
 
