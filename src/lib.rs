@@ -16,6 +16,7 @@ pub mod lake;
 pub mod ledger;
 pub mod normalize;
 pub mod observe;
+pub mod parts;
 pub mod run;
 pub mod schedule;
 pub mod simulator;

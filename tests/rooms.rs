@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "digest",
     "interval",
     "json",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 17] = [
     "extract",
     "normalize",
     "lake",
+    "parts",
     "deliver",
     "sync",
     "schedule",
