@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod normalize;
 pub mod observe;
 pub mod parts;
+pub mod replay;
 pub mod run;
 pub mod schedule;
 pub mod simulator;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "digest",
     "interval",
     "json",
@@ -20,6 +20,7 @@ const ROOMS: [&str; 18] = [
     "lake",
     "parts",
     "deliver",
+    "replay",
     "sync",
     "schedule",
     "observe",

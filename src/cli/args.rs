@@ -95,6 +95,13 @@ pub(super) enum Command {
     /// Brings the DuckDB file up to date with the lake. Asks the API nothing.
     Deliver(DeliverArguments),
 
+    /// Makes all tables again from the raw documents in the lake, with today's mapping.
+    ///
+    /// For when `[[columns]]` or a newer version maps a body better than before: it also reaches
+    /// runs that the API has forgotten. Asks the API nothing. One commit replaces the parts of all
+    /// commits before, so the disk needs room for the tables twice while it is made.
+    Replay(ReplayArguments),
+
     /// Writes a configuration file with every option explained.
     Init(InitArguments),
 
@@ -199,6 +206,17 @@ pub(super) struct DeliverArguments {
     /// the end. Takes as long as reading the lake; readers keep what they have open.
     #[arg(long)]
     pub(super) rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Shows how many runs, rows and bytes it would write, and changes nothing. Takes as long as
+    /// a replay.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

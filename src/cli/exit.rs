@@ -6,6 +6,7 @@ use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
+use crate::replay::ReplayError;
 use crate::sync::SyncError;
 
 /// The exit codes. They are documented in `--help` and the README, and do not change.
@@ -277,6 +278,19 @@ impl From<SyncError> for Failure {
             SyncError::Rows(_) | SyncError::Stopped(_) => {
                 Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
             }
+        }
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Lake(error) => error.into(),
+            ReplayError::Mapping(error) => SyncError::from(error).into(),
+            ReplayError::Deliver(error) => error.into(),
+            ReplayError::Parts(error) => SyncError::from(error).into(),
+            ReplayError::Documents(error) => SyncError::from(error).into(),
+            ReplayError::Stopped(error) => SyncError::from(error).into(),
         }
     }
 }

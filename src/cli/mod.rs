@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod init;
+mod replay;
 mod schedule;
 mod schema;
 mod simulate;
@@ -72,6 +73,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Status(arguments) => status::run(&context, &arguments).await,
         Command::Schema(arguments) => schema::run(&context, &arguments),
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
+        Command::Replay(arguments) => replay::run(&context, &arguments).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
         Command::Demo(arguments) => demo::run(&context, &arguments).await,

@@ -5,6 +5,7 @@
 
 mod apply;
 mod database;
+mod reader;
 mod sql;
 mod views;
 
@@ -22,6 +23,7 @@ use crate::tables::Mapping;
 use apply::apply;
 use database::Database;
 pub use database::{inspect, query};
+pub use reader::LakeReader;
 pub use sql::lake_views;
 
 /// Where and how to deliver.

@@ -45,6 +45,14 @@ pub struct NewPart {
     pub replaces: Option<String>,
 }
 
+impl NewPart {
+    /// The day on which its runs started, UTC, as `2026-11-23`.
+    pub fn day(&self) -> String {
+        let first = self.started.and_then(|(first, _)| DateTime::from_timestamp_micros(first));
+        first.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.format("%Y-%m-%d").to_string())
+    }
+}
+
 /// What a commit says besides its parts.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
@@ -111,9 +119,7 @@ impl Staging {
     }
 
     async fn put_new(&self, part: NewPart, name: &str) -> Result<Part, LakeError> {
-        let day = part.started.and_then(|(first, _)| day_of(first));
-        let day = day.unwrap_or_else(|| UNKNOWN_DAY.to_owned());
-        let path = format!("{}/date={day}/{name}", part.table.name);
+        let path = format!("{}/date={}/{name}", part.table.name, part.day());
         let written = self.put(part.table, path, part.rows, part.bytes).await?;
         Ok(Part {
             least_started_at: part.started.map(|(first, _)| first),
@@ -168,11 +174,6 @@ impl Staging {
         put.map_err(LakeError::store("write the part", staged))?;
         Ok(part)
     }
-}
-
-fn day_of(microseconds: i64) -> Option<String> {
-    let day = DateTime::from_timestamp_micros(microseconds)?;
-    Some(day.format("%Y-%m-%d").to_string())
 }
 
 impl Lake {

@@ -1,6 +1,6 @@
 //! Which parts readers see, out of all that manifests ever named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LakeError, LakeView, Manifest, Part};
 
@@ -19,6 +19,18 @@ pub struct LiveParts {
     by_path: BTreeMap<String, LivePart>,
 }
 
+/// The parts that hold the rows of the same runs: of one commit and day, one for each table that
+/// has rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartGroup {
+    /// The commit that names them.
+    pub commit: u64,
+    /// The day on which their runs started, UTC, as `2026-11-23`.
+    pub day: String,
+    /// The parts by table.
+    pub parts: BTreeMap<String, Part>,
+}
+
 impl LiveParts {
     /// Takes the next commit into account.
     pub fn apply(&mut self, manifest: &Manifest) {
@@ -34,6 +46,35 @@ impl LiveParts {
     /// All of them, by table, day and commit.
     pub fn iter(&self) -> impl Iterator<Item = &LivePart> {
         self.by_path.values()
+    }
+
+    /// The parts that are added to rather than replaced as a whole, those of the same runs together.
+    ///
+    /// Those of one name belong together; before names were shared, a commit had one part for each
+    /// table and day.
+    pub fn groups(&self) -> Vec<PartGroup> {
+        let mut days: BTreeMap<(u64, &str), Vec<(&str, &Part)>> = BTreeMap::new();
+        for LivePart { commit, part } in self.iter() {
+            let Some((_, rest)) = part.path.split_once("/date=") else { continue };
+            let Some((day, name)) = rest.split_once('/') else { continue };
+            days.entry((*commit, day)).or_default().push((name, part));
+        }
+        let mut groups: BTreeMap<(u64, &str, &str), BTreeMap<String, Part>> = BTreeMap::new();
+        for ((commit, day), parts) in days {
+            let tables: BTreeSet<&str> =
+                parts.iter().map(|(_, part)| part.table.as_str()).collect();
+            let has_many = tables.len() < parts.len();
+            for (name, part) in parts {
+                let group = groups.entry((commit, day, if has_many { name } else { "" }));
+                group.or_default().insert(part.table.clone(), part.clone());
+            }
+        }
+        let group = |((commit, day, _), parts): ((_, &str, _), _)| PartGroup {
+            commit,
+            day: day.to_owned(),
+            parts,
+        };
+        groups.into_iter().map(group).collect()
     }
 
     /// The part at a path.

@@ -23,7 +23,7 @@ mod part;
 pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
-pub use live::{LivePart, LiveParts};
+pub use live::{LivePart, LiveParts, PartGroup};
 pub use manifest::{Gap, Manifest, Part, SyncRecord};
 pub use open::{Lake, LakeView};
 pub use part::{PartOptions, PartWriter};
