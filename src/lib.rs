@@ -23,3 +23,4 @@ pub mod schedule;
 pub mod simulator;
 pub mod sync;
 pub mod tables;
+pub mod verify;

@@ -26,7 +26,7 @@ use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
 
-use bodies::{Bodies, read_bodies};
+pub use bodies::{Bodies, read_bodies};
 pub use error::ReplayError;
 
 /// What a replay needs to know.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "digest",
     "interval",
     "json",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 19] = [
     "parts",
     "deliver",
     "replay",
+    "verify",
     "sync",
     "schedule",
     "observe",

@@ -102,6 +102,12 @@ pub(super) enum Command {
     /// commits before, so the disk needs room for the tables twice while it is made.
     Replay(ReplayArguments),
 
+    /// Looks over the lake, its ledger and the DuckDB file, and says what is not as it must be.
+    ///
+    /// Reads every byte and every row; asks the API nothing, and changes nothing without --repair.
+    /// Ends with 0 only where all is well.
+    Verify(VerifyArguments),
+
     /// Writes a configuration file with every option explained.
     Init(InitArguments),
 
@@ -217,6 +223,22 @@ pub(super) struct ReplayArguments {
     /// a replay.
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Mends what can be mended without the API, says what it did, and looks again. Nothing that
+    /// holds rows is deleted.
+    #[arg(long)]
+    pub(super) repair: bool,
+
+    /// With --repair, also gives up missing and damaged parts that cannot be made again from
+    /// `documents`. The next sync fetches their runs again, as far as the API still has them.
+    #[arg(long, requires = "repair")]
+    pub(super) drop_parts: bool,
 }
 
 #[derive(Debug, Args)]

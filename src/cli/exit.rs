@@ -8,6 +8,7 @@ use crate::deliver::DeliverError;
 use crate::lake::LakeError;
 use crate::replay::ReplayError;
 use crate::sync::SyncError;
+use crate::verify::VerifyError;
 
 /// The exit codes. They are documented in `--help` and the README, and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,6 +292,18 @@ impl From<ReplayError> for Failure {
             ReplayError::Parts(error) => SyncError::from(error).into(),
             ReplayError::Documents(error) => SyncError::from(error).into(),
             ReplayError::Stopped(error) => SyncError::from(error).into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Lake(error) => error.into(),
+            VerifyError::Mapping(error) => SyncError::from(error).into(),
+            VerifyError::Deliver(error) => error.into(),
+            VerifyError::Replay(error) => error.into(),
+            VerifyError::Stopped(error) => SyncError::from(error).into(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod simulate;
 mod status;
 mod sync;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -74,6 +75,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Schema(arguments) => schema::run(&context, &arguments),
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
         Command::Replay(arguments) => replay::run(&context, &arguments).await,
+        Command::Verify(arguments) => verify::run(&context, &arguments).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
         Command::Demo(arguments) => demo::run(&context, &arguments).await,

@@ -179,7 +179,7 @@ fn system(manifest: &Manifest) -> String {
     format!("NULL, {}, {}, 1", manifest.commit, timestamp(manifest.created_at))
 }
 
-fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
+pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     format!(
         "INSERT INTO _syncs VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
         literal(&sync.sync_id),
@@ -200,7 +200,7 @@ fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     )
 }
 
-fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
+pub(super) fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
     let mut sql = "DELETE FROM _gaps;".to_owned();
     for gap in gaps {
         let _infallible = write!(

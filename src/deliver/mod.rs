@@ -4,6 +4,7 @@
 //! rows. So it can be late, can be repeated, and can be made again from the lake at any time.
 
 mod apply;
+mod compare;
 mod database;
 mod reader;
 mod sql;
@@ -21,6 +22,7 @@ use crate::lake::{LakeError, LakeView, Manifest, Part};
 use crate::tables::Mapping;
 
 use apply::apply;
+pub use compare::{Delivered, Difference};
 use database::Database;
 pub use database::{inspect, query};
 pub use reader::LakeReader;

@@ -8,7 +8,7 @@ use super::database::{failed, is_out_of_memory, more_memory};
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use super::{DeliverError, DeliveryOptions};
 use crate::lake::Part;
-use crate::tables::{Mapping, Write};
+use crate::tables::Mapping;
 
 /// A DuckDB in memory that has a view of each table's parts, under the table's name.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl LakeReader {
         let reader = Self { connection, path, memory_limit_mb };
         let parts: Vec<&Part> = parts.into_iter().collect();
         let plan = TablePlan::new(mapping);
-        for planned in plan.tables.iter().filter(|it| it.table.write != Write::Manifest) {
+        for planned in &plan.tables {
             let own = parts.iter().filter(|part| part.table == planned.table.name);
             let paths: Vec<&str> = own.map(|part| part.path.as_str()).collect();
             let sql = if paths.is_empty() {
@@ -67,6 +67,27 @@ impl LakeReader {
     pub fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {
         let done = self.connection.execute_batch(sql);
         done.map_err(|error| failed(action, &self.path, &error))
+    }
+
+    /// Makes a table of its own, of ids and numbers.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn load<'r>(
+        &self,
+        table: &str,
+        rows: impl IntoIterator<Item = (&'r str, i64)>,
+    ) -> Result<(), DeliverError> {
+        let name = identifier(table);
+        self.execute("load", &format!("CREATE TABLE {name} (id VARCHAR, number BIGINT)"))?;
+        let append = || {
+            let mut appender = self.connection.appender(table)?;
+            for (id, number) in rows {
+                appender.append_row(duckdb::params![id, number])?;
+            }
+            appender.flush()
+        };
+        append().map_err(|error| failed("load", &self.path, &error))
     }
 
     /// The rows that a question gives, every value as text.

@@ -16,10 +16,11 @@ use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
 /// The runs of one part, at their revisions there.
 #[derive(Debug)]
-pub(super) struct Bodies {
-    pub(super) runs: Vec<FetchedRun>,
-    /// When the sync that fetched them began.
-    pub(super) extracted_at: i64,
+pub struct Bodies {
+    /// The runs, with their documents.
+    pub runs: Vec<FetchedRun>,
+    /// When the sync that fetched them began, in microseconds since 1970.
+    pub extracted_at: i64,
 }
 
 /// Bodies can be large: few at once beside those that are kept.
@@ -27,7 +28,10 @@ const BATCH_ROWS: usize = 64;
 
 /// Reads a part; `None` where it is not there or not as it was written, as rows made from a
 /// damaged part would hide the damage.
-pub(super) fn read_bodies(
+///
+/// # Errors
+/// [`ArrowError`] where a part that is as it was written cannot be read all the same.
+pub fn read_bodies(
     lake: &Path,
     part: &Part,
     paths: &RunPaths,

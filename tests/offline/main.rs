@@ -9,3 +9,4 @@ mod kit;
 mod replay;
 #[path = "../world/rows.rs"]
 mod rows;
+mod verify;

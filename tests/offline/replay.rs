@@ -21,7 +21,7 @@ fn options(kit: &Kit) -> ReplayOptions {
     }
 }
 
-async fn replayed(kit: &Kit) -> ReplayReport {
+pub(super) async fn replayed(kit: &Kit) -> ReplayReport {
     replay(&options(kit)).await.unwrap()
 }
 
