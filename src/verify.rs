@@ -93,12 +93,15 @@ fn check(
     is_written: bool,
     mut report: VerifyReport,
 ) -> Result<VerifyReport, VerifyError> {
-    let is_whole = files::check_parts(view, walk, &mut report)?;
-    if !is_written {
-        files::check_folders(view, walk, &mut report.findings)?;
-        files::check_staging(view, walk, &mut report.findings)?;
+    if !is_written && files::check_staging(view, walk, &mut report.findings)? {
+        report.unchecked.push("all else, before that commit is finished".to_owned());
+        return Ok(report);
     }
-    if !is_whole || !walk.is_whole {
+    let bad = files::check_parts(view, walk, &mut report);
+    if !is_written {
+        files::check_folders(view, walk, &bad, &mut report.findings)?;
+    }
+    if !bad.is_empty() || !walk.is_whole {
         let what = "rows and the DuckDB file, as not every manifest and part is whole";
         report.unchecked.push(what.to_owned());
         return Ok(report);

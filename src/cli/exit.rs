@@ -204,7 +204,7 @@ impl From<LakeError> for Failure {
             ),
             LakeError::Damaged { .. } => (
                 Exit::Storage,
-                "restore the file from a backup, or move the lake away and export anew",
+                "`armature-export verify` looks closer, and mends some with --repair; else restore the file from a backup",
             ),
             LakeError::Io { .. } | LakeError::Store { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::VerifyArguments;
 use super::context::{Context, now};
 use super::exit::{Exit, Failure};
-use super::table::{bytes, count, counted};
+use super::table::{bytes, counted};
 use crate::verify::{Finding, Mended, VerifyOptions, VerifyReport, repair, verify};
 
 /// How many findings of a kind are shown.
@@ -108,8 +108,8 @@ fn text(report: &VerifyReport, mended: &[Mended], failed: &[String]) -> String {
         _ => counted(found, "finding", "findings"),
     };
     line(format!(
-        "{verdict}: {} commits · {} · {} · {}",
-        count(report.commit),
+        "{verdict}: {} · {} · {} · {}",
+        counted(report.commit, "commit", "commits"),
         counted(report.parts, "part", "parts"),
         bytes(report.bytes),
         counted(report.runs, "run", "runs")

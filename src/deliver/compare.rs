@@ -46,7 +46,10 @@ impl LakeReader {
         let (mut ours, mut theirs) =
             (format!("memory.main.{name}"), format!("delivered.main.{name}"));
         if table.write == Write::Append {
-            ours = format!("(FROM {ours} SEMI JOIN {} USING (run_id, _revision))", Self::LATEST);
+            ours = format!(
+                "(FROM {ours} t ANTI JOIN {} l ON t.run_id = l.run_id AND t._revision < l.highest)",
+                Self::LATEST
+            );
         }
         let columns = self.shared_columns(&ours, &theirs)?;
         (ours, theirs) = (columns.select(&ours, true), columns.select(&theirs, false));
@@ -104,9 +107,9 @@ impl LakeReader {
         Ok(SharedColumns { columns: columns.collect(), has_runs })
     }
 
-    /// The latest revision of each run in the lake.
+    /// The highest revision of each run in the lake: rows of lower ones are not delivered.
     const LATEST: &'static str =
-        "(SELECT run_id, max(_revision) AS _revision FROM memory.main.runs GROUP BY run_id)";
+        "(SELECT run_id, max(_revision) AS highest FROM memory.main.runs GROUP BY run_id)";
 }
 
 /// The columns of a table in the lake and in the file. Those of one side only count as null on the

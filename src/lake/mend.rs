@@ -49,12 +49,20 @@ impl LakeView {
 }
 
 impl Lake {
-    /// Removes a file that is in the lake once more, or that no commit needs any longer.
+    /// Removes a file that is in the lake once more.
     ///
     /// # Errors
     /// [`LakeError::Io`] where it cannot be removed.
     pub fn remove(&self, path: &str) -> Result<(), LakeError> {
         files::remove_file(&self.root().join(path))
+    }
+
+    /// Moves a file to the place of the part that it is.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where it cannot be moved.
+    pub fn put_back(&self, path: &str, part: &str) -> Result<(), LakeError> {
+        files::move_file(&self.root().join(path), &self.root().join(part))
     }
 
     /// Moves a file out of readers' sight, and keeps it. Returns where it is then.

@@ -12,19 +12,14 @@ use crate::digest::sha256_of_file;
 use crate::lake::{LakeError, LakeView, LivePart};
 use crate::tables::{DOCUMENTS, SYSTEM_COLUMNS, find};
 
-/// Reads every part; whether all are whole.
+/// Reads every part; the paths of those that are not whole.
 pub(super) fn check_parts(
     view: &LakeView,
     walk: &Walk,
     report: &mut VerifyReport,
-) -> Result<bool, LakeError> {
-    let staged: HashSet<String> = view.staged()?.into_iter().collect();
-    let unfinished = walk.head.as_ref().filter(|head| staged.contains(&head.staging));
+) -> HashSet<String> {
     let mut problems: Vec<(&LivePart, Option<String>)> = Vec::new();
     for live in walk.live.iter() {
-        if unfinished.is_some_and(|head| head.commit == live.commit) {
-            continue;
-        }
         if !view.root().join(&live.part.path).exists() {
             problems.push((live, None));
             continue;
@@ -35,9 +30,8 @@ pub(super) fn check_parts(
             problems.push((live, Some(problem)));
         }
     }
-    let is_whole = problems.is_empty() && unfinished.is_none();
-    let bad: HashSet<&str> = problems.iter().map(|(live, _)| live.part.path.as_str()).collect();
-    let remade: HashSet<String> = remakeable(walk, &bad);
+    let bad: HashSet<String> = problems.iter().map(|(live, _)| live.part.path.clone()).collect();
+    let remade = remakeable(walk, &bad);
     for (LivePart { commit, part }, problem) in problems {
         let (path, commit) = (part.path.clone(), *commit);
         let can_be_remade = remade.contains(&path);
@@ -46,15 +40,15 @@ pub(super) fn check_parts(
             Some(problem) => Finding::PartDamaged { path, commit, problem, can_be_remade },
         });
     }
-    Ok(is_whole)
+    bad
 }
 
 /// The parts whose rows `documents` still has.
-fn remakeable(walk: &Walk, bad: &HashSet<&str>) -> HashSet<String> {
+fn remakeable(walk: &Walk, bad: &HashSet<String>) -> HashSet<String> {
     let mut paths = HashSet::new();
     for group in walk.live.groups() {
         let has_documents =
-            group.parts.get(DOCUMENTS.name).is_some_and(|part| !bad.contains(part.path.as_str()));
+            group.parts.get(DOCUMENTS.name).is_some_and(|part| !bad.contains(&part.path));
         if has_documents {
             paths.extend(group.parts.into_values().map(|part| part.path));
         }
@@ -112,6 +106,7 @@ fn note<'m>(metadata: &'m FileMetaData, key: &str) -> Option<&'m str> {
 pub(super) fn check_folders(
     view: &LakeView,
     walk: &Walk,
+    bad: &HashSet<String>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), LakeError> {
     let copies: HashMap<(&str, u64), &str> = walk
@@ -127,7 +122,12 @@ pub(super) fn check_folders(
         let bytes = file.metadata().map_or(0, |data| data.len());
         let sha256 = sha256_of_file(&file).unwrap_or_default();
         findings.push(if let Some(of) = copies.get(&(sha256.as_str(), bytes)) {
-            Finding::DoubledFile { path, of: (*of).to_owned() }
+            let (of, is_lost) = ((*of).to_owned(), bad.contains(*of));
+            if is_lost {
+                Finding::MovedPart { path, of }
+            } else {
+                Finding::DoubledFile { path, of }
+            }
         } else if walk.superseded.contains(&path) {
             Finding::SupersededFile { path }
         } else {
@@ -144,17 +144,21 @@ pub(super) fn check_folders(
     Ok(())
 }
 
-/// Looks for what a crash left in staging.
+/// Looks for what a crash left; whether a commit is not all in place.
 pub(super) fn check_staging(
     view: &LakeView,
     walk: &Walk,
     findings: &mut Vec<Finding>,
-) -> Result<(), LakeError> {
+) -> Result<bool, LakeError> {
+    let mut is_unfinished = false;
     for folder in view.staged()? {
         findings.push(match &walk.head {
-            Some(head) if head.staging == folder => Finding::Unfinished { commit: head.commit },
+            Some(head) if head.staging == folder => {
+                is_unfinished = true;
+                Finding::Unfinished { commit: head.commit }
+            }
             _ => Finding::Leftover { path: format!("_armature/staging/{folder}") },
         });
     }
-    Ok(())
+    Ok(is_unfinished)
 }

@@ -97,6 +97,13 @@ pub enum Finding {
         /// The part that it is a copy of.
         of: String,
     },
+    /// A file that holds what a missing or damaged part must hold.
+    MovedPart {
+        /// The file, from the lake's root.
+        path: String,
+        /// The part.
+        of: String,
+    },
     /// A part whose place another one took, and that is still there.
     SupersededFile {
         /// The file, from the lake's root.
@@ -208,6 +215,11 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A count with its noun.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 impl Finding {
     fn fmt_manifest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -231,13 +243,14 @@ impl Finding {
             }
             Self::LedgerDiffers { commit, runs } => write!(
                 f,
-                "the ledger as of commit {commit} differs from what the commits say, in {runs} runs"
+                "the ledger as of commit {commit} differs from what the commits say, in {}",
+                counted(*runs, "entry", "entries")
             ),
             Self::RunNotInLedger { run_id } => {
                 write!(f, "run {} has rows and is not in the ledger", run_id.escape_debug())
             }
             Self::RowsLost { run_id, revision, is_awaited } => {
-                let awaited = if *is_awaited { ", and it is not fetched again yet" } else { "" };
+                let awaited = if *is_awaited { "; it waits to be fetched again" } else { "" };
                 let run_id = run_id.escape_debug();
                 write!(
                     f,
@@ -269,6 +282,9 @@ impl Finding {
             Self::DoubledFile { path, of } => {
                 write!(f, "`{path}` is a copy of `{of}`: its rows count twice")
             }
+            Self::MovedPart { path, of } => {
+                write!(f, "`{path}` holds what the part `{of}` must hold")
+            }
             Self::SupersededFile { path } => {
                 write!(f, "`{path}` is still there, and another part took its place")
             }
@@ -283,16 +299,19 @@ impl Finding {
     fn fmt_rows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DoubledRows { table, key, rows } => {
-                write!(f, "`{table}` has {rows} rows of {} more than once", key.escape_debug())
+                let rows = counted(*rows, "row", "rows");
+                write!(f, "`{table}` has {rows} of {} more than once", key.escape_debug())
             }
             Self::RowsWithoutRun { table, run_id, rows } => {
                 let run_id = run_id.escape_debug();
-                write!(f, "`{table}` has {rows} rows of run {run_id}, which `runs` has not")
+                let rows = counted(*rows, "row", "rows");
+                write!(f, "`{table}` has {rows} of run {run_id}, which `runs` has not")
             }
             Self::CountDiffers { run_id, table, stated, found } => write!(
                 f,
-                "run {} says that it has {stated} rows in `{table}`, and has {found}",
-                run_id.escape_debug()
+                "run {} says that it has {} in `{table}`, and has {found}",
+                run_id.escape_debug(),
+                counted(*stated, "row", "rows")
             ),
             _ => Ok(()),
         }
@@ -313,7 +332,7 @@ impl Finding {
                  commit {newest}"
             ),
             Self::DatabaseBehind { commits } => {
-                write!(f, "the DuckDB file is {commits} commits behind")
+                write!(f, "the DuckDB file is {} behind", counted(*commits, "commit", "commits"))
             }
             Self::DatabaseDiffers { table, lake, database, runs } => {
                 if lake == database {
@@ -321,7 +340,8 @@ impl Finding {
                 } else {
                     write!(
                         f,
-                        "`{table}` in the DuckDB file has {database} rows, and {lake} in the lake"
+                        "`{table}` in the DuckDB file has {}, and {lake} in the lake",
+                        counted(*database, "row", "rows")
                     )?;
                 }
                 let runs: Vec<String> =
@@ -350,6 +370,10 @@ impl Finding {
             }
             Self::RowsLost { is_awaited: true, .. } => {
                 "`armature-export sync` fetches it again, or `armature-export reconcile --repair`"
+            }
+            Self::RowsWithoutRun { .. } | Self::CountDiffers { .. } => {
+                "`armature-export verify --repair` has the next sync fetch the run again, as far as \
+                 the API still has it"
             }
             Self::DoubledRows { .. } => "please report this: no row may ever be written twice",
             Self::DatabaseMissing { .. } | Self::DatabaseBehind { .. } => {

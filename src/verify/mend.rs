@@ -27,7 +27,9 @@ pub(super) async fn ledger_changes(
     let mut unknown = BTreeSet::new();
     for finding in findings {
         match finding {
-            Finding::RowsLost { run_id, is_awaited: false, .. } => {
+            Finding::RowsLost { run_id, .. }
+            | Finding::RowsWithoutRun { run_id, .. }
+            | Finding::CountDiffers { run_id, .. } => {
                 changes.extend(fetch_again(lake, [run_id.as_str()]));
             }
             Finding::LedgerBehind { run_id, revision } => {
@@ -60,7 +62,12 @@ pub(super) async fn ledger_changes(
 /// than any row has.
 pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r str>) -> Changes {
     let change = |run_id: &str| {
+        let is_awaited =
+            |known: &Entry| known.state == RunState::Failed && known.content_fingerprint == 0;
         let known = lake.ledger().get(run_id).filter(|known| known.revision > 0)?;
+        if is_awaited(known) {
+            return None;
+        }
         let entry = Entry {
             state: RunState::Failed,
             row_fingerprint: 0,

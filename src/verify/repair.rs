@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::finding::counted;
 use super::mend::{Changes, fetch_again, ledger_changes, runs_of};
 use super::{Finding, VerifyError, VerifyOptions, VerifyReport, verify};
-use crate::deliver::{DeliveryOptions, deliver, rebuild};
-use crate::lake::{Draft, Lake, PartGroup};
+use crate::deliver::{Delivery, DeliveryOptions, deliver, rebuild};
+use crate::lake::{Draft, Lake, LakeView, PartGroup};
 use crate::replay::{ReplayOptions, remake};
 use crate::tables::Mapping;
 
@@ -20,13 +21,20 @@ use crate::tables::Mapping;
 pub enum Mended {
     /// What a sync that was cut off left was finished or removed.
     Recovered {
-        /// The folder, or the commit.
+        /// What was done.
         what: String,
     },
-    /// A file whose rows are all elsewhere was deleted.
+    /// A copy of a part was deleted.
     Removed {
+        /// The copy, from the lake's root.
+        path: String,
+    },
+    /// A file was moved to the place of the part that it is.
+    PutBack {
         /// The file, from the lake's root.
         path: String,
+        /// The part.
+        of: String,
     },
     /// A file was moved out of readers' sight, and kept.
     SetAside {
@@ -73,21 +81,27 @@ pub enum Mended {
 impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Recovered { what } => write!(f, "finished or removed {what}"),
-            Self::Removed { path } => write!(f, "deleted `{path}`, as its rows are elsewhere"),
+            Self::Recovered { what } => f.write_str(what),
+            Self::Removed { path } => write!(f, "deleted the copy `{path}`"),
+            Self::PutBack { path, of } => write!(f, "moved `{path}` back to `{of}`"),
             Self::SetAside { path, to } => write!(f, "moved `{path}` out of sight to `{to}`"),
             Self::Remade { runs, commit } => {
-                write!(f, "made the parts of {runs} runs again from `documents` (commit {commit})")
+                let runs = counted(*runs, "run", "runs");
+                write!(f, "made the parts of {runs} again from `documents` (commit {commit})")
             }
             Self::Dropped { path, kept: None } => write!(f, "gave up the missing part `{path}`"),
             Self::Dropped { path, kept: Some(kept) } => {
                 write!(f, "gave up the damaged part `{path}`, kept as `{kept}`")
             }
-            Self::Ledger { commit, runs, awaited } => write!(
-                f,
-                "wrote the ledger again (commit {commit}): {runs} entries mended, of which \
-                 {awaited} runs are fetched again by the next sync"
-            ),
+            Self::Ledger { commit, runs, awaited } => {
+                let entries = counted(*runs, "entry", "entries");
+                write!(f, "wrote the ledger again (commit {commit}): {entries} mended")?;
+                if *awaited == 0 {
+                    return Ok(());
+                }
+                let runs = counted(*awaited, "run", "runs");
+                write!(f, "; the next sync fetches {runs} again")
+            }
             Self::Delivered { commit } => {
                 write!(f, "brought the DuckDB file up to date (commit {commit})")
             }
@@ -136,17 +150,31 @@ pub async fn repair(
     if before.is_well() || before.findings.iter().any(is_of_manifest) {
         return Ok(repair.end(before));
     }
-    repair.mend_files(&before.findings, drop_parts).await?;
-    let after = verify(options).await?;
-    repair.mend_ledger(&after.findings).await?;
-    let mut after = verify(options).await?;
-    if repair.mend_database(&after, false).await? {
-        after = verify(options).await?;
+    let mut now = before;
+    for step in Step::ALL {
+        let done = repair.mended.len();
+        repair.mend(step, &now.findings, drop_parts).await?;
+        if repair.mended.len() > done {
+            now = verify(options).await?;
+        }
     }
-    if repair.mend_database(&after, true).await? {
-        after = verify(options).await?;
-    }
-    Ok(repair.end(after))
+    Ok(repair.end(now))
+}
+
+/// The steps of a repair: each looks at what the ones before left.
+#[derive(Clone, Copy)]
+enum Step {
+    Recover,
+    Files,
+    Parts,
+    Ledger,
+    Deliver,
+    Rebuild,
+}
+
+impl Step {
+    const ALL: [Self; 6] =
+        [Self::Recover, Self::Files, Self::Parts, Self::Ledger, Self::Deliver, Self::Rebuild];
 }
 
 struct Repair<'o> {
@@ -165,38 +193,101 @@ impl Repair<'_> {
         DeliveryOptions::new(&self.options.settings.duckdb, self.options.events.clone())
     }
 
-    async fn mend_files(
+    async fn mend(
+        &mut self,
+        step: Step,
+        findings: &[Finding],
+        drop_parts: bool,
+    ) -> Result<(), VerifyError> {
+        match step {
+            Step::Recover => self.recover(findings).await,
+            Step::Files => self.mend_files(findings).await,
+            Step::Parts => self.mend_parts(findings, drop_parts).await,
+            Step::Ledger => self.mend_ledger(findings).await,
+            Step::Deliver => self.mend_database(findings, false).await,
+            Step::Rebuild => self.mend_database(findings, true).await,
+        }
+    }
+
+    async fn open(&self) -> Result<Lake, VerifyError> {
+        Ok(Lake::open_to_mend(&self.options.settings.lake.path).await?)
+    }
+
+    async fn recover(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+        let left = findings.iter().filter_map(|finding| match finding {
+            Finding::Unfinished { commit } => Some(Mended::Recovered {
+                what: format!("put the parts of commit {commit} in place"),
+            }),
+            Finding::Leftover { path } => {
+                Some(Mended::Recovered { what: format!("removed `{path}`") })
+            }
+            _ => None,
+        });
+        let left: Vec<Mended> = left.collect();
+        if !left.is_empty() {
+            // Opening a lake does it.
+            self.open().await?;
+            self.mended.extend(left);
+        }
+        Ok(())
+    }
+
+    async fn mend_files(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+        let is_of_file = |finding: &&Finding| {
+            matches!(
+                finding,
+                Finding::DoubledFile { .. }
+                    | Finding::MovedPart { .. }
+                    | Finding::SupersededFile { .. }
+                    | Finding::UnknownFile { .. }
+            )
+        };
+        if !findings.iter().any(|finding| is_of_file(&finding)) {
+            return Ok(());
+        }
+        let lake = self.open().await?;
+        let mut put_back = BTreeSet::new();
+        for finding in findings {
+            let mended = match finding {
+                Finding::MovedPart { path, of } if put_back.insert(of) => {
+                    lake.put_back(path, of)?;
+                    Mended::PutBack { path: path.clone(), of: of.clone() }
+                }
+                Finding::DoubledFile { path, .. } => {
+                    lake.remove(path)?;
+                    Mended::Removed { path: path.clone() }
+                }
+                Finding::MovedPart { path, .. }
+                | Finding::SupersededFile { path }
+                | Finding::UnknownFile { path } => {
+                    let to = lake.set_aside(path)?.display().to_string();
+                    Mended::SetAside { path: path.clone(), to }
+                }
+                _ => continue,
+            };
+            self.mended.push(mended);
+        }
+        Ok(())
+    }
+
+    async fn mend_parts(
         &mut self,
         findings: &[Finding],
         drop_parts: bool,
     ) -> Result<(), VerifyError> {
-        // Opening finishes or removes what a crash left.
-        let mut lake = Lake::open_to_mend(&self.options.settings.lake.path).await?;
         let (mut remakeable, mut lost) = (BTreeSet::new(), BTreeSet::new());
         for finding in findings {
-            match finding {
-                Finding::Unfinished { commit } => {
-                    self.mended.push(Mended::Recovered { what: format!("commit {commit}") });
-                }
-                Finding::Leftover { path } => {
-                    self.mended.push(Mended::Recovered { what: format!("`{path}`") });
-                }
-                Finding::DoubledFile { path, .. } | Finding::SupersededFile { path } => {
-                    lake.remove(path)?;
-                    self.mended.push(Mended::Removed { path: path.clone() });
-                }
-                Finding::UnknownFile { path } => {
-                    let to = lake.set_aside(path)?.display().to_string();
-                    self.mended.push(Mended::SetAside { path: path.clone(), to });
-                }
-                Finding::PartMissing { path, can_be_remade, .. }
-                | Finding::PartDamaged { path, can_be_remade, .. } => {
-                    let parts = if *can_be_remade { &mut remakeable } else { &mut lost };
-                    parts.insert(path.clone());
-                }
-                _ => {}
+            if let Finding::PartMissing { path, can_be_remade, .. }
+            | Finding::PartDamaged { path, can_be_remade, .. } = finding
+            {
+                let parts = if *can_be_remade { &mut remakeable } else { &mut lost };
+                parts.insert(path.clone());
             }
         }
+        if remakeable.is_empty() && (lost.is_empty() || !drop_parts) {
+            return Ok(());
+        }
+        let mut lake = self.open().await?;
         self.remake(&mut lake, &remakeable).await?;
         if drop_parts {
             self.drop_parts(&mut lake, &lost).await?;
@@ -269,15 +360,23 @@ impl Repair<'_> {
                 Finding::LedgerUnreadable { .. }
                     | Finding::LedgerDiffers { .. }
                     | Finding::RunNotInLedger { .. }
-                    | Finding::RowsLost { is_awaited: false, .. }
+                    | Finding::RowsLost { .. }
+                    | Finding::RowsWithoutRun { .. }
+                    | Finding::CountDiffers { .. }
                     | Finding::LedgerBehind { .. }
             )
+        };
+        let is_unusable = |finding: &Finding| {
+            matches!(finding, Finding::LedgerUnreadable { .. } | Finding::LedgerDiffers { .. })
         };
         if !findings.iter().any(is_of_ledger) {
             return Ok(());
         }
-        let mut lake = Lake::open_to_mend(&self.options.settings.lake.path).await?;
+        let mut lake = self.open().await?;
         let changes = ledger_changes(&lake, &self.mapping, findings, self.options).await?;
+        if changes.is_empty() && !findings.iter().any(is_unusable) {
+            return Ok(());
+        }
         let ledger = self.commit(&mut lake, changes, Vec::new()).await?;
         self.mended.push(ledger);
         Ok(())
@@ -306,13 +405,12 @@ impl Repair<'_> {
         Ok(Mended::Ledger { commit, runs, awaited })
     }
 
-    /// Brings the DuckDB file up to date, or makes it `again`, where the findings ask for it;
-    /// whether it did.
+    /// Brings the DuckDB file up to date, or makes it `again`, where the findings ask for it.
     async fn mend_database(
         &mut self,
-        now: &VerifyReport,
+        findings: &[Finding],
         again: bool,
-    ) -> Result<bool, VerifyError> {
+    ) -> Result<(), VerifyError> {
         let asks = |finding: &Finding| match finding {
             Finding::DatabaseMissing { .. } | Finding::DatabaseBehind { .. } => !again,
             Finding::DatabaseUnreadable { .. }
@@ -320,10 +418,10 @@ impl Repair<'_> {
             | Finding::DatabaseDiffers { .. } => again,
             _ => false,
         };
-        if !now.findings.iter().any(asks) {
-            return Ok(false);
+        if !findings.iter().any(asks) {
+            return Ok(());
         }
-        let lake = crate::lake::LakeView::open(&self.options.settings.lake.path).await?;
+        let lake = LakeView::open(&self.options.settings.lake.path).await?;
         let to = self.delivery();
         let done = if again {
             rebuild(&lake, &self.mapping, &to).await
@@ -331,17 +429,12 @@ impl Repair<'_> {
             deliver(&lake, &self.mapping, &to).await
         };
         match done {
-            Ok(delivery) => {
-                let commit = delivery.commit;
-                let mended =
-                    if again { Mended::Rebuilt { commit } } else { Mended::Delivered { commit } };
-                self.mended.push(mended);
-                Ok(true)
-            }
+            Ok(Delivery { commit, .. }) if again => self.mended.push(Mended::Rebuilt { commit }),
+            Ok(Delivery { commit, .. }) => self.mended.push(Mended::Delivered { commit }),
             Err(error) => {
                 self.failed.push(format!("the DuckDB file stays as it is: {error}"));
-                Ok(false)
             }
         }
+        Ok(())
     }
 }

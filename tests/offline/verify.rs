@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use armature_export::event::Events;
+use armature_export::simulator::{SimulatorSettings, WorldSettings};
 use armature_export::verify::{VerifyOptions, VerifyReport, repair, verify};
 use insta::assert_snapshot;
 
@@ -34,28 +35,12 @@ fn told(kit: &Kit, report: &VerifyReport) -> String {
 fn same(kit: &Kit, text: &str) -> String {
     let folder = kit.lake.parent().unwrap().display().to_string();
     let text = text.replace(&folder, "[dir]");
-    let is_hex = |name: &str| name.len() > 32 && name[1..33].chars().all(|c| c.is_ascii_hexdigit());
-    let mut parts = text.split("-0000");
-    let mut out = parts.next().unwrap().to_owned();
-    for part in parts {
-        out.push_str("-0000");
-        out.push_str(part);
-    }
-    let mut result = String::new();
-    let mut rest = out.as_str();
-    while let Some(place) = rest.find("-") {
-        let (before, after) = rest.split_at(place);
-        result.push_str(before);
-        if is_hex(after) {
-            result.push_str("-[id]");
-            rest = &after[33..];
-        } else {
-            result.push('-');
-            rest = &after[1..];
-        }
-    }
-    result.push_str(rest);
-    result
+    let words = text.split_inclusive(['-', '.']).map(|word| {
+        let name = word.trim_end_matches(['-', '.']);
+        let is_id = name.len() == 32 && name.chars().all(|c| c.is_ascii_hexdigit());
+        if is_id { word.replace(name, "[id]") } else { word.to_owned() }
+    });
+    words.collect()
 }
 
 /// Repairs, and returns what was mended and what is left.
@@ -68,7 +53,13 @@ async fn repaired(kit: &Kit, drop_parts: bool) -> String {
 
 /// A lake of a few commits that was synced twice.
 async fn synced() -> Kit {
-    let mut kit = Kit::start(30).await;
+    let world = WorldSettings {
+        runs: 30,
+        days: 4.0,
+        seconds_between_runs: 600.0,
+        ..WorldSettings::default()
+    };
+    let mut kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
     kit.settings.sync.commit_bytes = 200_000;
     kit.sync().await;
     kit.simulator.advance(chrono::Duration::hours(4));
@@ -86,7 +77,7 @@ fn part(kit: &Kit, table: &str) -> PathBuf {
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    *bytes.get_mut(middle).unwrap() ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
@@ -95,7 +86,7 @@ fn manifest(kit: &Kit, commit: u64) -> PathBuf {
 }
 
 fn newest(kit: &Kit) -> u64 {
-    (1..).find(|commit| !manifest(kit, commit + 1).exists()).unwrap()
+    (1..1000).find(|commit| !manifest(kit, commit + 1).exists()).unwrap()
 }
 
 async fn assert_mended(kit: &Kit) {
@@ -110,8 +101,16 @@ async fn assert_mended(kit: &Kit) {
 async fn a_deleted_part() {
     let kit = synced().await;
     fs::remove_file(part(&kit, "runs")).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    the part `runs/date=2026-11-19/00000001-[id].parquet` of commit 1 is missing
+      hint: `armature-export verify --repair` mends it
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    made the parts of 4 runs again from `documents` (commit 4)
+    brought the DuckDB file up to date (commit 4)
+    all is well
+    ");
     assert_mended(&kit).await;
 }
 
@@ -119,8 +118,16 @@ async fn a_deleted_part() {
 async fn a_flipped_byte_in_a_part() {
     let kit = synced().await;
     flip(&part(&kit, "spans"));
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    the part `spans/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
+      hint: `armature-export verify --repair` mends it
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    made the parts of 4 runs again from `documents` (commit 4)
+    brought the DuckDB file up to date (commit 4)
+    all is well
+    ");
     assert_mended(&kit).await;
 }
 
@@ -128,9 +135,24 @@ async fn a_flipped_byte_in_a_part() {
 async fn a_flipped_byte_in_documents() {
     let kit = synced().await;
     flip(&part(&kit, "documents"));
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
-    assert_snapshot!(repaired(&kit, true).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    the part `documents/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
+      hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` gives it up, and `armature-export reconcile --repair` fetches what the API still has
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+
+    the part `documents/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
+      hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` gives it up, and `armature-export reconcile --repair` fetches what the API still has
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
+    assert_snapshot!(repaired(&kit, true).await, @"
+    gave up the damaged part `documents/date=2026-11-19/00000001-[id].parquet`, kept as `[dir]/lake/_armature/set_aside/documents/date=2026-11-19/00000001-[id].parquet`
+    wrote the ledger again (commit 4): 4 entries mended; the next sync fetches 4 runs again
+    brought the DuckDB file up to date (commit 4)
+    made the DuckDB file again from the lake (commit 4)
+    all is well
+    ");
     let report = kit.sync().await;
     assert!(report.runs.changed > 0);
     assert_mended(&kit).await;
@@ -144,7 +166,55 @@ async fn parts_deleted_with_their_documents() {
     }
     let before = said(&kit).await;
     assert_eq!(before.matches("is missing").count(), 3, "{before}");
-    assert_snapshot!(repaired(&kit, true).await, @"");
+    assert_snapshot!(repaired(&kit, true).await, @"
+    gave up the missing part `documents/date=2026-11-19/00000001-[id].parquet`
+    gave up the missing part `runs/date=2026-11-19/00000001-[id].parquet`
+    gave up the missing part `spans/date=2026-11-19/00000001-[id].parquet`
+    wrote the ledger again (commit 4): 4 entries mended; the next sync fetches 4 runs again
+    brought the DuckDB file up to date (commit 4)
+    made the DuckDB file again from the lake (commit 4)
+    `tool_calls` has 5 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `tool_calls` has 9 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `tool_calls` has 6 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `tool_calls` has 4 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `evaluations` has 1 row of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `evaluations` has 1 row of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `evaluations` has 1 row of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `evaluations` has 1 row of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `criteria` has 3 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `criteria` has 4 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `criteria` has 2 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `criteria` has 3 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `excerpts` has 3 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `excerpts` has 5 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `excerpts` has 2 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    `excerpts` has 3 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
+    run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c is exported, and its revision 1 has no row; it waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run 4e071f4b-0223-43d1-8bd5-fd7db45b6975 is exported, and its revision 1 has no row; it waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run c83a744d-50e3-4a91-ac28-7a574115a33d is exported, and its revision 1 has no row; it waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b is exported, and its revision 1 has no row; it waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    ");
+    assert!(repaired(&kit, true).await.starts_with('\n'), "nothing is left to mend offline");
     kit.sync().await;
     assert_mended(&kit).await;
 }
@@ -154,17 +224,54 @@ async fn a_doubled_file() {
     let kit = synced().await;
     let part = part(&kit, "runs");
     fs::copy(&part, part.with_file_name("copy.parquet")).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    `runs/date=2026-11-19/copy.parquet` is a copy of `runs/date=2026-11-19/00000001-[id].parquet`: its rows count twice
+      hint: `armature-export verify --repair` mends it
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    deleted the copy `runs/date=2026-11-19/copy.parquet`
+    all is well
+    ");
     assert_mended(&kit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_under_another_name() {
+    let kit = synced().await;
+    let part = part(&kit, "documents");
+    move_file(&part, &part.with_file_name("renamed.parquet"));
+    assert_snapshot!(said(&kit).await, @"
+    the part `documents/date=2026-11-19/00000001-[id].parquet` of commit 1 is missing
+      hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` gives it up, and `armature-export reconcile --repair` fetches what the API still has
+    `documents/date=2026-11-19/renamed.parquet` holds what the part `documents/date=2026-11-19/00000001-[id].parquet` must hold
+      hint: `armature-export verify --repair` mends it
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
+    assert_snapshot!(repaired(&kit, true).await, @"
+    moved `documents/date=2026-11-19/renamed.parquet` back to `documents/date=2026-11-19/00000001-[id].parquet`
+    all is well
+    ");
+    assert!(part.exists());
+    assert_mended(&kit).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test that moves a file behind the lake's back")]
+fn move_file(from: &Path, to: &Path) {
+    fs::rename(from, to).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_no_commit() {
     let kit = synced().await;
     fs::write(kit.lake.join("runs/notes.txt"), "mine").unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    `runs/notes.txt` is in no commit
+      hint: `armature-export verify --repair` mends it
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    moved `runs/notes.txt` out of sight to `[dir]/lake/_armature/set_aside/runs/notes.txt`
+    all is well
+    ");
     let kept = kit.lake.join("_armature/set_aside/runs/notes.txt");
     assert_eq!(fs::read_to_string(kept).unwrap(), "mine");
     assert_mended(&kit).await;
@@ -175,8 +282,14 @@ async fn a_leftover_in_staging() {
     let kit = synced().await;
     let folder = kit.lake.join("_armature/staging/00000099-left");
     fs::create_dir_all(&folder).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    `_armature/staging/00000099-left` is left over from a sync that was cut off
+      hint: `armature-export verify --repair` mends it
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    removed `_armature/staging/00000099-left`
+    all is well
+    ");
     assert_mended(&kit).await;
 }
 
@@ -185,8 +298,14 @@ async fn a_row_deleted_from_the_database() {
     let kit = synced().await;
     let sql = "DELETE FROM spans WHERE run_id = (SELECT min(run_id) FROM runs)";
     duckdb::Connection::open(&kit.duckdb).unwrap().execute_batch(sql).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    `spans` in the DuckDB file has 526 rows, and 537 in the lake (runs 0e2903b8-ea8e-44f5-a80f-7015f03074fd)
+      hint: `armature-export verify --repair` or `deliver --rebuild` makes it again from the lake
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    made the DuckDB file again from the lake (commit 3)
+    all is well
+    ");
     assert_mended(&kit).await;
 }
 
@@ -196,8 +315,18 @@ async fn a_row_changed_in_the_database() {
     let sql = "UPDATE runs SET cost = 0 WHERE run_id = (SELECT min(run_id) FROM runs); \
                UPDATE _syncs SET runs_listed = 0; DELETE FROM workflows;";
     duckdb::Connection::open(&kit.duckdb).unwrap().execute_batch(sql).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    `runs` in the DuckDB file holds other values than in the lake (runs 0e2903b8-ea8e-44f5-a80f-7015f03074fd)
+      hint: `armature-export verify --repair` or `deliver --rebuild` makes it again from the lake
+    `workflows` in the DuckDB file has 0 rows, and 8 in the lake
+      hint: `armature-export verify --repair` or `deliver --rebuild` makes it again from the lake
+    `_syncs` in the DuckDB file holds other values than in the lake
+      hint: `armature-export verify --repair` or `deliver --rebuild` makes it again from the lake
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    made the DuckDB file again from the lake (commit 3)
+    all is well
+    ");
     assert_mended(&kit).await;
 }
 
@@ -208,10 +337,19 @@ async fn a_database_that_is_behind_gone_or_broken() {
     kit.simulator.advance(chrono::Duration::hours(4));
     kit.sync().await;
     kit.settings.duckdb.enabled = true;
-    assert_snapshot!(said(&kit).await, @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    the DuckDB file is 1 commit behind
+      hint: `armature-export deliver` brings it up to date
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    brought the DuckDB file up to date (commit 4)
+    all is well
+    ");
     fs::remove_file(&kit.duckdb).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    there is no DuckDB file `[dir]/runs.duckdb`
+      hint: `armature-export deliver` brings it up to date
+    ");
     repaired(&kit, false).await;
     let bytes = fs::read(&kit.duckdb).unwrap();
     fs::write(&kit.duckdb, &bytes[..5000]).unwrap();
@@ -230,8 +368,15 @@ async fn a_run_missing_from_the_ledger() {
     let place = changes.iter().position(|change| change[1]["state"] == "exported").unwrap();
     let entry = changes.remove(place);
     fs::write(&path, json.to_string()).unwrap();
-    assert_snapshot!(said(&kit).await.replace(entry[0].as_str().unwrap(), "[run]"), @"");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(said(&kit).await.replace(entry[0].as_str().unwrap(), "[run]"), @"
+    run [run] has rows and is not in the ledger
+      hint: `armature-export verify --repair` mends it
+    ");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    wrote the ledger again (commit 4): 1 entry mended
+    brought the DuckDB file up to date (commit 4)
+    all is well
+    ");
     let lake = armature_export::lake::LakeView::open(&kit.lake).await.unwrap();
     let (ledger, _) = lake.ledger().await.unwrap();
     let mended = serde_json::to_value(ledger.get(entry[0].as_str().unwrap()).unwrap()).unwrap();
@@ -249,8 +394,16 @@ async fn an_entry_of_the_ledger_without_rows() {
     let run_id = entry[0].as_str().unwrap().to_owned();
     entry[1]["revision"] = 2.into();
     fs::write(&path, json.to_string()).unwrap();
-    assert_snapshot!(said(&kit).await.replace(&run_id, "[run]"), @"");
-    assert_snapshot!(repaired(&kit, false).await.replace(&run_id, "[run]"), @"");
+    assert_snapshot!(said(&kit).await.replace(&run_id, "[run]"), @"
+    run [run] is exported, and its revision 2 has no row
+      hint: `armature-export verify --repair` mends it
+    ");
+    assert_snapshot!(repaired(&kit, false).await.replace(&run_id, "[run]"), @"
+    wrote the ledger again (commit 4): 1 entry mended; the next sync fetches 1 run again
+    brought the DuckDB file up to date (commit 4)
+    run [run] is exported, and its revision 2 has no row; it waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    ");
     assert_eq!(kit.sync().await.runs.changed, 1);
     let revision = format!("SELECT _revision FROM runs WHERE run_id = '{run_id}'");
     assert_eq!(rows::count(&kit.duckdb, &revision), 3);
@@ -279,7 +432,11 @@ async fn a_flipped_byte_in_a_manifest() {
     let bytes = fs::read(&path).unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
     fs::write(&path, text.replacen("\"first_listed_at\":1", "\"first_listed_at\":2", 1)).unwrap();
-    assert_snapshot!(said(&kit).await, @"");
+    assert_snapshot!(said(&kit).await, @"
+    the manifest of commit 1 is not as it was written
+      hint: restore the file from a backup; nothing else is repaired before
+    not looked at: rows and the DuckDB file, as not every manifest and part is whole
+    ");
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let broken = said(&kit).await;
     assert!(broken.starts_with("the manifest of commit 1 cannot be read: "), "{broken}");
@@ -344,6 +501,9 @@ async fn a_replay_that_was_cut_off_in_each_step() {
     assert!(told.contains("are not all in place"), "{told}");
     let count = kit.parts().len();
     assert_eq!(count, before.len(), "a reader of the folders sees each part once");
-    assert_snapshot!(repaired(&kit, false).await, @"");
+    assert_snapshot!(repaired(&kit, false).await, @"
+    put the parts of commit 4 in place
+    all is well
+    ");
     assert_mended(&kit).await;
 }
