@@ -15,7 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::deliver::{Delivery, DeliveryOptions, LakeReader, deliver};
+use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
 use crate::digest::sha256_of_file;
 use crate::event::{Event, Events};
 use crate::extract::RunPaths;
@@ -59,15 +59,25 @@ pub struct ReplayReport {
     pub bytes_before: u64,
     /// Bytes of the parts that take their place.
     pub bytes_after: u64,
-    /// What became of the DuckDB file; `None` where it is turned off, or nothing was done.
+    /// What was applied to the DuckDB file; `None` where it is turned off or could not be brought
+    /// up to date, or nothing was done.
     pub delivery: Option<Delivery>,
+}
+
+/// A replay that was made.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What it did.
+    pub report: ReplayReport,
+    /// Why the DuckDB file could not be brought up to date; the lake is whole all the same.
+    pub delivery_error: Option<DeliverError>,
 }
 
 /// Makes all tables again, as one commit, and brings the DuckDB file up to date.
 ///
 /// # Errors
-/// [`ReplayError`]; the lake is then as it was, or only the DuckDB file is behind.
-pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
+/// [`ReplayError`]; the lake is then as it was.
+pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
     let path = &options.settings.lake.path;
     LakeView::open(path).await?;
@@ -75,9 +85,12 @@ pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, ReplayError
     let mut report = remake(&mut lake, &mapping, options, |_| true).await?;
     if options.settings.duckdb.enabled && report.commit.is_some() {
         let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-        report.delivery = Some(deliver(lake.view(), &mapping, &to).await?);
+        match deliver(lake.view(), &mapping, &to).await {
+            Ok(delivery) => report.delivery = Some(delivery),
+            Err(error) => return Ok(Replayed { report, delivery_error: Some(error) }),
+        }
     }
-    Ok(report)
+    Ok(Replayed { report, delivery_error: None })
 }
 
 /// What [`replay`] would do; changes nothing.

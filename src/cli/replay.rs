@@ -7,18 +7,25 @@ use super::args::ReplayArguments;
 use super::context::{Context, now};
 use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, render};
-use crate::replay::{ReplayOptions, ReplayReport, plan, replay};
+use crate::replay::{ReplayOptions, ReplayReport, Replayed, plan, replay};
 
 pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
     let options = ReplayOptions { settings, events, now: now().timestamp_micros() };
-    let report = if arguments.dry_run { plan(&options).await } else { replay(&options).await };
+    let replayed = if arguments.dry_run {
+        plan(&options).await.map(|report| Replayed { report, delivery_error: None })
+    } else {
+        replay(&options).await
+    };
     if let Some(progress) = progress {
         progress.end();
     }
-    let report = report?;
+    let Replayed { report, delivery_error } = replayed?;
     context.print(&report, || text(&report, arguments.dry_run))?;
+    if let Some(error) = delivery_error {
+        return Err(error.into());
+    }
     if report.runs_unreadable > 0 {
         context.say(&format!(
             "incomplete: the documents of {} cannot be read (see `armature-export verify`)",

@@ -27,7 +27,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's word.
-    pub fn record(&self, manifests: &[Manifest], head: &Manifest) -> Result<(), DeliverError> {
+    pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), DeliverError> {
         self.execute("record gaps", &gap_rows(&head.gaps, head))?;
         for manifest in manifests {
             if let Some(sync) = &manifest.sync {

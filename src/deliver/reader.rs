@@ -34,7 +34,7 @@ impl LakeReader {
         let (path, memory_limit_mb) = (options.path.clone(), options.memory_limit_mb);
         let connection =
             connect(options).map_err(|error| failed("open a reader", &path, &error))?;
-        let reader = Self { connection, path, memory_limit_mb };
+        let mut reader = Self { connection, path, memory_limit_mb };
         let parts: Vec<&Part> = parts.into_iter().collect();
         let plan = TablePlan::new(mapping);
         for planned in &plan.tables {
@@ -55,7 +55,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's word, such as that somebody writes the file.
-    pub fn attach(&self) -> Result<(), DeliverError> {
+    pub fn attach(&mut self) -> Result<(), DeliverError> {
         let path = literal(&self.path.to_string_lossy());
         self.execute("open the database", &format!("ATTACH {path} AS delivered (READ_ONLY)"))
     }
@@ -64,9 +64,8 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's word.
-    pub fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {
-        let done = self.connection.execute_batch(sql);
-        done.map_err(|error| failed(action, &self.path, &error))
+    pub fn execute(&mut self, action: &str, sql: &str) -> Result<(), DeliverError> {
+        self.with_room(action, |connection| connection.execute_batch(sql))
     }
 
     /// Makes a table of its own, of ids and numbers.
@@ -74,7 +73,7 @@ impl LakeReader {
     /// # Errors
     /// DuckDB's word.
     pub fn load<'r>(
-        &self,
+        &mut self,
         table: &str,
         rows: impl IntoIterator<Item = (&'r str, i64)>,
     ) -> Result<(), DeliverError> {
@@ -92,37 +91,42 @@ impl LakeReader {
 
     /// The rows that a question gives, every value as text.
     ///
-    /// Where DuckDB runs out of memory it may take more: rather that than no answer.
-    ///
     /// # Errors
     /// DuckDB's word.
     pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, DeliverError> {
-        loop {
-            match self.ask(sql) {
-                Err(error) if is_out_of_memory(&error) => {
-                    let Some(megabytes) = more_memory(self.memory_limit_mb) else {
-                        return Err(failed("ask", &self.path, &error));
-                    };
-                    self.memory_limit_mb = megabytes;
-                    let sql = format!("SET memory_limit = '{megabytes}MB'");
-                    self.execute("take more memory", &sql)?;
-                }
-                other => return other.map_err(|error| failed("ask", &self.path, &error)),
-            }
-        }
+        self.with_room("ask", |connection| ask(connection, sql))
     }
 
-    fn ask(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, duckdb::Error> {
-        let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        let columns = rows.as_ref().map_or(0, duckdb::Statement::column_count);
-        let mut table = Vec::new();
-        while let Some(row) = rows.next()? {
-            table.push((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?);
+    /// Where DuckDB runs out of memory it may take more: rather that than no answer.
+    fn with_room<T>(
+        &mut self,
+        action: &str,
+        work: impl Fn(&Connection) -> Result<T, duckdb::Error>,
+    ) -> Result<T, DeliverError> {
+        loop {
+            let done = work(&self.connection);
+            let more = done.as_ref().err().filter(|error| is_out_of_memory(error));
+            let Some(megabytes) = more.and_then(|_| more_memory(self.memory_limit_mb)) else {
+                return done.map_err(|error| failed(action, &self.path, &error));
+            };
+            self.memory_limit_mb = megabytes;
+            let sql = format!("SET memory_limit = '{megabytes}MB'");
+            let taken = self.connection.execute_batch(&sql);
+            taken.map_err(|error| failed("take more memory", &self.path, &error))?;
         }
-        Ok(table)
     }
+}
+
+fn ask(connection: &Connection, sql: &str) -> Result<Vec<Vec<Option<String>>>, duckdb::Error> {
+    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let columns = rows.as_ref().map_or(0, duckdb::Statement::column_count);
+    let mut table = Vec::new();
+    while let Some(row) = rows.next()? {
+        table.push((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?);
+    }
+    Ok(table)
 }
 
 fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {

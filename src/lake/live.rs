@@ -61,11 +61,10 @@ impl LiveParts {
         }
         let mut groups: BTreeMap<(u64, &str, &str), BTreeMap<String, Part>> = BTreeMap::new();
         for ((commit, day), parts) in days {
-            let tables: BTreeSet<&str> =
-                parts.iter().map(|(_, part)| part.table.as_str()).collect();
-            let has_many = tables.len() < parts.len();
+            let names: BTreeSet<&str> = parts.iter().map(|(name, _)| *name).collect();
+            let is_shared = names.len() < parts.len();
             for (name, part) in parts {
-                let group = groups.entry((commit, day, if has_many { name } else { "" }));
+                let group = groups.entry((commit, day, if is_shared { name } else { "" }));
                 group.or_default().insert(part.table.clone(), part.clone());
             }
         }

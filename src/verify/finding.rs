@@ -50,8 +50,11 @@ pub enum Finding {
         run_id: String,
         /// The revision that the ledger knows.
         revision: i64,
-        /// Whether the next sync fetches the run again in any case.
-        is_awaited: bool,
+    },
+    /// A run lost rows or documents, and the next sync fetches it again.
+    RunAwaited {
+        /// The run.
+        run_id: String,
     },
     /// There are rows of a higher revision than the ledger knows.
     LedgerBehind {
@@ -200,6 +203,7 @@ impl fmt::Display for Finding {
             | Self::LedgerDiffers { .. }
             | Self::RunNotInLedger { .. }
             | Self::RowsLost { .. }
+            | Self::RunAwaited { .. }
             | Self::LedgerBehind { .. } => self.fmt_ledger(f),
             Self::DatabaseMissing { .. }
             | Self::DatabaseUnreadable { .. }
@@ -249,13 +253,13 @@ impl Finding {
             Self::RunNotInLedger { run_id } => {
                 write!(f, "run {} has rows and is not in the ledger", run_id.escape_debug())
             }
-            Self::RowsLost { run_id, revision, is_awaited } => {
-                let awaited = if *is_awaited { "; it waits to be fetched again" } else { "" };
+            Self::RunAwaited { run_id } => {
                 let run_id = run_id.escape_debug();
-                write!(
-                    f,
-                    "run {run_id} is exported, and its revision {revision} has no row{awaited}"
-                )
+                write!(f, "run {run_id} lost rows or documents, and waits to be fetched again")
+            }
+            Self::RowsLost { run_id, revision } => {
+                let run_id = run_id.escape_debug();
+                write!(f, "run {run_id} is exported, and its revision {revision} has no row")
             }
             Self::LedgerBehind { run_id, revision } => {
                 let run_id = run_id.escape_debug();
@@ -368,10 +372,13 @@ impl Finding {
                 "restore the file from a backup; or `armature-export verify --repair --drop-parts` \
                  gives it up, and `armature-export reconcile --repair` fetches what the API still has"
             }
-            Self::RowsLost { is_awaited: true, .. } => {
+            Self::RunAwaited { .. } => {
                 "`armature-export sync` fetches it again, or `armature-export reconcile --repair`"
             }
-            Self::RowsWithoutRun { .. } | Self::CountDiffers { .. } => {
+            Self::SupersededFile { .. } | Self::UnknownFile { .. } => {
+                "`armature-export verify --repair` moves it out of readers' sight, and keeps it"
+            }
+            Self::RowsLost { .. } | Self::RowsWithoutRun { .. } | Self::CountDiffers { .. } => {
                 "`armature-export verify --repair` has the next sync fetch the run again, as far as \
                  the API still has it"
             }

@@ -58,12 +58,16 @@ pub(super) async fn ledger_changes(
     Ok(changes)
 }
 
+/// Whether a repair has made the next sync fetch a run again: whatever else failed was exported
+/// with its documents' fingerprint.
+pub(super) fn is_awaited(entry: &Entry) -> bool {
+    entry.state == RunState::Failed && entry.revision > 0 && entry.content_fingerprint == 0
+}
+
 /// Makes the next sync fetch runs again. Their revision stays, so that what comes is a higher one
 /// than any row has.
 pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r str>) -> Changes {
     let change = |run_id: &str| {
-        let is_awaited =
-            |known: &Entry| known.state == RunState::Failed && known.content_fingerprint == 0;
         let known = lake.ledger().get(run_id).filter(|known| known.revision > 0)?;
         if is_awaited(known) {
             return None;

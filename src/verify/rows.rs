@@ -1,9 +1,11 @@
 //! The rows of a lake: none twice, none without its run, and all that the ledger knows.
 
+use std::collections::BTreeSet;
+
 use super::manifests::Walk;
+use super::mend::is_awaited;
 use super::{Finding, VerifyError};
 use crate::deliver::LakeReader;
-use crate::ledger::RunState;
 use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, Write};
 
 /// Runs that started so long before the newest sync must be in the ledger, in microseconds. It
@@ -32,6 +34,7 @@ pub(super) fn check(
         counts(reader, table, column, findings)?;
     }
     check_ledger(reader, walk, findings)?;
+    note_awaited(walk, findings);
     let runs = reader.rows("SELECT count(*) FROM latest")?;
     Ok(number(runs.first().and_then(|row| row.first())))
 }
@@ -109,6 +112,20 @@ fn counts(
     Ok(())
 }
 
+/// Of a run that is fetched again in any case, that is all there is to say.
+fn note_awaited(walk: &Walk, findings: &mut Vec<Finding>) {
+    let awaited = walk.ledger.iter().filter(|(_, entry)| is_awaited(entry));
+    let awaited: BTreeSet<&str> = awaited.map(|(run_id, _)| run_id).collect();
+    findings.retain(|finding| match finding {
+        Finding::RowsLost { run_id, .. }
+        | Finding::RowsWithoutRun { run_id, .. }
+        | Finding::CountDiffers { run_id, .. } => !awaited.contains(run_id.as_str()),
+        _ => true,
+    });
+    let awaited = awaited.into_iter().map(str::to_owned);
+    findings.extend(awaited.map(|run_id| Finding::RunAwaited { run_id }));
+}
+
 fn check_ledger(
     reader: &mut LakeReader,
     walk: &Walk,
@@ -118,12 +135,12 @@ fn check_ledger(
     reader.load("ledger", entries)?;
     let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM latest WHERE \
                 run_id = id AND _revision >= number) ORDER BY ALL";
-    for row in reader.rows(lost)? {
-        let run_id = text(row.first());
-        let is_awaited =
-            walk.ledger.get(&run_id).is_some_and(|entry| entry.state == RunState::Failed);
-        findings.push(Finding::RowsLost { run_id, revision: number(row.get(1)), is_awaited });
-    }
+    findings.extend(
+        reader.rows(lost)?.into_iter().map(|row| Finding::RowsLost {
+            run_id: text(row.first()),
+            revision: number(row.get(1)),
+        }),
+    );
     let behind = "SELECT run_id, _revision FROM latest JOIN ledger ON id = run_id \
                   WHERE _revision > number ORDER BY ALL";
     findings.extend(reader.rows(behind)?.into_iter().map(|row| Finding::LedgerBehind {

@@ -10,7 +10,11 @@ use super::support::Lab;
 fn a_lake_that_is_well_and_then_is_not() {
     let lab = Lab::new(3);
     let ran = lab.run(&["verify"]);
-    assert_snapshot!(ran.told(), @"");
+    assert_snapshot!(ran.told(), @"
+    exit 2
+    error: there is no lake at `[dir]/lake`
+    hint: run `armature-export sync` first, or name the lake with --lake
+    ");
     assert_eq!(lab.run(&["sync"]).code, Some(0));
     let ran = lab.run(&["verify"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -46,7 +50,11 @@ fn a_lake_that_somebody_writes() {
 #[test]
 fn a_replay_and_its_rehearsal() {
     let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["replay"]).told(), @"");
+    assert_snapshot!(lab.run(&["replay"]).told(), @"
+    exit 2
+    error: there is no lake at `[dir]/lake`
+    hint: run `armature-export sync` first, or name the lake with --lake
+    ");
     assert_eq!(lab.run(&["sync"]).code, Some(0));
     let column = "[[columns]]\ntable = \"runs\"\nname = \"harness_again\"\nkind = \"text\"\n\
                   sources = [\"harness\"]\n";

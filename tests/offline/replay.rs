@@ -22,7 +22,9 @@ fn options(kit: &Kit) -> ReplayOptions {
 }
 
 pub(super) async fn replayed(kit: &Kit) -> ReplayReport {
-    replay(&options(kit)).await.unwrap()
+    let replayed = replay(&options(kit)).await.unwrap();
+    assert!(replayed.delivery_error.is_none(), "{:?}", replayed.delivery_error);
+    replayed.report
 }
 
 /// A run that ended long enough ago to be exported, with or without an evaluation.

@@ -51,7 +51,7 @@ async fn repaired(kit: &Kit, drop_parts: bool) -> String {
     same(kit, &format!("{}\n{}", mended.join("\n"), told(kit, &report.after)))
 }
 
-/// A lake of a few commits that was synced twice.
+/// A lake of three syncs, each one commit.
 async fn synced() -> Kit {
     let world = WorldSettings {
         runs: 30,
@@ -59,11 +59,12 @@ async fn synced() -> Kit {
         seconds_between_runs: 600.0,
         ..WorldSettings::default()
     };
-    let mut kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
-    kit.settings.sync.commit_bytes = 200_000;
+    let kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
     kit.sync().await;
-    kit.simulator.advance(chrono::Duration::hours(4));
-    kit.sync().await;
+    for _ in 0..2 {
+        kit.simulator.advance(chrono::Duration::hours(2));
+        kit.sync().await;
+    }
     assert_eq!(said(&kit).await, "all is well");
     kit
 }
@@ -107,7 +108,7 @@ async fn a_deleted_part() {
     not looked at: rows and the DuckDB file, as not every manifest and part is whole
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
-    made the parts of 4 runs again from `documents` (commit 4)
+    made the parts of 6 runs again from `documents` (commit 4)
     brought the DuckDB file up to date (commit 4)
     all is well
     ");
@@ -124,7 +125,7 @@ async fn a_flipped_byte_in_a_part() {
     not looked at: rows and the DuckDB file, as not every manifest and part is whole
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
-    made the parts of 4 runs again from `documents` (commit 4)
+    made the parts of 6 runs again from `documents` (commit 4)
     brought the DuckDB file up to date (commit 4)
     all is well
     ");
@@ -148,10 +149,21 @@ async fn a_flipped_byte_in_documents() {
     ");
     assert_snapshot!(repaired(&kit, true).await, @"
     gave up the damaged part `documents/date=2026-11-19/00000001-[id].parquet`, kept as `[dir]/lake/_armature/set_aside/documents/date=2026-11-19/00000001-[id].parquet`
-    wrote the ledger again (commit 4): 4 entries mended; the next sync fetches 4 runs again
+    wrote the ledger again (commit 4): 6 entries mended; the next sync fetches 6 runs again
     brought the DuckDB file up to date (commit 4)
     made the DuckDB file again from the lake (commit 4)
-    all is well
+    run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run 4e071f4b-0223-43d1-8bd5-fd7db45b6975 lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run 783d6100-1be3-4417-a271-2423ce45a56f lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run c83a744d-50e3-4a91-ac28-7a574115a33d lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run ea7bdaba-ac70-4557-b754-4fac8f53499a lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
     ");
     let report = kit.sync().await;
     assert!(report.runs.changed > 0);
@@ -170,48 +182,20 @@ async fn parts_deleted_with_their_documents() {
     gave up the missing part `documents/date=2026-11-19/00000001-[id].parquet`
     gave up the missing part `runs/date=2026-11-19/00000001-[id].parquet`
     gave up the missing part `spans/date=2026-11-19/00000001-[id].parquet`
-    wrote the ledger again (commit 4): 4 entries mended; the next sync fetches 4 runs again
+    wrote the ledger again (commit 4): 6 entries mended; the next sync fetches 6 runs again
     brought the DuckDB file up to date (commit 4)
     made the DuckDB file again from the lake (commit 4)
-    `tool_calls` has 5 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `tool_calls` has 9 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `tool_calls` has 6 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `tool_calls` has 4 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `evaluations` has 1 row of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `evaluations` has 1 row of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `evaluations` has 1 row of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `evaluations` has 1 row of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `criteria` has 3 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `criteria` has 4 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `criteria` has 2 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `criteria` has 3 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `excerpts` has 3 rows of run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `excerpts` has 5 rows of run 4e071f4b-0223-43d1-8bd5-fd7db45b6975, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `excerpts` has 2 rows of run c83a744d-50e3-4a91-ac28-7a574115a33d, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    `excerpts` has 3 rows of run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b, which `runs` has not
-      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
-    run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c is exported, and its revision 1 has no row; it waits to be fetched again
+    run 2d6e97a1-3a7f-4919-a99c-57e4e6f35b8c lost rows or documents, and waits to be fetched again
       hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
-    run 4e071f4b-0223-43d1-8bd5-fd7db45b6975 is exported, and its revision 1 has no row; it waits to be fetched again
+    run 4e071f4b-0223-43d1-8bd5-fd7db45b6975 lost rows or documents, and waits to be fetched again
       hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
-    run c83a744d-50e3-4a91-ac28-7a574115a33d is exported, and its revision 1 has no row; it waits to be fetched again
+    run 783d6100-1be3-4417-a271-2423ce45a56f lost rows or documents, and waits to be fetched again
       hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
-    run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b is exported, and its revision 1 has no row; it waits to be fetched again
+    run c83a744d-50e3-4a91-ac28-7a574115a33d lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run e4b301a9-6d7e-4bc3-91cf-a3d24f857b0b lost rows or documents, and waits to be fetched again
+      hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
+    run ea7bdaba-ac70-4557-b754-4fac8f53499a lost rows or documents, and waits to be fetched again
       hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
     ");
     assert!(repaired(&kit, true).await.starts_with('\n'), "nothing is left to mend offline");
@@ -266,7 +250,7 @@ async fn a_file_of_no_commit() {
     fs::write(kit.lake.join("runs/notes.txt"), "mine").unwrap();
     assert_snapshot!(said(&kit).await, @"
     `runs/notes.txt` is in no commit
-      hint: `armature-export verify --repair` mends it
+      hint: `armature-export verify --repair` moves it out of readers' sight, and keeps it
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
     moved `runs/notes.txt` out of sight to `[dir]/lake/_armature/set_aside/runs/notes.txt`
@@ -365,7 +349,9 @@ async fn a_run_missing_from_the_ledger() {
     let path = manifest(&kit, newest(&kit));
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let changes = json["ledger_changes"].as_array_mut().unwrap();
-    let place = changes.iter().position(|change| change[1]["state"] == "exported").unwrap();
+    // When to ask for an evaluation that is not there is nothing that rows tell.
+    let is_judged = |change: &serde_json::Value| change[1]["documents"]["evaluation"] == "ok";
+    let place = changes.iter().position(is_judged).unwrap();
     let entry = changes.remove(place);
     fs::write(&path, json.to_string()).unwrap();
     assert_snapshot!(said(&kit).await.replace(entry[0].as_str().unwrap(), "[run]"), @"
@@ -390,18 +376,19 @@ async fn an_entry_of_the_ledger_without_rows() {
     let path = manifest(&kit, newest(&kit));
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let changes = json["ledger_changes"].as_array_mut().unwrap();
-    let entry = changes.iter_mut().find(|change| change[1]["state"] == "exported").unwrap();
+    let is_exported = |change: &&mut serde_json::Value| change[1]["state"] == "exported";
+    let entry = changes.iter_mut().find(is_exported).unwrap();
     let run_id = entry[0].as_str().unwrap().to_owned();
     entry[1]["revision"] = 2.into();
     fs::write(&path, json.to_string()).unwrap();
     assert_snapshot!(said(&kit).await.replace(&run_id, "[run]"), @"
     run [run] is exported, and its revision 2 has no row
-      hint: `armature-export verify --repair` mends it
+      hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
     ");
     assert_snapshot!(repaired(&kit, false).await.replace(&run_id, "[run]"), @"
     wrote the ledger again (commit 4): 1 entry mended; the next sync fetches 1 run again
     brought the DuckDB file up to date (commit 4)
-    run [run] is exported, and its revision 2 has no row; it waits to be fetched again
+    run [run] lost rows or documents, and waits to be fetched again
       hint: `armature-export sync` fetches it again, or `armature-export reconcile --repair`
     ");
     assert_eq!(kit.sync().await.runs.changed, 1);
