@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
 
 /// One of the bodies that the API gives for a run.
@@ -24,6 +25,12 @@ pub enum Resource {
 impl Resource {
     /// The four resources that have a request of their own, cheapest first.
     pub const FETCHED: [Self; 4] = [Self::Evaluation, Self::Detail, Self::ToolCalls, Self::Trace];
+
+    /// The resource of a name in the `documents` table.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = Self::FETCHED.into_iter().chain([Self::Listing]);
+        all.into_iter().find(|resource| resource.name() == name)
+    }
 
     /// The name in the `documents` table.
     pub fn name(self) -> &'static str {
@@ -83,6 +90,16 @@ pub struct Document {
     pub body: Bytes,
     /// The server's `Date` for it, in microseconds since 1970, where it sent one.
     pub http_date: Option<i64>,
+}
+
+/// Tells whether the documents of a run changed: a fingerprint of all bodies that have a request
+/// of their own.
+pub fn content_fingerprint(documents: &[Document]) -> u64 {
+    let bodies = Resource::FETCHED.iter().map(|resource| {
+        let document = documents.iter().find(|document| document.resource == *resource);
+        document.map(|document| document.body.as_ref()).unwrap_or_default()
+    });
+    fingerprint(bodies)
 }
 
 /// A run with everything the API gives for it.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 21] = [
     "digest",
     "interval",
     "json",
@@ -18,7 +18,10 @@ const ROOMS: [&str; 18] = [
     "extract",
     "normalize",
     "lake",
+    "parts",
     "deliver",
+    "replay",
+    "verify",
     "sync",
     "reconcile",
     "schedule",

@@ -106,6 +106,19 @@ pub(super) enum Command {
     /// Brings the DuckDB file up to date with the lake. Asks the API nothing.
     Deliver(DeliverArguments),
 
+    /// Makes all tables again from the raw documents in the lake, with today's mapping.
+    ///
+    /// For when `[[columns]]` or a newer version maps a body better than before: it also reaches
+    /// runs that the API has forgotten. Asks the API nothing. One commit replaces the parts of all
+    /// commits before, so the disk needs room for the tables twice while it is made.
+    Replay(ReplayArguments),
+
+    /// Looks over the lake, its ledger and the DuckDB file, and says what is not as it must be.
+    ///
+    /// Reads every byte and every row; asks the API nothing, and changes nothing without --repair.
+    /// Ends with 0 only where all is well.
+    Verify(VerifyArguments),
+
     /// Writes a configuration file with every option explained.
     Init(InitArguments),
 
@@ -248,6 +261,33 @@ pub(super) struct DeliverArguments {
     /// the end. Takes as long as reading the lake; readers keep what they have open.
     #[arg(long)]
     pub(super) rebuild: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Shows how many runs, rows and bytes it would write, and changes nothing. Takes as long as
+    /// a replay.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Mends what can be mended without the API, says what it did, and looks again. Nothing that
+    /// holds rows is deleted.
+    #[arg(long)]
+    pub(super) repair: bool,
+
+    /// With --repair, also gives up missing and damaged parts that cannot be made again from
+    /// `documents`. The next sync fetches their runs again, as far as the API still has them.
+    #[arg(long, requires = "repair")]
+    pub(super) drop_parts: bool,
 }
 
 #[derive(Debug, Args)]

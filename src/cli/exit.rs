@@ -6,7 +6,9 @@ use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
+use crate::replay::ReplayError;
 use crate::sync::SyncError;
+use crate::verify::VerifyError;
 
 /// The exit codes. They are documented in `--help` and the README, and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +211,7 @@ impl From<LakeError> for Failure {
             ),
             LakeError::Damaged { .. } => (
                 Exit::Storage,
-                "restore the file from a backup, or move the lake away and export anew",
+                "`armature-export verify` looks closer, and mends some with --repair; else restore the file from a backup",
             ),
             LakeError::Io { .. } | LakeError::Store { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")
@@ -284,6 +286,31 @@ impl From<SyncError> for Failure {
             SyncError::Rows(_) | SyncError::Stopped(_) => {
                 Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
             }
+        }
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Lake(error) => error.into(),
+            ReplayError::Mapping(error) => SyncError::from(error).into(),
+            ReplayError::Deliver(error) => error.into(),
+            ReplayError::Parts(error) => SyncError::from(error).into(),
+            ReplayError::Documents(error) => SyncError::from(error).into(),
+            ReplayError::Stopped(error) => SyncError::from(error).into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Lake(error) => error.into(),
+            VerifyError::Mapping(error) => SyncError::from(error).into(),
+            VerifyError::Deliver(error) => error.into(),
+            VerifyError::Replay(error) => error.into(),
+            VerifyError::Stopped(error) => SyncError::from(error).into(),
         }
     }
 }

@@ -9,12 +9,14 @@ mod exit;
 mod init;
 mod plan;
 mod reconcile;
+mod replay;
 mod schedule;
 mod schema;
 mod simulate;
 mod status;
 mod sync;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -76,6 +78,8 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Status(arguments) => status::run(&context, &arguments).await,
         Command::Schema(arguments) => schema::run(&context, &arguments),
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
+        Command::Replay(arguments) => replay::run(&context, &arguments).await,
+        Command::Verify(arguments) => verify::run(&context, &arguments).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
         Command::Demo(arguments) => demo::run(&context, &arguments).await,

@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::deliver::inspect;
 use crate::interval::Interval;
-use crate::lake::{Gap, LakeView, SyncRecord};
+use crate::lake::{Gap, LakeView, LivePart, LiveParts, SyncRecord};
 use crate::ledger::{Ledger, RunState};
 
 /// How many syncs and failed runs are shown.
@@ -59,17 +59,16 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     let lake = LakeView::open(&settings.lake.path).await?;
     let (ledger, _) = lake.ledger().await?;
     let mut status = base(&lake, &ledger);
+    let mut parts = LiveParts::default();
     for commit in lake.commits()? {
         let manifest = lake.manifest(commit).await?;
-        for part in &manifest.parts {
-            status.parts += 1;
-            status.bytes += part.bytes;
-            *status.rows.entry(part.table.clone()).or_default() += part.rows;
-        }
-        for part in manifest.replaced {
-            status.rows.insert(part.table, part.rows);
-        }
+        parts.apply(&manifest);
         status.syncs.extend(manifest.sync);
+    }
+    for LivePart { part, .. } in parts.iter() {
+        status.parts += 1;
+        status.bytes += part.bytes;
+        *status.rows.entry(part.table.clone()).or_default() += part.rows;
     }
     let old = status.syncs.len().saturating_sub(SHOWN);
     status.syncs.drain(..old);

@@ -46,7 +46,9 @@ fn apply_all(
         let parts = group.iter().flat_map(|manifest| &manifest.parts);
         let parts: Vec<&Part> = parts.filter(|part| part.table == table.name).collect();
         if !parts.is_empty() {
-            insert(database, lake, table.name, &parts)?;
+            for parts in statements(&parts) {
+                insert(database, lake, table.name, parts)?;
+            }
             rows.insert(table.name.to_owned(), parts.iter().map(|part| part.rows).sum());
         }
     }
@@ -67,6 +69,24 @@ fn apply_all(
         database.execute("record the commit", &sql)?;
     }
     Ok(rows)
+}
+
+/// As many parts as one statement takes: it opens all of them at once.
+fn statements<'p>(parts: &'p [&'p Part]) -> impl Iterator<Item = &'p [&'p Part]> {
+    const STATEMENT_BYTES: u64 = 256 * 1024 * 1024;
+    const STATEMENT_PARTS: usize = 512;
+    let mut rest = parts;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |part: &&&Part| {
+            bytes += part.bytes;
+            bytes <= STATEMENT_BYTES
+        };
+        let count = rest.iter().take(STATEMENT_PARTS).take_while(fits).count().max(1);
+        let (statement, others) = rest.split_at_checked(count)?;
+        rest = others;
+        Some(statement)
+    })
 }
 
 fn insert(
@@ -94,7 +114,9 @@ fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), Deli
     Ok(())
 }
 
-/// Removes rows of runs that came again at a higher revision.
+/// Removes rows of runs that are there at a higher revision. Parts that take the place of others
+/// can hold earlier revisions of runs whose latest one came from elsewhere, so after them all of
+/// `runs` is looked at.
 fn supersede(
     database: &Database,
     lake: &Path,
@@ -102,17 +124,19 @@ fn supersede(
     group: &[Manifest],
 ) -> Result<(), DeliverError> {
     let parts = group.iter().flat_map(|manifest| &manifest.parts);
+    let is_any_replaced = parts.clone().any(|part| part.replaces.is_some());
     let revised: Vec<&str> = parts
         .filter(|part| part.table == "runs" && part.has_revisions)
         .map(|part| part.path.as_str())
         .collect();
-    if revised.is_empty() {
-        return Ok(());
-    }
-    let files = read_parquet(lake, revised);
+    let source = match (is_any_replaced, revised.is_empty()) {
+        (true, _) => identifier("runs"),
+        (false, false) => read_parquet(lake, revised),
+        (false, true) => return Ok(()),
+    };
     let mut sql = format!(
         "CREATE OR REPLACE TEMP TABLE superseding AS SELECT run_id, max(_revision) AS revision \
-         FROM {files} WHERE _revision > 1 GROUP BY run_id;\n"
+         FROM {source} WHERE _revision > 1 GROUP BY run_id;\n"
     );
     for table in plan.append_tables() {
         let name = identifier(table.name);
@@ -156,7 +180,7 @@ fn system(manifest: &Manifest) -> String {
 }
 
 /// By name: a file that an older version made has its columns in another order.
-fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
+pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     let doubts = &sync.uncertified_because;
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
@@ -190,7 +214,7 @@ fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     format!("INSERT INTO _syncs ({}) VALUES ({})", names.join(", "), values.join(", "))
 }
 
-fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
+pub(super) fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
     let mut sql = "DELETE FROM _gaps;".to_owned();
     for gap in gaps {
         let _infallible = write!(

@@ -156,10 +156,8 @@ impl Database {
 
     /// Lets DuckDB take four times the memory; `None` where it may take a lot already.
     pub(super) fn take_more_memory(&mut self) -> Result<Option<u64>, DeliverError> {
-        if self.memory_limit_mb >= MOST_MEMORY_MB {
-            return Ok(None);
-        }
-        self.memory_limit_mb = (self.memory_limit_mb * 4).min(MOST_MEMORY_MB);
+        let Some(megabytes) = more_memory(self.memory_limit_mb) else { return Ok(None) };
+        self.memory_limit_mb = megabytes;
         let sql = format!("SET memory_limit = '{}MB'", self.memory_limit_mb);
         self.execute("take more memory", &sql)?;
         Ok(Some(self.memory_limit_mb))
@@ -220,7 +218,16 @@ fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
 /// What the file is called while it is attached.
 const DATABASE: &str = "delivered";
 
-fn failed(action: &str, path: &Path, error: &duckdb::Error) -> DeliverError {
+/// Four times as much; `None` where it is a lot already.
+pub(super) fn more_memory(megabytes: u64) -> Option<u64> {
+    (megabytes < MOST_MEMORY_MB).then(|| megabytes.saturating_mul(4).min(MOST_MEMORY_MB))
+}
+
+pub(super) fn is_out_of_memory(error: &duckdb::Error) -> bool {
+    error.to_string().contains("Out of Memory")
+}
+
+pub(super) fn failed(action: &str, path: &Path, error: &duckdb::Error) -> DeliverError {
     let message = error.to_string();
     let message = message.lines().next().unwrap_or_default().chars().take(400).collect();
     DeliverError::Duckdb { action: action.to_owned(), path: path.to_owned(), message }

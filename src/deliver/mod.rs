@@ -4,11 +4,13 @@
 //! rows. So it can be late, can be repeated, and can be made again from the lake at any time.
 
 mod apply;
+mod compare;
 mod database;
+mod reader;
 mod sql;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,12 +18,14 @@ use serde::Serialize;
 
 use crate::config::DuckdbSettings;
 use crate::event::{Event, Events};
-use crate::lake::{LakeError, LakeView, Manifest};
+use crate::lake::{LakeError, LakeView, Manifest, Part};
 use crate::tables::Mapping;
 
 use apply::apply;
+pub use compare::{Delivered, Difference};
 use database::Database;
 pub use database::{inspect, query};
+pub use reader::LakeReader;
 pub use sql::lake_views;
 
 /// Where and how to deliver.
@@ -203,9 +207,10 @@ pub async fn deliver(
     if count > 0 {
         options.events.emit(Event::Delivering { commits: count });
     }
+    let superseded = superseded(lake, &pending).await?;
     let mut pending = pending.into_iter().peekable();
     while pending.peek().is_some() {
-        let group = next_group(lake, &mut pending).await?;
+        let group = next_group(lake, &mut pending, &superseded).await?;
         let (root, plan, events) = (lake.root().to_owned(), plan.clone(), options.events.clone());
         let work = move || {
             let done = apply_with_room(&mut database, &root, &plan, &group, &events);
@@ -286,17 +291,30 @@ pub async fn rebuild(
     Ok(Delivery { path: options.path.display().to_string(), ..delivery })
 }
 
-/// As many commits as make up a good transaction.
+/// The parts that are gone with one of these commits.
+async fn superseded(lake: &LakeView, commits: &[u64]) -> Result<HashSet<String>, DeliverError> {
+    let mut superseded = HashSet::new();
+    for commit in commits {
+        let manifest = lake.manifest(*commit).await?;
+        superseded.extend(manifest.superseded().map(str::to_owned));
+    }
+    Ok(superseded)
+}
+
+/// As many commits as make up a good transaction, without the parts that are gone by now: a later
+/// one of the commits has their rows.
 async fn next_group(
     lake: &LakeView,
     pending: &mut std::iter::Peekable<std::vec::IntoIter<u64>>,
+    superseded: &HashSet<String>,
 ) -> Result<Vec<Manifest>, DeliverError> {
     const GROUP_BYTES: u64 = 64 * 1024 * 1024;
     const GROUP_COMMITS: usize = 256;
     let (mut group, mut bytes) = (Vec::new(), 0_u64);
     while let Some(commit) = pending.next_if(|_| bytes < GROUP_BYTES && group.len() < GROUP_COMMITS)
     {
-        let manifest = lake.manifest(commit).await?;
+        let mut manifest = lake.manifest(commit).await?;
+        manifest.parts.retain(|part| !superseded.contains(&part.path));
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
         check_in_place(lake, &manifest)?;
         group.push(manifest);
@@ -307,8 +325,12 @@ async fn next_group(
 /// After a crash, the parts of the last commit may not be in place yet.
 fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
     let staging = lake.root().join("_armature/staging").join(&manifest.staging);
-    let mut parts = manifest.parts.iter().chain(&manifest.replaced);
-    if let Some(part) = parts.find(|part| staging.join(&part.path).exists()) {
+    let is_moving = |part: &&Part| {
+        let (own, old) = (lake.root().join(&part.path), part.replaces.as_ref());
+        staging.join(&part.path).exists()
+            || !own.exists() && old.is_some_and(|old| lake.root().join(old).exists())
+    };
+    if let Some(part) = manifest.all_parts().find(is_moving) {
         let path = lake.root().join(&part.path);
         return Err(DeliverError::NotInPlace { path, commit: manifest.commit });
     }

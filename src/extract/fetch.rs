@@ -4,11 +4,12 @@ use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
 use crate::api::{Answer, ApiError, Client, Fetched};
-use crate::digest::fingerprint;
 use crate::event::Event;
 use crate::json::{Kind, Node};
 use crate::ledger::{DocumentStates, Entry};
-use crate::run::{Document, DocumentState, FetchedRun, Phase, Resource, encode_id};
+use crate::run::{
+    Document, DocumentState, FetchedRun, Phase, Resource, content_fingerprint, encode_id,
+};
 
 /// How patient the fan-out is. Times are microseconds by the server's clock.
 #[derive(Clone, Debug)]
@@ -201,12 +202,7 @@ impl Bodies {
             {
                 return Outcome::Open { seen: detail };
             }
-            (Some(listed), Some(detail)) => ListedRun {
-                status: detail.status.or_else(|| listed.status.clone()),
-                started_at: listed.started_at.or(detail.started_at),
-                ended_at: detail.ended_at.or(listed.ended_at),
-                ..listed.clone()
-            },
+            (Some(listed), Some(detail)) => listed.clone().completed(detail),
             (Some(listed), None) => listed.clone(),
             (None, Some(detail)) => detail,
             (None, None) => return Outcome::Absent,
@@ -214,7 +210,7 @@ impl Bodies {
         if self.states.evaluation == DocumentState::Absent && young {
             return Outcome::Waiting { seen: shown };
         }
-        let content_fingerprint = self.fingerprint();
+        let content_fingerprint = content_fingerprint(&self.documents);
         let known = wanted.known.as_ref();
         let revision = known.map_or(0, |entry| entry.revision);
         let is_same =
@@ -236,14 +232,6 @@ impl Bodies {
         };
         let documents = self.states;
         Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
-    }
-
-    fn fingerprint(&self) -> u64 {
-        let bodies = Resource::FETCHED.iter().map(|resource| {
-            let document = self.documents.iter().find(|document| document.resource == *resource);
-            document.map(|document| document.body.as_ref()).unwrap_or_default()
-        });
-        fingerprint(bodies)
     }
 
     fn state(&self, resource: Resource) -> DocumentState {

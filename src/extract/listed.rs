@@ -78,6 +78,16 @@ impl ListedRun {
         first(node, &paths.workflow_id, |node| node.scalar_text().map(std::borrow::Cow::into_owned))
     }
 
+    /// The run as its row and its detail together show it.
+    pub fn completed(self, detail: Self) -> Self {
+        Self {
+            status: detail.status.or(self.status),
+            started_at: self.started_at.or(detail.started_at),
+            ended_at: detail.ended_at.or(self.ended_at),
+            ..self
+        }
+    }
+
     /// Where in its life the run is, by the server's clock.
     pub fn phase(&self, now: i64) -> Phase {
         Phase::of(self.status.as_deref(), self.ended_at, now)

@@ -41,6 +41,16 @@ pub struct NewPart {
     pub started: Option<(i64, i64)>,
     /// Whether it holds later revisions of runs that earlier parts hold too.
     pub has_revisions: bool,
+    /// The path of the older part whose place it takes.
+    pub replaces: Option<String>,
+}
+
+impl NewPart {
+    /// The day on which its runs started, UTC, as `2026-11-23`.
+    pub fn day(&self) -> String {
+        let first = self.started.and_then(|(first, _)| DateTime::from_timestamp_micros(first));
+        first.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.format("%Y-%m-%d").to_string())
+    }
 }
 
 /// What a commit says besides its parts.
@@ -62,6 +72,10 @@ pub struct Draft {
     pub newest_first: Option<bool>,
     /// The sync's record, in its last commit.
     pub sync: Option<SyncRecord>,
+    /// Paths of older parts that are gone, and whose place no part takes.
+    pub removed: Vec<String>,
+    /// Whether the ledger is written as a whole, due or not.
+    pub has_checkpoint: bool,
 }
 
 /// The folder of runs whose start is not known: no real run is that old.
@@ -90,29 +104,30 @@ impl Staging {
         self.parts.iter().chain(&self.replaced).map(|part| (part.table.as_str(), part.rows))
     }
 
-    /// Writes parts, several at once, and makes them durable.
+    /// Writes parts, several at once, and makes them durable. Those of one call and day get one
+    /// name, in the folders of their tables: it tells which parts hold rows of the same runs.
     ///
     /// # Errors
     /// [`LakeError::Store`] where one cannot be written.
     pub async fn add(&mut self, parts: Vec<NewPart>) -> Result<(), LakeError> {
         const AT_ONCE: usize = 8;
         let this = &*self;
-        let put = futures::stream::iter(parts).map(|part| this.put_new(part)).buffered(AT_ONCE);
+        let name = format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple());
+        let put = |part| this.put_new(part, &name);
+        let put = futures::stream::iter(parts).map(put).buffered(AT_ONCE);
         let written: Vec<Part> = put.try_collect().await?;
         self.parts.extend(written);
         Ok(())
     }
 
-    async fn put_new(&self, part: NewPart) -> Result<Part, LakeError> {
-        let day = part.started.and_then(|(first, _)| day_of(first));
-        let day = day.unwrap_or_else(|| UNKNOWN_DAY.to_owned());
-        let name = format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple());
-        let path = format!("{}/date={day}/{name}", part.table.name);
+    async fn put_new(&self, part: NewPart, name: &str) -> Result<Part, LakeError> {
+        let path = format!("{}/date={}/{name}", part.table.name, part.day());
         let written = self.put(part.table, path, part.rows, part.bytes).await?;
         Ok(Part {
             least_started_at: part.started.map(|(first, _)| first),
             greatest_started_at: part.started.map(|(_, last)| last),
             has_revisions: part.has_revisions,
+            replaces: part.replaces,
             ..written
         })
     }
@@ -152,6 +167,7 @@ impl Staging {
             least_started_at: None,
             greatest_started_at: None,
             has_revisions: false,
+            replaces: None,
             path,
         };
         let staged = format!("_armature/staging/{}/{}", self.folder, part.path);
@@ -160,11 +176,6 @@ impl Staging {
         put.map_err(LakeError::store("write the part", staged))?;
         Ok(part)
     }
-}
-
-fn day_of(microseconds: i64) -> Option<String> {
-    let day = DateTime::from_timestamp_micros(microseconds)?;
-    Some(day.format("%Y-%m-%d").to_string())
 }
 
 impl Lake {
@@ -187,8 +198,15 @@ impl Lake {
         }
         let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
         contents.extend(staging.contents);
+        let (ledger_checkpoint, ledger_checkpoint_sha256) = match checkpoint {
+            Some((commit, sha256)) => (Some(commit), Some(sha256)),
+            None => head
+                .map(|head| (head.ledger_checkpoint, head.ledger_checkpoint_sha256.clone()))
+                .unwrap_or_default(),
+        };
         let manifest = Manifest {
             commit: staging.commit,
+            previous: self.head_sha256().map(str::to_owned),
             sync_id: draft.sync_id,
             created_at: draft.created_at,
             schema_version: SCHEMA_VERSION.to_owned(),
@@ -196,7 +214,9 @@ impl Lake {
             parts: staging.parts,
             replaced: staging.replaced,
             ledger_changes: draft.ledger_changes,
-            ledger_checkpoint: checkpoint.or(head.and_then(|head| head.ledger_checkpoint)),
+            removed: draft.removed,
+            ledger_checkpoint,
+            ledger_checkpoint_sha256,
             proven: draft
                 .proven
                 .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
@@ -206,7 +226,7 @@ impl Lake {
             contents,
             sync: draft.sync,
         };
-        self.publish(&manifest).await?;
+        let sha256 = self.publish(&manifest).await?;
         let lake = self.root().to_owned();
         let moved = manifest.clone();
         let task = tokio::task::spawn_blocking(move || settle(&lake, &moved));
@@ -214,21 +234,22 @@ impl Lake {
             path: self.root().to_owned(),
             problem: format!("moving parts stopped: {error}"),
         })??;
-        self.advance(&manifest);
+        self.advance(&manifest, sha256);
         Ok(manifest)
     }
 
-    /// The one moment at which a commit happens.
-    async fn publish(&self, manifest: &Manifest) -> Result<(), LakeError> {
+    /// The one moment at which a commit happens. Returns the manifest file's SHA-256.
+    async fn publish(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let path = manifest_path(manifest.commit);
         let bytes = serde_json::to_vec(manifest).map_err(|error| LakeError::Damaged {
             path: PathBuf::from(&path),
             problem: error.to_string(),
         })?;
+        let sha256 = sha256_hex(&bytes);
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let location = StorePath::from(path.as_str());
         match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(sha256),
             Err(object_store::Error::AlreadyExists { .. }) => {
                 Err(LakeError::LostRace { path: self.root().to_owned(), commit: manifest.commit })
             }
@@ -241,17 +262,19 @@ impl Lake {
         &mut self,
         staging: &Staging,
         draft: &Draft,
-    ) -> Result<Option<u64>, LakeError> {
+    ) -> Result<Option<(u64, String)>, LakeError> {
         self.note_changes(&draft.ledger_changes);
-        if draft.sync.is_none() || !self.checkpoint_is_due() {
+        let is_due = draft.sync.is_some() && self.checkpoint_is_due();
+        if !is_due && !draft.has_checkpoint {
             return Ok(None);
         }
         let path = checkpoint_path(staging.commit);
         let bytes =
             checkpoint::write(self.ledger()).map_err(LakeError::parquet("write", path.as_str()))?;
+        let sha256 = sha256_hex(&bytes);
         let put = self.store().put(&StorePath::from(path.as_str()), PutPayload::from(bytes)).await;
         put.map_err(LakeError::store("write the ledger", path))?;
-        Ok(Some(staging.commit))
+        Ok(Some((staging.commit, sha256)))
     }
 }
 
@@ -267,21 +290,44 @@ pub(super) fn checkpoint_path(commit: u64) -> String {
 /// so that whoever sees a run finds its rows in the other tables.
 pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     let staging = lake.join("_armature/staging").join(&manifest.staging);
-    let mut parts: Vec<&Part> = manifest.parts.iter().chain(&manifest.replaced).collect();
+    let mut parts: Vec<&Part> = manifest.all_parts().collect();
     parts.sort_by_key(|part| part.table == "runs");
     let mut folders = BTreeSet::new();
     for part in parts {
         let (from, to) = (staging.join(&part.path), lake.join(&part.path));
-        if from.exists() {
-            files::move_file(&from, &to)?;
-            folders.extend(to.parent().map(Path::to_owned));
-        } else if !to.exists() {
+        let moved = match &part.replaces {
+            None => move_in_place(&from, &to)?,
+            Some(old) => {
+                // Over the older part first, and then to its own name: a reader of the folder sees
+                // one of the two, never both and never none.
+                let old = lake.join(old);
+                folders.extend(old.parent().map(Path::to_owned));
+                move_in_place(&from, &old)?;
+                to.exists() || move_in_place(&old, &to)?
+            }
+        };
+        if !moved {
             let problem = format!("commit {} lists it, and it is nowhere", manifest.commit);
             return Err(LakeError::Damaged { path: to, problem });
         }
+        folders.extend(to.parent().map(Path::to_owned));
     }
     for folder in folders {
         files::sync_folder(&folder)?;
     }
+    remove_superseded(lake, manifest)?;
     files::remove_folder(&staging)
+}
+
+/// Moves a file that is there; whether the target is there then.
+fn move_in_place(from: &Path, to: &Path) -> Result<bool, LakeError> {
+    if from.exists() {
+        files::move_file(from, to)?;
+    }
+    Ok(to.exists())
+}
+
+/// Removes the older parts whose place no part takes.
+pub(super) fn remove_superseded(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    manifest.removed.iter().try_for_each(|path| files::remove_file(&lake.join(path)))
 }

@@ -25,6 +25,14 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
     synced.map_err(LakeError::io("sync the folder", path))
 }
 
+/// Removes a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> Result<(), LakeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(LakeError::io("remove", path)),
+    }
+}
+
 /// Removes a folder and all in it, if it is there.
 pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
     match fs::remove_dir_all(path) {

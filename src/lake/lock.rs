@@ -13,6 +13,12 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// Whether a process holds the lock. A lock that cannot be looked at is held by nobody.
+pub(super) fn is_held(path: &Path) -> bool {
+    let held = File::open(path).map(|file| file.try_lock_shared());
+    matches!(held, Ok(Err(TryLockError::WouldBlock)))
+}
+
 impl Lock {
     /// Takes the lock, or says who has it.
     pub(super) fn take(path: &Path, lake: &Path) -> Result<Self, LakeError> {

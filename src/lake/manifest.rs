@@ -10,7 +10,11 @@ use crate::ledger::Entry;
 pub struct Manifest {
     /// The number; the first is 1.
     pub commit: u64,
-    /// The sync that made it.
+    /// The SHA-256 of the manifest file before it, in hexadecimal, so that a change of any but the
+    /// newest shows; `None` in the first, and in those of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+    /// The sync that made it; a replay and a repair have an id of their own.
     pub sync_id: String,
     /// When, by the server's clock, in microseconds since 1970.
     pub created_at: i64,
@@ -22,10 +26,16 @@ pub struct Manifest {
     pub parts: Vec<Part>,
     /// The tables that it replaces as a whole, one part each.
     pub replaced: Vec<Part>,
+    /// Paths of older parts that are gone with this commit, and whose place no part takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     /// What it changes in the ledger: entries by run id; `null` forgets a run that is out of reach.
     pub ledger_changes: Vec<(String, Option<Entry>)>,
     /// The newest checkpoint of the ledger: it holds all changes up to and including its commit.
     pub ledger_checkpoint: Option<u64>,
+    /// The SHA-256 of that checkpoint's file, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_checkpoint_sha256: Option<String>,
     /// The time whose runs are all known, after this commit.
     pub proven: Vec<Interval>,
     /// The time whose runs can no longer be known, after this commit.
@@ -71,6 +81,22 @@ pub struct Part {
     /// Whether it holds later revisions of runs that earlier parts hold too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_revisions: bool,
+    /// The path of the older part whose place it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
+impl Manifest {
+    /// Every part that must be in place once the commit is.
+    pub fn all_parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().chain(&self.replaced)
+    }
+
+    /// The paths of older parts that are gone with this commit.
+    pub fn superseded(&self) -> impl Iterator<Item = &str> {
+        let replaced = self.parts.iter().filter_map(|part| part.replaces.as_deref());
+        replaced.chain(self.removed.iter().map(String::as_str))
+    }
 }
 
 /// Time whose runs can no longer be listed.

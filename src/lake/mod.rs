@@ -6,6 +6,7 @@
 //! <lake>/_armature/manifests/<commit>.json      the commits: each is created once, never changed
 //! <lake>/_armature/ledger/<commit>.parquet      the ledger as of a commit, so that opening is quick
 //! <lake>/_armature/staging/<commit>-<id>/       parts on their way, out of every reader's sight
+//! <lake>/_armature/set_aside/                    files that `verify --repair` took out of readers' sight
 //! <lake>/_armature/lock                         held by the one writer
 //! ```
 
@@ -14,14 +15,17 @@ mod commit;
 mod error;
 mod files;
 mod identity;
+mod live;
 mod lock;
 mod manifest;
+mod mend;
 mod open;
 mod part;
 
 pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
+pub use live::{LivePart, LiveParts, PartGroup};
 pub use manifest::{Gap, Manifest, Part, SweepRecord, SyncRecord};
 pub use open::{Lake, LakeView};
 pub use part::{PartOptions, PartWriter};

@@ -7,10 +7,11 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::commit::{checkpoint_path, manifest_path, settle};
+use super::commit::{checkpoint_path, manifest_path, remove_superseded, settle};
 use super::lock::Lock;
 use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
 use crate::config::Filters;
+use crate::digest::sha256_hex;
 use crate::ledger::{Entry, Ledger};
 
 /// A lake that this process writes.
@@ -29,6 +30,7 @@ pub struct LakeView {
     store: Arc<dyn ObjectStore>,
     identity: Option<Identity>,
     head: Option<Manifest>,
+    head_sha256: Option<String>,
 }
 
 /// The ledger is written as a whole after this many changes, or this many commits.
@@ -41,6 +43,23 @@ impl Lake {
     /// # Errors
     /// [`LakeError`]: another writer, another format, a damaged file, or the file system's word.
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
+        let (view, lock) = Self::take(root).await?;
+        let (ledger, changes_since_checkpoint) = view.ledger().await?;
+        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+    }
+
+    /// Opens a lake for mending it: the ledger comes from the changes that all commits name, and
+    /// no checkpoint of it is read.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub async fn open_to_mend(root: &Path) -> Result<Self, LakeError> {
+        let (view, lock) = Self::take(root).await?;
+        let (ledger, changes_since_checkpoint) = view.ledger_since(Ledger::default(), 0).await?;
+        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+    }
+
+    async fn take(root: &Path) -> Result<(LakeView, Lock), LakeError> {
         let existing = files::names(root)?;
         let own = root.join("_armature");
         if !existing.is_empty() && !own.exists() {
@@ -52,8 +71,7 @@ impl Lake {
         let lock = Lock::take(&own.join("lock"), root)?;
         let view = LakeView::open(root).await?;
         view.recover().await?;
-        let (ledger, changes_since_checkpoint) = view.ledger().await?;
-        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+        Ok((view, lock))
     }
 
     /// Makes the lake this export's, or refuses where it is another's.
@@ -108,11 +126,17 @@ impl Lake {
         self.head().map_or(1, |head| head.commit + 1)
     }
 
-    pub(super) fn advance(&mut self, manifest: &Manifest) {
+    /// The SHA-256 of the newest commit's manifest file.
+    pub(super) fn head_sha256(&self) -> Option<&str> {
+        self.view.head_sha256.as_deref()
+    }
+
+    pub(super) fn advance(&mut self, manifest: &Manifest, sha256: String) {
         if manifest.ledger_checkpoint == Some(manifest.commit) {
             self.changes_since_checkpoint = 0;
         }
         self.view.head = Some(manifest.clone());
+        self.view.head_sha256 = Some(sha256);
     }
 
     /// The ledger in memory follows the commit that is being made. Where that commit fails, this
@@ -137,6 +161,19 @@ impl LakeView {
     /// # Errors
     /// [`LakeError::Missing`] where there is none; otherwise as [`Lake::open`].
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
+        let mut view = Self::open_without_head(root).await?;
+        if let Some(newest) = view.commits()?.last() {
+            let (head, sha256) = view.manifest_with_digest(*newest).await?;
+            (view.head, view.head_sha256) = (Some(head), Some(sha256));
+        }
+        Ok(view)
+    }
+
+    /// Opens a lake whose commits may be damaged: its head is not read.
+    ///
+    /// # Errors
+    /// As [`LakeView::open`].
+    pub async fn open_without_head(root: &Path) -> Result<Self, LakeError> {
         if !root.join("_armature").is_dir() {
             return Err(LakeError::Missing { path: root.to_owned() });
         }
@@ -144,11 +181,9 @@ impl LakeView {
             .map_err(LakeError::store("open", root.display().to_string()))?
             .with_fsync(true);
         let store: Arc<dyn ObjectStore> = Arc::new(local);
-        let mut view = Self { root: root.to_owned(), store, identity: None, head: None };
+        let root = root.to_owned();
+        let mut view = Self { root, store, identity: None, head: None, head_sha256: None };
         view.identity = view.read_identity().await?;
-        if let Some(newest) = view.commits()?.last() {
-            view.head = Some(view.manifest(*newest).await?);
-        }
         Ok(view)
     }
 
@@ -197,13 +232,21 @@ impl LakeView {
     /// # Errors
     /// [`LakeError::Damaged`] where the file is not a manifest of that number.
     pub async fn manifest(&self, commit: u64) -> Result<Manifest, LakeError> {
+        self.manifest_with_digest(commit).await.map(|(manifest, _)| manifest)
+    }
+
+    /// One commit, and the SHA-256 of its file in hexadecimal.
+    ///
+    /// # Errors
+    /// As [`LakeView::manifest`].
+    pub async fn manifest_with_digest(&self, commit: u64) -> Result<(Manifest, String), LakeError> {
         let path = manifest_path(commit);
         let bytes = self.read(&path).await?;
         let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
         let manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if manifest.commit == commit {
-            Ok(manifest)
+            Ok((manifest, sha256_hex(&bytes)))
         } else {
             Err(damaged(format!("it says that it is commit {}", manifest.commit)))
         }
@@ -215,13 +258,37 @@ impl LakeView {
     /// [`LakeError`] where a file of it cannot be read.
     pub async fn ledger(&self) -> Result<(Ledger, usize), LakeError> {
         let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
-        let mut ledger = Ledger::default();
-        if let Some(commit) = head.ledger_checkpoint {
-            let path = checkpoint_path(commit);
-            let bytes = self.read(&path).await?;
-            ledger = checkpoint::read(bytes).map_err(LakeError::parquet("read", path))?;
+        let ledger = match head.ledger_checkpoint {
+            Some(commit) => {
+                self.checkpoint(commit, head.ledger_checkpoint_sha256.as_deref()).await?
+            }
+            None => Ledger::default(),
+        };
+        self.ledger_since(ledger, head.ledger_checkpoint.unwrap_or(0)).await
+    }
+
+    /// The ledger as a checkpoint has it.
+    ///
+    /// # Errors
+    /// [`LakeError`] where it cannot be read, or has another SHA-256 than stated.
+    pub async fn checkpoint(&self, commit: u64, sha256: Option<&str>) -> Result<Ledger, LakeError> {
+        let path = checkpoint_path(commit);
+        let bytes = self.read(&path).await?;
+        let is_as_stated = sha256.is_none_or(|stated| stated == sha256_hex(&bytes));
+        let ledger = checkpoint::read(bytes).map_err(LakeError::parquet("read", path.as_str()))?;
+        if is_as_stated {
+            return Ok(ledger);
         }
-        let since = head.ledger_checkpoint.unwrap_or(0);
+        let problem = "its SHA-256 is not what the newest commit states".to_owned();
+        Err(LakeError::Damaged { path: self.root.join(path), problem })
+    }
+
+    /// A ledger with the changes of all later commits, and how many there were.
+    async fn ledger_since(
+        &self,
+        mut ledger: Ledger,
+        since: u64,
+    ) -> Result<(Ledger, usize), LakeError> {
         let mut changes = 0;
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
             let manifest = self.manifest(commit).await?;
@@ -276,6 +343,7 @@ impl LakeView {
                 None => files::remove_folder(&staging.join(&folder))?,
             }
         }
-        Ok(())
+        // A commit without parts leaves no staging folder to go by.
+        self.head.as_ref().map_or(Ok(()), |head| remove_superseded(&self.root, head))
     }
 }

@@ -16,4 +16,4 @@ mod stamp;
 pub use report::{ColumnReport, MappingReport, TableReport};
 pub use run::{Batch, Normalizer};
 pub use single::{OpenRun, open_run_rows, resource_rows};
-pub use stamp::Stamp;
+pub use stamp::{Stamp, dashboard_of};

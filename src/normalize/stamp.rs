@@ -20,13 +20,22 @@ pub struct Stamp {
     pub keep_documents: bool,
 }
 
+fn page(run_id: &str) -> String {
+    format!("/runs/{}", encode_id(run_id))
+}
+
+/// The dashboard's address, out of the `run_url` of a row.
+pub fn dashboard_of<'u>(run_url: &'u str, run_id: &str) -> Option<&'u str> {
+    run_url.strip_suffix(page(run_id).as_str())
+}
+
 pub(super) fn run_columns<'a>(
     run_id: &'a str,
     evaluation: DocumentState,
     stamp: &'a Stamp,
 ) -> Vec<(&'static str, Option<Cell<'a>>)> {
     let organization = stamp.organization_id.as_deref().map(|id| Cell::Text(Cow::Borrowed(id)));
-    let url = format!("{}/runs/{}", stamp.dashboard_url, encode_id(run_id));
+    let url = format!("{}{}", stamp.dashboard_url, page(run_id));
     vec![
         ("organization_id", organization),
         ("run_url", Some(Cell::Text(Cow::Owned(url)))),

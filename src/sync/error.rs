@@ -2,6 +2,7 @@
 
 use crate::api::ApiError;
 use crate::lake::LakeError;
+use crate::parts::PartsError;
 use crate::tables::MappingError;
 
 /// A sync that came to nothing.
@@ -22,4 +23,13 @@ pub enum SyncError {
     /// A task that ended before its time: a fault of this program.
     #[error("a part of the sync stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
+}
+
+impl From<PartsError> for SyncError {
+    fn from(error: PartsError) -> Self {
+        match error {
+            PartsError::Lake(error) => error.into(),
+            PartsError::Rows(error) => error.into(),
+        }
+    }
 }

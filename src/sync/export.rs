@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::chunk::ChunkWriter;
 use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
 use super::tally::{Effect, Patience};
 use super::{SyncError, SyncOptions, microseconds};
@@ -25,6 +24,7 @@ use crate::lake::{
 };
 use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
+use crate::parts::{ChunkWriter, PartsError};
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
 
@@ -63,7 +63,7 @@ struct Chunk {
 /// A chunk whose parts are being written while the next one fills.
 #[derive(Debug)]
 struct Writing {
-    task: JoinHandle<Result<Vec<NewPart>, SyncError>>,
+    task: JoinHandle<Result<Vec<NewPart>, PartsError>>,
     staging: Staging,
     changes: Vec<Change>,
     runs: u64,

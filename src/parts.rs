@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::SyncError;
 use crate::extract::DAY;
-use crate::lake::{NewPart, PartOptions, PartWriter};
+use crate::lake::{LakeError, NewPart, PartOptions, PartWriter};
 use crate::normalize::{Normalizer, Stamp};
 use crate::run::FetchedRun;
 use crate::tables::{Mapping, Table};
@@ -13,21 +12,40 @@ use crate::tables::{Mapping, Table};
 /// Rows are handed from the normalizer to Parquet when they hold about this much memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// What every chunk of a sync is written with.
+/// Why no parts could be made of some runs.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// A Parquet file cannot be made.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// Rows that do not fit their own declaration: a fault of this program.
+    #[error("failed to make rows: {0}")]
+    Rows(#[from] arrow::error::ArrowError),
+}
+
+/// What the parts of a commit are written with.
 #[derive(Clone, Debug)]
-pub(super) struct ChunkWriter {
-    pub(super) mapping: Arc<Mapping>,
-    pub(super) stamp: Stamp,
-    pub(super) sync_id: String,
-    pub(super) compression_level: i32,
+pub struct ChunkWriter {
+    /// What a row is.
+    pub mapping: Arc<Mapping>,
+    /// What every row carries.
+    pub stamp: Stamp,
+    /// The sync that makes the parts.
+    pub sync_id: String,
+    /// The zstd level.
+    pub compression_level: i32,
 }
 
 /// Days that are written at once: more would need more memory, and rarely be faster.
 const THREADS: usize = 2;
 
 impl ChunkWriter {
-    /// Makes all parts of some runs. For a thread that may block.
-    pub(super) fn write(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, SyncError> {
+    /// Makes all parts of some runs: one for each day and table that has rows. For a thread that
+    /// may block.
+    ///
+    /// # Errors
+    /// Never on data: an error here is a fault of the declarations or of the options.
+    pub fn write(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, PartsError> {
         let mut days: BTreeMap<Option<i64>, Vec<FetchedRun>> = BTreeMap::new();
         for run in runs {
             days.entry(run.started_at.map(|start| start.div_euclid(DAY))).or_default().push(run);
@@ -46,7 +64,7 @@ impl ChunkWriter {
             let threads: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
             let mut parts: Vec<NewPart> = work()?;
             for thread in threads {
-                let done: Result<Vec<NewPart>, SyncError> = match thread.join() {
+                let done: Result<Vec<NewPart>, PartsError> = match thread.join() {
                     Ok(done) => done,
                     Err(panic) => std::panic::resume_unwind(panic),
                 };
@@ -56,7 +74,7 @@ impl ChunkWriter {
         })
     }
 
-    fn write_day(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, SyncError> {
+    fn write_day(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, PartsError> {
         let started = runs.first().and_then(|run| run.started_at);
         let started = started.zip(runs.last().and_then(|run| run.started_at));
         let has_revisions = runs.iter().any(|run| run.revision > 1);
@@ -80,7 +98,7 @@ impl ChunkWriter {
         let finish = |(table, writer): (&'static Table, PartWriter)| {
             let rows = writer.rows();
             let bytes = writer.finish()?;
-            Ok(NewPart { table, rows, bytes, started, has_revisions })
+            Ok(NewPart { table, rows, bytes, started, has_revisions, replaces: None })
         };
         writers.open.into_iter().map(finish).collect()
     }
@@ -94,7 +112,7 @@ struct Writers<'m> {
 }
 
 impl Writers<'_> {
-    fn take(&mut self, normalizer: &mut Normalizer<'_>) -> Result<(), SyncError> {
+    fn take(&mut self, normalizer: &mut Normalizer<'_>) -> Result<(), PartsError> {
         for batch in normalizer.finish()? {
             let found = self.open.iter().position(|(table, _)| table.name == batch.table.name);
             let index = if let Some(index) = found {

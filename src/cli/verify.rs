@@ -1,0 +1,118 @@
+//! `verify`: looks over the lake and the DuckDB file, and mends what can be mended offline.
+
+use std::fmt::Write as _;
+use std::mem::discriminant;
+
+use serde::Serialize;
+
+use super::args::VerifyArguments;
+use super::context::{Context, now};
+use super::exit::{Exit, Failure};
+use super::table::{bytes, counted};
+use crate::verify::{Finding, Mended, VerifyOptions, VerifyReport, repair, verify};
+
+/// How many findings of a kind are shown.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Serialize)]
+struct Answer<'r> {
+    is_well: bool,
+    commit: u64,
+    parts: u64,
+    bytes: u64,
+    runs: u64,
+    findings: Vec<Told<'r>>,
+    unchecked: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mended: Option<&'r [Mended]>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    failed: &'r [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'r> {
+    #[serde(flatten)]
+    finding: &'r Finding,
+    message: String,
+    remedy: &'static str,
+}
+
+pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit, Failure> {
+    let settings = context.targets(&arguments.targets);
+    let (events, progress) = context.events();
+    let options = VerifyOptions { settings, events, now: now().timestamp_micros() };
+    let (report, mended, failed) = if arguments.repair {
+        let repaired = repair(&options, arguments.drop_parts).await?;
+        (repaired.after, Some(repaired.mended), repaired.failed)
+    } else {
+        (verify(&options).await?, None, Vec::new())
+    };
+    if let Some(progress) = progress {
+        progress.end();
+    }
+    let told = report.findings.iter().map(|finding| Told {
+        finding,
+        message: finding.to_string(),
+        remedy: finding.remedy(),
+    });
+    let answer = Answer {
+        is_well: report.is_well(),
+        commit: report.commit,
+        parts: report.parts,
+        bytes: report.bytes,
+        runs: report.runs,
+        findings: told.collect(),
+        unchecked: &report.unchecked,
+        mended: mended.as_deref(),
+        failed: &failed,
+    };
+    context.print(&answer, || text(&report, mended.as_deref().unwrap_or_default(), &failed))?;
+    Ok(if report.is_well() { Exit::Done } else { Exit::Incomplete })
+}
+
+fn text(report: &VerifyReport, mended: &[Mended], failed: &[String]) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |text: String| {
+        let _infallible = writeln!(out, "{text}");
+    };
+    for mended in mended {
+        line(format!("repaired: {mended}"));
+    }
+    for problem in failed {
+        line(format!("not repaired: {problem}"));
+    }
+    let mut rest = report.findings.as_slice();
+    while let Some(first) = rest.first() {
+        let is_like = |it: &&Finding| {
+            discriminant(*it) == discriminant(first) && it.remedy() == first.remedy()
+        };
+        let length = rest.iter().take_while(is_like).count();
+        let (own, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        for finding in own.iter().take(SHOWN) {
+            line(finding.to_string());
+        }
+        if own.len() > SHOWN {
+            line(format!("and {} more like it (see --output json)", own.len() - SHOWN));
+        }
+        line(format!("  hint: {}", first.remedy()));
+        rest = others;
+    }
+    for what in &report.unchecked {
+        line(format!("not looked at: {what}"));
+    }
+    let found = u64::try_from(report.findings.len()).unwrap_or(u64::MAX);
+    let verdict = match (found, report.unchecked.is_empty()) {
+        (0, true) => "all is well".to_owned(),
+        (0, false) => "nothing is wrong, as far as was looked".to_owned(),
+        _ => counted(found, "finding", "findings"),
+    };
+    line(format!(
+        "{verdict}: {} · {} · {} · {}",
+        counted(report.commit, "commit", "commits"),
+        counted(report.parts, "part", "parts"),
+        bytes(report.bytes),
+        counted(report.runs, "run", "runs")
+    ));
+    out
+}

@@ -1,0 +1,175 @@
+//! Whether the DuckDB file holds what the lake's parts do.
+
+use super::DeliverError;
+use super::apply::{gap_rows, sync_row};
+use super::reader::LakeReader;
+use super::sql::{identifier, literal};
+use crate::lake::Manifest;
+use crate::tables::{Table, Write};
+
+/// How a table of the DuckDB file differs from the lake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Rows that the lake has, in their latest revision.
+    pub lake: u64,
+    /// Rows that the file has.
+    pub database: u64,
+    /// A few runs whose rows differ; none for tables that have no runs.
+    pub runs: Vec<String>,
+}
+
+/// How many runs a difference names.
+const NAMED_RUNS: usize = 10;
+
+impl LakeReader {
+    /// Fills the tables that live in manifests with what these hold: all that end a sync, and the
+    /// newest one.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), DeliverError> {
+        self.execute("record gaps", &gap_rows(&head.gaps, head))?;
+        for manifest in manifests {
+            if let Some(sync) = &manifest.sync {
+                self.execute("record the sync", &sync_row(sync, manifest))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How a table of the attached file differs from the lake; `None` where it does not.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn compare(&mut self, table: &Table) -> Result<Option<Difference>, DeliverError> {
+        let name = identifier(table.name);
+        let (mut ours, mut theirs) =
+            (format!("memory.main.{name}"), format!("delivered.main.{name}"));
+        if table.write == Write::Append {
+            ours = format!(
+                "(FROM {ours} t ANTI JOIN {} l ON t.run_id = l.run_id AND t._revision < l.highest)",
+                Self::LATEST
+            );
+        }
+        let columns = self.shared_columns(&ours, &theirs)?;
+        (ours, theirs) = (columns.select(&ours, true), columns.select(&theirs, false));
+        let sum = |rows: &str| format!("SELECT count(*), sum(row_hash) FROM ({rows})");
+        let (lake, database) = (self.rows(&sum(&ours))?, self.rows(&sum(&theirs))?);
+        if lake == database {
+            return Ok(None);
+        }
+        let count = |rows: Vec<Vec<Option<String>>>| {
+            let cell = rows.into_iter().next().and_then(|row| row.into_iter().next());
+            cell.flatten().and_then(|count| count.parse().ok()).unwrap_or(0)
+        };
+        let mut runs = Vec::new();
+        if columns.has_runs {
+            let by_run = |rows: &str| {
+                format!(
+                    "(SELECT run_id, count(*) AS n, sum(row_hash) AS h FROM ({rows}) GROUP BY ALL)"
+                )
+            };
+            let sql = format!(
+                "SELECT run_id FROM {} a FULL JOIN {} b USING (run_id) \
+                 WHERE a.n IS DISTINCT FROM b.n OR a.h IS DISTINCT FROM b.h \
+                 ORDER BY run_id LIMIT {NAMED_RUNS}",
+                by_run(&ours),
+                by_run(&theirs)
+            );
+            runs = self.rows(&sql)?.into_iter().flatten().flatten().collect();
+        }
+        Ok(Some(Difference { lake: count(lake), database: count(database), runs }))
+    }
+
+    fn shared_columns(&mut self, ours: &str, theirs: &str) -> Result<SharedColumns, DeliverError> {
+        let mut describe = |relation: &str| {
+            let sql =
+                format!("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {relation})");
+            let rows = self.rows(&sql)?;
+            let pair = |row: Vec<Option<String>>| {
+                let [name, kind] = <[_; 2]>::try_from(row).ok()?;
+                Some((name?, kind?))
+            };
+            Ok::<Vec<(String, String)>, DeliverError>(rows.into_iter().filter_map(pair).collect())
+        };
+        let (ours, theirs) = (describe(ours)?, describe(theirs)?);
+        let has_runs = theirs.iter().any(|(name, _)| name == "run_id");
+        let find = |columns: &[(String, String)], name: &str| {
+            columns.iter().any(|(known, _)| known == name)
+        };
+        let mut all = theirs.clone();
+        all.extend(ours.iter().filter(|(name, _)| !find(&theirs, name)).cloned());
+        all.sort();
+        let columns = all.into_iter().map(|(name, kind)| {
+            let (in_ours, in_theirs) = (find(&ours, &name), find(&theirs, &name));
+            SharedColumn { name, kind, in_ours, in_theirs }
+        });
+        Ok(SharedColumns { columns: columns.collect(), has_runs })
+    }
+
+    /// The highest revision of each run in the lake: rows of lower ones are not delivered.
+    const LATEST: &'static str =
+        "(SELECT run_id, max(_revision) AS highest FROM memory.main.runs GROUP BY run_id)";
+}
+
+/// The columns of a table in the lake and in the file. Those of one side only count as null on the
+/// other: a column that the user took back stays in the file.
+struct SharedColumns {
+    columns: Vec<SharedColumn>,
+    has_runs: bool,
+}
+
+struct SharedColumn {
+    name: String,
+    kind: String,
+    in_ours: bool,
+    in_theirs: bool,
+}
+
+impl SharedColumns {
+    /// A hash of each row, beside its run.
+    fn select(&self, relation: &str, is_ours: bool) -> String {
+        let cells = self.columns.iter().map(|column| {
+            let is_there = if is_ours { column.in_ours } else { column.in_theirs };
+            let name = if is_there { identifier(&column.name) } else { "NULL".to_owned() };
+            format!("CAST({name} AS {})", column.kind)
+        });
+        let cells: Vec<String> = cells.collect();
+        let run = if self.has_runs { "run_id, " } else { "" };
+        format!("SELECT {run}hash({}) AS row_hash FROM {relation}", cells.join(", "))
+    }
+}
+
+/// What the attached file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The lake that it was delivered from.
+    pub lake_id: String,
+    /// The last commit that it holds.
+    pub commit: u64,
+    /// That commit's staging folder: a lake that was restored can have another commit of the
+    /// same number.
+    pub name: String,
+}
+
+impl LakeReader {
+    /// What the attached file says of itself; `None` where it is not ours.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn delivered(&mut self) -> Result<Option<Delivered>, DeliverError> {
+        let is_there = format!(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = {} AND table_name = {}",
+            literal("delivered"),
+            literal("_armature")
+        );
+        if self.rows(&is_there)?.is_empty() {
+            return Ok(None);
+        }
+        let sql = "SELECT lake_id, applied_commit, applied_name FROM delivered.main._armature";
+        let row = self.rows(sql)?.into_iter().next().and_then(|row| <[_; 3]>::try_from(row).ok());
+        Ok(row.and_then(|[lake_id, commit, name]| {
+            Some(Delivered { lake_id: lake_id?, commit: commit?.parse().ok()?, name: name? })
+        }))
+    }
+}

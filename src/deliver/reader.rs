@@ -1,0 +1,142 @@
+//! Questions about a lake's parts and the file beside them, asked of DuckDB. Changes neither.
+
+use std::path::{Path, PathBuf};
+
+use duckdb::{Config, Connection};
+
+use super::database::{failed, is_out_of_memory, more_memory};
+use super::sql::{TablePlan, identifier, literal, read_parquet};
+use super::{DeliverError, DeliveryOptions};
+use crate::lake::Part;
+use crate::tables::Mapping;
+
+/// A DuckDB in memory that has a view of each table's parts, under the table's name.
+#[derive(Debug)]
+pub struct LakeReader {
+    connection: Connection,
+    path: PathBuf,
+    memory_limit_mb: u64,
+}
+
+impl LakeReader {
+    /// Looks at these parts. What does not fit in memory goes to a folder beside the DuckDB file,
+    /// which is gone in the end.
+    ///
+    /// # Errors
+    /// DuckDB's word; [`DeliverError::Pattern`] for a path that it would misread.
+    pub fn open<'p>(
+        lake: &Path,
+        parts: impl IntoIterator<Item = &'p Part>,
+        mapping: &Mapping,
+        options: &DeliveryOptions,
+    ) -> Result<Self, DeliverError> {
+        super::check_path(lake)?;
+        let (path, memory_limit_mb) = (options.path.clone(), options.memory_limit_mb);
+        let connection =
+            connect(options).map_err(|error| failed("open a reader", &path, &error))?;
+        let mut reader = Self { connection, path, memory_limit_mb };
+        let parts: Vec<&Part> = parts.into_iter().collect();
+        let plan = TablePlan::new(mapping);
+        for planned in &plan.tables {
+            let own = parts.iter().filter(|part| part.table == planned.table.name);
+            let paths: Vec<&str> = own.map(|part| part.path.as_str()).collect();
+            let sql = if paths.is_empty() {
+                planned.create.clone()
+            } else {
+                let name = identifier(planned.table.name);
+                format!("CREATE VIEW {name} AS SELECT * FROM {}", read_parquet(lake, paths))
+            };
+            reader.execute("look at the parts", &sql)?;
+        }
+        Ok(reader)
+    }
+
+    /// Also looks at the DuckDB file, as the schema `delivered`.
+    ///
+    /// # Errors
+    /// DuckDB's word, such as that somebody writes the file.
+    pub fn attach(&mut self) -> Result<(), DeliverError> {
+        let path = literal(&self.path.to_string_lossy());
+        self.execute("open the database", &format!("ATTACH {path} AS delivered (READ_ONLY)"))
+    }
+
+    /// Runs statements that make views or tables of its own.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn execute(&mut self, action: &str, sql: &str) -> Result<(), DeliverError> {
+        self.with_room(action, |connection| connection.execute_batch(sql))
+    }
+
+    /// Makes a table of its own, of ids and numbers.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn load<'r>(
+        &mut self,
+        table: &str,
+        rows: impl IntoIterator<Item = (&'r str, i64)>,
+    ) -> Result<(), DeliverError> {
+        let name = identifier(table);
+        self.execute("load", &format!("CREATE TABLE {name} (id VARCHAR, number BIGINT)"))?;
+        let append = || {
+            let mut appender = self.connection.appender(table)?;
+            for (id, number) in rows {
+                appender.append_row(duckdb::params![id, number])?;
+            }
+            appender.flush()
+        };
+        append().map_err(|error| failed("load", &self.path, &error))
+    }
+
+    /// The rows that a question gives, every value as text.
+    ///
+    /// # Errors
+    /// DuckDB's word.
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, DeliverError> {
+        self.with_room("ask", |connection| ask(connection, sql))
+    }
+
+    /// Where DuckDB runs out of memory it may take more: rather that than no answer.
+    fn with_room<T>(
+        &mut self,
+        action: &str,
+        work: impl Fn(&Connection) -> Result<T, duckdb::Error>,
+    ) -> Result<T, DeliverError> {
+        loop {
+            let done = work(&self.connection);
+            let more = done.as_ref().err().filter(|error| is_out_of_memory(error));
+            let Some(megabytes) = more.and_then(|_| more_memory(self.memory_limit_mb)) else {
+                return done.map_err(|error| failed(action, &self.path, &error));
+            };
+            self.memory_limit_mb = megabytes;
+            let sql = format!("SET memory_limit = '{megabytes}MB'");
+            let taken = self.connection.execute_batch(&sql);
+            taken.map_err(|error| failed("take more memory", &self.path, &error))?;
+        }
+    }
+}
+
+fn ask(connection: &Connection, sql: &str) -> Result<Vec<Vec<Option<String>>>, duckdb::Error> {
+    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let columns = rows.as_ref().map_or(0, duckdb::Statement::column_count);
+    let mut table = Vec::new();
+    while let Some(row) = rows.next()? {
+        table.push((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?);
+    }
+    Ok(table)
+}
+
+fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
+    let config = Config::default()
+        .max_memory(&format!("{}MB", options.memory_limit_mb))?
+        .threads(1)?
+        .with("autoinstall_known_extensions", "false")?
+        .with("preserve_insertion_order", "false")?;
+    let connection = Connection::open_in_memory_with_flags(config)?;
+    let scratch = format!("{}.{}.tmp", options.path.display(), std::process::id());
+    connection.execute_batch(&format!("SET temp_directory = {}", literal(&scratch)))?;
+    Ok(connection)
+}

@@ -1,0 +1,160 @@
+//! The rows of a lake: none twice, none without its run, and all that the ledger knows.
+
+use std::collections::BTreeSet;
+
+use super::manifests::Walk;
+use super::mend::is_awaited;
+use super::{Finding, VerifyError};
+use crate::deliver::LakeReader;
+use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, Write};
+
+/// Runs that started so long before the newest sync must be in the ledger, in microseconds. It
+/// keeps them for longer: days are left for clocks.
+const KNOWN: i64 = 30 * 86_400 * 1_000_000;
+
+/// Looks at all rows; how many runs there are.
+pub(super) fn check(
+    reader: &mut LakeReader,
+    walk: &Walk,
+    findings: &mut Vec<Finding>,
+) -> Result<u64, VerifyError> {
+    reader.execute(
+        "look at the runs",
+        "CREATE TABLE run_keys AS SELECT run_id, _revision, tool_call_count, span_count, \
+         coalesce(started_at, _extracted_at) AS started_at FROM runs; \
+         CREATE TABLE latest AS SELECT run_id, max(_revision) AS _revision FROM run_keys GROUP BY ALL",
+    )?;
+    for table in ALL.iter().filter(|table| table.write != Write::Manifest) {
+        doubled(reader, table, findings)?;
+        if table.write == Write::Append && table.name != RUNS.name {
+            without_run(reader, table, findings)?;
+        }
+    }
+    for (table, column) in [(&TOOL_CALLS, "tool_call_count"), (&SPANS, "span_count")] {
+        counts(reader, table, column, findings)?;
+    }
+    check_ledger(reader, walk, findings)?;
+    note_awaited(walk, findings);
+    let runs = reader.rows("SELECT count(*) FROM latest")?;
+    Ok(number(runs.first().and_then(|row| row.first())))
+}
+
+fn number<T: std::str::FromStr + Default>(cell: Option<&Option<String>>) -> T {
+    cell.and_then(Option::as_deref).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn text(cell: Option<&Option<String>>) -> String {
+    cell.cloned().flatten().unwrap_or_default()
+}
+
+fn doubled(
+    reader: &mut LakeReader,
+    table: &'static Table,
+    findings: &mut Vec<Finding>,
+) -> Result<(), VerifyError> {
+    let name = table.name;
+    let (keys, shown) = (table.key.join(", "), table.key.first().copied().unwrap_or("_revision"));
+    let revision = if table.write == Write::Append { ", _revision" } else { "" };
+    let sql = format!(
+        "SELECT {shown}, count(*) FROM (SELECT {shown} FROM \"{name}\" GROUP BY {keys}{revision} \
+         HAVING count(*) > 1) GROUP BY ALL ORDER BY ALL"
+    );
+    let found = reader.rows(&sql)?.into_iter().map(|row| Finding::DoubledRows {
+        table: name,
+        key: text(row.first()),
+        rows: number(row.get(1)),
+    });
+    findings.extend(found);
+    Ok(())
+}
+
+/// Rows of an earlier revision than the latest need no run: nobody reads them.
+fn without_run(
+    reader: &mut LakeReader,
+    table: &'static Table,
+    findings: &mut Vec<Finding>,
+) -> Result<(), VerifyError> {
+    let name = table.name;
+    let sql = format!(
+        "SELECT run_id, sum(n)::BIGINT FROM (SELECT run_id, _revision, count(*) AS n FROM \"{name}\" \
+         GROUP BY ALL) c ANTI JOIN run_keys USING (run_id, _revision) WHERE NOT EXISTS (FROM latest \
+         l WHERE l.run_id = c.run_id AND l._revision > c._revision) GROUP BY ALL ORDER BY ALL"
+    );
+    let found = reader.rows(&sql)?.into_iter().map(|row| Finding::RowsWithoutRun {
+        table: name,
+        run_id: text(row.first()),
+        rows: number(row.get(1)),
+    });
+    findings.extend(found);
+    Ok(())
+}
+
+fn counts(
+    reader: &mut LakeReader,
+    table: &'static Table,
+    column: &str,
+    findings: &mut Vec<Finding>,
+) -> Result<(), VerifyError> {
+    let name = table.name;
+    let sql = format!(
+        "SELECT run_id, any_value({column}), coalesce(any_value(n), 0) FROM (run_keys SEMI JOIN \
+         latest USING (run_id, _revision)) LEFT JOIN (SELECT run_id, _revision, count(*) AS n \
+         FROM \"{name}\" GROUP BY ALL) USING (run_id, _revision) GROUP BY run_id \
+         HAVING any_value({column}) IS DISTINCT FROM coalesce(any_value(n), 0) ORDER BY ALL"
+    );
+    let found = reader.rows(&sql)?.into_iter().map(|row| Finding::CountDiffers {
+        run_id: text(row.first()),
+        table: name,
+        stated: number(row.get(1)),
+        found: number(row.get(2)),
+    });
+    findings.extend(found);
+    Ok(())
+}
+
+/// Of a run that is fetched again in any case, that is all there is to say.
+fn note_awaited(walk: &Walk, findings: &mut Vec<Finding>) {
+    let awaited = walk.ledger.iter().filter(|(_, entry)| is_awaited(entry));
+    let awaited: BTreeSet<&str> = awaited.map(|(run_id, _)| run_id).collect();
+    findings.retain(|finding| match finding {
+        Finding::RowsLost { run_id, .. }
+        | Finding::RowsWithoutRun { run_id, .. }
+        | Finding::CountDiffers { run_id, .. } => !awaited.contains(run_id.as_str()),
+        _ => true,
+    });
+    let awaited = awaited.into_iter().map(str::to_owned);
+    findings.extend(awaited.map(|run_id| Finding::RunAwaited { run_id }));
+}
+
+fn check_ledger(
+    reader: &mut LakeReader,
+    walk: &Walk,
+    findings: &mut Vec<Finding>,
+) -> Result<(), VerifyError> {
+    let entries = walk.ledger.iter().map(|(run_id, entry)| (run_id, entry.revision));
+    reader.load("ledger", entries)?;
+    let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM latest WHERE \
+                run_id = id AND _revision >= number) ORDER BY ALL";
+    findings.extend(
+        reader.rows(lost)?.into_iter().map(|row| Finding::RowsLost {
+            run_id: text(row.first()),
+            revision: number(row.get(1)),
+        }),
+    );
+    let behind = "SELECT run_id, _revision FROM latest JOIN ledger ON id = run_id \
+                  WHERE _revision > number ORDER BY ALL";
+    findings.extend(reader.rows(behind)?.into_iter().map(|row| Finding::LedgerBehind {
+        run_id: text(row.first()),
+        revision: number(row.get(1)),
+    }));
+    let started = walk.syncs.iter().filter_map(|manifest| manifest.sync.as_ref());
+    let Some(newest) = started.map(|sync| sync.started_at).max() else { return Ok(()) };
+    let unknown = format!(
+        "SELECT DISTINCT run_id FROM run_keys ANTI JOIN ledger ON id = run_id \
+         WHERE epoch_us(started_at) >= {} ORDER BY ALL",
+        newest.saturating_sub(KNOWN)
+    );
+    let unknown = reader.rows(&unknown)?.into_iter();
+    findings.extend(unknown.map(|row| Finding::RunNotInLedger { run_id: text(row.first()) }));
+    Ok(())
+}
