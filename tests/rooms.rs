@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
+    "crash",
     "digest",
     "interval",
     "json",

@@ -9,6 +9,7 @@ use duckdb::{AccessMode, Config, Connection};
 use super::sql::{TablePlan, identifier, literal};
 use super::views::VIEWS;
 use super::{DeliverError, DeliveryOptions};
+use crate::crash;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
 
@@ -115,7 +116,9 @@ impl Database {
         }
         sql.push_str(VIEWS);
         sql.push_str("COMMIT;");
-        self.execute("create the tables", &sql)
+        self.execute("create the tables", &sql)?;
+        crash::point("after_tables_are_created");
+        Ok(())
     }
 
     pub(super) fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {

@@ -18,6 +18,7 @@ mod lock;
 mod manifest;
 mod open;
 mod part;
+mod presence;
 
 pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;
