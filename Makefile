@@ -7,24 +7,30 @@ export DUCKDB_LIB_DIR := $(CURDIR)/.duckdb
 FEATURES := --no-default-features
 SETUP := duckdb
 endif
+# The tests crash the program at known points of its way. One set of features, so that one build
+# serves `test` and `check`.
+TESTED := $(FEATURES) --features crash-points
 
-.PHONY: demo test test-long chaos check release fmt duckdb clean
+.PHONY: demo test test-long crash-test chaos check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	@cargo run --locked --quiet $(FEATURES) -- demo
 
 test: $(SETUP) ## every test
-	cargo test --locked $(FEATURES)
+	cargo test --locked $(TESTED)
 
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
-	cargo test --locked $(FEATURES) --test bad_documents -- --ignored
+	cargo test --locked $(TESTED) --test bad_documents -- --ignored
+
+crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
+	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports
 
 chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of them
-	cargo test --locked $(FEATURES) --test chaos -- --ignored --nocapture many_bad_days
+	cargo test --locked $(TESTED) --test chaos -- --ignored --nocapture many_bad_days
 
 check: $(SETUP) ## formatting, lints, documentation
 	cargo fmt --all --check
-	cargo clippy --locked $(FEATURES) --all-targets -- -D warnings
+	cargo clippy --locked $(TESTED) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps
 
 release: $(SETUP) ## the optimized binary, target/release/armature-export

@@ -188,9 +188,13 @@ impl From<LakeError> for Failure {
             LakeError::Locked { .. } => {
                 (Exit::Storage, "wait for it to end, or give this export a lake of its own")
             }
-            LakeError::LostRace { .. } => {
+            LakeError::LostRace { .. } | LakeError::StagingLost { .. } => {
                 (Exit::Storage, "sync again; if it stays so, two machines write this lake")
             }
+            LakeError::Uncommitted { .. } => (
+                Exit::Storage,
+                "the lake was copied while a sync wrote it, or restored in part: copy all of it while none runs",
+            ),
             LakeError::NotALake { .. } => {
                 (Exit::Usage, "name an empty or a new folder with --lake")
             }

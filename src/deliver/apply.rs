@@ -7,6 +7,7 @@ use std::path::Path;
 use super::DeliverError;
 use super::database::Database;
 use super::sql::{TablePlan, identifier, literal, read_parquet};
+use crate::crash;
 use crate::lake::{Gap, Manifest, Part, SyncRecord};
 
 /// Applies commits that follow the last one applied.
@@ -20,11 +21,15 @@ pub(super) fn apply(
     group: &[Manifest],
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     database.execute("begin", "BEGIN TRANSACTION")?;
+    crash::point("after_begin");
     let done = apply_all(database, lake, plan, group);
     match done {
         Ok(rows) => {
+            crash::point("before_commit");
             database.execute("commit", "COMMIT")?;
+            crash::point("after_commit");
             database.checkpoint()?;
+            crash::point("after_checkpoint");
             Ok(rows)
         }
         Err(error) => {
@@ -98,7 +103,9 @@ fn insert(
     let files = read_parquet(lake, parts.iter().map(|part| part.path.as_str()));
     add_columns(database, table, &files)?;
     let sql = format!("INSERT INTO {} BY NAME SELECT * FROM {files}", identifier(table));
-    database.execute(&format!("add rows to `{table}`"), &sql)
+    database.execute(&format!("add rows to `{table}`"), &sql)?;
+    crash::point("after_rows_are_inserted");
+    Ok(())
 }
 
 /// Parts can hold columns that the table lacks: the user's, or those of a newer version.

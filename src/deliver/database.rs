@@ -10,6 +10,7 @@ use duckdb::{AccessMode, Config, Connection};
 use super::sql::{TablePlan, identifier, literal};
 use super::views::VIEWS;
 use super::{DeliverError, DeliveryOptions};
+use crate::crash;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
 
@@ -117,7 +118,9 @@ impl Database {
         }
         sql.push_str(VIEWS);
         sql.push_str("COMMIT;");
-        self.execute("create the tables", &sql)
+        self.execute("create the tables", &sql)?;
+        crash::point("after_tables_are_created");
+        Ok(())
     }
 
     /// A file that an older version made lacks the columns that were added since.

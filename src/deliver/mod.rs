@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::DuckdbSettings;
+use crate::crash;
 use crate::event::{Event, Events};
 use crate::lake::{LakeError, LakeView, Manifest, Part};
 use crate::tables::Mapping;
@@ -287,7 +288,9 @@ pub async fn rebuild(
     database::remove(&beside)?;
     let aside = DeliveryOptions { path: beside.clone(), ..options.clone() };
     let delivery = deliver(lake, mapping, &aside).await?;
+    crash::point("before_rebuilt_is_in_place");
     database::replace(&beside, &options.path)?;
+    crash::point("after_rebuilt_is_in_place");
     Ok(Delivery { path: options.path.display().to_string(), ..delivery })
 }
 

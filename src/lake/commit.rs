@@ -9,7 +9,8 @@ use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
-use super::{Gap, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files};
+use super::{Gap, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files, presence};
+use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
 use crate::ledger::Entry;
@@ -78,6 +79,10 @@ pub struct Draft {
     pub has_checkpoint: bool,
 }
 
+/// What the name of a folder ends in while parts are added to it. A writer that opens the lake
+/// removes it; once the name is without, nobody does before the commit's number is taken.
+pub(super) const OPEN: &str = ".open";
+
 /// The folder of runs whose start is not known: no real run is that old.
 const UNKNOWN_DAY: &str = "1970-01-01";
 
@@ -111,12 +116,14 @@ impl Staging {
     /// [`LakeError::Store`] where one cannot be written.
     pub async fn add(&mut self, parts: Vec<NewPart>) -> Result<(), LakeError> {
         const AT_ONCE: usize = 8;
+        crash::point("before_stage");
         let this = &*self;
         let name = format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple());
         let put = |part| this.put_new(part, &name);
         let put = futures::stream::iter(parts).map(put).buffered(AT_ONCE);
         let written: Vec<Part> = put.try_collect().await?;
         self.parts.extend(written);
+        crash::point("after_stage");
         Ok(())
     }
 
@@ -170,11 +177,31 @@ impl Staging {
             replaces: None,
             path,
         };
-        let staged = format!("_armature/staging/{}/{}", self.folder, part.path);
+        let staged = format!("_armature/staging/{}{OPEN}/{}", self.folder, part.path);
         let location = StorePath::from(staged.as_str());
         let put = self.store.put(&location, PutPayload::from(bytes)).await;
         put.map_err(LakeError::store("write the part", staged))?;
+        crash::point("between_staged_parts");
         Ok(part)
+    }
+
+    /// Takes the parts out of the reach of a writer that opens the lake past the lock, and makes
+    /// sure that none came before: a manifest must never name a part that is not there.
+    fn seal(&self, lake: &Path) -> Result<(), LakeError> {
+        let staging = lake.join("_armature/staging");
+        let sealed = staging.join(&self.folder);
+        let open = staging.join(format!("{}{OPEN}", self.folder));
+        if files::rename_folder(&open, &sealed)? {
+            files::sync_folder(&staging)?;
+        }
+        for part in self.parts.iter().chain(&self.replaced) {
+            let path = sealed.join(&part.path);
+            if files::length(&path)? != Some(part.bytes) {
+                return Err(LakeError::StagingLost { path, commit: self.commit });
+            }
+        }
+        crash::point("after_seal");
+        Ok(())
     }
 }
 
@@ -191,6 +218,7 @@ impl Lake {
     /// says. The lake is then as it was, or the commit is finished at the next opening.
     pub async fn commit(&mut self, staging: Staging, draft: Draft) -> Result<Manifest, LakeError> {
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
+        staging.seal(self.root())?;
         let head = self.head();
         let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
         for gap in draft.new_gaps {
@@ -226,7 +254,9 @@ impl Lake {
             contents,
             sync: draft.sync,
         };
+        crash::point("before_manifest");
         let sha256 = self.publish(&manifest).await?;
+        crash::point("after_manifest");
         let lake = self.root().to_owned();
         let moved = manifest.clone();
         let task = tokio::task::spawn_blocking(move || settle(&lake, &moved));
@@ -241,7 +271,7 @@ impl Lake {
     /// The one moment at which a commit happens. Returns the manifest file's SHA-256.
     async fn publish(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let path = manifest_path(manifest.commit);
-        let bytes = serde_json::to_vec(manifest).map_err(|error| LakeError::Damaged {
+        let bytes = manifest.encode().map_err(|error| LakeError::Damaged {
             path: PathBuf::from(&path),
             problem: error.to_string(),
         })?;
@@ -257,7 +287,8 @@ impl Lake {
         }
     }
 
-    /// Writes the ledger as a whole now and then, so that opening reads few manifests.
+    /// Writes the ledger as a whole now and then, so that opening reads few manifests; returns
+    /// its SHA-256 if it did.
     async fn checkpoint_if_due(
         &mut self,
         staging: &Staging,
@@ -272,8 +303,16 @@ impl Lake {
         let bytes =
             checkpoint::write(self.ledger()).map_err(LakeError::parquet("write", path.as_str()))?;
         let sha256 = sha256_hex(&bytes);
-        let put = self.store().put(&StorePath::from(path.as_str()), PutPayload::from(bytes)).await;
-        put.map_err(LakeError::store("write the ledger", path))?;
+        // Never over another one: a writer that lost the race would put its own ledger in place
+        // of the winner's. One that a crash left costs nothing but waiting for the next commit.
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let location = StorePath::from(path.as_str());
+        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
+            Ok(_) => {}
+            Err(object_store::Error::AlreadyExists { .. }) => return Ok(None),
+            Err(error) => return Err(LakeError::store("write the ledger", path)(error)),
+        }
+        crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))
     }
 }
@@ -295,6 +334,9 @@ pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> 
     let mut folders = BTreeSet::new();
     for part in parts {
         let (from, to) = (staging.join(&part.path), lake.join(&part.path));
+        if part.table == "runs" {
+            crash::point("before_runs_are_moved");
+        }
         let moved = match &part.replaces {
             None => move_in_place(&from, &to)?,
             Some(old) => {
@@ -303,20 +345,27 @@ pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> 
                 let old = lake.join(old);
                 folders.extend(old.parent().map(Path::to_owned));
                 move_in_place(&from, &old)?;
+                crash::point("between_taking_a_place_and_the_name");
                 to.exists() || move_in_place(&old, &to)?
             }
         };
         if !moved {
-            let problem = format!("commit {} lists it, and it is nowhere", manifest.commit);
+            let problem = presence::nowhere(manifest.commit);
             return Err(LakeError::Damaged { path: to, problem });
         }
-        folders.extend(to.parent().map(Path::to_owned));
+        crash::point("between_moved_parts");
+        let above = to.ancestors().skip(1).take_while(|folder| folder.starts_with(lake));
+        folders.extend(above.map(Path::to_owned));
     }
+    crash::point("before_folders_are_synced");
     for folder in folders {
         files::sync_folder(&folder)?;
     }
     remove_superseded(lake, manifest)?;
-    files::remove_folder(&staging)
+    crash::point("before_staging_is_removed");
+    files::remove_folder(&staging)?;
+    crash::point("after_staging_is_removed");
+    Ok(())
 }
 
 /// Moves a file that is there; whether the target is there then.

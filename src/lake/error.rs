@@ -21,6 +21,24 @@ pub enum LakeError {
         /// The number.
         commit: u64,
     },
+    /// What was staged for a commit is not there any more: another process wrote past the lock.
+    #[error("the part `{}` was removed before commit {commit} was made of it", path.display())]
+    StagingLost {
+        /// The part.
+        path: PathBuf,
+        /// The number.
+        commit: u64,
+    },
+    /// A part is there that no commit made: the lake was copied or restored in part.
+    #[error("the part `{}` is of commit {commit}, and the lake ends at commit {newest}", path.display())]
+    Uncommitted {
+        /// The part.
+        path: PathBuf,
+        /// What its name says.
+        commit: u64,
+        /// What the lake has; 0 for nothing.
+        newest: u64,
+    },
     /// The folder holds something else.
     #[error("the folder `{}` is not empty and is no lake", path.display())]
     NotALake {

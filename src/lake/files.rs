@@ -19,6 +19,31 @@ pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), LakeError> {
     fs::rename(from, to).map_err(LakeError::io("move a part to", to))
 }
 
+/// Gives a folder another name; whether it was there.
+#[expect(clippy::disallowed_methods, reason = "the one place that moves files in the lake")]
+pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<bool, LakeError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|()| true).map_err(LakeError::io("rename the folder", from)),
+    }
+}
+
+/// The length of a file in bytes; `None` where there is no such file.
+pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(other.map_err(LakeError::io("look at", path))?.len())),
+    }
+}
+
+/// What is in a file; `None` where there is no such file.
+pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(LakeError::io("read", path)),
+    }
+}
+
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());

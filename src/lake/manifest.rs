@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::sha256_hex;
 use crate::interval::Interval;
 use crate::ledger::Entry;
 
@@ -52,10 +53,41 @@ pub struct Manifest {
     pub sync: Option<SyncRecord>,
 }
 
+/// What stands between a manifest's members and the SHA-256 of them, and after it.
+const DIGEST: (&[u8], &[u8]) = (b",\"sha256\":\"", b"\"}");
+
 impl Manifest {
     /// The gaps as stretches of time.
     pub fn gap_intervals(&self) -> Vec<Interval> {
         self.gaps.iter().map(|gap| Interval { from: gap.from, until: gap.until }).collect()
+    }
+
+    /// The file: one JSON object, whose last member is the SHA-256 of all that stands before it.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec(self)?;
+        bytes.pop();
+        let digest = sha256_hex(&bytes);
+        for part in [DIGEST.0, digest.as_bytes(), DIGEST.1] {
+            bytes.extend_from_slice(part);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads what [`Manifest::encode`] made; one without a digest is of an earlier version.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        const DIGITS: usize = 64;
+        let tail = DIGEST.0.len() + DIGITS + DIGEST.1.len();
+        let split = bytes.len().checked_sub(tail).and_then(|at| bytes.split_at_checked(at));
+        let stated = split.and_then(|(members, tail)| {
+            Some((members, tail.strip_prefix(DIGEST.0)?.strip_suffix(DIGEST.1)?))
+        });
+        let manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match stated {
+            Some((members, digest)) if sha256_hex(members).as_bytes() != digest => {
+                Err("it is not what was written: its `sha256` is another".to_owned())
+            }
+            _ => Ok(manifest),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod manifest;
 mod mend;
 mod open;
 mod part;
+mod presence;
 
 pub use commit::{Draft, NewPart, Staging};
 pub use error::LakeError;

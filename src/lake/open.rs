@@ -1,5 +1,6 @@
 //! Opening a lake: whose it is, what it knows, and what a crash left unfinished.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::commit::{checkpoint_path, manifest_path, remove_superseded, settle};
+use super::commit::{OPEN, checkpoint_path, manifest_path, remove_superseded, settle};
 use super::lock::Lock;
+use super::presence::{ExpectedParts, check_none_later};
 use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
 use crate::config::Filters;
+use crate::crash;
 use crate::digest::sha256_hex;
 use crate::ledger::{Entry, Ledger};
 
@@ -44,7 +47,14 @@ impl Lake {
     /// [`LakeError`]: another writer, another format, a damaged file, or the file system's word.
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
         let (view, lock) = Self::take(root).await?;
-        let (ledger, changes_since_checkpoint) = view.ledger().await?;
+        check_none_later(root, view.head.as_ref().map_or(0, |head| head.commit))?;
+        let mut expected = ExpectedParts::default();
+        let (ledger, changes_since_checkpoint) =
+            view.read_ledger(|manifest| expected.note(manifest)).await?;
+        if let Some(head) = &view.head {
+            expected.note(head);
+        }
+        expected.check(root)?;
         Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
     }
 
@@ -55,7 +65,8 @@ impl Lake {
     /// As [`Lake::open`].
     pub async fn open_to_mend(root: &Path) -> Result<Self, LakeError> {
         let (view, lock) = Self::take(root).await?;
-        let (ledger, changes_since_checkpoint) = view.ledger_since(Ledger::default(), 0).await?;
+        let (ledger, changes_since_checkpoint) =
+            view.ledger_since(Ledger::default(), 0, |_| ()).await?;
         Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
     }
 
@@ -69,6 +80,7 @@ impl Lake {
             files::make_folder(&own.join(folder))?;
         }
         let lock = Lock::take(&own.join("lock"), root)?;
+        crash::point("lock_taken");
         let view = LakeView::open(root).await?;
         view.recover().await?;
         Ok((view, lock))
@@ -91,9 +103,11 @@ impl Lake {
             path: self.root().join(IDENTITY),
             problem: error.to_string(),
         })?;
+        crash::point("before_identity");
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.store().put_opts(&StorePath::from(IDENTITY), bytes.into(), options).await;
         put.map_err(LakeError::store("write", IDENTITY))?;
+        crash::point("after_identity");
         self.view.identity = Some(identity);
         Ok(())
     }
@@ -218,13 +232,22 @@ impl LakeView {
     /// The numbers of all commits, ascending.
     ///
     /// # Errors
-    /// [`LakeError::Io`] where the folder cannot be listed.
+    /// [`LakeError::Io`] where the folder cannot be listed; [`LakeError::Damaged`] where one in
+    /// the middle is missing.
     pub fn commits(&self) -> Result<Vec<u64>, LakeError> {
         let names = files::names(&self.root.join("_armature/manifests"))?;
         let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
-        let mut commits: Vec<u64> = names.iter().filter_map(number).collect();
-        commits.sort_unstable();
-        Ok(commits)
+        let listed: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let newest = listed.last().copied().unwrap_or(0);
+        for commit in (1..newest).filter(|commit| !listed.contains(commit)) {
+            // A folder that grows while it is listed may show a later file and not an earlier one.
+            let path = self.root.join(manifest_path(commit));
+            if files::length(&path)?.is_none() {
+                let problem = format!("it is missing, and the lake ends at commit {newest}");
+                return Err(LakeError::Damaged { path, problem });
+            }
+        }
+        Ok((1..=newest).collect())
     }
 
     /// One commit.
@@ -243,8 +266,7 @@ impl LakeView {
         let path = manifest_path(commit);
         let bytes = self.read(&path).await?;
         let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let manifest = Manifest::decode(&bytes).map_err(damaged)?;
         if manifest.commit == commit {
             Ok((manifest, sha256_hex(&bytes)))
         } else {
@@ -257,6 +279,12 @@ impl LakeView {
     /// # Errors
     /// [`LakeError`] where a file of it cannot be read.
     pub async fn ledger(&self) -> Result<(Ledger, usize), LakeError> {
+        self.read_ledger(|_| ()).await
+    }
+
+    /// The ledger, and how many changes were read beyond its checkpoint; shows each manifest that
+    /// it reads.
+    async fn read_ledger(&self, show: impl FnMut(&Manifest)) -> Result<(Ledger, usize), LakeError> {
         let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
         let ledger = match head.ledger_checkpoint {
             Some(commit) => {
@@ -264,7 +292,7 @@ impl LakeView {
             }
             None => Ledger::default(),
         };
-        self.ledger_since(ledger, head.ledger_checkpoint.unwrap_or(0)).await
+        self.ledger_since(ledger, head.ledger_checkpoint.unwrap_or(0), show).await
     }
 
     /// The ledger as a checkpoint has it.
@@ -283,15 +311,18 @@ impl LakeView {
         Err(LakeError::Damaged { path: self.root.join(path), problem })
     }
 
-    /// A ledger with the changes of all later commits, and how many there were.
+    /// A ledger with the changes of all later commits, and how many there were; shows each
+    /// manifest.
     async fn ledger_since(
         &self,
         mut ledger: Ledger,
         since: u64,
+        mut show: impl FnMut(&Manifest),
     ) -> Result<(Ledger, usize), LakeError> {
         let mut changes = 0;
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
             let manifest = self.manifest(commit).await?;
+            show(&manifest);
             changes += manifest.ledger_changes.len();
             ledger.apply(manifest.ledger_changes);
         }
@@ -328,22 +359,43 @@ impl LakeView {
     }
 
     /// Finishes what a crash left: parts of a commit that is durable are moved in place, parts of
-    /// one that is not are removed.
+    /// one that is not are removed. Sealed parts of a commit that is not durable may still become
+    /// one, by a process that writes past the lock: they stay until the number is taken.
     async fn recover(&self) -> Result<(), LakeError> {
         let staging = self.root.join("_armature/staging");
         let commits = self.commits()?;
         for folder in files::names(&staging)? {
-            let number = folder.split('-').next().and_then(|number| number.parse().ok());
+            crash::point("before_recovery");
+            let number: Option<u64> =
+                folder.split('-').next().and_then(|number| number.parse().ok());
             let durable = match number.filter(|number| commits.contains(number)) {
                 Some(number) => Some(self.manifest(number).await?),
                 None => None,
             };
-            match durable.filter(|manifest| manifest.staging == folder) {
-                Some(manifest) => settle(&self.root, &manifest)?,
-                None => files::remove_folder(&staging.join(&folder))?,
+            match durable {
+                Some(manifest) if manifest.staging == folder => {
+                    settle(&self.root, &manifest)?;
+                    crash::point("recovered");
+                }
+                None if number.is_some() && !folder.contains('.') => {}
+                _ => discard(&staging, &folder)?,
             }
         }
         // A commit without parts leaves no staging folder to go by.
         self.head.as_ref().map_or(Ok(()), |head| remove_superseded(&self.root, head))
     }
+}
+
+/// Removes a folder of parts that are in no commit. It gets another name first: whoever still
+/// adds to it cannot seal what is left of it.
+fn discard(staging: &Path, folder: &str) -> Result<(), LakeError> {
+    let discarded = staging.join(format!("{}.discarded", folder.trim_end_matches(OPEN)));
+    if folder.ends_with(OPEN) {
+        files::rename_folder(&staging.join(folder), &discarded)?;
+    }
+    crash::point("discarding");
+    files::remove_folder(&staging.join(folder))?;
+    files::remove_folder(&discarded)?;
+    crash::point("discarded");
+    Ok(())
 }

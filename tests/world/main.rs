@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on panics")]
 
-mod crash;
 mod kit;
 mod lives;
 mod rows;

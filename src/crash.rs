@@ -1,0 +1,56 @@
+//! Places at which a test can end the process as a crash would.
+//!
+//! Without the feature `crash-points` they are nothing. With it, a process whose environment has
+//! `ARMATURE_EXPORT_CRASH_AT=after_manifest` aborts where it first reaches that point, and with
+//! `after_manifest:3` where it reaches it for the third time.
+
+/// Every point, in the order in which a sync comes by.
+pub const POINTS: [&str; 27] = [
+    "lock_taken",
+    "before_recovery",
+    "discarding",
+    "discarded",
+    "recovered",
+    "before_identity",
+    "after_identity",
+    "before_stage",
+    "between_staged_parts",
+    "after_stage",
+    "after_ledger_checkpoint",
+    "after_seal",
+    "before_manifest",
+    "after_manifest",
+    "between_moved_parts",
+    "before_runs_are_moved",
+    "before_folders_are_synced",
+    "before_staging_is_removed",
+    "after_staging_is_removed",
+    "after_tables_are_created",
+    "after_begin",
+    "after_rows_are_inserted",
+    "before_commit",
+    "after_commit",
+    "after_checkpoint",
+    "before_rebuilt_is_in_place",
+    "after_rebuilt_is_in_place",
+];
+
+/// The process may end here.
+#[cfg(not(feature = "crash-points"))]
+#[inline]
+pub(crate) fn point(_name: &'static str) {}
+
+/// The process ends here if a test asked for it.
+#[cfg(feature = "crash-points")]
+pub(crate) fn point(name: &'static str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static REACHED: AtomicU64 = AtomicU64::new(0);
+    debug_assert!(POINTS.contains(&name), "`{name}` is not declared");
+    #[expect(clippy::disallowed_methods, reason = "tests only, and no setting of the program")]
+    let Ok(wanted) = std::env::var("ARMATURE_EXPORT_CRASH_AT") else { return };
+    let (place, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+    if place == name && time == (REACHED.fetch_add(1, Ordering::SeqCst) + 1).to_string() {
+        std::process::abort();
+    }
+}

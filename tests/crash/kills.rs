@@ -1,0 +1,102 @@
+//! kill -9 at any time: not where something is known to happen, but wherever it falls.
+
+use std::time::{Duration, Instant};
+
+use armature_export::lake::Lake;
+use armature_export::simulator::{SimulatorSettings, WorldSettings};
+
+use super::trial::{Seeded, Trial};
+
+/// What the kills met.
+#[derive(Debug, Default)]
+struct Figures {
+    kills: usize,
+    in_a_commit: usize,
+    in_a_delivery: usize,
+    complete_syncs: usize,
+    commits: usize,
+    runs: usize,
+    rows_compared: usize,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_killed_again_and_again_ends_like_an_undisturbed_one() {
+    let mut figures = Figures::default();
+    kill_again_and_again(1, 60, 10, &mut figures).await;
+    println!("{figures:?}");
+}
+
+/// `make crash-test`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the long form of the test above: some minutes"]
+async fn many_exports_that_are_killed_again_and_again() {
+    let mut figures = Figures::default();
+    for seed in 1..=5 {
+        kill_again_and_again(seed, 200, 44, &mut figures).await;
+    }
+    assert!(figures.kills >= 200, "{figures:?}");
+    assert!(figures.in_a_commit > 20, "the kills missed the commits: {figures:?}");
+    println!("{figures:?}");
+}
+
+/// One export of a living world, killed so many times.
+async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut Figures) {
+    let world = WorldSettings {
+        seed,
+        runs,
+        days: 3.0,
+        seconds_between_runs: 60.0,
+        late_evaluation_percent: 30,
+        late_evaluation_seconds: 900.0,
+        ..WorldSettings::default()
+    };
+    let settings = SimulatorSettings { world, ..SimulatorSettings::default() };
+    let trial = Trial::with(settings, 25_000).await;
+    let mut seeded = Seeded::new(seed);
+    // How long a sync takes here, start included; kills fall anywhere into it.
+    let mut longest = Duration::from_millis(1_500);
+    let mut killed = 0;
+    while killed < kills {
+        let mut child = trial.command(&["sync"]).spawn().unwrap();
+        let started = Instant::now();
+        let most = u64::try_from(longest.as_micros()).unwrap();
+        tokio::time::sleep(Duration::from_micros(seeded.below(most))).await;
+        child.kill().unwrap();
+        if let Some(code) = child.wait().unwrap().code() {
+            // It was faster than the kill.
+            assert_eq!(code, 0, "a sync failed");
+            longest = started.elapsed().min(longest).max(Duration::from_millis(100));
+            figures.complete_syncs += 1;
+        } else {
+            killed += 1;
+            look_at_what_was_left(&trial, figures).await;
+        }
+        let when = format!("seed {seed}, kill {killed}");
+        trial.assert_nothing_half_or_double(&when).await;
+        if seeded.below(2) == 0 && trial.kit.lake.join("_armature").exists() {
+            // What the next sync does first. Otherwise that one may be killed in the middle of it.
+            drop(Lake::open(&trial.kit.lake).await.unwrap());
+            trial.assert_nothing_half_or_double(&when).await;
+        }
+        let minutes = i64::try_from(seeded.below(25)).unwrap();
+        trial.kit.simulator.advance(chrono::Duration::minutes(minutes));
+    }
+    trial.sync_brings_everything();
+    trial.assert_nothing_half_or_double("at the end").await;
+    figures.kills += killed;
+    figures.commits += trial.manifests().await.len();
+    figures.runs += trial.kit.expected().runs.len();
+    figures.rows_compared += trial.compared();
+    figures.complete_syncs += 1;
+}
+
+async fn look_at_what_was_left(trial: &Trial, figures: &mut Figures) {
+    let staging = std::fs::read_dir(trial.kit.lake.join("_armature/staging"));
+    if staging.is_ok_and(|folders| folders.count() > 0) {
+        figures.in_a_commit += 1;
+    } else if trial.manifests().await.last().is_some_and(|head| head.sync.is_some())
+        && !trial.is_delivered().await
+    {
+        figures.in_a_delivery += 1;
+    }
+}

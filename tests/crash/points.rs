@@ -1,0 +1,92 @@
+//! A crash at each point of the way, one after another.
+
+use armature_export::crash::POINTS;
+
+use super::trial::Trial;
+
+const SYNC: &[&str] = &["sync"];
+const REBUILD: &[&str] = &["deliver", "--rebuild"];
+
+/// What brings a process to a point: crashes of earlier ones, and its command.
+fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    match point {
+        "before_recovery" | "discarding" | "discarded" => (&["after_stage:2"], SYNC),
+        "recovered" => (&["after_manifest:2"], SYNC),
+        "before_rebuilt_is_in_place" | "after_rebuilt_is_in_place" => (&[], REBUILD),
+        _ => (&[], SYNC),
+    }
+}
+
+/// Points that a sync passes again and again, at a later time.
+const LATER: [&str; 10] = [
+    "after_stage:3",
+    "between_staged_parts:4",
+    "after_seal:2",
+    "before_manifest:3",
+    "after_manifest:3",
+    "between_moved_parts:2",
+    "between_moved_parts:9",
+    "before_runs_are_moved:2",
+    "after_staging_is_removed:3",
+    "after_rows_are_inserted:4",
+];
+
+/// Crashes upon crashes: also while an earlier one is being mended.
+const CHAINS: [&[&str]; 6] = [
+    &["after_manifest", "between_moved_parts:2", "between_moved_parts:2", "recovered"],
+    &["after_manifest:3", "before_runs_are_moved", "before_staging_is_removed"],
+    &["before_manifest:2", "before_recovery", "after_stage:2", "discarding", "discarded"],
+    &["before_manifest", "before_manifest", "after_manifest", "after_seal"],
+    &["before_folders_are_synced:2", "before_folders_are_synced", "after_staging_is_removed:2"],
+    &["after_tables_are_created", "before_commit", "after_commit", "after_checkpoint"],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_every_point_is_mended_by_the_next_sync() {
+    let mut compared = 0;
+    for point in POINTS.iter().chain(&LATER) {
+        let (before, command) = way(point);
+        // The ledger is written as a whole after 64 commits: each run is one.
+        let (runs, commit_bytes) = match *point {
+            "after_ledger_checkpoint" => (66, 1),
+            _ => (36, 30_000),
+        };
+        let trial = Trial::new(runs, commit_bytes).await;
+        for earlier in before {
+            trial.crash(SYNC, earlier);
+        }
+        if command == REBUILD {
+            trial.sync_brings_everything();
+        }
+        trial.crash(command, point);
+        trial.assert_nothing_half_or_double(point).await;
+        trial.sync_brings_everything();
+        trial.assert_nothing_half_or_double(point).await;
+        compared += trial.compared();
+    }
+    println!("{} crashes mended, {compared} rows compared", POINTS.len() + LATER.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_upon_crashes_are_mended() {
+    for chain in CHAINS {
+        let trial = Trial::new(36, 30_000).await;
+        for point in chain {
+            trial.crash(SYNC, point);
+            trial.assert_nothing_half_or_double(&format!("{point} of {chain:?}")).await;
+        }
+        trial.sync_brings_everything();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_is_gone_after_two_more_syncs() {
+    let trial = Trial::new(36, 30_000).await;
+    for point in ["after_stage", "after_seal", "before_manifest:2", "after_manifest"] {
+        trial.crash(SYNC, point);
+    }
+    trial.sync_brings_everything();
+    trial.sync_brings_everything();
+    let staging = trial.kit.lake.join("_armature/staging");
+    assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0);
+}
