@@ -9,6 +9,8 @@ use crate::ledger::Ledger;
 /// What all manifests say together.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
+    /// The number of the newest one.
+    pub(super) newest: Option<u64>,
     /// The newest one that can be read.
     pub(super) head: Option<Manifest>,
     /// The parts that readers see.
@@ -62,6 +64,7 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
         last = Some((commit, sha256));
         walk.take(manifest);
     }
+    walk.newest = last.map(|(commit, _)| commit);
     walk.is_whole = findings.len() == before;
     Ok(walk)
 }

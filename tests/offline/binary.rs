@@ -41,7 +41,7 @@ fn a_lake_that_somebody_writes() {
     lock.lock().unwrap();
     let ran = lab.run(&["verify"]);
     assert_eq!(ran.code, Some(3));
-    assert!(ran.stdout.contains("as a process is writing the lake"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("as a process writes the lake"), "{}", ran.stdout);
     assert_eq!(lab.run(&["replay"]).code, Some(6));
     drop(lock);
     assert_eq!(lab.run(&["verify"]).code, Some(0));
