@@ -5,7 +5,7 @@
 //! `after_manifest:3` where it reaches it for the third time.
 
 /// Every point, in the order in which a sync comes by.
-pub const POINTS: [&str; 27] = [
+pub const POINTS: [&str; 28] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -20,6 +20,7 @@ pub const POINTS: [&str; 27] = [
     "after_seal",
     "before_manifest",
     "after_manifest",
+    "between_taking_a_place_and_the_name",
     "between_moved_parts",
     "before_runs_are_moved",
     "before_folders_are_synced",

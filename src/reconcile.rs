@@ -9,15 +9,16 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::api::Traffic;
+use crate::api::{ApiError, Traffic};
 use crate::config::RangeChoice;
+use crate::deliver::{DeliverError, DeliveryOptions, LakeReader};
 use crate::extract::{
     DAY, Decision, ListedRun, Range, RunPaths, Sweep, SweepTally, Window, decide, organization,
 };
-use crate::lake::LakeView;
+use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::sync::{SweepSummary, SyncError, SyncOptions, client, first_page, window};
-use crate::tables::Mapping;
+use crate::tables::{Mapping, MappingError, RUNS};
 
 /// How a listed run compares with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,8 +26,10 @@ use crate::tables::Mapping;
 pub enum Verdict {
     /// It is in the tables as it is listed, or open in both.
     Same,
-    /// It ended, and the ledger does not know it.
+    /// It ended, and neither the ledger nor the tables know it.
     Missing,
+    /// It is in the tables, and the ledger does not know it: fetched again, it would stand twice.
+    NotInLedger,
     /// It is in the tables, and its row in the list is another one now.
     Changed,
     /// Its documents could not be had so far.
@@ -44,6 +47,8 @@ pub struct Comparison {
     pub same: u64,
     /// Ended, and not known.
     pub missing: u64,
+    /// In the tables, and not in the ledger.
+    pub not_in_ledger: u64,
     /// In the lake, and listed differently now.
     pub changed: u64,
     /// Known, and their documents could not be had.
@@ -55,13 +60,18 @@ pub struct Comparison {
 impl Comparison {
     fn add(&mut self, verdict: Verdict) {
         self.listed += 1;
-        *match verdict {
+        *self.of(verdict) += 1;
+    }
+
+    fn of(&mut self, verdict: Verdict) -> &mut u64 {
+        match verdict {
             Verdict::Same => &mut self.same,
             Verdict::Missing => &mut self.missing,
+            Verdict::NotInLedger => &mut self.not_in_ledger,
             Verdict::Changed => &mut self.changed,
             Verdict::Failed => &mut self.failed,
             Verdict::Pending => &mut self.pending,
-        } += 1;
+        }
     }
 
     /// Both together.
@@ -69,6 +79,7 @@ impl Comparison {
         self.listed += other.listed;
         self.same += other.same;
         self.missing += other.missing;
+        self.not_in_ledger += other.not_in_ledger;
         self.changed += other.changed;
         self.failed += other.failed;
         self.pending += other.pending;
@@ -133,11 +144,34 @@ impl Reconciliation {
     }
 }
 
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API or the lake gives no answer.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The lake's parts cannot be asked.
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+}
+
+macro_rules! through_sync {
+    ($($error:ty),+) => {$(
+        impl From<$error> for ReconcileError {
+            fn from(error: $error) -> Self {
+                Self::Sync(error.into())
+            }
+        }
+    )+};
+}
+
+through_sync!(ApiError, LakeError, MappingError);
+
 /// Lists everything that the API can list, and compares it with the ledger. Changes nothing.
 ///
 /// # Errors
-/// [`SyncError`] where the API or the lake gives no answer.
-pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, SyncError> {
+/// [`ReconcileError`] where the API or the lake gives no answer.
+pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, ReconcileError> {
     let mapping = Mapping::new(&options.settings.columns)?;
     let client = client(options, Instant::now())?;
     let organization = organization(&client).await?;
@@ -151,7 +185,27 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, SyncErro
     let sweep = Sweep { client: &client, window, filters, paths: &paths, first_page };
     let mut compared = Compared::new(&ledger, window, &paths);
     let tally = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
-    Ok(compared.finish(&tally, client.traffic()))
+    let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;
+    Ok(compared.finish(&tally, &in_tables, client.traffic()))
+}
+
+/// Those of some runs that are in the tables.
+async fn in_tables(
+    lake: &LakeView,
+    runs: &[String],
+    mapping: &Mapping,
+    options: &SyncOptions,
+) -> Result<HashSet<String>, ReconcileError> {
+    if runs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let live = lake.live_parts().await?;
+    let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
+    let delivery = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    let mut reader = LakeReader::open(lake.root(), parts, mapping, &delivery)?;
+    reader.load("missing", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
+    let found = reader.rows("SELECT id FROM missing SEMI JOIN runs ON run_id = id")?;
+    Ok(found.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
 }
 
 /// Day, workflow and status.
@@ -162,9 +216,8 @@ struct Compared<'a> {
     window: Window,
     paths: &'a RunPaths,
     listed: HashSet<String>,
-    total: Comparison,
     groups: BTreeMap<GroupKey, Comparison>,
-    differences: Vec<Difference>,
+    differences: Vec<(Difference, GroupKey)>,
 }
 
 impl<'a> Compared<'a> {
@@ -174,7 +227,6 @@ impl<'a> Compared<'a> {
             window,
             paths,
             listed: HashSet::new(),
-            total: Comparison::default(),
             groups: BTreeMap::new(),
             differences: Vec::new(),
         }
@@ -187,17 +239,37 @@ impl<'a> Compared<'a> {
                 continue;
             }
             let verdict = verdict(&run, self.ledger.get(&run.run_id), self.window.until);
-            self.total.add(verdict);
             let day = run.started_at.and_then(day);
             let key = (day, run.workflow_id(self.paths), run.status.clone());
-            self.groups.entry(key).or_default().add(verdict);
+            self.groups.entry(key.clone()).or_default().add(verdict);
             if !matches!(verdict, Verdict::Same | Verdict::Pending) {
-                self.differences.push(Difference { run_id: run.run_id, verdict });
+                self.differences.push((Difference { run_id: run.run_id, verdict }, key));
             }
         }
     }
 
-    fn finish(self, tally: &SweepTally, traffic: Traffic) -> Reconciliation {
+    fn missing(&self) -> Vec<String> {
+        let differences = self.differences.iter().map(|(difference, _)| difference);
+        let missing = differences.filter(|one| one.verdict == Verdict::Missing);
+        missing.map(|one| one.run_id.clone()).collect()
+    }
+
+    fn finish(
+        mut self,
+        tally: &SweepTally,
+        in_tables: &HashSet<String>,
+        traffic: Traffic,
+    ) -> Reconciliation {
+        for (difference, key) in &mut self.differences {
+            if in_tables.contains(&difference.run_id) {
+                difference.verdict = Verdict::NotInLedger;
+                let group = self.groups.entry(key.clone()).or_default();
+                group.missing = group.missing.saturating_sub(1);
+                group.not_in_ledger += 1;
+            }
+        }
+        let mut total = Comparison::default();
+        self.groups.values().for_each(|group| total.merge(*group));
         // Runs near the window's begin may have left it meanwhile.
         let from = self.window.until.saturating_sub(Range::Month.length()).saturating_add(DAY);
         let is_gone = |(run_id, entry): &(&str, &Entry)| {
@@ -210,9 +282,9 @@ impl<'a> Compared<'a> {
         });
         Reconciliation {
             sweep: SweepSummary::from(tally),
-            total: self.total,
+            total,
             groups: groups.collect(),
-            differences: self.differences,
+            differences: self.differences.into_iter().map(|(difference, _)| difference).collect(),
             no_longer_listed: u64::try_from(gone).unwrap_or(u64::MAX),
             requests: traffic.requests,
         }

@@ -91,7 +91,7 @@ pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, VerifyError
 
 /// Whether the lake is being written, or has another newest commit than was read.
 fn is_moving(view: &LakeView, walk: &Walk) -> Result<bool, LakeError> {
-    let newest = view.commits()?.last().copied();
+    let newest = view.listed_commits()?.last().copied();
     Ok(view.is_being_written() || newest != walk.newest)
 }
 

@@ -6,6 +6,7 @@ use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
+use crate::reconcile::ReconcileError;
 use crate::replay::ReplayError;
 use crate::sync::SyncError;
 use crate::verify::VerifyError;
@@ -315,6 +316,15 @@ impl From<VerifyError> for Failure {
             VerifyError::Deliver(error) => error.into(),
             VerifyError::Replay(error) => error.into(),
             VerifyError::Stopped(error) => SyncError::from(error).into(),
+        }
+    }
+}
+
+impl From<ReconcileError> for Failure {
+    fn from(error: ReconcileError) -> Self {
+        match error {
+            ReconcileError::Sync(error) => error.into(),
+            ReconcileError::Deliver(error) => error.into(),
         }
     }
 }

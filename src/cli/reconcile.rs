@@ -39,6 +39,13 @@ pub(super) async fn run(
         context.print(&result, || text(&before))?;
         return Ok(exit(&before));
     }
+    if before.total.not_in_ledger > 0 {
+        let result = Result { before: &before, repair: None, after: None };
+        context.print(&result, || text(&before))?;
+        context
+            .say("not repaired: fetched again, runs that are not in the ledger would stand twice");
+        return Ok(exit(&before));
+    }
     let mut month = settings.clone();
     month.sync.range = RangeChoice::Month;
     let report = run_once(context, month, url.clone(), key.clone(), stop.clone()).await?;
@@ -94,6 +101,7 @@ fn text(found: &Reconciliation) -> String {
     let parts = [
         (total.same, "as listed"),
         (total.missing, "missing"),
+        (total.not_in_ledger, "in the lake but not in its ledger"),
         (total.changed, "changed"),
         (total.failed, "failed"),
         (total.pending, "ended since the last sync"),
@@ -115,7 +123,11 @@ fn text(found: &Reconciliation) -> String {
     if !total.is_same() {
         line(format!("\n{}", groups(found)));
         line(differences(found));
-        line("\nhint: `reconcile --repair` fetches them".to_owned());
+        line(if total.not_in_ledger > 0 {
+            "\nhint: `verify --repair` enters runs of the lake in its ledger again".to_owned()
+        } else {
+            "\nhint: `reconcile --repair` fetches them".to_owned()
+        });
     }
     out
 }
@@ -145,19 +157,31 @@ fn groups(found: &Reconciliation) -> String {
     render(&[&["day", "workflow", "status"], HEADINGS].concat(), &rows)
 }
 
-const HEADINGS: &[&str] = &["listed", "as listed", "missing", "changed", "failed", "ended since"];
+const HEADINGS: &[&str] =
+    &["listed", "as listed", "missing", "not in ledger", "changed", "failed", "ended since"];
 
 fn cells(names: &[&str], runs: &Comparison) -> Vec<String> {
-    let numbers =
-        [runs.listed, runs.same, runs.missing, runs.changed, runs.failed, runs.pending].map(count);
+    let numbers = [
+        runs.listed,
+        runs.same,
+        runs.missing,
+        runs.not_in_ledger,
+        runs.changed,
+        runs.failed,
+        runs.pending,
+    ];
+    let numbers = numbers.map(count);
     names.iter().map(|name| (*name).to_owned()).chain(numbers).collect()
 }
 
 fn differences(found: &Reconciliation) -> String {
     let mut lines = Vec::new();
-    for (verdict, word) in
-        [(Verdict::Missing, "missing"), (Verdict::Changed, "changed"), (Verdict::Failed, "failed")]
-    {
+    for (verdict, word) in [
+        (Verdict::Missing, "missing"),
+        (Verdict::NotInLedger, "not in ledger"),
+        (Verdict::Changed, "changed"),
+        (Verdict::Failed, "failed"),
+    ] {
         let runs: Vec<&str> = found.with_verdict(verdict).collect();
         for run_id in runs.iter().take(SHOWN) {
             lines.push(format!("  {word}  {}", run_id.escape_debug()));

@@ -259,7 +259,8 @@ impl Lake {
         crash::point("after_manifest");
         let lake = self.root().to_owned();
         let moved = manifest.clone();
-        let task = tokio::task::spawn_blocking(move || settle(&lake, &moved));
+        let finish = move || settle(&lake, &moved).and_then(|()| remove_overtaken(&lake, &moved));
+        let task = tokio::task::spawn_blocking(finish);
         task.await.map_err(|error| LakeError::Damaged {
             path: self.root().to_owned(),
             problem: format!("moving parts stopped: {error}"),
@@ -365,6 +366,18 @@ pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> 
     crash::point("before_staging_is_removed");
     files::remove_folder(&staging)?;
     crash::point("after_staging_is_removed");
+    Ok(())
+}
+
+/// Removes staged parts of commits whose number is taken: nobody can make a commit of them.
+fn remove_overtaken(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    let staging = lake.join("_armature/staging");
+    for folder in files::names(&staging)? {
+        let number = folder.split(['-', '.']).next().and_then(|number| number.parse::<u64>().ok());
+        if number.is_some_and(|number| number <= manifest.commit) {
+            files::remove_folder(&staging.join(folder))?;
+        }
+    }
     Ok(())
 }
 

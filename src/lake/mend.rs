@@ -57,6 +57,18 @@ impl Lake {
         files::remove_file(&self.root().join(path))
     }
 
+    /// Removes all parts that are staged and in no commit. The commits are recovered already, as
+    /// the lake is open.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where a folder cannot be removed.
+    pub fn clear_staging(&self) -> Result<(), LakeError> {
+        let staging = self.root().join("_armature/staging");
+        files::names(&staging)?
+            .iter()
+            .try_for_each(|name| files::remove_folder(&staging.join(name)))
+    }
+
     /// Moves a file to the place of the part that it is.
     ///
     /// # Errors

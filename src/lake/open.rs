@@ -229,15 +229,23 @@ impl LakeView {
         identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root))
     }
 
+    /// The numbers of the manifests that are there, ascending.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where the folder cannot be listed.
+    pub fn listed_commits(&self) -> Result<BTreeSet<u64>, LakeError> {
+        let names = files::names(&self.root.join("_armature/manifests"))?;
+        let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
+        Ok(names.iter().filter_map(number).collect())
+    }
+
     /// The numbers of all commits, ascending.
     ///
     /// # Errors
     /// [`LakeError::Io`] where the folder cannot be listed; [`LakeError::Damaged`] where one in
     /// the middle is missing.
     pub fn commits(&self) -> Result<Vec<u64>, LakeError> {
-        let names = files::names(&self.root.join("_armature/manifests"))?;
-        let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
-        let listed: BTreeSet<u64> = names.iter().filter_map(number).collect();
+        let listed = self.listed_commits()?;
         let newest = listed.last().copied().unwrap_or(0);
         for commit in (1..newest).filter(|commit| !listed.contains(commit)) {
             // A folder that grows while it is listed may show a later file and not an earlier one.

@@ -136,6 +136,8 @@ pub(super) fn check_folders(
                 note(builder.metadata().file_metadata(), "commit")?.parse().ok()
             });
             match said.filter(|commit| !walk.commits.contains(commit)) {
+                // The manifest is told of already, and so it is one finding and not hundreds.
+                Some(commit) if walk.lost.contains(&commit) => continue,
                 Some(commit) => Finding::FileWithoutManifest { path, commit },
                 None => Finding::UnknownFile { path },
             }

@@ -23,6 +23,8 @@ pub(super) struct Walk {
     at_checkpoint: Option<(u64, Ledger)>,
     /// Those that end a sync, without their parts and changes.
     pub(super) syncs: Vec<Manifest>,
+    /// The numbers whose manifest is missing, or cannot be read.
+    pub(super) lost: HashSet<u64>,
     /// The numbers that have a manifest.
     pub(super) commits: HashSet<u64>,
     /// Whether every manifest is there and as it was written, as far as can be told.
@@ -35,9 +37,10 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
     let mut walk = Walk::default();
     let mut last: Option<(u64, String)> = None;
     let mut is_chained = false;
-    for commit in view.commits()? {
+    for commit in view.listed_commits()? {
         let expected = last.as_ref().map_or(1, |(last, _)| last + 1);
         for commit in expected..commit {
+            walk.lost.insert(commit);
             findings.push(Finding::ManifestMissing { commit });
         }
         let read = view.manifest_with_digest(commit).await;
@@ -45,6 +48,7 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
             Ok(read) => read,
             Err(error) => {
                 let problem = problem(&error);
+                walk.lost.insert(commit);
                 findings.push(Finding::ManifestUnreadable { commit, problem });
                 last = Some((commit, String::new()));
                 continue;

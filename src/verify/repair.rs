@@ -225,8 +225,8 @@ impl Repair<'_> {
         });
         let left: Vec<Mended> = left.collect();
         if !left.is_empty() {
-            // Opening a lake does it.
-            self.open().await?;
+            // Opening a lake finishes commits.
+            self.open().await?.clear_staging()?;
             self.mended.extend(left);
         }
         Ok(())

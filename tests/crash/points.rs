@@ -6,12 +6,14 @@ use super::trial::Trial;
 
 const SYNC: &[&str] = &["sync"];
 const REBUILD: &[&str] = &["deliver", "--rebuild"];
+const REPLAY: &[&str] = &["replay"];
 
 /// What brings a process to a point: crashes of earlier ones, and its command.
 fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match point {
         "before_recovery" | "discarding" | "discarded" => (&["after_stage:2"], SYNC),
         "recovered" => (&["after_manifest:2"], SYNC),
+        "between_taking_a_place_and_the_name" => (&[], REPLAY),
         "before_rebuilt_is_in_place" | "after_rebuilt_is_in_place" => (&[], REBUILD),
         _ => (&[], SYNC),
     }
@@ -55,7 +57,7 @@ async fn a_crash_at_every_point_is_mended_by_the_next_sync() {
         for earlier in before {
             trial.crash(SYNC, earlier);
         }
-        if command == REBUILD {
+        if command != SYNC {
             trial.sync_brings_everything();
         }
         trial.crash(command, point);
