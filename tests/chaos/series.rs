@@ -3,8 +3,10 @@
 use std::fmt;
 
 use armature_export::config::RangeChoice;
-use armature_export::simulator::{Scenario, SimulatorSettings};
-use chrono::Duration;
+use armature_export::lake::LakeView;
+use armature_export::simulator::{ListFaults, Scenario, SimulatorSettings};
+use armature_export::sync::SyncReport;
+use chrono::{DateTime, Duration, Utc};
 
 use super::kit::Kit;
 use super::rows;
@@ -18,6 +20,8 @@ pub(crate) struct Figures {
     pub(crate) seeds: u64,
     syncs: u64,
     failed_syncs: u64,
+    /// Syncs that proved time from which they did not know every run.
+    false_proofs: u64,
     commits: u64,
     requests: u64,
     rows: u64,
@@ -28,6 +32,7 @@ impl Figures {
         self.seeds += other.seeds;
         self.syncs += other.syncs;
         self.failed_syncs += other.failed_syncs;
+        self.false_proofs += other.false_proofs;
         self.commits += other.commits;
         self.requests += other.requests;
         self.rows += other.rows;
@@ -36,11 +41,11 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, syncs, failed_syncs, commits, requests, rows } = self;
+        let Self { seeds, syncs, failed_syncs, false_proofs, commits, requests, rows } = self;
         write!(
             formatter,
-            "{seeds} seeds, {syncs} syncs ({failed_syncs} of them ended early or incomplete), \
-             {commits} commits, {requests} requests, {rows} rows compared"
+            "{seeds} seeds, {syncs} syncs ({failed_syncs} of them ended early or incomplete, \
+             {false_proofs} deceived by a list that lied), {commits} commits, {requests} requests, {rows} rows compared"
         )
     }
 }
@@ -56,6 +61,8 @@ struct Series {
     /// How long runs start.
     future: Duration,
     has_very_long_runs: bool,
+    /// Whether the list never says what is not so: then nobody has an excuse.
+    is_list_honest: bool,
     figures: Figures,
 }
 
@@ -92,6 +99,7 @@ impl Series {
         kit.settings.duckdb.lock_wait_secs = 0;
         Self {
             future: seconds(scenario.world.days_after_birth * 86_400.0),
+            is_list_honest: is_honest(scenario),
             has_very_long_runs: scenario.world.lives.long_open_days > 30.0,
             kit,
             draws,
@@ -102,7 +110,9 @@ impl Series {
     async fn play(mut self) -> Figures {
         self.bad_days().await;
         self.kit.simulator.calm();
-        self.sync().await;
+        self.is_list_honest = true;
+        // A list that lied may have been believed: all that can be listed is listed again.
+        self.pass(Duration::zero(), RangeChoice::Month).await;
         if self.has_very_long_runs {
             self.pass(MOST_APART, RangeChoice::Month).await;
             self.pass(MOST_APART, RangeChoice::Month).await;
@@ -150,6 +160,28 @@ impl Series {
         }
     }
 
+    /// What a certified sweep proved must be so.
+    async fn check_proof(&mut self, report: &SyncReport) {
+        if !report.sweep.certified {
+            return;
+        }
+        let lake = LakeView::open(&self.kit.lake).await.unwrap();
+        let (ledger, _) = lake.ledger().await.unwrap();
+        let proven = lake.head().unwrap().proven.clone();
+        let is_proven = |start: DateTime<Utc>| {
+            let start = start.timestamp_micros();
+            proven.iter().any(|time| (time.from..time.until).contains(&start))
+        };
+        let runs = self.kit.simulator.world().run_starts(self.kit.simulator.now());
+        let unknown: Vec<_> =
+            runs.filter(|(id, start)| is_proven(*start) && ledger.get(id).is_none()).collect();
+        self.figures.false_proofs += u64::from(!unknown.is_empty());
+        assert!(
+            unknown.is_empty() || !self.is_list_honest,
+            "proven, but not known: {unknown:?}, after {report:?}"
+        );
+    }
+
     /// Time without faults, and a sync.
     async fn pass(&mut self, time: Duration, range: RangeChoice) {
         self.kit.simulator.advance(time);
@@ -165,6 +197,7 @@ impl Series {
             Ok(report) => {
                 self.figures.commits += report.commits;
                 self.figures.failed_syncs += u64::from(report.outcome.name() != "complete");
+                self.check_proof(&report).await;
             }
             Err(_) => self.figures.failed_syncs += 1,
         }
@@ -181,6 +214,15 @@ impl Series {
             assert_eq!(doubled, 0, "runs that stand twice in DuckDB");
         }
     }
+}
+
+/// A list that moves only because time passes, with a clock that is right.
+fn is_honest(scenario: &Scenario) -> bool {
+    let faults = &scenario.faults;
+    let moving =
+        ListFaults { clock_step_seconds: faults.list.clock_step_seconds, ..ListFaults::default() };
+    let vanish_requests = faults.list.vanish_requests;
+    faults.list == ListFaults { vanish_requests, ..moving } && faults.clock.skew_seconds == 0
 }
 
 fn seconds(seconds: f64) -> Duration {
