@@ -176,9 +176,14 @@ impl Series {
             let start = start.timestamp_micros();
             proven.iter().any(|time| (time.from..time.until).contains(&start))
         };
-        let runs = self.kit.simulator.world().run_starts(self.kit.simulator.now());
+        let now = self.kit.simulator.now();
+        // What can no longer be listed is forgotten in time.
+        let is_in_reach = |start: DateTime<Utc>| start > now - Duration::days(30);
+        let runs = self.kit.simulator.world().run_starts(now);
         let missed: HashSet<String> = runs
-            .filter(|(id, start)| is_proven(*start) && ledger.get(id).is_none())
+            .filter(|(id, start)| {
+                is_proven(*start) && is_in_reach(*start) && ledger.get(id).is_none()
+            })
             .map(|(id, _)| id)
             .collect();
         assert!(
