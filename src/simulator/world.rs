@@ -126,6 +126,13 @@ impl World {
         (0..self.run_count(now)).map(|number| run_id(self.settings.seed, number).to_string())
     }
 
+    /// The ids of the same runs, each with its start.
+    pub fn run_starts(&self, now: DateTime<Utc>) -> impl Iterator<Item = (String, DateTime<Utc>)> {
+        let start = |number| DateTime::from_timestamp_millis(self.start_of(number));
+        let starts = (0..self.run_count(now)).map(move |number| start(number).unwrap_or_default());
+        self.run_ids(now).zip(starts)
+    }
+
     /// How many runs have started up to this millisecond.
     pub(super) fn started_at(&self, now: i64) -> u64 {
         self.timeline.started_at(now)
