@@ -106,6 +106,21 @@ async fn a_run_that_leaves_near_the_head_hides_no_other_from_an_incremental_sync
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_listed_late_is_found_by_the_overlap() {
+    let kit = world(40, true).await;
+    kit.sync().await;
+    let late = ended("late", &kit.simulator);
+    kit.simulator.advance(Duration::minutes(90));
+    kit.sync().await;
+    // It started before the last sync, which was not told of it.
+    kit.simulator.override_run(late);
+    kit.simulator.advance(Duration::minutes(20));
+    let report = kit.sync().await;
+    assert!(report.sweep.ended_early, "all was listed again: the test shows nothing");
+    assert_eq!(report.runs.new, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_new_runs_that_moves_whole_pages_ends_nothing() {
     let kit = world(70, false).await;
     let burst = |simulator: &Simulator| {
