@@ -227,6 +227,13 @@ impl From<LakeError> for Failure {
     }
 }
 
+/// Whether DuckDB's words are those of a file system that does not let it write.
+fn is_refused_by_the_disk(message: &str) -> bool {
+    ["No space left", "Permission denied", "Read-only file system"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
@@ -250,6 +257,10 @@ impl From<&DeliverError> for Failure {
             DeliverError::NotInPlace { .. } => (
                 Exit::Storage,
                 "a sync was cut off here, or is under way: the next `armature-export sync` puts it in place",
+            ),
+            DeliverError::Duckdb { message, .. } if is_refused_by_the_disk(message) => (
+                Exit::Storage,
+                "the lake is whole; check that the folder is writable and the disk is not full, and `armature-export deliver` catches up",
             ),
             DeliverError::Duckdb { .. } => (
                 Exit::Storage,

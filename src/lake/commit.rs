@@ -284,7 +284,15 @@ impl Lake {
             Err(object_store::Error::AlreadyExists { .. }) => {
                 Err(LakeError::LostRace { path: self.root().to_owned(), commit: manifest.commit })
             }
-            Err(error) => Err(LakeError::store("write the manifest", path)(error)),
+            Err(error) => {
+                // Where there is none in spite of all, no commit will ever be made of these parts:
+                // a full disk needs their room.
+                if files::length(&self.root().join(&path))?.is_none() {
+                    let staging = self.root().join("_armature/staging");
+                    files::remove_folder(&staging.join(&manifest.staging))?;
+                }
+                Err(LakeError::store("write the manifest", path)(error))
+            }
         }
     }
 

@@ -339,7 +339,13 @@ impl LakeView {
 
     async fn read(&self, path: &str) -> Result<bytes::Bytes, LakeError> {
         let location = StorePath::from(path);
-        let get = self.store.get(&location).await.map_err(LakeError::store("read", path))?;
+        let get = match self.store.get(&location).await {
+            Err(object_store::Error::NotFound { .. }) => {
+                let problem = "it is missing".to_owned();
+                return Err(LakeError::Damaged { path: self.root.join(path), problem });
+            }
+            other => other.map_err(LakeError::store("read", path))?,
+        };
         get.bytes().await.map_err(LakeError::store("read", path))
     }
 

@@ -12,6 +12,7 @@ use super::trial::{Seeded, Trial};
 struct Figures {
     kills: usize,
     in_a_commit: usize,
+    between_commits: usize,
     in_a_delivery: usize,
     complete_syncs: usize,
     commits: usize,
@@ -51,15 +52,17 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
         ..WorldSettings::default()
     };
     let settings = SimulatorSettings { world, ..SimulatorSettings::default() };
-    let trial = Trial::with(settings, 25_000).await;
+    let trial = Trial::with(settings, 8_000).await;
     let mut seeded = Seeded::new(seed);
     // How long a sync takes here, start included; kills fall anywhere into it.
     let mut longest = Duration::from_millis(1_500);
     let mut killed = 0;
     while killed < kills {
+        let commits = trial.manifests().await.len();
         let mut child = trial.command(&["sync"]).spawn().unwrap();
         let started = Instant::now();
-        let most = u64::try_from(longest.as_micros()).unwrap();
+        // More of them early, where the commits are, than late, where DuckDB is.
+        let most = u64::try_from(longest.as_micros()).unwrap() / (1 + seeded.below(4));
         tokio::time::sleep(Duration::from_micros(seeded.below(most))).await;
         child.kill().unwrap();
         if let Some(code) = child.wait().unwrap().code() {
@@ -69,7 +72,7 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
             figures.complete_syncs += 1;
         } else {
             killed += 1;
-            look_at_what_was_left(&trial, figures).await;
+            look_at_what_was_left(&trial, commits, figures).await;
         }
         let when = format!("seed {seed}, kill {killed}");
         trial.assert_nothing_half_or_double(&when).await;
@@ -78,7 +81,7 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
             drop(Lake::open(&trial.kit.lake).await.unwrap());
             trial.assert_nothing_half_or_double(&when).await;
         }
-        let minutes = i64::try_from(seeded.below(25)).unwrap();
+        let minutes = i64::try_from(seeded.below(60)).unwrap();
         trial.kit.simulator.advance(chrono::Duration::minutes(minutes));
     }
     trial.sync_brings_everything();
@@ -90,13 +93,17 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
     figures.complete_syncs += 1;
 }
 
-async fn look_at_what_was_left(trial: &Trial, figures: &mut Figures) {
+async fn look_at_what_was_left(trial: &Trial, commits: usize, figures: &mut Figures) {
     let staging = std::fs::read_dir(trial.kit.lake.join("_armature/staging"));
     if staging.is_ok_and(|folders| folders.count() > 0) {
         figures.in_a_commit += 1;
-    } else if trial.manifests().await.last().is_some_and(|head| head.sync.is_some())
-        && !trial.is_delivered().await
-    {
+        return;
+    }
+    let manifests = trial.manifests().await;
+    let is_last = manifests.last().is_some_and(|head| head.sync.is_some());
+    if manifests.len() > commits && is_last && !trial.is_delivered().await {
         figures.in_a_delivery += 1;
+    } else if manifests.len() > commits {
+        figures.between_commits += 1;
     }
 }

@@ -45,13 +45,22 @@ const CHAINS: [&[&str]; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_every_point_is_mended_by_the_next_sync() {
+    crash_at_each(&POINTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_a_point_that_was_passed_before_is_mended_by_the_next_sync() {
+    crash_at_each(&LATER).await;
+}
+
+async fn crash_at_each(points: &[&str]) {
     let mut compared = 0;
-    for point in POINTS.iter().chain(&LATER) {
+    for point in points {
         let (before, command) = way(point);
         // The ledger is written as a whole after 64 commits: each run is one.
         let (runs, commit_bytes) = match *point {
             "after_ledger_checkpoint" => (66, 1),
-            _ => (36, 30_000),
+            _ => (16, 20_000),
         };
         let trial = Trial::new(runs, commit_bytes).await;
         for earlier in before {
@@ -66,13 +75,13 @@ async fn a_crash_at_every_point_is_mended_by_the_next_sync() {
         trial.assert_nothing_half_or_double(point).await;
         compared += trial.compared();
     }
-    println!("{} crashes mended, {compared} rows compared", POINTS.len() + LATER.len());
+    println!("{} crashes mended, {compared} rows compared", points.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_upon_crashes_are_mended() {
     for chain in CHAINS {
-        let trial = Trial::new(36, 30_000).await;
+        let trial = Trial::new(16, 20_000).await;
         for point in chain {
             trial.crash(SYNC, point);
             trial.assert_nothing_half_or_double(&format!("{point} of {chain:?}")).await;
@@ -83,7 +92,7 @@ async fn crashes_upon_crashes_are_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_is_gone_after_two_more_syncs() {
-    let trial = Trial::new(36, 30_000).await;
+    let trial = Trial::new(16, 20_000).await;
     for point in ["after_stage", "after_seal", "before_manifest:2", "after_manifest"] {
         trial.crash(SYNC, point);
     }
