@@ -17,7 +17,7 @@ use crate::extract::{
 };
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
-use crate::sync::{SweepSummary, SyncError, SyncOptions, client, first_page, window};
+use crate::sync::{SweepSummary, SyncError, SyncOptions, client, window};
 use crate::tables::{Mapping, MappingError, RUNS};
 
 /// How a listed run compares with the ledger.
@@ -181,8 +181,7 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let (ledger, _) = lake.ledger().await?;
     let window = window(options, RangeChoice::Month, &organization, lake.head());
     let paths = RunPaths::new(&mapping);
-    let first_page = lake.head().and_then(first_page);
-    let sweep = Sweep { client: &client, window, filters, paths: &paths, first_page };
+    let sweep = Sweep { client: &client, window, filters, paths: &paths };
     let mut compared = Compared::new(&ledger, window, &paths);
     let tally = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;

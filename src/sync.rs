@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::api::{Budget, Client, ClientOptions, PageBase};
+use crate::api::{Budget, Client, ClientOptions};
 use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
@@ -129,7 +129,6 @@ fn extraction_plan(
     window: Window,
     lake: &Lake,
 ) -> ExtractionPlan {
-    let first_page = lake.head().and_then(first_page);
     ExtractionPlan {
         client: client.clone(),
         window,
@@ -139,18 +138,8 @@ fn extraction_plan(
             evaluation_grace: microseconds(options.settings.sync.evaluation_grace_secs),
             paths: RunPaths::new(mapping),
         },
-        first_page,
         ledger: Arc::new(lake.ledger().clone()),
         concurrency: options.settings.api.concurrency,
-    }
-}
-
-/// The number of the list's first page, as an earlier sync found it out.
-pub(crate) fn first_page(head: &Manifest) -> Option<PageBase> {
-    match head.first_page? {
-        0 => Some(PageBase::Zero),
-        1 => Some(PageBase::One),
-        _ => None,
     }
 }
 

@@ -104,13 +104,17 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Starts a listing. `base` is the number of the first page, where it is known already.
-    pub fn new(client: Client, query: ListQuery, base: Option<PageBase>) -> Self {
+    /// Starts a listing.
+    ///
+    /// The first page is always asked for without a number, and where the server does not say which
+    /// number it has, `page=1` is asked for next, whether that is the same page or the second. So
+    /// nothing depends on a number that was found out wrongly, now or in an earlier sync.
+    pub fn new(client: Client, query: ListQuery) -> Self {
         Self {
             client,
             query,
-            next: Self::start(base),
-            base,
+            next: Next::First,
+            base: None,
             seen: HashMap::new(),
             look: 1,
             first_page: Vec::new(),
@@ -122,10 +126,6 @@ impl Listing {
             envelope: None,
             largest_page: 0,
         }
-    }
-
-    fn start(base: Option<PageBase>) -> Next {
-        base.map_or(Next::First, |base| Next::Number(base.first()))
     }
 
     /// The next page; `None` after the end.
@@ -149,7 +149,7 @@ impl Listing {
     /// Starts another look, from the head of the list.
     pub fn again(&mut self) {
         self.look += 1;
-        self.next = Self::start(self.base);
+        self.next = Next::First;
         self.first_page.clear();
         self.previous_page.clear();
         (self.echoes, self.barren) = (0, 0);

@@ -83,14 +83,7 @@ pub async fn fetch_run(
     policy: &FetchPolicy,
 ) -> Result<Outcome, ApiError> {
     let mut bodies = Bodies::new(&wanted.run_id);
-    let ended_at = wanted.listed.as_ref().and_then(|run| run.ended_at);
-    // A run that never says when it ended counts from when it was first seen.
-    let known_end = ended_at.or_else(|| {
-        let entry = wanted.known.as_ref()?;
-        entry.ended_at.or(Some(entry.first_listed_at))
-    });
-    let young =
-        known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
+    let mut ended_at = wanted.listed.as_ref().and_then(|run| run.ended_at);
     if wanted.listed.is_none() {
         bodies.fetch(client, &[Resource::Detail]).await?;
         match bodies.detail_run(policy) {
@@ -100,9 +93,16 @@ pub async fn fetch_run(
             Some(seen) if seen.phase(policy.now) == Phase::Open => {
                 return Ok(Outcome::Open { seen });
             }
-            _ => {}
+            seen => ended_at = seen.and_then(|seen| seen.ended_at),
         }
     }
+    // A run that never says when it ended counts from when it was first seen.
+    let known_end = ended_at.or_else(|| {
+        let entry = wanted.known.as_ref()?;
+        entry.ended_at.or(Some(entry.first_listed_at))
+    });
+    let young =
+        known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
     if wanted.only_with_evaluation || young {
         bodies.fetch(client, &[Resource::Evaluation]).await?;
         if bodies.state(Resource::Evaluation) == DocumentState::Absent {

@@ -13,7 +13,7 @@ use super::fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
 use super::follow::unlisted;
 use super::sweep::{Sweep, SweepTally};
 use super::{ListedRun, Window};
-use crate::api::{ApiError, Client, ListedRow, PageBase};
+use crate::api::{ApiError, Client, ListedRow};
 use crate::config::Filters;
 use crate::event::Event;
 use crate::json::Node;
@@ -31,8 +31,6 @@ pub struct ExtractionPlan {
     pub filters: Filters,
     /// How patient to be.
     pub policy: FetchPolicy,
-    /// The number of the list's first page, where it is known.
-    pub first_page: Option<PageBase>,
     /// What is known of every run. It does not change while the extraction goes on.
     pub ledger: Arc<Ledger>,
     /// Runs in flight at once.
@@ -140,7 +138,6 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backl
         window: plan.window,
         filters: &plan.filters,
         paths: &plan.policy.paths,
-        first_page: plan.first_page,
     };
     let mut listed = HashSet::new();
     let result = sweep

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::order::Order;
 use super::{ListedRun, RunPaths, Window};
-use crate::api::{ApiError, Client, ListQuery, Listing, Page, PageBase};
+use crate::api::{ApiError, Client, ListQuery, Listing, Page};
 use crate::config::Filters;
 use crate::event::Event;
 
@@ -57,8 +57,6 @@ pub struct SweepTally {
     pub proof: Option<Proof>,
     /// Why it proves nothing; empty where it is certified.
     pub doubts: Vec<String>,
-    /// The number of the first page, where it was found out.
-    pub first_page: Option<PageBase>,
     /// Whether the whole list went from new to old; `None` where not all of it was read.
     pub newest_first: Option<bool>,
     /// Runs that started before this may have left the window before they could be read, in
@@ -81,7 +79,6 @@ impl SweepTally {
         self.ended_early |= other.ended_early;
         self.proof = self.proof.max(other.proof);
         self.doubts.extend(other.doubts);
-        self.first_page = other.first_page.or(self.first_page);
         self.newest_first = match (self.newest_first, other.newest_first) {
             (Some(one), Some(other)) => Some(one && other),
             (one, other) => one.or(other),
@@ -101,8 +98,6 @@ pub struct Sweep<'a> {
     pub filters: &'a Filters,
     /// Where a run's members stand.
     pub paths: &'a RunPaths,
-    /// The number of the list's first page, where it is known.
-    pub first_page: Option<PageBase>,
 }
 
 /// A list that has not come to rest after so many looks proves nothing today.
@@ -125,14 +120,14 @@ impl Sweep<'_> {
         wait: impl Fn() -> Wait,
         mut show: impl FnMut(Vec<ListedRun>),
     ) -> Result<SweepTally, ApiError> {
-        let mut tally = SweepTally { first_page: self.first_page, ..SweepTally::default() };
+        let mut tally = SweepTally::default();
         let workflows: Vec<Option<&String>> = match self.filters.workflow_ids.as_slice() {
             [] => vec![None],
             ids => ids.iter().map(Some).collect(),
         };
         for workflow in workflows {
             let query = list_query(self.window, self.filters, workflow, self.paths);
-            let listing = Listing::new(self.client.clone(), query, tally.first_page);
+            let listing = Listing::new(self.client.clone(), query);
             let list = ListSweep {
                 sweep: self,
                 listing,
@@ -218,7 +213,6 @@ where
             proof => proof,
         };
         self.tally.pages = self.listing.pages();
-        self.tally.first_page = self.listing.base();
         self.tally.proof = proof;
         self.tally.doubts = self.doubts(proof);
         Ok(self.tally)
@@ -236,6 +230,9 @@ where
             let head = self.head;
             let no_younger = runs.iter().filter(|run| run.started_at <= head).count();
             self.no_younger += u64::try_from(no_younger).unwrap_or(0);
+            let began = self.sweep.window.until;
+            let younger = runs.iter().filter(|run| run.started_at > Some(began)).count();
+            self.tally.head_moved += u64::try_from(younger).unwrap_or(0);
             self.hand_over(runs);
             if self.order.is_past(self.sweep.window.known_before) {
                 self.tally.ended_early = true;

@@ -67,8 +67,6 @@ pub struct Draft {
     pub proven: Option<Vec<Interval>>,
     /// Gaps that were found.
     pub new_gaps: Vec<Gap>,
-    /// The number of the list's first page, where it was found out.
-    pub first_page: Option<u32>,
     /// Whether the list goes from new to old, where all of it was read.
     pub newest_first: Option<bool>,
     /// The sync's record, in its last commit.
@@ -249,7 +247,6 @@ impl Lake {
                 .proven
                 .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
             gaps,
-            first_page: draft.first_page.or(head.and_then(|head| head.first_page)),
             newest_first: draft.newest_first.or(head.and_then(|head| head.newest_first)),
             contents,
             sync: draft.sync,
@@ -377,11 +374,14 @@ pub(super) fn settle(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> 
     Ok(())
 }
 
-/// Removes staged parts of commits whose number is taken: nobody can make a commit of them.
+/// Removes sealed parts of commits whose number is taken: nobody can make a commit of them. Those
+/// that are not sealed may be in the hands of a writer past the lock, who is told so itself.
 fn remove_overtaken(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     let staging = lake.join("_armature/staging");
     for folder in files::names(&staging)? {
-        let number = folder.split(['-', '.']).next().and_then(|number| number.parse::<u64>().ok());
+        let is_sealed = !folder.contains('.');
+        let number = folder.split('-').next().filter(|_| is_sealed);
+        let number = number.and_then(|number| number.parse::<u64>().ok());
         if number.is_some_and(|number| number <= manifest.commit) {
             files::remove_folder(&staging.join(folder))?;
         }

@@ -41,8 +41,6 @@ pub struct Manifest {
     pub proven: Vec<Interval>,
     /// The time whose runs can no longer be known, after this commit.
     pub gaps: Vec<Gap>,
-    /// The number of the list's first page, once it was found out.
-    pub first_page: Option<u32>,
     /// Whether the list went from new to old when the whole of it was last read.
     #[serde(default)]
     pub newest_first: Option<bool>,

@@ -310,13 +310,11 @@ impl LakeView {
     pub async fn checkpoint(&self, commit: u64, sha256: Option<&str>) -> Result<Ledger, LakeError> {
         let path = checkpoint_path(commit);
         let bytes = self.read(&path).await?;
-        let is_as_stated = sha256.is_none_or(|stated| stated == sha256_hex(&bytes));
-        let ledger = checkpoint::read(bytes).map_err(LakeError::parquet("read", path.as_str()))?;
-        if is_as_stated {
-            return Ok(ledger);
+        if sha256.is_some_and(|stated| stated != sha256_hex(&bytes)) {
+            let problem = "its SHA-256 is not what the newest commit states".to_owned();
+            return Err(LakeError::Damaged { path: self.root.join(path), problem });
         }
-        let problem = "its SHA-256 is not what the newest commit states".to_owned();
-        Err(LakeError::Damaged { path: self.root.join(path), problem })
+        checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
     }
 
     /// A ledger with the changes of all later commits, and how many there were; shows each

@@ -286,12 +286,10 @@ impl Export {
         let has_new_gap = !new_gaps.is_empty();
         let outcome = self.outcome(stopped.as_ref(), has_new_gap);
         let record = self.record(outcome, proven.as_deref(), client.traffic(), started);
-        let first_page = self.sweep.as_ref().and_then(|sweep| sweep.first_page);
         let draft = Draft {
             ledger_changes: writing.changes,
             proven,
             new_gaps,
-            first_page: first_page.map(|first| u32::from(first == crate::api::PageBase::One)),
             newest_first: self.sweep.as_ref().and_then(|sweep| sweep.newest_first),
             sync: Some(record),
             ..self.draft()

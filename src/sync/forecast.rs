@@ -101,7 +101,7 @@ async fn first_page(
     query: ListQuery,
     paths: &RunPaths,
 ) -> Result<FirstPage, SyncError> {
-    let page = Listing::new(client.clone(), query, None).next().await?;
+    let page = Listing::new(client.clone(), query).next().await?;
     let total = page.as_ref().and_then(|page| page.total);
     let rows = page.map(|page| page.new).unwrap_or_default();
     Ok(FirstPage { runs: rows.into_iter().map(|row| ListedRun::read(row, paths)).collect(), total })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use armature_export::lake::{LakeView, Manifest};
+use armature_export::lake::{LakeView, LiveParts, Manifest};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 
 use super::kit::Kit;
@@ -149,8 +149,9 @@ impl Trial {
         let lake = &self.kit.lake;
         let manifests = self.manifests().await;
         let mut committed: BTreeMap<PathBuf, u64> = BTreeMap::new();
-        let mut is_moving = false;
+        let (mut live, mut is_moving) = (LiveParts::default(), false);
         for manifest in &manifests {
+            live.apply(manifest);
             let runs = manifest.parts.iter().filter(|part| part.table == "runs");
             committed.extend(runs.map(|part| (lake.join(&part.path), part.rows)));
             is_moving |= lake.join("_armature/staging").join(&manifest.staging).exists();
@@ -163,16 +164,21 @@ impl Trial {
         assert!(unknown.is_empty(), "{when}: visible, and of no commit: {unknown:?}");
         let rows: u64 = files.iter().map(|file| committed[file]).sum();
         if !is_moving {
-            assert_eq!(files.len(), committed.len(), "{when}: a commit is not there");
+            let live = live.iter().filter(|live| live.part.table == "runs").count();
+            assert_eq!(files.len(), live, "{when}: a commit is not there");
         }
         if files.is_empty() {
             return;
         }
         let glob = format!("read_parquet('{}/runs/**/*.parquet')", lake.display());
-        let count = |what: &str| count_of(&format!("SELECT {what} FROM {glob}"));
+        let count = |what: &str| rows::count_in_memory(&format!("SELECT {what} FROM {glob}"));
         assert_eq!(count("count(DISTINCT (run_id, _revision))"), count("count(*)"), "{when}");
         assert_eq!(u64::try_from(count("count(*)")).unwrap(), rows, "{when}");
-        self.assert_database_holds_whole_commits(&glob, when);
+        // Rows that a replay has made again are of a commit that DuckDB does not have yet.
+        let replays = |manifest: &Manifest| manifest.superseded().next().is_some();
+        if !(is_moving && manifests.last().is_some_and(replays)) {
+            self.assert_database_holds_whole_commits(&glob, when);
+        }
     }
 
     /// The DuckDB file holds all of the commits up to the number that it states, and no others.
@@ -189,12 +195,6 @@ impl Trial {
         let later = format!("SELECT count(*) FROM spans WHERE _commit > {applied}");
         assert_eq!(count(&later), 0, "{when}: DuckDB");
     }
-}
-
-/// A single number from a question about files.
-fn count_of(sql: &str) -> i64 {
-    let connection = duckdb::Connection::open_in_memory().unwrap();
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// The ids of parts and the numbers of commits, made the same: they differ from time to time.

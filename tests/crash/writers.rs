@@ -85,6 +85,7 @@ fn part(bytes: &[u8]) -> NewPart {
         bytes: bytes.to_vec(),
         started: Some((0, 0)),
         has_revisions: false,
+        replaces: None,
     }
 }
 

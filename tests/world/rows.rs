@@ -63,3 +63,8 @@ fn open(database: Option<&Path>) -> Connection {
         None => Connection::open_in_memory().unwrap(),
     }
 }
+
+/// A single number from a question that needs no database.
+pub(crate) fn count_in_memory(sql: &str) -> i64 {
+    open(None).query_row(sql, [], |row| row.get(0)).unwrap()
+}

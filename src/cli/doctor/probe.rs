@@ -151,7 +151,7 @@ impl Probe {
         paths: &RunPaths,
     ) -> Result<Vec<ListedRun>, ApiError> {
         for range in ["24h", "7d", "30d"] {
-            let mut listing = Listing::new(client.clone(), self.query(range, paths), None);
+            let mut listing = Listing::new(client.clone(), self.query(range, paths));
             let (mut runs, mut total) = (Vec::new(), None);
             for _ in 0..PAGES {
                 let Some(page) = listing.next().await? else { break };
