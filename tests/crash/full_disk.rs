@@ -25,7 +25,7 @@ impl Disk {
 
     fn resize(&self, kilobytes: u64) {
         let size = format!("remount,size={kilobytes}k");
-        assert!(is_done(Command::new("mount").args(["-o", &size]).arg(&self.0)));
+        assert!(is_done(Command::new("mount").args(["-o", &size, "tmpfs"]).arg(&self.0)));
     }
 
     /// How much is used, in kilobytes.
@@ -56,9 +56,14 @@ fn may_mount_apart() -> bool {
 /// in which it is. `None` where it did, or where that is refused too, and the test says so.
 fn disk(trial: &Trial, test: &str, kilobytes: u64) -> Option<Disk> {
     let disk = Disk::mount(trial.folder().join("disk"), kilobytes);
-    if disk.is_some() || !may_mount_apart() {
+    if disk.is_some() {
         return disk;
     }
+    if !may_mount_apart() {
+        println!("`{test}` is not tested here: it needs a file system of its own");
+        return None;
+    }
+    println!("`{test}` is tested in a name space of its own");
     let mut again = Command::new("unshare");
     again.arg("-rm").arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]);
     let status = again.status().unwrap();
@@ -128,7 +133,6 @@ async fn a_disk_that_is_full_at_any_step_of_a_commit() {
     let mut trial = Trial::new(58, 1).await;
     let test = "full_disk::a_disk_that_is_full_at_any_step_of_a_commit";
     let Some(disk) = disk(&trial, test, 65_536) else {
-        println!("not tested here: it needs a file system of its own");
         return;
     };
     trial.kit.lake = disk.0.join("lake");
@@ -154,7 +158,6 @@ async fn a_duckdb_file_on_a_full_disk_catches_up_when_there_is_room() {
     let mut trial = Trial::new(16, 20_000).await;
     let test = "full_disk::a_duckdb_file_on_a_full_disk_catches_up_when_there_is_room";
     let Some(disk) = disk(&trial, test, 16) else {
-        println!("not tested here: it needs a file system of its own");
         return;
     };
     trial.kit.duckdb = disk.0.join("runs.duckdb");
@@ -231,7 +234,7 @@ async fn folders_that_cannot_be_written_are_named() {
     trial.kit.simulator.advance(chrono::Duration::hours(3));
     let ended = run_as_somebody_else(&trial, &["sync"]);
     assert_eq!(ended.code, Some(6), "{}", ended.told);
-    assert!(ended.told.contains("[dir]/lake/_armature/staging"), "{}", ended.told);
+    assert!(ended.told.contains("[dir]/lake/_armature/"), "{}", ended.told);
     assert!(ended.told.contains("Permission denied"), "{}", ended.told);
     permit(&trial.kit.lake, 0o755);
     permit(&trial.kit.lake.join("_armature/manifests"), 0o755);
@@ -246,5 +249,6 @@ async fn folders_that_cannot_be_written_are_named() {
     let database = std::mem::replace(&mut trial.kit.duckdb, folder.join("closed/new.duckdb"));
     assert_snapshot!("closed_folder_of_database", run_as_somebody_else(&trial, &["deliver"]).told);
     trial.kit.duckdb = database;
+    permit(&trial.kit.duckdb, 0o644);
     trial.sync_brings_everything();
 }
