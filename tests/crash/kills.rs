@@ -37,6 +37,7 @@ async fn many_exports_that_are_killed_again_and_again() {
     }
     assert!(figures.kills >= 200, "{figures:?}");
     assert!(figures.in_a_commit > 20, "the kills missed the commits: {figures:?}");
+    assert!(figures.in_a_delivery > 5, "the kills missed the deliveries: {figures:?}");
     println!("{figures:?}");
 }
 
@@ -68,10 +69,12 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
         if let Some(code) = child.wait().unwrap().code() {
             // It was faster than the kill.
             assert_eq!(code, 0, "a sync failed");
-            longest = started.elapsed().min(longest).max(Duration::from_millis(100));
+            longest = started.elapsed().max(Duration::from_millis(100));
             figures.complete_syncs += 1;
         } else {
             killed += 1;
+            // Until kills reach the end of a sync, where DuckDB is, they have not been everywhere.
+            longest += longest / 8;
             look_at_what_was_left(&trial, commits, figures).await;
         }
         let when = format!("seed {seed}, kill {killed}");
