@@ -11,6 +11,13 @@ pub struct Interval {
     pub until: i64,
 }
 
+/// The UTC day of an instant in microseconds since 1970, as `2026-11-23`; `None` beyond all
+/// calendars.
+pub fn utc_day(microseconds: i64) -> Option<String> {
+    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
+    Some(instant.format("%Y-%m-%d").to_string())
+}
+
 /// Adds a stretch to a list of them, so that they stay sorted, apart and as few as can be.
 pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
     let mut all: Vec<Interval> = intervals.iter().copied().chain([added]).collect();

@@ -15,9 +15,10 @@ use crate::deliver::{DeliverError, DeliveryOptions, LakeReader};
 use crate::extract::{
     DAY, Decision, ListedRun, Range, RunPaths, Sweep, SweepTally, Window, decide, organization,
 };
+use crate::interval::utc_day;
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
-use crate::sync::{SweepSummary, SyncError, SyncOptions, client, window};
+use crate::sync::{SweepSummary, SyncOptions, client, window};
 use crate::tables::{Mapping, MappingError, RUNS};
 
 /// How a listed run compares with the ledger.
@@ -147,25 +148,19 @@ impl Reconciliation {
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The API or the lake gives no answer.
+    /// The API gives no answer.
     #[error(transparent)]
-    Sync(#[from] SyncError),
+    Api(#[from] ApiError),
+    /// The lake.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The configured columns.
+    #[error("configuration: {0}")]
+    Mapping(#[from] MappingError),
     /// The lake's parts cannot be asked.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
 }
-
-macro_rules! through_sync {
-    ($($error:ty),+) => {$(
-        impl From<$error> for ReconcileError {
-            fn from(error: $error) -> Self {
-                Self::Sync(error.into())
-            }
-        }
-    )+};
-}
-
-through_sync!(ApiError, LakeError, MappingError);
 
 /// Lists everything that the API can list, and compares it with the ledger. Changes nothing.
 ///
@@ -238,7 +233,7 @@ impl<'a> Compared<'a> {
                 continue;
             }
             let verdict = verdict(&run, self.ledger.get(&run.run_id), self.window.until);
-            let day = run.started_at.and_then(day);
+            let day = run.started_at.and_then(utc_day);
             let key = (day, run.workflow_id(self.paths), run.status.clone());
             self.groups.entry(key.clone()).or_default().add(verdict);
             if !matches!(verdict, Verdict::Same | Verdict::Pending) {
@@ -301,9 +296,4 @@ fn verdict(run: &ListedRun, known: Option<&Entry>, now: i64) -> Verdict {
         (Decision::Fetch, Some(RunState::Exported)) => Verdict::Changed,
         (Decision::Fetch, None | Some(RunState::Absent)) => Verdict::Missing,
     }
-}
-
-fn day(microseconds: i64) -> Option<String> {
-    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
-    Some(instant.format("%Y-%m-%d").to_string())
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::api::{Budget, Client, ClientOptions};
+use crate::api::{ApiError, Budget, Client, ClientOptions};
 use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
@@ -80,20 +80,20 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     Ok(finished.report(client.traffic(), delivery, started.elapsed()))
 }
 
-pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, SyncError> {
+pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
     let sync = &options.settings.sync;
     let budget = Budget {
         max_requests: sync.max_requests,
         deadline: sync.deadline_secs.map(|seconds| started + Duration::from_secs(seconds)),
     };
-    Ok(Client::new(ClientOptions {
+    Client::new(ClientOptions {
         settings: options.settings.api.clone(),
         url: options.url.clone(),
         key: options.key.clone(),
         events: options.events.clone(),
         stop: options.stop.clone(),
         budget,
-    })?)
+    })
 }
 
 /// The clock that counts is the server's: windows are relative to its now.

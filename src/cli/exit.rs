@@ -334,7 +334,9 @@ impl From<VerifyError> for Failure {
 impl From<ReconcileError> for Failure {
     fn from(error: ReconcileError) -> Self {
         match error {
-            ReconcileError::Sync(error) => error.into(),
+            ReconcileError::Api(error) => error.into(),
+            ReconcileError::Lake(error) => error.into(),
+            ReconcileError::Mapping(error) => SyncError::from(error).into(),
             ReconcileError::Deliver(error) => error.into(),
         }
     }

@@ -20,7 +20,7 @@ const SHOWN: usize = 20;
 
 /// What `--output json` prints.
 #[derive(Debug, Serialize)]
-struct Result<'a> {
+struct Reconciled<'a> {
     before: &'a Reconciliation,
     repair: Option<&'a SyncReport>,
     after: Option<&'a Reconciliation>,
@@ -29,18 +29,18 @@ struct Result<'a> {
 pub(super) async fn run(
     context: &Context,
     arguments: &ReconcileArguments,
-) -> std::result::Result<Exit, Failure> {
+) -> Result<Exit, Failure> {
     let (settings, url, key) = context.connection(&arguments.connection)?;
     let stop = stop_on_signal(COMMITTING);
     let compare = || compare(context, &settings, &url, &key, &stop);
     let before = compare().await?;
     if !arguments.repair || before.total.is_same() {
-        let result = Result { before: &before, repair: None, after: None };
+        let result = Reconciled { before: &before, repair: None, after: None };
         context.print(&result, || text(&before))?;
         return Ok(exit(&before));
     }
     if before.total.not_in_ledger > 0 {
-        let result = Result { before: &before, repair: None, after: None };
+        let result = Reconciled { before: &before, repair: None, after: None };
         context.print(&result, || text(&before))?;
         context
             .say("not repaired: fetched again, runs that are not in the ledger would stand twice");
@@ -50,7 +50,7 @@ pub(super) async fn run(
     month.sync.range = RangeChoice::Month;
     let report = run_once(context, month, url.clone(), key.clone(), stop.clone()).await?;
     let after = compare().await?;
-    let result = Result { before: &before, repair: Some(&report), after: Some(&after) };
+    let result = Reconciled { before: &before, repair: Some(&report), after: Some(&after) };
     context.print(&result, || {
         let lake = settings.lake.path.display().to_string();
         let duckdb = settings.duckdb.path.display().to_string();
@@ -70,7 +70,7 @@ async fn compare(
     url: &str,
     key: &ApiKey,
     stop: &watch::Receiver<bool>,
-) -> std::result::Result<Reconciliation, Failure> {
+) -> Result<Reconciliation, Failure> {
     let (events, progress) = context.events();
     let options = SyncOptions {
         settings: settings.clone(),

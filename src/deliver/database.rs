@@ -13,6 +13,7 @@ use super::{DeliverError, DeliveryOptions};
 use crate::crash;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
+use crate::tables::Write;
 
 /// An open DuckDB file.
 #[derive(Debug)]
@@ -123,10 +124,11 @@ impl Database {
         Ok(())
     }
 
-    /// A file that an older version made lacks the columns that were added since.
+    /// A file that an older version made lacks the columns that were added since. Those of the
+    /// other tables come with the first part that has them.
     fn add_new_columns(&self, plan: &TablePlan) -> Result<(), DeliverError> {
         let mut sql = String::new();
-        for planned in &plan.tables {
+        for planned in plan.tables.iter().filter(|it| it.table.write == Write::Manifest) {
             let table = identifier(planned.table.name);
             let there = self.columns(&table)?;
             let missing = planned

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use chrono::DateTime;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::{Gap, Lake, LakeError, Manifest, Part, SyncRecord, checkpoint, files, presence};
 use crate::crash;
 use crate::digest::sha256_hex;
-use crate::interval::Interval;
+use crate::interval::{Interval, utc_day};
 use crate::ledger::Entry;
 use crate::tables::{SCHEMA_VERSION, Table, Write};
 
@@ -49,8 +48,8 @@ pub struct NewPart {
 impl NewPart {
     /// The day on which its runs started, UTC, as `2026-11-23`.
     pub fn day(&self) -> String {
-        let first = self.started.and_then(|(first, _)| DateTime::from_timestamp_micros(first));
-        first.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.format("%Y-%m-%d").to_string())
+        let day = self.started.and_then(|(first, _)| utc_day(first));
+        day.unwrap_or_else(|| UNKNOWN_DAY.to_owned())
     }
 }
 
@@ -323,6 +322,11 @@ impl Lake {
     }
 }
 
+/// The commit that the name of a part or of a staging folder begins with.
+pub(super) fn commit_of(name: &str) -> Option<u64> {
+    name.split_once('-')?.0.parse().ok()
+}
+
 pub(super) fn manifest_path(commit: u64) -> String {
     format!("_armature/manifests/{commit:08}.json")
 }
@@ -380,9 +384,7 @@ fn remove_overtaken(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     let staging = lake.join("_armature/staging");
     for folder in files::names(&staging)? {
         let is_sealed = !folder.contains('.');
-        let number = folder.split('-').next().filter(|_| is_sealed);
-        let number = number.and_then(|number| number.parse::<u64>().ok());
-        if number.is_some_and(|number| number <= manifest.commit) {
+        if is_sealed && commit_of(&folder).is_some_and(|commit| commit <= manifest.commit) {
             files::remove_folder(&staging.join(folder))?;
         }
     }

@@ -8,7 +8,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::commit::{OPEN, checkpoint_path, manifest_path, remove_superseded, settle};
+use super::commit::{OPEN, checkpoint_path, commit_of, manifest_path, remove_superseded, settle};
 use super::lock::Lock;
 use super::presence::{ExpectedParts, check_none_later};
 use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
@@ -378,8 +378,7 @@ impl LakeView {
         let commits = self.commits()?;
         for folder in files::names(&staging)? {
             crash::point("before_recovery");
-            let number: Option<u64> =
-                folder.split('-').next().and_then(|number| number.parse().ok());
+            let number = commit_of(&folder);
             let durable = match number.filter(|number| commits.contains(number)) {
                 Some(number) => Some(self.manifest(number).await?),
                 None => None,

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::commit::commit_of;
 use super::{LakeError, Manifest, Part, files};
 use crate::digest::sha256_hex;
 use crate::tables::{ALL, Write};
@@ -72,8 +73,7 @@ pub(super) fn check_none_later(lake: &Path, newest: u64) -> Result<(), LakeError
         let folder = lake.join(table.name);
         for day in files::names(&folder)?.iter().filter(|name| name.starts_with("date=")) {
             for name in files::names(&folder.join(day))? {
-                let commit = name.split_once('-').and_then(|(number, _)| number.parse().ok());
-                if let Some(commit) = commit.filter(|commit| *commit > newest) {
+                if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
                     let path = folder.join(day).join(name);
                     return Err(LakeError::Uncommitted { path, commit, newest });
                 }

@@ -81,13 +81,20 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         Some(lake) => observed_rate(lake).await?,
         None => None,
     };
+    let Estimate { new_runs, follow_ups, pages, requests, is_exact, is_at_least } = estimate;
     Ok(Forecast {
-        new_gaps: new_gaps(head, window),
-        requests_per_second: rate,
-        seconds: rate.map(|rate| number(estimate.requests) / rate),
         window: window.into(),
+        listed: page.total,
+        new_runs,
+        follow_ups,
+        pages,
+        requests,
+        is_exact,
+        is_at_least,
+        requests_per_second: rate,
+        seconds: rate.map(|rate| number(requests) / rate),
+        new_gaps: new_gaps(head, window),
         requests_sent: client.traffic().requests,
-        ..estimate.into_forecast(page.total)
     })
 }
 
@@ -147,23 +154,6 @@ impl Estimate {
             requests: small + pages + new_runs * documents + follow_up_requests,
             is_exact: ends_there || holds_all,
             is_at_least: !ends_there && page.total.is_none() && rows > 0,
-        }
-    }
-
-    fn into_forecast(self, listed: Option<u64>) -> Forecast {
-        Forecast {
-            window: WindowReport { range: "", from: None, until: None },
-            listed,
-            new_runs: self.new_runs,
-            follow_ups: self.follow_ups,
-            pages: self.pages,
-            requests: self.requests,
-            is_exact: self.is_exact,
-            is_at_least: self.is_at_least,
-            requests_per_second: None,
-            seconds: None,
-            new_gaps: Vec::new(),
-            requests_sent: 0,
         }
     }
 }

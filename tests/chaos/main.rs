@@ -12,6 +12,8 @@ mod series;
 mod kit;
 #[path = "../world/rows.rs"]
 mod rows;
+#[path = "../support/seeded.rs"]
+mod seeded;
 
 use std::ops::Range;
 use std::sync::Arc;

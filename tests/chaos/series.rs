@@ -9,6 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::kit::Kit;
 use super::rows;
+use super::seeded::Seeded;
 
 /// The longest time between two syncs of a world whose runs stay open for longer than that.
 const MOST_APART: Duration = Duration::days(14);
@@ -68,22 +69,19 @@ struct Series {
     figures: Figures,
 }
 
-/// The series' own seeded numbers (splitmix64).
-struct Draws(u64);
+/// The series' own seeded numbers.
+struct Draws(Seeded);
 
 impl Draws {
     fn between(&mut self, least: i64, most: i64) -> i64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let span = u64::try_from(most - least + 1).unwrap();
-        least + i64::try_from((mixed ^ (mixed >> 31)) % span).unwrap()
+        least + i64::try_from(self.0.below(span)).unwrap()
     }
 }
 
 impl Series {
     async fn start(seed: u64, scenario: &Scenario) -> Self {
-        let mut draws = Draws(seed);
+        let mut draws = Draws(Seeded::new(seed));
         let mut kit = Kit::with(SimulatorSettings {
             world: scenario.world.clone(),
             shape: scenario.shape,

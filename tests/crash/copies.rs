@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::trial::{Seeded, Trial};
+use super::seeded::Seeded;
+use super::trial::Trial;
 
 /// The names of all files below a folder, as far as they stay for so long.
 fn names(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 
-use super::trial::{Seeded, Trial, without_names};
+use super::seeded::Seeded;
+use super::trial::{Trial, without_names};
 
 /// Every file below a folder but the lock, which says who held it last.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

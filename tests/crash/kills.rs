@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use armature_export::lake::Lake;
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 
-use super::trial::{Seeded, Trial};
+use super::seeded::Seeded;
+use super::trial::Trial;
 
 /// What the kills met.
 #[derive(Debug, Default)]

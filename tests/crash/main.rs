@@ -13,6 +13,8 @@ mod damage;
 mod full_disk;
 mod kills;
 mod points;
+#[path = "../support/seeded.rs"]
+mod seeded;
 mod trial;
 mod writers;
 

@@ -7,7 +7,8 @@ use armature_export::config::Filters;
 use armature_export::lake::{Draft, Lake, LakeError, LakeView, NewPart};
 use armature_export::tables::RUNS;
 
-use super::trial::{Ended, Seeded, Trial};
+use super::seeded::Seeded;
+use super::trial::{Ended, Trial};
 
 fn wait(trial: &Trial, child: Child) -> Ended {
     trial.ended(&child.wait_with_output().unwrap())
