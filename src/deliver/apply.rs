@@ -8,7 +8,7 @@ use super::DeliverError;
 use super::database::Database;
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
-use crate::lake::{Gap, Manifest, Part, SyncRecord};
+use crate::lake::{Gap, Manifest, Part, SweepRecord, SyncRecord};
 
 /// Applies commits that follow the last one applied.
 ///
@@ -191,6 +191,12 @@ pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     let doubts = &sync.uncertified_because;
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
+    // As a file that had its columns added later has them.
+    let of_sweep = |number: fn(&SweepRecord) -> u64| {
+        let number = sync.sweep.as_ref().map(number);
+        number.map_or_else(|| "NULL".to_owned(), |number| number.to_string())
+    };
+    let proof = sync.sweep.as_ref().and_then(|sweep| sweep.proof.as_deref());
     let values = [
         ("sync_id", literal(&sync.sync_id)),
         ("outcome", literal(&sync.outcome)),
@@ -199,11 +205,11 @@ pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
         ("range", literal(&sync.range)),
         ("certified", sync.certified.to_string()),
         ("uncertified_because", text(doubts.as_deref())),
-        ("proof", text(sync.sweep.proof.as_deref())),
-        ("pages", sync.sweep.pages.to_string()),
-        ("looks", sync.sweep.looks.to_string()),
-        ("repeats", sync.sweep.repeats.to_string()),
-        ("head_moved", sync.sweep.head_moved.to_string()),
+        ("proof", text(proof)),
+        ("pages", of_sweep(|sweep| sweep.pages.into())),
+        ("looks", of_sweep(|sweep| sweep.looks.into())),
+        ("repeats", of_sweep(|sweep| sweep.repeats)),
+        ("head_moved", of_sweep(|sweep| sweep.head_moved)),
         ("proven_until", sync.proven_until.map_or_else(|| "NULL".to_owned(), timestamp)),
         ("runs_listed", sync.runs_listed.to_string()),
         ("runs_new", sync.runs_new.to_string()),

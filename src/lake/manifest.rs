@@ -181,9 +181,9 @@ pub struct SyncRecord {
     pub elapsed_ms: u64,
     /// The `range` that it asked for.
     pub range: String,
-    /// How its sweep went.
+    /// How its sweep went; `None` in records of versions that did not write it.
     #[serde(default)]
-    pub sweep: SweepRecord,
+    pub sweep: Option<SweepRecord>,
     /// Whether its sweep came out complete.
     pub certified: bool,
     /// Why not.

@@ -436,7 +436,7 @@ impl Export {
             started_at: self.window.until,
             elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             range: self.window.range.name().to_owned(),
-            sweep: sweep.map(sweep_record).unwrap_or_default(),
+            sweep: Some(sweep.map(sweep_record).unwrap_or_default()),
             certified: sweep.is_some_and(SweepTally::is_certified),
             uncertified_because: sweep.map(|sweep| sweep.doubts.clone()).unwrap_or_default(),
             proven_until: proven.unwrap_or(before).last().map(|last| last.until),

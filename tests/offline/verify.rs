@@ -495,3 +495,31 @@ async fn a_replay_that_was_cut_off_in_each_step() {
     ");
     assert_mended(&kit).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_and_a_database_of_an_older_version() {
+    const ADDED: [&str; 6] =
+        ["uncertified_because", "proof", "pages", "looks", "repeats", "head_moved"];
+    let kit = Kit::start(12).await;
+    kit.sync().await;
+    let path = manifest(&kit, newest(&kit));
+    let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    old.as_object_mut().unwrap().remove("sha256").unwrap();
+    old["sync"].as_object_mut().unwrap().remove("sweep").unwrap();
+    fs::write(&path, old.to_string()).unwrap();
+    let connection = duckdb::Connection::open(&kit.duckdb).unwrap();
+    for column in ADDED {
+        let sql = format!("ALTER TABLE _syncs DROP COLUMN {column}");
+        connection.execute_batch(&sql).unwrap();
+    }
+    connection.close().unwrap();
+    kit.sync().await;
+    assert_snapshot!(said(&kit).await, @"all is well");
+    let unknown = "SELECT count(*) FROM _syncs WHERE pages IS NULL AND proof IS NULL";
+    assert_eq!(rows::count(&kit.duckdb, unknown), 1);
+    let known = "SELECT count(*) FROM _syncs WHERE pages > 0 AND proof IS NOT NULL";
+    assert_eq!(rows::count(&kit.duckdb, known), 1);
+    kit.deliver(true).await.unwrap();
+    assert_snapshot!(said(&kit).await, @"all is well");
+    assert_eq!(rows::count(&kit.duckdb, unknown), 1);
+}
