@@ -33,6 +33,15 @@ pub enum Event {
         /// How many.
         runs: u64,
     },
+    /// A request was answered, or given up. Each that counts as sent is told once.
+    RequestEnded {
+        /// Such as `/runs/{id}/trace`.
+        endpoint: &'static str,
+        /// The answer's status; `None` where none began.
+        status: Option<u16>,
+        /// Bytes of its body, decompressed.
+        bytes: u64,
+    },
     /// One document of a run came, or was found absent.
     DocumentFetched {
         /// Which.

@@ -167,7 +167,12 @@ async fn delivery(
     if !options.settings.duckdb.enabled {
         return None;
     }
-    let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    let mut settings = options.settings.duckdb.clone();
+    if *options.stop.borrow() {
+        // Whoever asked to stop does not wait for a reader too: the next sync catches up.
+        settings.lock_wait_secs = 0;
+    }
+    let delivery_options = DeliveryOptions::new(&settings, options.events.clone());
     Some(deliver(lake.view(), mapping, &delivery_options).await)
 }
 

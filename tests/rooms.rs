@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 25] = [
     "crash",
     "digest",
     "interval",
@@ -27,6 +27,9 @@ const ROOMS: [&str; 22] = [
     "reconcile",
     "schedule",
     "observe",
+    "notify",
+    "failure",
+    "service",
     "cli",
 ];
 

@@ -1,7 +1,6 @@
 //! One request, as often as it takes and no oftener.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +16,7 @@ use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
 use super::pace::Pace;
 use super::retry::{Disposition, disposition, pauses};
+use super::traffic::{Counters, Sent, Traffic, endpoint};
 use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings};
 use crate::event::{Event, Events};
@@ -65,24 +65,6 @@ struct Shared {
     pace: Pace,
     gate: Gate,
     traffic: Counters,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    bytes_received: AtomicU64,
-}
-
-/// What a client has asked for so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Traffic {
-    /// Requests sent, retries included.
-    pub requests: u64,
-    /// Requests that were sent again.
-    pub retries: u64,
-    /// Bytes of bodies, decompressed.
-    pub bytes_received: u64,
 }
 
 /// A body and when the server says it was given.
@@ -153,7 +135,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`], once there is nothing left to try.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Fetched, ApiError> {
-        let url = self.url(path, query);
+        let (url, endpoint) = (self.url(path, query), endpoint(path));
         let path = url.path().to_owned();
         let started = Instant::now();
         let (mut attempts, mut waited, mut sent) = (0_u32, Duration::ZERO, false);
@@ -161,7 +143,7 @@ impl Client {
         loop {
             attempts += 1;
             let retry_budget = self.0.settings.max_retry_secs;
-            match self.attempt(&url, &path, std::mem::replace(&mut sent, true)).await? {
+            match self.attempt(&url, endpoint, std::mem::replace(&mut sent, true)).await? {
                 Attempt::Done(fetched) => return Ok(fetched),
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Wait(named) => {
@@ -209,12 +191,7 @@ impl Client {
 
     /// What was asked for so far, by all clones together.
     pub fn traffic(&self) -> Traffic {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Traffic {
-            requests: read(&self.0.traffic.requests),
-            retries: read(&self.0.traffic.retries),
-            bytes_received: read(&self.0.traffic.bytes_received),
-        }
+        self.0.traffic.read()
     }
 
     /// How many requests may still be sent; `None` for any number.
@@ -258,8 +235,13 @@ impl Client {
         url
     }
 
-    async fn attempt(&self, url: &Url, path: &str, again: bool) -> Result<Attempt, ApiError> {
-        self.unless_stopped(self.send(url, path, again)).await
+    async fn attempt(
+        &self,
+        url: &Url,
+        endpoint: &'static str,
+        again: bool,
+    ) -> Result<Attempt, ApiError> {
+        self.unless_stopped(self.send(url, endpoint, again)).await
     }
 
     /// Something that takes time, given up when somebody asks to stop or the deadline comes.
@@ -279,18 +261,20 @@ impl Client {
         }
     }
 
-    async fn send(&self, url: &Url, path: &str, again: bool) -> Attempt {
+    async fn send(&self, url: &Url, endpoint: &'static str, again: bool) -> Attempt {
         let Some(mut turn) = self.0.pace.turn().await else {
             return Attempt::Failed(ApiError::Interrupted);
         };
         if self.0.gate.pass().await {
             self.0.events.emit(Event::RateLimitLifted);
         }
-        if let Err(spent) = self.count_request(again) {
-            return Attempt::Failed(spent);
-        }
+        let most = self.0.budget.max_requests;
+        let mut sent = match self.0.traffic.send(&self.0.events, endpoint, most, again) {
+            Ok(sent) => sent,
+            Err(spent) => return Attempt::Failed(spent),
+        };
         turn.begin();
-        let (attempt, latency) = self.exchange(url, path).await;
+        let (attempt, latency) = self.exchange(url, &mut sent).await;
         let pace = match (&attempt, latency) {
             (Attempt::Wait(_) | Attempt::Retry(_), _) | (_, None) => turn.went_badly(),
             (_, Some(latency)) => turn.went_well(latency),
@@ -301,20 +285,8 @@ impl Client {
         attempt
     }
 
-    fn count_request(&self, again: bool) -> Result<(), ApiError> {
-        let most = self.0.budget.max_requests.unwrap_or(u64::MAX);
-        let next = |sent: u64| (sent < most).then_some(sent + 1);
-        let counter = &self.0.traffic.requests;
-        let counted = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        counted.map_err(|sent| ApiError::BudgetSpent { requests: sent })?;
-        if again {
-            self.0.traffic.retries.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
     /// One request and its answer; also how long the first byte took, where one came.
-    async fn exchange(&self, url: &Url, path: &str) -> (Attempt, Option<Duration>) {
+    async fn exchange(&self, url: &Url, sent: &mut Sent<'_>) -> (Attempt, Option<Duration>) {
         let settings = &self.0.settings;
         let began = Instant::now();
         let first_byte = Duration::from_secs(settings.first_byte_timeout_secs);
@@ -324,15 +296,16 @@ impl Client {
             Ok(Ok(response)) => response,
         };
         let latency = began.elapsed();
+        sent.answered(response.status().as_u16());
         let whole = Duration::from_secs(settings.body_timeout_secs);
-        let attempt = match timeout(whole, self.receive(response, path)).await {
+        let attempt = match timeout(whole, self.receive(response, url.path(), sent)).await {
             Err(_) => Attempt::Retry(format!("the answer did not end within {whole:?}")),
             Ok(attempt) => attempt,
         };
         (attempt, Some(latency))
     }
 
-    async fn receive(&self, response: Response, path: &str) -> Attempt {
+    async fn receive(&self, response: Response, path: &str, sent: &mut Sent<'_>) -> Attempt {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let date = header_date(&headers);
@@ -341,7 +314,7 @@ impl Client {
             Disposition::Accept => self.0.settings.max_body_bytes,
             _ => ERROR_BODY_BYTES,
         };
-        let body = match self.read_body(response, limit).await {
+        let body = match self.read_body(response, limit, sent).await {
             Ok(Some(body)) => body,
             Ok(None) if kind == Disposition::Accept => {
                 return Attempt::Failed(ApiError::TooLarge { path: path.to_owned(), limit });
@@ -408,7 +381,12 @@ impl Client {
     }
 
     /// Reads a body up to `limit` decompressed bytes; `None` where there is more.
-    async fn read_body(&self, mut response: Response, limit: u64) -> Result<Option<Bytes>, String> {
+    async fn read_body(
+        &self,
+        mut response: Response,
+        limit: u64,
+        sent: &mut Sent<'_>,
+    ) -> Result<Option<Bytes>, String> {
         let expected = response.content_length().unwrap_or(0).min(limit).min(1 << 20);
         let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
         loop {
@@ -418,8 +396,7 @@ impl Client {
                     if length > limit {
                         return Ok(None);
                     }
-                    let received = u64::try_from(chunk.len()).unwrap_or(0);
-                    self.0.traffic.bytes_received.fetch_add(received, Ordering::Relaxed);
+                    sent.received(chunk.len());
                     body.extend_from_slice(&chunk);
                 }
                 Ok(None) => return Ok(Some(body.freeze())),

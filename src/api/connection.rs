@@ -39,14 +39,19 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Chooses who does the cryptography of TLS, once in a process.
+pub fn install_tls() {
+    // Another part of the process may have chosen a provider already: then that one serves.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+}
+
 pub(super) fn http_client(
     settings: &ApiSettings,
     key: &ApiKey,
     loopback: bool,
 ) -> Result<reqwest::Client, ApiError> {
     let setup = |error: String| ApiError::Setup(error);
-    // Another part of the process may have chosen a provider already: then that one serves.
-    let _already = rustls::crypto::ring::default_provider().install_default();
+    install_tls();
     let mut authorization = HeaderValue::from_str(&key.authorization())
         .map_err(|_| setup("the key cannot stand in a header".to_owned()))?;
     authorization.set_sensitive(true);

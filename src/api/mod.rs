@@ -9,9 +9,12 @@ mod listing;
 mod pace;
 mod page;
 mod retry;
+mod traffic;
 
-pub use client::{Answer, Budget, Client, ClientOptions, Fetched, Traffic};
+pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
+pub use connection::install_tls;
 pub use error::ApiError;
 pub use listing::{ListQuery, Listing, Page, PageBase};
 pub use page::ListedRow;
 pub use retry::{Disposition, disposition};
+pub use traffic::Traffic;

@@ -88,9 +88,17 @@ pub(super) enum Command {
 
     /// Stays up and syncs by a cron expression.
     ///
-    /// One sync at a time; a firing that falls into a running sync is skipped. Ends cleanly on
-    /// SIGTERM and Ctrl-C, with everything complete until then committed.
+    /// One job at a time; a firing that falls into a running one is skipped, and missed ones
+    /// collapse to one. Besides syncing it reconciles at night (`schedule.reconcile_cron`). Ends
+    /// cleanly on SIGTERM and Ctrl-C, with exit code 0 and everything complete until then
+    /// committed; a second signal ends it at once. SIGHUP reads the configuration again.
     Schedule(ScheduleArguments),
+
+    /// Asks a running `schedule` how it stands, for health checks.
+    ///
+    /// Exit code 0 if its last good sync is fresh enough, 3 if it is stale or there was none yet,
+    /// 5 if nobody answers.
+    Ready(ReadyArguments),
 
     /// Checks key, API, mapping, lake and DuckDB file, and says what to do about each finding.
     ///
@@ -141,7 +149,7 @@ pub(super) enum Command {
 }
 
 /// Where the API is.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct ConnectionArguments {
     /// The API's base URL, such as `https://your-org.armature.app/api/armature/v1`. HTTPS, except
     /// on loopback. Goes before the configuration.
@@ -153,7 +161,7 @@ pub(super) struct ConnectionArguments {
 }
 
 /// Where the data goes.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct TargetArguments {
     /// The folder for the Parquet files. Goes before the configuration (default: `lake`).
     #[arg(long, value_name = "DIR")]
@@ -214,15 +222,32 @@ pub(super) struct BudgetArguments {
     pub(super) deadline: Option<std::time::Duration>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ScheduleArguments {
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
 
     /// When to sync, as in a crontab: minute, hour, day of month, month, day of week. Also
-    /// `@hourly` and the like. Goes before the configuration (default: every 15 minutes).
+    /// `@hourly` and the like. Goes before the configuration (default: every 15 minutes), and
+    /// turns its other jobs off.
     #[arg(long, value_name = "EXPRESSION")]
     pub(super) cron: Option<String>,
+
+    /// Where to serve /healthz, /readyz and /metrics: a port of 127.0.0.1, or an address and a
+    /// port. Nowhere by default. On an address that others reach, anyone can read them.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReadyArguments {
+    /// Where it listens. Goes before the configuration (default: 127.0.0.1:9464).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+
+    /// Asks only whether it is alive, not whether the export is fresh.
+    #[arg(long)]
+    pub(super) alive: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,18 +9,20 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::args::{ConnectionArguments, Global, OutputFormat, TargetArguments};
-use super::exit::{Exit, Failure};
 use crate::config::{ApiKey, Settings, load};
 use crate::event::Events;
+use crate::failure::{Exit, Failure};
 use crate::observe::{LogFormat, Progress, Verbosity, events, start_log};
 
 /// The file that is taken where none is named.
 const USUAL_FILE: &str = "armature-export.toml";
 
 /// What every command needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) settings: Settings,
+    /// The configuration file, if there is one.
+    path: Option<PathBuf>,
     output: OutputFormat,
     quiet: bool,
     shows_progress: bool,
@@ -34,15 +36,23 @@ impl Context {
             Some(path) => Some(path.clone()),
             None => Some(PathBuf::from(USUAL_FILE)).filter(|path| path.is_file()),
         };
-        let settings = path.map(|path| load(&path)).transpose()?.unwrap_or_default();
+        let settings = path.as_deref().map(load).transpose()?.unwrap_or_default();
+        keep_others_out(&settings);
         Ok(Self {
             settings,
+            path,
             output: global.output,
             quiet: global.quiet > 0,
             shows_progress: std::io::stderr().is_terminal()
                 && global.log_format == LogFormat::Text
                 && verbosity == 0,
         })
+    }
+
+    /// The same with the configuration as it is now.
+    pub(super) fn reread(&self) -> Result<Self, Failure> {
+        let settings = self.path.as_deref().map(load).transpose()?.unwrap_or_default();
+        Ok(Self { settings, ..self.clone() })
     }
 
     /// The settings with what was typed in their place.
@@ -65,6 +75,19 @@ impl Context {
         &self,
         arguments: &ConnectionArguments,
     ) -> Result<(Settings, String, ApiKey), Failure> {
+        let (settings, url) = self.service(arguments)?;
+        let key = Self::key(&settings)?;
+        if !key.looks_right() {
+            tracing::warn!("the API key does not begin with `amt_`, as Armature's keys do");
+        }
+        Ok((settings, url, key))
+    }
+
+    /// The settings and the API's URL.
+    pub(super) fn service(
+        &self,
+        arguments: &ConnectionArguments,
+    ) -> Result<(Settings, String), Failure> {
         let settings = self.targets(&arguments.targets);
         let url = arguments.api_url.clone().or_else(|| settings.api.url.clone());
         let url = url.filter(|url| !url.trim().is_empty()).ok_or_else(|| {
@@ -73,11 +96,17 @@ impl Context {
                 "set ARMATURE_API_URL, or api.url in the configuration; `armature-export demo` needs none",
             )
         })?;
-        let key = ApiKey::find(key_from_environment(), settings.api.key_file.as_deref())?;
-        if !key.looks_right() {
-            tracing::warn!("the API key does not begin with `amt_`, as Armature's keys do");
-        }
-        Ok((settings, url, key))
+        Ok((settings, url))
+    }
+
+    /// The key, from the environment or the file that the settings name.
+    pub(super) fn key(settings: &Settings) -> Result<ApiKey, Failure> {
+        Ok(ApiKey::find(key_from_environment(), settings.api.key_file.as_deref())?)
+    }
+
+    /// Whether work shows a progress line.
+    pub(super) fn shows_progress(&self) -> bool {
+        self.shows_progress
     }
 
     /// Events for a piece of work, with a progress line where one is wanted.
@@ -112,6 +141,17 @@ impl Context {
             eprintln!("{text}");
         }
     }
+}
+
+/// Everything that this process makes from now on is for whom the configuration says: lake, DuckDB
+/// file, and what libraries write beside them.
+fn keep_others_out(settings: &Settings) {
+    #[cfg(unix)]
+    if let Some(umask) = settings.lake.access.umask() {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+    }
+    #[cfg(not(unix))]
+    let _ = settings;
 }
 
 /// Prints on stdout. A reader that has gone, as `head` does, is no failure.

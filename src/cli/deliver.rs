@@ -2,9 +2,9 @@
 
 use super::args::DeliverArguments;
 use super::context::Context;
-use super::exit::{Exit, Failure};
 use super::table::counted;
 use crate::deliver::{DeliveryOptions, deliver, rebuild};
+use crate::failure::{Exit, Failure};
 use crate::lake::LakeView;
 use crate::tables::Mapping;
 

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::args::DemoArguments;
 use super::context::{COMMITTING, Context, now, stop_on_signal, write_stdout};
-use super::exit::{Exit, Failure};
 use super::simulate::start;
 use super::sync::{finish, run_once, summary};
 use super::table::render;
 use crate::config::{ApiKey, parse};
 use crate::deliver::query;
+use crate::failure::{Exit, Failure};
 use crate::simulator::{SimulatorSettings, WorldSettings};
 
 /// What the demo is configured with: a file that users can take along.

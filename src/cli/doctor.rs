@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::ConnectionArguments;
 use super::context::{Context, now, stop_on_signal};
-use super::exit::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::normalize::{MappingReport, TableReport};
 
 /// How a check came out.

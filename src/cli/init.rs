@@ -5,8 +5,8 @@ use std::io::Write;
 
 use super::args::InitArguments;
 use super::context::Context;
-use super::exit::{Exit, Failure};
 use crate::config::DEFAULT_FILE;
+use crate::failure::{Exit, Failure};
 
 pub(super) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, Failure> {
     let path = &arguments.path;

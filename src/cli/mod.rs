@@ -5,9 +5,9 @@ mod context;
 mod deliver;
 mod demo;
 mod doctor;
-mod exit;
 mod init;
 mod plan;
+mod ready;
 mod reconcile;
 mod replay;
 mod schedule;
@@ -22,9 +22,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+pub use crate::failure::{Exit, Failure};
 use args::{Arguments, Command};
 use context::Context;
-pub use exit::{Exit, Failure};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -74,6 +74,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Plan(arguments) => plan::run(&context, &arguments).await,
         Command::Reconcile(arguments) => reconcile::run(&context, &arguments).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
+        Command::Ready(arguments) => ready::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,
         Command::Schema(arguments) => schema::run(&context, &arguments),

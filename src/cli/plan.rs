@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::args::PlanArguments;
 use super::context::{Context, now, stop_on_signal};
-use super::exit::{Exit, Failure};
 use super::table::{count, counted, elapsed};
+use crate::failure::{Exit, Failure};
 use crate::sync::{Forecast, SyncOptions, forecast};
 
 pub(super) async fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, Failure> {

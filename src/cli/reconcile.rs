@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 use super::args::ReconcileArguments;
 use super::context::{COMMITTING, Context, now, stop_on_signal};
-use super::exit::{Exit, Failure};
 use super::sync::{run_once, summary};
 use super::table::{count, counted, render};
 use crate::config::{ApiKey, RangeChoice, Settings};
+use crate::failure::{Exit, Failure};
 use crate::reconcile::{Comparison, Reconciliation, Verdict, reconcile};
 use crate::sync::{SyncOptions, SyncReport};
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::args::ReplayArguments;
 use super::context::{Context, now};
-use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, render};
+use crate::failure::{Exit, Failure};
 use crate::replay::{ReplayOptions, ReplayReport, Replayed, plan, replay};
 
 pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Result<Exit, Failure> {

@@ -1,111 +1,77 @@
-//! `schedule`: stays up and syncs by a cron expression.
+//! `schedule`: stays up and does its jobs by cron expressions.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::args::ScheduleArguments;
 use super::context::{COMMITTING, Context, now, stop_on_signal};
-use super::exit::{Exit, Failure};
-use super::sync::{reasons, run_once, summary};
-use crate::config::{ApiKey, Settings};
-use crate::schedule::Expression;
-
-/// The longest sleep: a machine that was suspended, or whose clock was set, notices soon.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+use crate::failure::{Exit, Failure};
+use crate::service::{Service, ServiceOptions, ServiceSettings};
 
 pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Result<Exit, Failure> {
-    let (settings, url, key) = context.connection(&arguments.connection)?;
-    let expression = expression(&settings, arguments.cron.as_deref())?;
+    let current = settings(context, arguments)?;
+    // Before anything else, so that no signal finds nobody.
     let stop = stop_on_signal(COMMITTING);
-    tracing::info!("syncing by `{expression}`");
-    for firing in expression.upcoming(now(), 3) {
-        tracing::info!("next: {}", firing.format("%Y-%m-%d %H:%M:%S UTC"));
-    }
-    let mut runs_now = settings.schedule.run_at_start;
-    while !*stop.borrow() {
-        if !runs_now && !sleep_until_firing(&expression, &stop).await? {
-            break;
-        }
-        runs_now = false;
-        sync_once(context, &settings, &url, &key, &stop).await;
-    }
+    let reload = reload_on_signal();
+    end_in_time(stop.clone(), Duration::from_secs(current.settings.schedule.stop_secs));
+    let (reread, arguments) = (context.clone(), arguments.clone());
+    let options = ServiceOptions {
+        load: Box::new(move || settings(&reread.reread()?, &arguments)),
+        key: Box::new(Context::key),
+        shows_progress: context.shows_progress(),
+        stop,
+        reload,
+        clock: now,
+    };
+    Service::start(options).await?.run().await?;
     tracing::info!("stopped");
     Ok(Exit::Done)
 }
 
-fn expression(settings: &Settings, typed: Option<&str>) -> Result<Expression, Failure> {
-    let zone: chrono_tz::Tz = settings.schedule.time_zone.parse().map_err(|_| {
-        Failure::usage(
-            format!("`{}` is no time zone", settings.schedule.time_zone),
-            "name one such as UTC or Europe/Berlin as schedule.time_zone",
-        )
-    })?;
-    let text = typed.unwrap_or(&settings.schedule.cron);
-    Expression::parse(text, zone).map_err(|error| {
-        let hint =
-            "five fields: minute hour day-of-month month day-of-week, such as `*/15 * * * *`";
-        let message = format!("failed to understand the cron expression `{text}`: {error}");
-        Failure::usage(message, hint)
-    })
-}
-
-/// Waits for the next firing; false where somebody asks to stop, or there is none.
-async fn sleep_until_firing(
-    expression: &Expression,
-    stop: &watch::Receiver<bool>,
-) -> Result<bool, Failure> {
-    let Some(next) = expression.next_after(now()) else {
-        return Err(Failure::usage(
-            format!("`{expression}` never fires again"),
-            "give an expression that does",
-        ));
-    };
-    let mut stop = stop.clone();
-    loop {
-        let left = time_left(next);
-        if left.is_zero() {
-            return Ok(true);
-        }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Ok(false),
-            () = tokio::time::sleep(left.min(LONGEST_SLEEP)) => {}
-        }
+/// The configuration with what was typed in its place.
+fn settings(context: &Context, arguments: &ScheduleArguments) -> Result<ServiceSettings, Failure> {
+    let (mut settings, url) = context.service(&arguments.connection)?;
+    let schedule = &mut settings.schedule;
+    if let Some(cron) = &arguments.cron {
+        schedule.cron.clone_from(cron);
     }
-}
-
-fn time_left(next: DateTime<Utc>) -> Duration {
-    next.signed_duration_since(now()).to_std().unwrap_or_default()
-}
-
-/// A sync that fails is told of, and the next firing tries again.
-async fn sync_once(
-    context: &Context,
-    settings: &Settings,
-    url: &str,
-    key: &ApiKey,
-    stop: &watch::Receiver<bool>,
-) {
-    let lake = settings.lake.path.display().to_string();
-    let duckdb = settings.duckdb.path.display().to_string();
-    let report = run_once(context, settings.clone(), url.to_owned(), key.clone(), stop.clone());
-    match report.await {
-        Ok(report) => {
-            for line in summary(&report, &lake, &duckdb).lines() {
-                tracing::info!("{}", line.trim_start());
-            }
-            for reason in reasons(&report) {
-                tracing::warn!("incomplete: {reason}");
-            }
-            if let Some(failure) = report.delivery_error().map(Failure::from) {
-                tracing::error!("{}", failure.text().replace('\n', "; "));
-            }
-            if let Some(failure) = report.stop.clone().map(Failure::from) {
-                tracing::error!("{}", failure.text().replace('\n', "; "));
-            }
-        }
-        Err(failure) if failure.exit == Exit::Interrupted => {}
-        Err(failure) => tracing::error!("{}", failure.text().replace('\n', "; ")),
+    if let Some(listen) = &arguments.listen {
+        schedule.listen = Some(listen.clone());
     }
+    Ok(ServiceSettings { settings, url, only_sync: arguments.cron.is_some() })
+}
+
+/// Ends the process if a stop takes longer than it may. Nothing is lost by it: the lake is safe at
+/// every moment.
+fn end_in_time(mut stop: watch::Receiver<bool>, within: Duration) {
+    tokio::spawn(async move {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(within).await;
+        tracing::error!(
+            "what is complete could not be committed within {within:?} (schedule.stop_secs): ending now; nothing is lost"
+        );
+        #[expect(clippy::exit, reason = "whoever stops a service expects it to end")]
+        std::process::exit(Exit::Interrupted.code().into());
+    });
+}
+
+/// Hears SIGHUP, where there is one.
+fn reload_on_signal() -> mpsc::Receiver<()> {
+    let (send, receive) = mpsc::channel(1);
+    #[cfg(unix)]
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: the configuration is read again, after the running job if any");
+            // One that waits already serves for both.
+            let _waits = send.try_send(());
+        }
+    });
+    #[cfg(not(unix))]
+    std::mem::forget(send);
+    receive
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::args::{SchemaArguments, SchemaFormat};
 use super::context::{Context, write_stdout};
-use super::exit::{Exit, Failure};
 use crate::deliver::lake_views;
+use crate::failure::{Exit, Failure};
 use crate::tables::{ALL, Entry, Mapping, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::args::{CasingChoice, EnvelopeChoice, SimulateArguments};
 use super::context::{Context, stop_on_signal};
-use super::exit::{Exit, Failure};
 use super::table::count;
+use crate::failure::{Exit, Failure};
 use crate::simulator::{Casing, ListEnvelope, Scenario, Simulator, SimulatorSettings};
 
 pub(super) async fn run(context: &Context, arguments: &SimulateArguments) -> Result<Exit, Failure> {

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::args::TargetArguments;
 use super::context::{Context, now};
-use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::deliver::inspect;
+use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
 use crate::lake::{Gap, LakeView, LivePart, LiveParts, SyncRecord};
 use crate::ledger::{Ledger, RunState};

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::args::{BudgetArguments, SyncArguments};
 use super::context::{COMMITTING, Context, now, stop_on_signal};
-use super::exit::{Exit, Failure};
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
+use crate::failure::{Exit, Failure, exit_of};
 use crate::sync::{DeliveryReport, Outcome, SyncOptions, SyncReport, sync};
 
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
@@ -49,40 +49,18 @@ pub(super) async fn run_once(
 
 /// Tells what stopped a sync, and the exit code that says it.
 pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Failure> {
-    if let Some(error) = report.delivery_error() {
-        return Err(error.into());
-    }
-    if let Some(error) = report.stop.clone().filter(|error| !error.is_budget()) {
-        return Err(error.into());
-    }
-    if let Some(spent) = &report.stopped_by {
-        context.say(&format!("incomplete: {spent}; the next sync goes on"));
-        return Ok(Exit::Incomplete);
-    }
-    if report.outcome == Outcome::Incomplete {
-        for line in reasons(report) {
-            context.say(&format!("incomplete: {line}"));
+    let exit = exit_of(report)?;
+    if exit == Exit::Incomplete {
+        match &report.stopped_by {
+            Some(spent) => context.say(&format!("incomplete: {spent}; the next sync goes on")),
+            None => {
+                for line in report.reasons() {
+                    context.say(&format!("incomplete: {line}"));
+                }
+            }
         }
-        return Ok(Exit::Incomplete);
     }
-    Ok(Exit::Done)
-}
-
-/// Why a sync that finished is not complete.
-pub(super) fn reasons(report: &SyncReport) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if report.runs.failed > 0 {
-        let runs = counted(report.runs.failed, "run", "runs");
-        reasons.push(format!("{runs} could not be fetched; tried again next time (see `status`)"));
-    }
-    if report.new_gap {
-        reasons
-            .push("time that the API no longer lists was never exported (see `status`)".to_owned());
-    }
-    for doubt in &report.sweep.doubts {
-        reasons.push(format!("the list could not be relied on: {doubt}"));
-    }
-    reasons
+    Ok(exit)
 }
 
 /// The closing summary.

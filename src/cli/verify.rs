@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::args::VerifyArguments;
 use super::context::{Context, now};
-use super::exit::{Exit, Failure};
 use super::table::{bytes, counted};
+use crate::failure::{Exit, Failure};
 use crate::verify::{Finding, Mended, VerifyOptions, VerifyReport, repair, verify};
 
 /// How many findings of a kind are shown.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The API key. It prints as `amt_***`.
@@ -39,12 +40,14 @@ impl ApiKey {
     /// # Errors
     /// [`KeyError`] where there is none, or none that can be sent.
     pub fn find(environment: Option<String>, file: Option<&Path>) -> Result<Self, KeyError> {
+        // Copies of the key are wiped from memory when they are no longer needed.
+        let environment = environment.map(Zeroizing::new);
         if let Some(text) = environment.filter(|text| !text.trim().is_empty()) {
             return Self::new(&text, "in `ARMATURE_API_KEY`");
         }
         let Some(path) = file else { return Err(KeyError::Missing) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map(Zeroizing::new);
+        let text = text.map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
         if text.trim().is_empty() {
             return Err(KeyError::Missing);
         }
@@ -70,8 +73,8 @@ impl ApiKey {
     }
 
     /// The value of the `Authorization` header. For the client only.
-    pub fn authorization(&self) -> String {
-        format!("Bearer {}", self.0.expose_secret())
+    pub fn authorization(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("Bearer {}", self.0.expose_secret()))
     }
 
     /// A text with this key, and anything else that looks like one, made unreadable.
@@ -118,7 +121,7 @@ mod tests {
     fn keys_never_show() {
         let key = ApiKey::new("amt_abc_s3cret\n", "here").unwrap();
         assert_eq!(format!("{key:?}"), "amt_***");
-        assert_eq!(key.authorization(), "Bearer amt_abc_s3cret");
+        assert_eq!(*key.authorization(), "Bearer amt_abc_s3cret");
         assert_eq!(key.mask("key amt_abc_s3cret, ait_us_1-2!"), "key amt_***, ait_***!");
         let odd = ApiKey::new("plainsecret", "here").unwrap();
         assert_eq!(odd.mask("invalid plainsecret."), "invalid amt_***.");

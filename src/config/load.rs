@@ -8,6 +8,16 @@ use crate::tables::{Mapping, MappingError};
 /// The commented default file, as `init` writes it.
 pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
 
+/// The version of the configuration's format that this program reads. Options are only ever added
+/// to a version, so that an older file keeps its meaning.
+pub const CONFIG_VERSION: u64 = 1;
+
+/// Only the version of a file, whatever else it holds.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    config_version: Option<u64>,
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -26,6 +36,27 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and why.
         source: Box<toml::de::Error>,
+    },
+    /// It was written for a newer version of this program.
+    #[error(
+        "the configuration `{}` has config_version = {found}; this version knows {CONFIG_VERSION}",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version that it names.
+        found: u64,
+    },
+    /// A file that should hold a URL cannot be read.
+    #[error("failed to read `{option}` from `{}`", path.display())]
+    Hook {
+        /// The option without `_file`.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A value that cannot be.
     #[error("configuration: `{option}` {problem}")]
@@ -55,6 +86,11 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
 /// # Errors
 /// [`ConfigError`] where it holds what cannot be.
 pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    // Before the options: a newer file has some that this version does not know.
+    let version = toml::from_str::<Versioned>(text).ok().and_then(|file| file.config_version);
+    if let Some(found) = version.filter(|version| *version > CONFIG_VERSION) {
+        return Err(ConfigError::Newer { path: path.to_owned(), found });
+    }
     let settings: Settings = toml::from_str(text).map_err(|source| ConfigError::Invalid {
         path: path.to_owned(),
         source: Box::new(source),
@@ -67,7 +103,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
 fn check(settings: &Settings) -> Result<(), ConfigError> {
     let api = &settings.api;
     let sync = &settings.sync;
-    let numbers: [(&'static str, u64, u64, u64); 15] = [
+    let schedule = &settings.schedule;
+    let numbers: [(&'static str, u64, u64, u64); 21] = [
+        ("config_version", settings.config_version.unwrap_or(CONFIG_VERSION), 1, CONFIG_VERSION),
+        ("schedule.jitter_secs", schedule.jitter_secs, 0, 86_400),
+        ("schedule.stale_after_secs", schedule.stale_after_secs.unwrap_or(1), 1, 366 * 86_400),
+        ("schedule.stop_secs", schedule.stop_secs, 1, 3600),
+        ("notify.max_attempts", u64::from(settings.notify.max_attempts), 1, 20),
+        ("notify.timeout_secs", settings.notify.timeout_secs, 1, 300),
         ("api.concurrency", u64::try_from(api.concurrency).unwrap_or(u64::MAX), 1, 256),
         ("api.connect_timeout_secs", api.connect_timeout_secs, 1, 3600),
         ("api.first_byte_timeout_secs", api.first_byte_timeout_secs, 1, 3600),
@@ -123,6 +166,13 @@ mod tests {
     #[test]
     fn the_default_file_names_every_option() {
         for option in [
+            "config_version",
+            "listen",
+            "stale_after_secs",
+            "webhook_url",
+            "webhook_url_file",
+            "ping_url",
+            "ping_url_file",
             "url",
             "key_file",
             "dashboard_url",

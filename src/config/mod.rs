@@ -2,13 +2,15 @@
 //!
 //! The environment and the key file are read here and nowhere else.
 
+mod hook;
 mod key;
 mod load;
 mod settings;
 
+pub use hook::HookUrl;
 pub use key::{ApiKey, KeyError, mask_keys};
-pub use load::{ConfigError, DEFAULT_FILE, load, parse};
+pub use load::{CONFIG_VERSION, ConfigError, DEFAULT_FILE, load, parse};
 pub use settings::{
-    ApiSettings, DuckdbSettings, Filters, LakeSettings, RangeChoice, ScheduleSettings, Settings,
-    SyncSettings,
+    Access, ApiSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings, RangeChoice,
+    ScheduleSettings, Settings, SyncSettings, WebhookFormat,
 };

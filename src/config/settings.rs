@@ -10,6 +10,8 @@ use crate::tables::ColumnOverride;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The version of the file's format: 1. Without it, the version that reads the file.
+    pub config_version: Option<u64>,
     /// The API and how to ask it.
     pub api: ApiSettings,
     /// Which runs to export.
@@ -22,6 +24,8 @@ pub struct Settings {
     pub duckdb: DuckdbSettings,
     /// When `schedule` syncs.
     pub schedule: ScheduleSettings,
+    /// Whom `schedule` tells.
+    pub notify: NotifySettings,
     /// Columns to add, and sources to change.
     pub columns: Vec<ColumnOverride>,
 }
@@ -171,11 +175,42 @@ pub struct LakeSettings {
     pub documents: bool,
     /// The zstd level of Parquet files, 1 to 22.
     pub compression_level: i32,
+    /// Who else may read what is written: lake, DuckDB file, and all that is made beside them.
+    pub access: Access,
+}
+
+/// Who else may read the files that are made. It says nothing of files that are there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Nobody: modes 0600 and 0700.
+    #[default]
+    Owner,
+    /// The group may read: modes 0640 and 0750.
+    Group,
+    /// As the process's umask says.
+    Umask,
+}
+
+impl Access {
+    /// The umask that brings it about; `None` where the process keeps its own.
+    pub fn umask(self) -> Option<u32> {
+        match self {
+            Self::Owner => Some(0o077),
+            Self::Group => Some(0o027),
+            Self::Umask => None,
+        }
+    }
 }
 
 impl Default for LakeSettings {
     fn default() -> Self {
-        Self { path: PathBuf::from("lake"), documents: true, compression_level: 1 }
+        Self {
+            path: PathBuf::from("lake"),
+            documents: true,
+            compression_level: 1,
+            access: Access::Owner,
+        }
     }
 }
 
@@ -204,20 +239,89 @@ impl Default for DuckdbSettings {
     }
 }
 
-/// When `schedule` syncs.
+/// What `schedule` does, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleSettings {
-    /// A crontab expression: minute, hour, day of month, month, day of week.
+    /// When to sync: a crontab expression, minute, hour, day of month, month, day of week.
     pub cron: String,
-    /// The zone that it is meant in, such as `Europe/Berlin`.
+    /// When to reconcile; empty for never.
+    pub reconcile_cron: String,
+    /// Whether a reconciliation that finds differences fetches them.
+    pub reconcile_repair: bool,
+    /// The zone that both are meant in, such as `Europe/Berlin`.
     pub time_zone: String,
     /// Whether the first sync runs at once.
     pub run_at_start: bool,
+    /// Each firing waits a random time up to this, so that many exporters do not ask all at once.
+    pub jitter_secs: u64,
+    /// Where health and metrics are served; `None` for nowhere.
+    pub listen: Option<String>,
+    /// How old the last good sync may be before the export is stale. `None`: twice the longest
+    /// pause between two syncs, at least an hour.
+    pub stale_after_secs: Option<u64>,
+    /// How long a stop may take, to commit what is complete.
+    pub stop_secs: u64,
 }
 
 impl Default for ScheduleSettings {
     fn default() -> Self {
-        Self { cron: "*/15 * * * *".to_owned(), time_zone: "UTC".to_owned(), run_at_start: true }
+        Self {
+            cron: "*/15 * * * *".to_owned(),
+            reconcile_cron: "30 3 * * *".to_owned(),
+            reconcile_repair: true,
+            time_zone: "UTC".to_owned(),
+            run_at_start: true,
+            jitter_secs: 0,
+            listen: None,
+            stale_after_secs: None,
+            stop_secs: 60,
+        }
+    }
+}
+
+/// Whom `schedule` tells. The URLs can hold secrets: they can come from files, and are never
+/// printed beyond their host.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifySettings {
+    /// Where messages are posted.
+    pub webhook_url: Option<String>,
+    /// A file that holds that URL.
+    pub webhook_url_file: Option<PathBuf>,
+    /// What is posted there.
+    pub webhook_format: WebhookFormat,
+    /// What is asked for (GET) after each good sync, so that its absence raises an alarm.
+    pub ping_url: Option<String>,
+    /// A file that holds that URL.
+    pub ping_url_file: Option<PathBuf>,
+    /// Tries of one message, the first included.
+    pub max_attempts: u32,
+    /// How long one try may take.
+    pub timeout_secs: u64,
+}
+
+/// What is posted to the webhook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookFormat {
+    /// A JSON object with every field; its `text` is what `Slack` has.
+    #[default]
+    Json,
+    /// `{"text": "…"}`, as Slack, Mattermost and Rocket.Chat take it.
+    Slack,
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        Self {
+            webhook_url: None,
+            webhook_url_file: None,
+            webhook_format: WebhookFormat::Json,
+            ping_url: None,
+            ping_url_file: None,
+            max_attempts: 5,
+            timeout_secs: 10,
+        }
     }
 }

@@ -2,11 +2,13 @@
 //! business of [`crate::cli`].
 
 mod log;
+mod metrics;
 mod progress;
 
 use std::sync::Arc;
 
 pub use log::{LogFormat, Verbosity, start_log};
+pub use metrics::{LakeFigures, Metrics, Skipped, seconds};
 pub use progress::Progress;
 
 use crate::event::{Event, Events};
@@ -71,6 +73,9 @@ fn note(event: &Event, shown: bool) {
         }
         Event::PaceChanged { at_once } => {
             tracing::debug!(at_once, "requests at once: {at_once}");
+        }
+        Event::RequestEnded { endpoint, status, bytes } => {
+            tracing::trace!(endpoint, status, bytes, "request ended");
         }
         Event::DocumentFetched { resource } => tracing::trace!(?resource, "document fetched"),
         Event::PageListed { runs, total } => tracing::debug!(runs, total, "page listed"),

@@ -97,6 +97,7 @@ impl State {
             Event::WindowChosen { .. }
             | Event::Retrying { .. }
             | Event::PaceChanged { .. }
+            | Event::RequestEnded { .. }
             | Event::Notice(_) => {}
         }
     }

@@ -1,5 +1,7 @@
-//! Cron expressions → syncs, one at a time.
+//! Cron expressions → the jobs that are due. Knows nothing of what a job does.
 
 mod expression;
+mod timetable;
 
 pub use expression::{Expression, ExpressionError};
+pub use timetable::{Due, Job, Timetable, longest_pause};

@@ -47,6 +47,7 @@ pub(super) struct Export {
     open: BTreeMap<String, ListedRun>,
     counts: RunCounts,
     sweep: Option<SweepTally>,
+    unexpected_zero: bool,
     rows: BTreeMap<String, u64>,
     commits: u64,
 }
@@ -114,6 +115,7 @@ impl Export {
             open: BTreeMap::new(),
             counts: RunCounts::default(),
             sweep: None,
+            unexpected_zero: false,
             rows: BTreeMap::new(),
             commits: 0,
         }
@@ -157,7 +159,9 @@ impl Export {
                 }
                 Extracted::Swept(mut tally) => {
                     self.counts.listed = tally.runs;
-                    tally.doubts.extend(self.unexpected_zero(tally.runs));
+                    let zero = self.unexpected_zero(tally.runs);
+                    self.unexpected_zero = zero.is_some();
+                    tally.doubts.extend(zero);
                     self.sweep = Some(tally);
                 }
                 Extracted::Stopped(error) => return Ok(Some(error)),
@@ -471,6 +475,7 @@ impl Export {
             elapsed_ms: 0,
             gaps: manifest.gaps.iter().map(GapReport::from).collect(),
             new_gap,
+            unexpected_zero: self.unexpected_zero,
             issues,
             deliveries: Vec::new(),
             sweep: self.sweep.as_ref().map(SweepSummary::from).unwrap_or_default(),

@@ -164,6 +164,8 @@ pub struct SyncReport {
     pub gaps: Vec<GapReport>,
     /// Whether one of them was found by this sync.
     pub new_gap: bool,
+    /// Whether the API listed no run where some are known to be.
+    pub unexpected_zero: bool,
     /// Values that did not fit their column.
     pub issues: u64,
     /// What became of each target.
@@ -200,6 +202,29 @@ impl SyncReport {
             },
         }));
         self
+    }
+
+    /// Why a sync that came to its end is not complete, in words.
+    pub fn reasons(&self) -> Vec<String> {
+        let lost = "time that the API no longer lists was never exported (see `status`)";
+        self.new_gap.then(|| lost.to_owned()).into_iter().chain(self.troubles()).collect()
+    }
+
+    /// The same without a new gap, which is a fact: nothing can be done about it any more.
+    pub fn troubles(&self) -> Vec<String> {
+        let failed = self.runs.failed;
+        let noun = if failed == 1 { "run" } else { "runs" };
+        let failed = (failed > 0).then(|| {
+            format!("{failed} {noun} could not be fetched; tried again next time (see `status`)")
+        });
+        let doubts = self.sweep.doubts.iter();
+        let doubts = doubts.map(|doubt| format!("the list could not be relied on: {doubt}"));
+        failed.into_iter().chain(doubts).collect()
+    }
+
+    /// Whether the lake is now proven up to this sync, and the DuckDB file has all of it.
+    pub fn is_fresh(&self) -> bool {
+        self.stop.is_none() && self.sweep.certified && self.delivery_error().is_none()
     }
 
     /// Why a target could not be brought up to date.

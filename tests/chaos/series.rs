@@ -55,7 +55,7 @@ impl fmt::Display for Figures {
 
 /// Plays one seed; panics where anything is missing, doubled or wrong.
 pub(crate) async fn play(seed: u64) -> Figures {
-    Series::start(seed, &Scenario::random(seed)).await.play().await
+    Box::pin(Series::start(seed, &Scenario::random(seed)).await.play()).await
 }
 
 struct Series {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::Examination;
-use crate::cli::exit::{Exit, Failure};
 use crate::config::Settings;
 use crate::deliver::inspect;
+use crate::failure::{Exit, Failure};
 use crate::lake::{LakeError, LakeView};
 
 /// Whether the lake can be read and written.

@@ -4,12 +4,12 @@ use tokio::sync::watch;
 
 use super::Examination;
 use crate::api::{ApiError, Budget, Client, ClientOptions, Fetched, ListQuery, Listing, PageBase};
-use crate::cli::exit::Failure;
 use crate::config::{ApiKey, Settings};
 use crate::event::Events;
 use crate::extract::{
     FetchPolicy, ListedRun, Organization, Outcome, RunPaths, Wanted, fetch_run, organization,
 };
+use crate::failure::Failure;
 use crate::json::{Body, Node};
 use crate::normalize::{Normalizer, Stamp};
 use crate::run::{DocumentState, Phase};

@@ -6,9 +6,10 @@ use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
+use crate::notify::NotifyError;
 use crate::reconcile::ReconcileError;
 use crate::replay::ReplayError;
-use crate::sync::SyncError;
+use crate::sync::{Outcome, SyncError, SyncReport};
 use crate::verify::VerifyError;
 
 /// The exit codes. They are documented in `--help` and the README, and do not change.
@@ -34,17 +35,39 @@ pub enum Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        let code = match exit {
-            Exit::Done => 0,
-            Exit::Bug => 1,
-            Exit::Usage => 2,
-            Exit::Incomplete => 3,
-            Exit::Refused => 4,
-            Exit::Unreachable => 5,
-            Exit::Storage => 6,
-            Exit::Interrupted => 130,
-        };
-        Self::from(code)
+        Self::from(exit.code())
+    }
+}
+
+impl Exit {
+    /// The code that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Bug => 1,
+            Self::Usage => 2,
+            Self::Incomplete => 3,
+            Self::Refused => 4,
+            Self::Unreachable => 5,
+            Self::Storage => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// The exit code of a sync that came to a report.
+///
+/// # Errors
+/// The [`Failure`] that stopped it, or kept DuckDB from being brought up to date.
+pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
+    if let Some(error) = report.delivery_error() {
+        return Err(error.into());
+    }
+    match report.stop.clone() {
+        Some(error) if error.is_budget() => Ok(Exit::Incomplete),
+        Some(error) => Err(error.into()),
+        None if report.outcome == Outcome::Incomplete => Ok(Exit::Incomplete),
+        None => Ok(Exit::Done),
     }
 }
 
@@ -90,6 +113,17 @@ impl Failure {
         }
         lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
         mask_keys(&lines.join("\n"))
+    }
+
+    /// The same in one line, for logs.
+    pub fn line(&self) -> String {
+        let text = self.text().replace('\n', "; ");
+        text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
+    }
+
+    /// Only what went wrong, in one line, without what to do about it.
+    pub fn problem(&self) -> String {
+        mask_keys(&one_line(&self.error.to_string()))
     }
 
     /// Prints the failure on stderr.
@@ -342,13 +376,24 @@ impl From<ReconcileError> for Failure {
     }
 }
 
+impl From<NotifyError> for Failure {
+    fn from(error: NotifyError) -> Self {
+        match error {
+            NotifyError::Config(error) => error.into(),
+            NotifyError::Setup(_) => Self::hinted(Exit::Bug, error, ""),
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::hinted(
-            Exit::Usage,
-            error,
-            "`armature-export init` writes a file with every option explained",
-        )
+        let hint = match &error {
+            ConfigError::Newer { .. } => {
+                "update armature-export, or take out what it does not know"
+            }
+            _ => "`armature-export init` writes a file with every option explained",
+        };
+        Self::hinted(Exit::Usage, error, hint)
     }
 }
 

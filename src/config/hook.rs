@@ -1,0 +1,112 @@
+//! Where messages go: URLs that can hold secrets.
+
+use std::fmt;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{ConfigError, NotifySettings};
+
+/// A URL that can hold a secret, as those of chat rooms do. It prints as its host.
+#[derive(Clone)]
+pub struct HookUrl {
+    url: SecretString,
+    host: String,
+}
+
+impl HookUrl {
+    fn new(option: &'static str, text: &str) -> Result<Self, ConfigError> {
+        let refuse = |problem: &str| ConfigError::Value { option, problem: problem.to_owned() };
+        let text = text.trim();
+        let url = Url::parse(text).map_err(|error| refuse(&format!("is no URL: {error}")))?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(refuse("is neither an https nor an http URL"));
+        }
+        let Some(host) = url.host_str() else { return Err(refuse("names no host")) };
+        Ok(Self { host: host.to_owned(), url: SecretString::from(text) })
+    }
+
+    /// The URL itself. For the request only.
+    pub fn expose(&self) -> &str {
+        self.url.expose_secret()
+    }
+}
+
+impl fmt::Display for HookUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.host)
+    }
+}
+
+impl fmt::Debug for HookUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "HookUrl({})", self.host)
+    }
+}
+
+impl NotifySettings {
+    /// Where messages are posted; `None` where nothing is configured.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file cannot be read, or there is no URL in it.
+    pub fn webhook(&self) -> Result<Option<HookUrl>, ConfigError> {
+        hook("notify.webhook_url", self.webhook_url.as_deref(), self.webhook_url_file.as_deref())
+    }
+
+    /// What is asked for after each good sync; `None` where nothing is configured.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file cannot be read, or there is no URL in it.
+    pub fn ping(&self) -> Result<Option<HookUrl>, ConfigError> {
+        hook("notify.ping_url", self.ping_url.as_deref(), self.ping_url_file.as_deref())
+    }
+}
+
+fn hook(
+    option: &'static str,
+    url: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Option<HookUrl>, ConfigError> {
+    if let Some(text) = url {
+        return HookUrl::new(option, text).map(Some);
+    }
+    let Some(path) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Hook {
+        option,
+        path: path.to_owned(),
+        source,
+    })?;
+    HookUrl::new(option, &text).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_never_shows_beyond_its_host() {
+        let secret = "https://user:s3cret@hooks.example.com/services/T0/s3cret";
+        let settings = NotifySettings { webhook_url: Some(secret.into()), ..Default::default() };
+        let hook = settings.webhook().unwrap().unwrap();
+        assert_eq!(format!("{hook} {hook:?}"), "hooks.example.com HookUrl(hooks.example.com)");
+        assert_eq!(hook.expose(), secret);
+        for wrong in ["s3cret", "ftp://s3cret.example.com", "https://"] {
+            let settings = NotifySettings { ping_url: Some(wrong.into()), ..Default::default() };
+            let told = settings.ping().unwrap_err().to_string();
+            assert!(told.contains("notify.ping_url") && !told.contains("s3cret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_url_can_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hook");
+        let settings =
+            NotifySettings { webhook_url_file: Some(file.clone()), ..Default::default() };
+        assert!(settings.webhook().unwrap_err().to_string().contains("notify.webhook_url"));
+        std::fs::write(&file, "http://localhost:1/x\n").unwrap();
+        assert_eq!(settings.webhook().unwrap().unwrap().expose(), "http://localhost:1/x");
+        assert!(NotifySettings::default().webhook().unwrap().is_none());
+    }
+}

@@ -1,0 +1,360 @@
+//! What is counted, in Prometheus' words. Every name is declared here and nowhere else.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus::core::Collector;
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::event::Event;
+use crate::reconcile::Reconciliation;
+use crate::sync::SyncReport;
+
+/// Longest answers first byte to last are seconds; whole syncs go from there to hours.
+const SYNC_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// Why a firing started nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// Another job ran.
+    Busy,
+    /// Nobody was there, as while the machine slept; the next firing stood for it.
+    Missed,
+    /// Another process wrote the lake.
+    LakeInUse,
+}
+
+impl Skipped {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Missed => "missed",
+            Self::LakeInUse => "lake_in_use",
+        }
+    }
+}
+
+/// How the lake stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LakeFigures {
+    /// Bytes of the parts that readers see.
+    pub bytes: u64,
+    /// How many parts these are.
+    pub parts: u64,
+    /// The last commit.
+    pub commit: u64,
+    /// Until when all runs are known, in microseconds since 1970.
+    pub proven_until: Option<i64>,
+    /// Stretches of time that were never exported.
+    pub gaps: u64,
+    /// Runs of the ledger by state.
+    pub runs: Vec<(&'static str, u64)>,
+}
+
+/// Every counter and gauge of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    retries: IntCounter,
+    received_bytes: IntCounter,
+    wait_seconds: CounterVec,
+    held_until: Mutex<Option<Instant>>,
+    syncs: IntCounterVec,
+    sync_duration: Histogram,
+    runs_exported: IntCounterVec,
+    rows_exported: IntCounterVec,
+    rejected_cells: IntCounter,
+    last_sync: Gauge,
+    last_success: Gauge,
+    last_exit_code: IntGaugeVec,
+    proven_until: Gauge,
+    runs: IntGaugeVec,
+    gaps: IntGauge,
+    lake_bytes: IntGauge,
+    lake_parts: IntGauge,
+    lake_commit: IntGauge,
+    delivery_lag: IntGauge,
+    reconciliations: IntCounterVec,
+    reconciled_runs: IntGaugeVec,
+    skipped: IntCounterVec,
+    running: IntGaugeVec,
+    messages: IntCounterVec,
+    reloads: IntCounterVec,
+    next_firing: GaugeVec,
+}
+
+impl Metrics {
+    /// All of them at zero.
+    ///
+    /// # Errors
+    /// Where a name stands twice or is none: a fault of this program.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("armature_export".to_owned()), None)?;
+        let made = Maker { registry: &registry };
+        let build = made.gauges("build_info", "The running version; always 1.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        process_metrics()?;
+        Ok(Self {
+            requests: made.counters(
+                "requests_total",
+                "Requests sent to the API, retries included, by endpoint and status; `none` where no answer began.",
+                &["endpoint", "status"],
+            )?,
+            retries: made.counter("retries_total", "Requests that were sent again.")?,
+            received_bytes: made.counter(
+                "received_bytes_total",
+                "Bytes of bodies from the API, decompressed.",
+            )?,
+            wait_seconds: made.register(CounterVec::new(
+                Opts::new("wait_seconds_total", "Time waited: for the API's rate limit, before retries, and for a reader of the DuckDB file."),
+                &["reason"],
+            )?)?,
+            held_until: Mutex::default(),
+            syncs: made.counters("syncs_total", "Syncs that ended, by outcome; `failed` came to nothing at all.", &["outcome"])?,
+            sync_duration: made.register(Histogram::with_opts(HistogramOpts {
+                common_opts: Opts::new("sync_duration_seconds", "How long syncs took."),
+                buckets: SYNC_BUCKETS.to_vec(),
+            })?)?,
+            runs_exported: made.counters(
+                "runs_exported_total",
+                "Runs exported for the first time (`new`), or again at a higher revision (`changed`).",
+                &["kind"],
+            )?,
+            rows_exported: made.counters("rows_exported_total", "Rows written to the lake.", &["table"])?,
+            rejected_cells: made.counter(
+                "rejected_cells_total",
+                "Values that did not fit their column (table _issues).",
+            )?,
+            last_sync: made.register(Gauge::with_opts(
+                Opts::new("last_sync_timestamp_seconds", "When the last sync ended, however it did; 0 for never."),
+            )?)?,
+            last_success: made.register(Gauge::with_opts(Opts::new(
+                "last_success_timestamp_seconds",
+                "Until when the export is known to be whole: the end of the last sync that proved its window and brought DuckDB up to date; 0 for never.",
+            ))?)?,
+            last_exit_code: made.gauges("last_exit_code", "The exit code that the last run of a job would have had.", &["job"])?,
+            proven_until: made.register(Gauge::with_opts(Opts::new(
+                "proven_until_timestamp_seconds",
+                "Until when every run that the API lists is known; 0 for not at all.",
+            ))?)?,
+            runs: made.gauges("runs", "Runs that the ledger knows, by state.", &["state"])?,
+            gaps: made.gauge("gaps", "Stretches of time that were never exported and no longer can be.")?,
+            lake_bytes: made.gauge("lake_bytes", "Bytes of the Parquet files that readers see.")?,
+            lake_parts: made.gauge("lake_parts", "Parquet files that readers see.")?,
+            lake_commit: made.gauge("lake_commit", "The number of the lake's last commit.")?,
+            delivery_lag: made.gauge("delivery_lag_commits", "Commits that the DuckDB file does not have yet.")?,
+            reconciliations: made.counters("reconciliations_total", "Reconciliations that ended, by outcome.", &["outcome"])?,
+            reconciled_runs: made.gauges("reconciled_runs", "Runs that the API listed at the last reconciliation, by how they compared with the lake.", &["verdict"])?,
+            skipped: made.counters("firings_skipped_total", "Firings that started nothing, and why.", &["job", "reason"])?,
+            running: made.gauges("job_running", "1 while the job runs.", &["job"])?,
+            messages: made.counters("messages_total", "Messages to the webhook and pings, by how they ended.", &["kind", "outcome"])?,
+            reloads: made.counters("configuration_reloads_total", "Times the configuration was read again (SIGHUP), by outcome.", &["outcome"])?,
+            next_firing: made.register(GaugeVec::new(
+                Opts::new("next_firing_timestamp_seconds", "When the job is due next."),
+                &["job"],
+            )?)?,
+            registry,
+        })
+    }
+
+    /// All of them as Prometheus reads them.
+    ///
+    /// # Errors
+    /// Where they cannot be written as text: a fault of this program.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut families = self.registry.gather();
+        // What the process itself takes; its names have no prefix, as everywhere.
+        families.extend(prometheus::gather());
+        TextEncoder::new().encode_to_string(&families)
+    }
+
+    /// Counts what happens during a job.
+    pub fn note(&self, event: &Event) {
+        match event {
+            Event::RequestEnded { endpoint, status, bytes } => {
+                let status = status.map_or("none".to_owned(), |status| status.to_string());
+                self.requests.with_label_values(&[*endpoint, status.as_str()]).inc();
+                self.received_bytes.inc_by(*bytes);
+            }
+            Event::RateLimited { wait } => self.held(*wait),
+            Event::Retrying { wait, .. } => self.waited("retry", *wait),
+            Event::DeliveryWaiting { wait, .. } => self.waited("duckdb_file", *wait),
+            _ => {}
+        }
+    }
+
+    /// Waits for one rate limit overlap: every worker is told of it.
+    fn held(&self, wait: Duration) {
+        let now = Instant::now();
+        let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = now + wait;
+        let before = held.map_or(now, |held| held.max(now));
+        self.waited("rate_limit", until.saturating_duration_since(before));
+        *held = Some(before.max(until));
+    }
+
+    fn waited(&self, reason: &str, wait: Duration) {
+        self.wait_seconds.with_label_values(&[reason]).inc_by(wait.as_secs_f64());
+    }
+
+    /// Counts a sync that ended, at `now` in seconds since 1970.
+    pub fn note_sync(&self, report: &SyncReport, now: f64) {
+        self.syncs.with_label_values(&[report.outcome.name()]).inc();
+        self.sync_duration.observe(Duration::from_millis(report.elapsed_ms).as_secs_f64());
+        self.retries.inc_by(report.retries);
+        self.runs_exported.with_label_values(&["new"]).inc_by(report.runs.new);
+        self.runs_exported.with_label_values(&["changed"]).inc_by(report.runs.changed);
+        for (table, rows) in &report.rows {
+            self.rows_exported.with_label_values(&[table.as_str()]).inc_by(*rows);
+        }
+        self.rejected_cells.inc_by(report.issues);
+        self.last_sync.set(now);
+    }
+
+    /// Counts a sync that came to nothing at all.
+    pub fn note_failed_sync(&self, now: f64) {
+        self.syncs.with_label_values(&["failed"]).inc();
+        self.last_sync.set(now);
+    }
+
+    /// Until when the export is known to be whole, in seconds since 1970.
+    pub fn set_last_success(&self, at: f64) {
+        self.last_success.set(at);
+    }
+
+    /// The exit code that a job would have had.
+    pub fn set_exit_code(&self, job: &str, code: u8) {
+        self.last_exit_code.with_label_values(&[job]).set(code.into());
+    }
+
+    /// Counts a reconciliation: `same`, `different`, `doubtful` or `failed`.
+    pub fn note_reconciliation(&self, found: Option<&Reconciliation>) {
+        let outcome = match found {
+            None => "failed",
+            Some(found) if found.is_well() => "same",
+            Some(found) if found.sweep.certified => "different",
+            Some(_) => "doubtful",
+        };
+        self.reconciliations.with_label_values(&[outcome]).inc();
+        let Some(found) = found else { return };
+        let total = &found.total;
+        for (verdict, runs) in [
+            ("same", total.same),
+            ("missing", total.missing),
+            ("not_in_ledger", total.not_in_ledger),
+            ("changed", total.changed),
+            ("failed", total.failed),
+            ("pending", total.pending),
+        ] {
+            self.reconciled_runs.with_label_values(&[verdict]).set(signed(runs));
+        }
+    }
+
+    /// How the lake stands now, and how many commits the DuckDB file is behind.
+    pub fn show_lake(&self, lake: &LakeFigures, lag: Option<u64>) {
+        self.lake_bytes.set(signed(lake.bytes));
+        self.lake_parts.set(signed(lake.parts));
+        self.lake_commit.set(signed(lake.commit));
+        self.gaps.set(signed(lake.gaps));
+        for (state, runs) in &lake.runs {
+            self.runs.with_label_values(&[*state]).set(signed(*runs));
+        }
+        if let Some(until) = lake.proven_until {
+            self.proven_until.set(seconds(until));
+        }
+        if let Some(lag) = lag {
+            self.delivery_lag.set(signed(lag));
+        }
+    }
+
+    /// Counts firings that started nothing.
+    pub fn skip(&self, job: &str, reason: Skipped, firings: usize) {
+        let firings = u64::try_from(firings).unwrap_or(u64::MAX);
+        self.skipped.with_label_values(&[job, reason.name()]).inc_by(firings);
+    }
+
+    /// Whether a job runs now.
+    pub fn set_running(&self, job: &str, running: bool) {
+        self.running.with_label_values(&[job]).set(running.into());
+    }
+
+    /// When a job is due next, in microseconds since 1970.
+    pub fn set_next_firing(&self, job: &str, at: i64) {
+        self.next_firing.with_label_values(&[job]).set(seconds(at));
+    }
+
+    /// Counts a message or ping: `sent`, `failed` or `dropped`.
+    pub fn note_message(&self, kind: &str, outcome: &str) {
+        self.messages.with_label_values(&[kind, outcome]).inc();
+    }
+
+    /// Counts a reading of the configuration.
+    pub fn note_reload(&self, accepted: bool) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.reloads.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// Memory, file handles and processor time of this process, once in it.
+fn process_metrics() -> Result<(), prometheus::Error> {
+    #[cfg(target_os = "linux")]
+    {
+        let collector = prometheus::process_collector::ProcessCollector::for_self();
+        match prometheus::register(Box::new(collector)) {
+            Err(prometheus::Error::AlreadyReg) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+struct Maker<'a> {
+    registry: &'a Registry,
+}
+
+impl Maker<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, made: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::with_opts(Opts::new(name, help))?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::with_opts(Opts::new(name, help))?)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Microseconds as the seconds that Prometheus wants.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact for 285 years")]
+pub fn seconds(microseconds: i64) -> f64 {
+    microseconds as f64 / 1e6
+}

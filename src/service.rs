@@ -1,0 +1,425 @@
+//! Stays up: runs jobs when they are due, one at a time, shows how it stands, and tells people.
+
+mod endpoints;
+mod figures;
+mod health;
+mod work;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+pub use endpoints::listen_address;
+
+use crate::config::{ApiKey, ScheduleSettings, Settings};
+use crate::failure::{Exit, Failure};
+use crate::notify::{Message, Notifier};
+use crate::observe::{Metrics, Skipped, seconds};
+use crate::schedule::{Expression, Job, Timetable, longest_pause};
+use figures::LakeWatch;
+use health::{Health, News, rfc3339};
+
+/// The longest sleep: a machine that was suspended, or whose clock was set, notices soon.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// The shortest time after which an export is stale, unless configured.
+const LEAST_STALE: TimeDelta = TimeDelta::hours(1);
+
+/// How long messages that wait may hold up the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What a service runs with. Read again on request.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// Everything configured, with what was typed in its place.
+    pub settings: Settings,
+    /// The API's base URL.
+    pub url: String,
+    /// Whether to sync only: an expression was typed, and is all that counts.
+    pub only_sync: bool,
+}
+
+type Load = Box<dyn Fn() -> Result<ServiceSettings, Failure> + Send + Sync>;
+type FindKey = Box<dyn Fn(&Settings) -> Result<ApiKey, Failure> + Send + Sync>;
+
+/// What a service needs.
+pub struct ServiceOptions {
+    /// Reads the configuration.
+    pub load: Load,
+    /// Finds the key. It is asked for before each job: files of secrets change.
+    pub key: FindKey,
+    /// Whether jobs show a progress line.
+    pub shows_progress: bool,
+    /// Becomes true when somebody asks to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Somebody asks for the configuration to be read again.
+    pub reload: mpsc::Receiver<()>,
+    /// This machine's clock.
+    pub clock: fn() -> DateTime<Utc>,
+}
+
+impl std::fmt::Debug for ServiceOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ServiceOptions").finish_non_exhaustive()
+    }
+}
+
+/// A service that stays up.
+#[derive(Debug)]
+pub struct Service {
+    options: ServiceOptions,
+    current: ServiceSettings,
+    timetable: Timetable,
+    shared: Arc<Shared>,
+    lake_watch: LakeWatch,
+    applied: Option<u64>,
+}
+
+/// What the endpoints see too.
+#[derive(Debug)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    health: Mutex<Health>,
+    running: Mutex<Option<Job>>,
+    /// `None` once the service ends.
+    receivers: Mutex<Option<Receivers>>,
+    started: i64,
+    clock: fn() -> DateTime<Utc>,
+}
+
+/// Whom to tell, and the lake that messages are about.
+#[derive(Debug)]
+struct Receivers {
+    notifier: Notifier,
+    lake: String,
+}
+
+impl Receivers {
+    fn new(current: &ServiceSettings, metrics: &Arc<Metrics>) -> Result<Self, Failure> {
+        let notifier = Notifier::start(&current.settings.notify, metrics)?;
+        Ok(Self { notifier, lake: current.settings.lake.path.display().to_string() })
+    }
+}
+
+impl Shared {
+    fn receivers(&self) -> MutexGuard<'_, Option<Receivers>> {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ping(&self) {
+        if let Some(Receivers { notifier, .. }) = &*self.receivers() {
+            notifier.ping();
+        }
+    }
+
+    fn tell(&self, job: Job, news: News) {
+        let Some(Receivers { notifier, lake }) = &*self.receivers() else { return };
+        let News { kind, text, exit_code, hint } = news;
+        notifier.tell(&Message {
+            kind,
+            text: format!("armature-export ({lake}): {text}"),
+            job: job.name(),
+            exit_code,
+            hint,
+            lake: lake.clone(),
+            at: rfc3339(self.now()).unwrap_or_default(),
+        });
+    }
+
+    fn now(&self) -> i64 {
+        (self.clock)().timestamp_micros()
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> Option<Job> {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_running(&self, job: Option<Job>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for (job, runs) in [(*running, false), (job, true)] {
+            if let Some(job) = job {
+                self.metrics.set_running(job.name(), runs);
+            }
+        }
+        *running = job;
+    }
+}
+
+/// Why the service woke up.
+enum Woken {
+    Stop,
+    Reload,
+    Due,
+}
+
+impl Service {
+    /// Reads the configuration, looks at the lake, and listens where it is told to.
+    ///
+    /// # Errors
+    /// The [`Failure`] that a person must mend before this can run.
+    pub async fn start(options: ServiceOptions) -> Result<Self, Failure> {
+        let current = (options.load)()?;
+        (options.key)(&current.settings)?;
+        let now = (options.clock)();
+        let timetable = timetable(&current, now)?;
+        let bug = |error: prometheus::Error| Failure::new(Exit::Bug, error.into());
+        let metrics = Arc::new(Metrics::new().map_err(bug)?);
+        let receivers = Receivers::new(&current, &metrics)?;
+        let listener = match &current.settings.schedule.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let stale_after = stale_after(&current, now)?;
+        let mut lake_watch = LakeWatch::default();
+        // A lake that cannot be read is told by the first sync.
+        let lake = lake_watch.look(&current.settings.lake.path).await.unwrap_or_default();
+        let last_success = lake.and_then(|lake| lake.proven_until);
+        let now = now.timestamp_micros();
+        if let Some(last) = last_success {
+            metrics.set_last_success(seconds(last));
+        }
+        let shared = Arc::new(Shared {
+            metrics,
+            health: Mutex::new(Health::new(stale_after, last_success, now)),
+            running: Mutex::default(),
+            receivers: Mutex::new(Some(receivers)),
+            started: now,
+            clock: options.clock,
+        });
+        if let Some(listener) = listener {
+            tokio::spawn(endpoints::serve(listener, Arc::clone(&shared)));
+        }
+        let duckdb = &current.settings.duckdb;
+        let applied = duckdb.enabled.then(|| figures::applied(&duckdb.path)).flatten();
+        let mut service = Self { options, current, timetable, shared, lake_watch, applied };
+        service.show_lake().await;
+        service.announce();
+        Ok(service)
+    }
+
+    /// Runs jobs until somebody asks to stop.
+    ///
+    /// # Errors
+    /// The [`Failure`] of a timetable that has no firing left.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        let freshness = tokio::spawn(watch_freshness(Arc::clone(&self.shared)));
+        if self.current.settings.schedule.run_at_start {
+            self.work(Job::Sync).await;
+            self.skip_busy();
+        }
+        loop {
+            match self.wait().await? {
+                Woken::Stop => break,
+                Woken::Reload => self.reload(),
+                Woken::Due => {
+                    for due in self.timetable.take_due((self.options.clock)()) {
+                        self.skip(due.job, Skipped::Missed, due.missed);
+                        if !*self.options.stop.borrow() {
+                            self.work(due.job).await;
+                        }
+                    }
+                    self.skip_busy();
+                }
+            }
+        }
+        freshness.abort();
+        let receivers = self.shared.receivers().take();
+        if let Some(Receivers { notifier, .. }) = receivers {
+            notifier.finish(FAREWELL).await;
+        }
+        Ok(())
+    }
+
+    fn skip_busy(&mut self) {
+        for (job, firings) in self.timetable.skip((self.options.clock)()) {
+            self.skip(job, Skipped::Busy, firings);
+        }
+    }
+
+    fn skip(&self, job: Job, reason: Skipped, firings: usize) {
+        if firings == 0 {
+            return;
+        }
+        let name = job.name();
+        self.shared.metrics.skip(name, reason, firings);
+        let why = match reason {
+            Skipped::Busy => "fell into a running job",
+            Skipped::Missed => "were missed, as while the machine slept; this one stands for them",
+            Skipped::LakeInUse => "found the lake written by another process",
+        };
+        tracing::warn!(job = name, firings, "firings that {why}: {firings}");
+    }
+
+    /// Waits for the next firing, a reload, or the end.
+    async fn wait(&mut self) -> Result<Woken, Failure> {
+        let mut planned: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
+        loop {
+            let now = (self.options.clock)();
+            let Some(firing) = self.timetable.next(now) else {
+                return Err(Failure::usage(
+                    "no job ever fires again",
+                    "give schedule.cron an expression that does",
+                ));
+            };
+            let target = match planned {
+                Some((same, target)) if same == firing => target,
+                _ => firing + self.jitter(),
+            };
+            planned = Some((firing, target));
+            for job in Job::ALL {
+                let next = self.timetable.next_of(job).map_or(0, |next| next.timestamp_micros());
+                self.shared.metrics.set_next_firing(job.name(), next);
+            }
+            let left = target.signed_duration_since(now).to_std().unwrap_or_default();
+            if left.is_zero() {
+                return Ok(Woken::Due);
+            }
+            tokio::select! {
+                biased;
+                _ = self.options.stop.wait_for(|stop| *stop) => return Ok(Woken::Stop),
+                Some(()) = self.options.reload.recv() => return Ok(Woken::Reload),
+                () = tokio::time::sleep(left.min(LONGEST_SLEEP)) => {}
+            }
+        }
+    }
+
+    fn jitter(&self) -> Duration {
+        let most = self.current.settings.schedule.jitter_secs.saturating_mul(1000);
+        Duration::from_millis(fastrand::u64(0..=most))
+    }
+
+    /// Reads the configuration again; a wrong one changes nothing.
+    fn reload(&mut self) {
+        match self.reread() {
+            Ok(()) => {
+                tracing::info!("the configuration was read again");
+                self.shared.metrics.note_reload(true);
+                self.announce();
+            }
+            Err(failure) => {
+                tracing::error!("the configuration stays as it was: {}", failure.line());
+                self.shared.metrics.note_reload(false);
+            }
+        }
+    }
+
+    fn reread(&mut self) -> Result<(), Failure> {
+        let new = (self.options.load)()?;
+        (self.options.key)(&new.settings)?;
+        let now = (self.options.clock)();
+        let timetable = timetable(&new, now)?;
+        let stale_after = stale_after(&new, now)?;
+        let receivers = Receivers::new(&new, &self.shared.metrics)?;
+        if new.settings.schedule.listen != self.current.settings.schedule.listen {
+            tracing::warn!("schedule.listen changes at the next start only");
+        }
+        self.shared.health().set_stale_after(stale_after);
+        // What waits in the old one is still sent: its workers end with their queues.
+        *self.shared.receivers() = Some(receivers);
+        self.timetable = timetable;
+        self.current = new;
+        Ok(())
+    }
+
+    fn announce(&self) {
+        let schedule = &self.current.settings.schedule;
+        let zone = &schedule.time_zone;
+        tracing::info!("syncing by `{}` ({zone})", schedule.cron);
+        if !self.current.only_sync && !schedule.reconcile_cron.is_empty() {
+            tracing::info!("reconciling by `{}` ({zone})", schedule.reconcile_cron);
+        }
+        for (firing, job) in self.timetable.upcoming((self.options.clock)(), 3) {
+            tracing::info!("next: {} {}", firing.format("%Y-%m-%d %H:%M:%S UTC"), job.name());
+        }
+    }
+
+    async fn show_lake(&mut self) {
+        let lake = &self.current.settings.lake.path;
+        match self.lake_watch.look(lake).await {
+            Ok(Some(figures)) => {
+                let lag = self.applied.map(|applied| figures.commit.saturating_sub(applied));
+                self.shared.metrics.show_lake(&figures, lag);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let failure = Failure::from(error);
+                tracing::warn!("the lake's figures are not known: {}", failure.line());
+            }
+        }
+    }
+}
+
+/// Tells when no sync was good for too long, also while one runs and does not end.
+async fn watch_freshness(shared: Arc<Shared>) {
+    loop {
+        let now = shared.now();
+        let (news, left) = {
+            let mut health = shared.health();
+            (health.went_stale(now), health.time_to_stale(now))
+        };
+        if let Some(news) = news {
+            tracing::warn!("{}", news.text);
+            shared.tell(Job::Sync, news);
+        }
+        let left = left.and_then(|left| u64::try_from(left).ok());
+        let nap = left.map_or(LONGEST_SLEEP, Duration::from_micros).min(LONGEST_SLEEP);
+        tokio::time::sleep(nap).await;
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let hint = "name another one with --listen or schedule.listen";
+    let address: SocketAddr =
+        listen_address(address).map_err(|problem| Failure::usage(problem, hint))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::usage(format!("failed to listen on {address}: {error}"), hint))?;
+    let bound = listener.local_addr().unwrap_or(address);
+    tracing::info!("serving /healthz, /readyz and /metrics on http://{bound}");
+    if !bound.ip().is_loopback() {
+        tracing::warn!("{bound} can be reached from outside, and asks nobody who they are");
+    }
+    Ok(listener)
+}
+
+fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable, Failure> {
+    let schedule = &current.settings.schedule;
+    let mut jobs = vec![(Job::Sync, expression(schedule, &schedule.cron)?)];
+    if !current.only_sync && !schedule.reconcile_cron.trim().is_empty() {
+        jobs.push((Job::Reconcile, expression(schedule, &schedule.reconcile_cron)?));
+    }
+    Ok(Timetable::new(jobs, now))
+}
+
+fn expression(schedule: &ScheduleSettings, text: &str) -> Result<Expression, Failure> {
+    let zone: Tz = schedule.time_zone.parse().map_err(|_| {
+        Failure::usage(
+            format!("`{}` is no time zone", schedule.time_zone),
+            "name one such as UTC or Europe/Berlin as schedule.time_zone",
+        )
+    })?;
+    Expression::parse(text, zone).map_err(|error| {
+        let hint =
+            "five fields: minute hour day-of-month month day-of-week, such as `*/15 * * * *`";
+        let message = format!("failed to understand the cron expression `{text}`: {error}");
+        Failure::usage(message, hint)
+    })
+}
+
+/// After how long without a good sync the export is stale, in microseconds.
+fn stale_after(current: &ServiceSettings, now: DateTime<Utc>) -> Result<i64, Failure> {
+    let schedule = &current.settings.schedule;
+    let configured = schedule.stale_after_secs.and_then(|seconds| i64::try_from(seconds).ok());
+    let pause = longest_pause(&expression(schedule, &schedule.cron)?, now);
+    let usual = (pause * 2).max(LEAST_STALE).num_seconds();
+    Ok(configured.unwrap_or(usual).saturating_mul(1_000_000))
+}

@@ -1,0 +1,301 @@
+//! Is the export well? What each job's end changes, and which message that deserves. Pure.
+
+use serde::Serialize;
+
+use crate::failure::Exit;
+use crate::notify::MessageKind;
+use crate::schedule::Job;
+
+/// How a job ended, as far as anybody must be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The exit code that it would have had.
+    pub(super) exit_code: u8,
+    /// Why it was not well, in one line.
+    pub(super) problem: Option<String>,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
+    /// Whether the export is known to be whole up to now.
+    pub(super) fresh: bool,
+    /// Whether it found a gap.
+    pub(super) new_gap: bool,
+    /// Whether the API listed nothing where something must be.
+    pub(super) unexpected_zero: bool,
+    /// Whether another process wrote the lake, so that nothing was done.
+    pub(super) lake_in_use: bool,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) kind: MessageKind,
+    pub(super) text: String,
+    pub(super) exit_code: Option<u8>,
+    pub(super) hint: Option<String>,
+}
+
+/// What `/readyz` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Readiness {
+    /// `ready`, `starting` or `stale`.
+    pub(super) status: &'static str,
+    /// The end of the last good sync, RFC 3339.
+    pub(super) last_success: Option<String>,
+    /// How long ago that is.
+    pub(super) age_seconds: Option<i64>,
+    /// How old it may become.
+    pub(super) stale_after_seconds: i64,
+    /// The exit code of the last sync.
+    pub(super) last_exit_code: Option<u8>,
+    /// What went wrong last; none once a sync was well.
+    pub(super) problem: Option<String>,
+}
+
+/// The state of the export, all times in microseconds since 1970.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    stale_after: i64,
+    started: i64,
+    last_success: Option<i64>,
+    /// By job: the exit code of the last end, if it was not well.
+    failing: Vec<(Job, u8)>,
+    told_stale: bool,
+    last_exit_code: Option<u8>,
+    problem: Option<String>,
+}
+
+impl Health {
+    pub(super) fn new(stale_after: i64, last_success: Option<i64>, now: i64) -> Self {
+        Self {
+            stale_after,
+            started: now,
+            last_success,
+            failing: Vec::new(),
+            told_stale: false,
+            last_exit_code: None,
+            problem: None,
+        }
+    }
+
+    pub(super) fn set_stale_after(&mut self, stale_after: i64) {
+        self.stale_after = stale_after;
+    }
+
+    pub(super) fn last_success(&self) -> Option<i64> {
+        self.last_success
+    }
+
+    /// Takes the end of a job into account, and says what people must hear: a failure once until
+    /// it changes its kind or ends, a gap each time.
+    pub(super) fn end(&mut self, job: Job, ending: &Ending, now: i64) -> Vec<News> {
+        if ending.lake_in_use || ending.exit_code == Exit::Interrupted.code() {
+            return Vec::new();
+        }
+        if ending.fresh && job == Job::Sync {
+            self.last_success = Some(now);
+        }
+        if job == Job::Sync {
+            self.last_exit_code = Some(ending.exit_code);
+            self.problem.clone_from(&ending.problem);
+        }
+        let before =
+            self.failing.iter().find(|(failing, _)| *failing == job).map(|(_, code)| *code);
+        self.failing.retain(|(failing, _)| *failing != job);
+        let mut news = Vec::new();
+        let mut tell = |kind, text: String| {
+            let (exit_code, hint) = (Some(ending.exit_code), ending.hint.clone());
+            news.push(News { kind, text, exit_code, hint });
+        };
+        let name = job.name();
+        if ending.new_gap {
+            tell(
+                MessageKind::Gap,
+                format!(
+                    "{name}: time that the API no longer lists was never exported: see `armature-export status` and the table _gaps"
+                ),
+            );
+        }
+        if ending.exit_code == Exit::Done.code() {
+            if before.is_some() || (job == Job::Sync && self.told_stale) {
+                tell(MessageKind::Recovery, format!("{name} is well again"));
+            }
+        } else if !(ending.new_gap && ending.problem.is_none()) {
+            self.failing.push((job, ending.exit_code));
+            let problem = ending.problem.as_deref().unwrap_or("incomplete");
+            if before != Some(ending.exit_code) {
+                let kind = if ending.unexpected_zero {
+                    MessageKind::UnexpectedZero
+                } else {
+                    MessageKind::Failure
+                };
+                tell(kind, format!("{name} ended with exit code {}: {problem}", ending.exit_code));
+            }
+        }
+        if ending.fresh && job == Job::Sync {
+            self.told_stale = false;
+        }
+        news
+    }
+
+    /// Whether the export went stale since this was last asked.
+    pub(super) fn went_stale(&mut self, now: i64) -> Option<News> {
+        if !self.is_stale(now) || std::mem::replace(&mut self.told_stale, true) {
+            return None;
+        }
+        let age = rough(self.age(now));
+        let since = if self.last_success.is_some() { "the last good sync" } else { "the start" };
+        let problem = self.problem.as_ref().map(|problem| format!("; the last problem: {problem}"));
+        Some(News {
+            kind: MessageKind::Stale,
+            text: format!(
+                "the export is stale: {since} was {age} ago{}",
+                problem.unwrap_or_default()
+            ),
+            exit_code: None,
+            hint: None,
+        })
+    }
+
+    /// How long until the export is stale, in microseconds, if nothing happens; `None` where it
+    /// is already.
+    pub(super) fn time_to_stale(&self, now: i64) -> Option<i64> {
+        let left = self.stale_after.saturating_sub(self.age(now)).saturating_add(1);
+        (left > 0).then_some(left)
+    }
+
+    pub(super) fn readiness(&self, now: i64) -> Readiness {
+        let status = match (self.is_stale(now), self.last_success) {
+            (true, _) => "stale",
+            (false, None) => "starting",
+            (false, Some(_)) => "ready",
+        };
+        Readiness {
+            status,
+            last_success: self.last_success.and_then(rfc3339),
+            age_seconds: self.last_success.map(|_| self.age(now) / 1_000_000),
+            stale_after_seconds: self.stale_after / 1_000_000,
+            last_exit_code: self.last_exit_code,
+            problem: self.problem.clone(),
+        }
+    }
+
+    fn is_stale(&self, now: i64) -> bool {
+        self.age(now) > self.stale_after
+    }
+
+    fn age(&self, now: i64) -> i64 {
+        now.saturating_sub(self.last_success.unwrap_or(self.started)).max(0)
+    }
+}
+
+/// A time as people say it.
+fn rough(microseconds: i64) -> String {
+    match microseconds / 1_000_000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+/// An instant as RFC 3339 text; `None` beyond all calendars.
+pub(super) fn rfc3339(microseconds: i64) -> Option<String> {
+    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
+    Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn good() -> Ending {
+        Ending { fresh: true, ..Ending::default() }
+    }
+
+    fn bad(exit_code: u8) -> Ending {
+        Ending { exit_code, problem: Some("the API is unreachable".into()), ..Ending::default() }
+    }
+
+    fn kinds(news: &[News]) -> Vec<&'static str> {
+        news.iter().map(|news| news.kind.name()).collect()
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_its_end_too() {
+        let mut health = Health::new(HOUR, None, 0);
+        assert!(health.end(Job::Sync, &good(), 1).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(5), 2)), ["failure"]);
+        assert!(health.end(Job::Sync, &bad(5), 3).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(4), 4)), ["failure"], "of another kind");
+        assert!(health.end(Job::Reconcile, &good(), 5).is_empty(), "another job");
+        assert_eq!(kinds(&health.end(Job::Sync, &good(), 6)), ["recovery"]);
+        assert!(health.end(Job::Sync, &good(), 7).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_fault_is_not_told() {
+        let mut health = Health::new(HOUR, None, 0);
+        assert!(health.end(Job::Sync, &bad(130), 1).is_empty());
+        let busy = Ending { lake_in_use: true, ..bad(6) };
+        assert!(health.end(Job::Sync, &busy, 2).is_empty());
+        assert!(health.end(Job::Sync, &good(), 3).is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_a_fact_and_not_a_state() {
+        let mut health = Health::new(HOUR, None, 0);
+        let gap = Ending { exit_code: 3, new_gap: true, fresh: true, ..Ending::default() };
+        assert_eq!(kinds(&health.end(Job::Sync, &gap, 1)), ["gap"]);
+        assert!(health.end(Job::Sync, &good(), 2).is_empty());
+        let both = Ending { problem: Some("2 runs could not be fetched".into()), ..gap };
+        assert_eq!(kinds(&health.end(Job::Sync, &both, 3)), ["gap", "failure"]);
+    }
+
+    #[test]
+    fn a_list_that_is_empty_against_all_that_is_known() {
+        let mut health = Health::new(HOUR, None, 0);
+        let zero = Ending { unexpected_zero: true, ..bad(3) };
+        assert_eq!(kinds(&health.end(Job::Sync, &zero, 1)), ["unexpected_zero"]);
+        assert!(health.end(Job::Sync, &zero, 2).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &good(), 3)), ["recovery"]);
+    }
+
+    #[test]
+    fn an_export_goes_stale_once_and_recovers() {
+        let mut health = Health::new(HOUR, Some(0), 10);
+        assert_eq!(health.went_stale(HOUR), None);
+        assert_eq!(health.time_to_stale(HOUR), Some(1));
+        let stale = health.went_stale(HOUR + 60_000_000).unwrap();
+        assert_eq!(stale.text, "the export is stale: the last good sync was 61 min ago");
+        assert_eq!(health.went_stale(2 * HOUR), None, "told once");
+        assert_eq!(health.readiness(2 * HOUR).status, "stale");
+        assert_eq!(kinds(&health.end(Job::Sync, &good(), 2 * HOUR)), ["recovery"]);
+        assert_eq!(health.readiness(2 * HOUR).status, "ready");
+        assert!(health.went_stale(3 * HOUR + 1).is_some());
+    }
+
+    #[test]
+    fn a_service_that_never_synced_is_starting_and_then_stale() {
+        let mut health = Health::new(HOUR, None, 0);
+        assert_eq!(health.readiness(HOUR).status, "starting");
+        assert_eq!(health.readiness(HOUR + 1).status, "stale");
+        health.end(Job::Sync, &bad(5), HOUR);
+        let stale = health.went_stale(2 * HOUR).unwrap();
+        assert_eq!(
+            stale.text,
+            "the export is stale: the start was 2 h ago; the last problem: the API is unreachable"
+        );
+    }
+
+    #[test]
+    fn a_run_that_always_fails_does_not_make_the_export_stale() {
+        let mut health = Health::new(HOUR, None, 0);
+        let incomplete = Ending { fresh: true, ..bad(3) };
+        for hour in 1..50 {
+            let news = health.end(Job::Sync, &incomplete, hour * HOUR);
+            assert_eq!(news.len(), usize::from(hour == 1));
+            assert_eq!(health.went_stale(hour * HOUR + HOUR), None);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! One run of a job: what it did goes to the log, the metrics, and whoever must be told.
+
+use std::sync::Arc;
+
+use super::health::Ending;
+use super::{Service, figures};
+use crate::config::{RangeChoice, Settings};
+use crate::event::Events;
+use crate::failure::{Exit, Failure, exit_of};
+use crate::lake::LakeError;
+use crate::observe::{Progress, Skipped, events, seconds};
+use crate::reconcile::{Reconciliation, reconcile};
+use crate::schedule::Job;
+use crate::sync::{DeliveryReport, SyncError, SyncOptions, SyncReport, sync};
+
+impl Service {
+    /// Runs a job to its end, whatever that is.
+    pub(super) async fn work(&mut self, job: Job) {
+        self.shared.set_running(Some(job));
+        let ending = match job {
+            Job::Sync => self.sync(self.current.settings.clone()).await,
+            Job::Reconcile => self.reconcile().await,
+        };
+        self.shared.set_running(None);
+        self.show_lake().await;
+        self.close(job, &ending);
+    }
+
+    fn close(&self, job: Job, ending: &Ending) {
+        let metrics = &self.shared.metrics;
+        if ending.lake_in_use {
+            self.skip(job, Skipped::LakeInUse, 1);
+        }
+        metrics.set_exit_code(job.name(), ending.exit_code);
+        let now = self.shared.now();
+        let (news, last_success) = {
+            let mut health = self.shared.health();
+            (health.end(job, ending, now), health.last_success())
+        };
+        if let Some(last) = last_success {
+            metrics.set_last_success(seconds(last));
+        }
+        if job == Job::Sync && ending.fresh {
+            self.shared.ping();
+        }
+        for news in news {
+            self.shared.tell(job, news);
+        }
+    }
+
+    async fn sync(&mut self, settings: Settings) -> Ending {
+        let ended = match self.options_for(settings) {
+            Ok((options, progress)) => {
+                let ended = Box::pin(sync(options)).await;
+                if let Some(progress) = progress {
+                    progress.end();
+                }
+                ended
+            }
+            Err(failure) => return refused(Job::Sync, &failure),
+        };
+        let now = seconds(self.shared.now());
+        match ended {
+            Ok(report) => {
+                self.shared.metrics.note_sync(&report, now);
+                self.note_delivery(&report);
+                log_sync(&report);
+                sync_ending(&report)
+            }
+            Err(error) => {
+                if matches!(error, SyncError::Lake(LakeError::Locked { .. })) {
+                    return Ending { lake_in_use: true, ..failed(&error.into()) };
+                }
+                let failure = Failure::from(error);
+                if failure.exit != Exit::Interrupted {
+                    self.shared.metrics.note_failed_sync(now);
+                }
+                refused(Job::Sync, &failure)
+            }
+        }
+    }
+
+    async fn reconcile(&mut self) -> Ending {
+        let found = match self.compare().await {
+            Ok(found) => found,
+            Err(failure) => return refused(Job::Reconcile, &failure),
+        };
+        let total = &found.total;
+        let repairs = self.current.settings.schedule.reconcile_repair
+            && !total.is_same()
+            && total.not_in_ledger == 0;
+        if !repairs {
+            return reconcile_ending(&found);
+        }
+        tracing::info!(job = "reconcile", "fetching what differs");
+        let mut month = self.current.settings.clone();
+        month.sync.range = RangeChoice::Month;
+        let repair = self.sync(month).await;
+        if !matches!(repair.exit_code, 0 | 3) {
+            return repair;
+        }
+        match self.compare().await {
+            Ok(found) => reconcile_ending(&found),
+            Err(failure) => refused(Job::Reconcile, &failure),
+        }
+    }
+
+    async fn compare(&self) -> Result<Reconciliation, Failure> {
+        let (options, progress) = self.options_for(self.current.settings.clone())?;
+        let found = Box::pin(reconcile(&options)).await;
+        if let Some(progress) = progress {
+            progress.end();
+        }
+        let metrics = &self.shared.metrics;
+        match found {
+            Ok(found) => {
+                metrics.note_reconciliation(Some(&found));
+                log_reconciliation(&found);
+                Ok(found)
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                if failure.exit != Exit::Interrupted {
+                    metrics.note_reconciliation(None);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn options_for(
+        &self,
+        settings: Settings,
+    ) -> Result<(SyncOptions, Option<Arc<Progress>>), Failure> {
+        let key = (self.options.key)(&settings)?;
+        let progress = self.options.shows_progress.then(|| Arc::new(Progress::start()));
+        let (log, metrics) = (events(progress.clone()), Arc::clone(&self.shared.metrics));
+        let events = Events::new(move |event| {
+            metrics.note(&event);
+            log.emit(event);
+        });
+        let options = SyncOptions {
+            settings,
+            url: self.current.url.clone(),
+            key,
+            events,
+            stop: self.options.stop.clone(),
+            now: self.shared.now(),
+        };
+        Ok((options, progress))
+    }
+
+    fn note_delivery(&mut self, report: &SyncReport) {
+        for delivery in &report.deliveries {
+            self.applied = match delivery {
+                DeliveryReport::Done(delivery) => Some(delivery.commit),
+                DeliveryReport::Failed { .. } => {
+                    self.applied.or_else(|| figures::applied(&self.current.settings.duckdb.path))
+                }
+            };
+        }
+    }
+}
+
+/// How a sync that came to a report ended.
+fn sync_ending(report: &SyncReport) -> Ending {
+    let ending = match exit_of(report) {
+        Ok(exit) => {
+            // A gap is told by a message of its own.
+            let mut reasons = report.troubles();
+            reasons.extend(report.stopped_by.iter().cloned());
+            let problem = (exit != Exit::Done && !reasons.is_empty()).then(|| reasons.join("; "));
+            Ending { exit_code: exit.code(), problem, ..Ending::default() }
+        }
+        Err(failure) => failed(&failure),
+    };
+    Ending {
+        fresh: report.is_fresh(),
+        new_gap: report.new_gap,
+        unexpected_zero: report.unexpected_zero,
+        ..ending
+    }
+}
+
+fn reconcile_ending(found: &Reconciliation) -> Ending {
+    if found.is_well() {
+        return Ending::default();
+    }
+    let total = &found.total;
+    let problem = if found.total.is_same() {
+        format!("the list could not be relied on: {}", found.sweep.doubts.join("; "))
+    } else {
+        format!(
+            "of {} runs that the API lists, {} are missing, {} changed, {} failed, {} not in the ledger",
+            total.listed, total.missing, total.changed, total.failed, total.not_in_ledger
+        )
+    };
+    Ending {
+        exit_code: Exit::Incomplete.code(),
+        problem: Some(problem),
+        hint: Some("`armature-export reconcile` names them".to_owned()),
+        ..Ending::default()
+    }
+}
+
+fn failed(failure: &Failure) -> Ending {
+    Ending {
+        exit_code: failure.exit.code(),
+        problem: Some(failure.problem()),
+        hint: failure.hint.clone(),
+        ..Ending::default()
+    }
+}
+
+/// A job that came to nothing, told.
+fn refused(job: Job, failure: &Failure) -> Ending {
+    if failure.exit != Exit::Interrupted {
+        log_failure(job, failure);
+    }
+    failed(failure)
+}
+
+fn log_failure(job: Job, failure: &Failure) {
+    let (job, exit_code) = (job.name(), failure.exit.code());
+    tracing::error!(job, exit_code, "{job} failed: {}", failure.line());
+}
+
+/// The line that a sync leaves in the log. Its fields are documented, and do not change.
+fn log_sync(report: &SyncReport) {
+    let runs = &report.runs;
+    let outcome = report.outcome.name();
+    tracing::info!(
+        job = "sync",
+        sync_id = %report.sync_id,
+        outcome,
+        runs_listed = runs.listed,
+        runs_new = runs.new,
+        runs_changed = runs.changed,
+        runs_open = runs.open + runs.waiting,
+        runs_failed = runs.failed,
+        requests = report.requests,
+        retries = report.retries,
+        bytes_received = report.bytes_received,
+        elapsed_ms = report.elapsed_ms,
+        certified = report.sweep.certified,
+        "sync {outcome}: {} new, {} changed, {} open, {} failed of {} listed",
+        runs.new,
+        runs.changed,
+        runs.open + runs.waiting,
+        runs.failed,
+        runs.listed,
+    );
+    for reason in report.reasons() {
+        tracing::warn!(job = "sync", "incomplete: {reason}");
+    }
+    let exit = exit_of(report);
+    if let Err(failure) = exit
+        && failure.exit != Exit::Interrupted
+    {
+        log_failure(Job::Sync, &failure);
+    }
+}
+
+fn log_reconciliation(found: &Reconciliation) {
+    let total = &found.total;
+    tracing::info!(
+        job = "reconcile",
+        certified = found.sweep.certified,
+        runs_listed = total.listed,
+        runs_same = total.same,
+        runs_missing = total.missing,
+        runs_changed = total.changed,
+        runs_failed = total.failed,
+        requests = found.requests,
+        "reconciled: {} of {} listed runs as in the lake, {} missing, {} changed, {} failed",
+        total.same + total.pending,
+        total.listed,
+        total.missing,
+        total.changed,
+        total.failed,
+    );
+}
