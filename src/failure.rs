@@ -60,7 +60,8 @@ impl Exit {
 /// # Errors
 /// The [`Failure`] that stopped it, or kept DuckDB from being brought up to date.
 pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
-    if let Some(error) = report.delivery_error() {
+    let was_interrupted = matches!(report.stop, Some(ApiError::Interrupted));
+    if let Some(error) = report.delivery_error().filter(|_| !was_interrupted) {
         return Err(error.into());
     }
     match report.stop.clone() {

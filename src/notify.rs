@@ -40,6 +40,9 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
+    const ALL: [Self; 5] =
+        [Self::Failure, Self::Recovery, Self::Gap, Self::Stale, Self::UnexpectedZero];
+
     /// The word for it, as in the JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -143,6 +146,9 @@ impl Notifier {
             };
             Line { queue, worker: tokio::spawn(sender.work(posts)) }
         };
+        for kind in MessageKind::ALL.map(MessageKind::name).into_iter().chain(["ping"]) {
+            ["sent", "failed", "dropped"].iter().for_each(|end| metrics.note_message(kind, end, 0));
+        }
         Ok(Self {
             webhook: settings.webhook()?.map(line),
             ping: settings.ping()?.map(line),
@@ -170,7 +176,7 @@ impl Notifier {
         let kind = post.kind;
         if line.queue.try_send(post).is_err() {
             tracing::warn!(kind, "a message was dropped: too many wait already");
-            self.metrics.note_message(kind, "dropped");
+            self.metrics.note_message(kind, "dropped", 1);
         }
     }
 
@@ -218,12 +224,12 @@ impl Sender {
             match sent {
                 Ok(()) => {
                     tracing::debug!(kind, receiver = %self.url, "message sent");
-                    self.metrics.note_message(kind, "sent");
+                    self.metrics.note_message(kind, "sent", 1);
                 }
                 Err(Refusal { reason, .. }) => {
                     let receiver = &self.url;
                     tracing::warn!(kind, %receiver, %reason, "a message was not taken by {receiver}: {reason}");
-                    self.metrics.note_message(kind, "failed");
+                    self.metrics.note_message(kind, "failed", 1);
                 }
             }
         }

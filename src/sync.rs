@@ -167,12 +167,9 @@ async fn delivery(
     if !options.settings.duckdb.enabled {
         return None;
     }
-    let mut settings = options.settings.duckdb.clone();
-    if *options.stop.borrow() {
-        // Whoever asked to stop does not wait for a reader too: the next sync catches up.
-        settings.lock_wait_secs = 0;
-    }
-    let delivery_options = DeliveryOptions::new(&settings, options.events.clone());
+    let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    // Whoever asked to stop does not wait for a reader too: the next sync catches up.
+    let delivery_options = delivery_options.until(options.stop.clone());
     Some(deliver(lake.view(), mapping, &delivery_options).await)
 }
 

@@ -68,7 +68,7 @@ pub enum ApiError {
         to: String,
     },
     /// Tried as often and as long as allowed.
-    #[error("failed to get `{path}` after {attempts} attempts in {}: {reason}", seconds(*elapsed))]
+    #[error("failed to get `{path}` after {attempts} attempt{} in {}: {reason}", plural(*attempts), seconds(*elapsed))]
     Unavailable {
         /// The request's path.
         path: String,
@@ -175,6 +175,10 @@ impl ApiError {
     pub fn is_budget(&self) -> bool {
         matches!(self, Self::BudgetSpent { .. } | Self::DeadlinePassed)
     }
+}
+
+fn plural(number: u32) -> &'static str {
+    if number == 1 { "" } else { "s" }
 }
 
 fn said(code: Option<&String>, message: Option<&String>) -> String {

@@ -196,31 +196,54 @@ pub(super) const COMMITTING: &str = "stopping: what is complete is being committ
 /// safe at any moment.
 pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
     let (send, receive) = watch::channel(false);
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        wait_for_signal().await;
+        signals.next().await;
         tracing::warn!("{words} (once more to stop at once)");
         send.send_replace(true);
-        wait_for_signal().await;
+        signals.next().await;
         #[expect(clippy::exit, reason = "the second signal means now; the lake is safe by design")]
-        std::process::exit(130);
+        std::process::exit(Exit::Interrupted.code().into());
     });
     receive
 }
 
-async fn wait_for_signal() {
+/// Ctrl-C and SIGTERM, from now on: none is lost between two looks.
+struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    streams: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let streams = [signal(SignalKind::interrupt()), signal(SignalKind::terminate())];
+            // Where signals cannot be had, the process simply ends by them.
+            let streams = match streams {
+                [Ok(interrupt), Ok(terminate)] => Some([interrupt, terminate]),
+                _ => None,
+            };
+            Self { streams }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some([interrupt, terminate]) = &mut self.streams {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+                Some(()) = interrupt.recv() => return,
+                Some(()) = terminate.recv() => return,
+                else => {}
             }
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_ok() {
             return;
         }
-    }
-    // Where signals cannot be had, the process simply ends by them.
-    if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

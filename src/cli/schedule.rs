@@ -51,7 +51,7 @@ fn end_in_time(mut stop: watch::Receiver<bool>, within: Duration) {
         }
         tokio::time::sleep(within).await;
         tracing::error!(
-            "what is complete could not be committed within {within:?} (schedule.stop_secs): ending now; nothing is lost"
+            "the end takes longer than {within:?} (schedule.stop_secs): ending at once; what is committed stays"
         );
         #[expect(clippy::exit, reason = "whoever stops a service expects it to end")]
         std::process::exit(Exit::Interrupted.code().into());

@@ -68,9 +68,16 @@ impl Database {
             }
             let left = options.lock_wait.saturating_sub(waited);
             if !std::mem::replace(&mut told, true) {
+                let holder = holder.clone();
                 options.events.emit(Event::DeliveryWaiting { holder, wait: left });
             }
-            tokio::time::sleep(wait.min(left)).await;
+            tokio::select! {
+                biased;
+                () = options.stopped() => {
+                    return Err(DeliverError::Locked { path: options.path.clone(), holder, waited });
+                }
+                () = tokio::time::sleep(wait.min(left)) => {}
+            }
             wait = (wait * 2).min(Duration::from_secs(2));
         }
     }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::config::DuckdbSettings;
 use crate::crash;
@@ -40,6 +41,8 @@ pub struct DeliveryOptions {
     pub memory_limit_mb: u64,
     /// Where to tell of waits.
     pub events: Events,
+    /// Becomes true when somebody asks to stop: then nobody waits for a reader any more.
+    pub stop: Option<watch::Receiver<bool>>,
 }
 
 impl DeliverError {
@@ -56,7 +59,23 @@ impl DeliveryOptions {
             lock_wait: Duration::from_secs(settings.lock_wait_secs),
             memory_limit_mb: settings.memory_limit_mb,
             events,
+            stop: None,
         }
+    }
+
+    /// Waits for a reader only as long as nobody asks to stop.
+    pub fn until(self, stop: watch::Receiver<bool>) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// Becomes ready when somebody asks to stop.
+    async fn stopped(&self) {
+        if let Some(mut stop) = self.stop.clone()
+            && stop.wait_for(|stop| *stop).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }
 

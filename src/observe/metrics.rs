@@ -11,7 +11,8 @@ use prometheus::{
 
 use crate::event::Event;
 use crate::reconcile::Reconciliation;
-use crate::sync::SyncReport;
+use crate::schedule::Job;
+use crate::sync::{Outcome, SyncReport};
 
 /// Longest answers first byte to last are seconds; whole syncs go from there to hours.
 const SYNC_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
@@ -28,6 +29,8 @@ pub enum Skipped {
 }
 
 impl Skipped {
+    const ALL: [Self; 3] = [Self::Busy, Self::Missed, Self::LakeInUse];
+
     fn name(self) -> &'static str {
         match self {
             Self::Busy => "busy",
@@ -98,7 +101,7 @@ impl Metrics {
         let build = made.gauges("build_info", "The running version; always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         process_metrics()?;
-        Ok(Self {
+        let metrics = Self {
             requests: made.counters(
                 "requests_total",
                 "Requests sent to the API, retries included, by endpoint and status; `none` where no answer began.",
@@ -158,7 +161,32 @@ impl Metrics {
                 &["job"],
             )?)?,
             registry,
-        })
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// Series that are not there yet hide their first increase from `rate()`.
+    fn begin_at_zero(&self) {
+        let words = |counters: &IntCounterVec, words: &[&str]| {
+            words.iter().for_each(|word| counters.with_label_values(&[*word]).inc_by(0));
+        };
+        for outcome in Outcome::ALL {
+            words(&self.syncs, &[outcome.name()]);
+        }
+        words(&self.syncs, &["failed"]);
+        words(&self.runs_exported, &["new", "changed"]);
+        words(&self.reconciliations, &["same", "different", "doubtful", "failed"]);
+        words(&self.reloads, &["accepted", "refused"]);
+        for reason in ["rate_limit", "retry", "duckdb_file"] {
+            self.waited(reason, Duration::ZERO);
+        }
+        for job in Job::ALL {
+            self.set_running(job.name(), false);
+            for reason in Skipped::ALL {
+                self.skip(job.name(), reason, 0);
+            }
+        }
     }
 
     /// All of them as Prometheus reads them.
@@ -287,9 +315,9 @@ impl Metrics {
         self.next_firing.with_label_values(&[job]).set(seconds(at));
     }
 
-    /// Counts a message or ping: `sent`, `failed` or `dropped`.
-    pub fn note_message(&self, kind: &str, outcome: &str) {
-        self.messages.with_label_values(&[kind, outcome]).inc();
+    /// Counts messages or pings: `sent`, `failed` or `dropped`.
+    pub fn note_message(&self, kind: &str, outcome: &str, number: u64) {
+        self.messages.with_label_values(&[kind, outcome]).inc_by(number);
     }
 
     /// Counts a reading of the configuration.

@@ -226,6 +226,6 @@ mod tests {
         assert_eq!(pause("*/5 * * * * *"), TimeDelta::seconds(5));
         assert_eq!(pause("*/15 9-17 * * 1-5"), TimeDelta::minutes(63 * 60 + 15));
         assert_eq!(pause("0 6 1 * *"), TimeDelta::days(31));
-        assert_eq!(pause("0 0 1 1 * 2027"), TimeDelta::zero());
+        assert_eq!(pause("0 0 0 1 1 * 2027"), TimeDelta::zero());
     }
 }

@@ -43,6 +43,10 @@ impl Service {
         if job == Job::Sync && ending.fresh {
             self.shared.ping();
         }
+        if *self.options.stop.borrow() {
+            // What a stop leaves undone is no news.
+            return;
+        }
         for news in news {
             self.shared.tell(job, news);
         }

@@ -25,6 +25,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Complete, Self::Incomplete, Self::Stopped, Self::Interrupted];
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
