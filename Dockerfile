@@ -13,11 +13,14 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin exporter \
-    && install -d -o exporter -g exporter /data
+    && install -d -m 0750 -o exporter -g exporter /data
 COPY --from=builder /src/target/release/armature-export /usr/local/bin/armature-export
-# Relative paths are below /data; a new volume there belongs to the user.
+# Relative paths are below /data; a new volume there belongs to the user. Nothing else is written
+# to: the root file system can be read-only.
 WORKDIR /data
 USER 10001
 STOPSIGNAL SIGTERM
+# Of `schedule` with schedule.listen; other commands end by themselves.
+HEALTHCHECK --interval=1m --timeout=10s --start-period=5m CMD ["armature-export", "ready"]
 ENTRYPOINT ["/usr/local/bin/armature-export"]
 CMD ["--help"]

@@ -31,10 +31,13 @@ chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of t
 soak: $(SETUP) ## a service that is left alone for 21 minutes, under faults
 	cargo test --locked $(TESTED) --test service -- --ignored --nocapture twenty_minutes
 
-check: $(SETUP) ## formatting, lints, documentation
+check: $(SETUP) ## formatting, lints, documentation, dependencies, containers
+	@scripts/fetch-tools.sh .tools
 	cargo fmt --all --check
 	cargo clippy --locked $(TESTED) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps
+	scripts/check-dependencies.sh .tools
+	scripts/check-containers.sh .tools
 
 release: $(SETUP) ## the optimized binary, target/release/armature-export
 	cargo build --locked --release $(FEATURES)

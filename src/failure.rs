@@ -241,6 +241,10 @@ impl From<LakeError> for Failure {
                 Exit::Storage,
                 "a newer armature-export wrote it: update this one; nothing was changed",
             ),
+            LakeError::NewerTables { .. } => (
+                Exit::Storage,
+                "a newer armature-export wrote it: update this one; nothing was changed",
+            ),
             LakeError::Format { .. } => (
                 Exit::Storage,
                 "this version cannot read it any more: export anew into another folder; nothing was changed",
@@ -402,7 +406,7 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match &error {
             KeyError::Missing => {
-                "set ARMATURE_API_KEY, or name a file that holds the key as api.key_file (a viewer key is enough)"
+                "set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough)"
             }
             KeyError::Unreadable { .. } | KeyError::Unusable { .. } => {
                 "a key looks like amt_<key-id>_<secret>; make one under Settings, API keys"

@@ -147,7 +147,9 @@ impl Notifier {
             Line { queue, worker: tokio::spawn(sender.work(posts)) }
         };
         for kind in MessageKind::ALL.map(MessageKind::name).into_iter().chain(["ping"]) {
-            ["sent", "failed", "dropped"].iter().for_each(|end| metrics.note_message(kind, end, 0));
+            for end in ["sent", "failed", "dropped"] {
+                metrics.note_message(kind, end, 0);
+            }
         }
         Ok(Self {
             webhook: settings.webhook()?.map(line),

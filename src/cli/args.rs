@@ -18,8 +18,8 @@ Exit codes:
   6    the lake or the DuckDB file is not writable, or locked
   130  interrupted
 
-The API key comes from ARMATURE_API_KEY, or from the file that the configuration names; never from
-an argument, where other users of the machine could see it.";
+The API key comes from ARMATURE_API_KEY, or from a file that ARMATURE_API_KEY_FILE or the
+configuration names; never from an argument, where other users of the machine could see it.";
 
 /// Exports Armature run history into incremental Parquet and DuckDB files for BI tools.
 #[derive(Debug, Parser)]

@@ -101,7 +101,8 @@ impl Context {
 
     /// The key, from the environment or the file that the settings name.
     pub(super) fn key(settings: &Settings) -> Result<ApiKey, Failure> {
-        Ok(ApiKey::find(key_from_environment(), settings.api.key_file.as_deref())?)
+        let file = key_file_from_environment().or_else(|| settings.api.key_file.clone());
+        Ok(ApiKey::find(key_from_environment(), file.as_deref())?)
     }
 
     /// Whether work shows a progress line.
@@ -183,6 +184,11 @@ pub(super) fn now() -> DateTime<Utc> {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the key's variable")]
 fn key_from_environment() -> Option<String> {
     std::env::var("ARMATURE_API_KEY").ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the variable")]
+fn key_file_from_environment() -> Option<PathBuf> {
+    std::env::var_os("ARMATURE_API_KEY_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
 fn absolute(path: &Path) -> PathBuf {

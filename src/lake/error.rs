@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tables::SCHEMA_VERSION;
+
 /// A lake that cannot be used as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -60,6 +62,14 @@ pub enum LakeError {
         found: u64,
         /// What this version knows.
         known: u64,
+    },
+    /// A later version of the program wrote to it, with tables that this one does not know.
+    #[error("the lake `{}` has tables of version {found}; this version knows {SCHEMA_VERSION}", path.display())]
+    NewerTables {
+        /// The lake.
+        path: PathBuf,
+        /// The version that its newest commit states.
+        found: String,
     },
     /// It holds another export.
     #[error("the lake `{}` holds another export: {difference}", path.display())]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
 use crate::ledger::Entry;
+use crate::tables::SCHEMA_VERSION;
 
 /// One commit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,10 +52,28 @@ pub struct Manifest {
     pub sync: Option<SyncRecord>,
 }
 
+/// `major.minor` as numbers; `None` for what is no version.
+fn version(text: &str) -> Option<(u64, u64)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// What stands between a manifest's members and the SHA-256 of them, and after it.
 const DIGEST: (&[u8], &[u8]) = (b",\"sha256\":\"", b"\"}");
 
+/// Only the version of a manifest, whatever else it holds.
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: String,
+}
+
 impl Manifest {
+    /// The version of the tables that a manifest states, if it is later than this program's.
+    pub(super) fn later_version(bytes: &[u8]) -> Option<String> {
+        let found = serde_json::from_slice::<Versioned>(bytes).ok()?.schema_version;
+        (version(&found)? > version(SCHEMA_VERSION)?).then_some(found)
+    }
+
     /// The gaps as stretches of time.
     pub fn gap_intervals(&self) -> Vec<Interval> {
         self.gaps.iter().map(|gap| Interval { from: gap.from, until: gap.until }).collect()

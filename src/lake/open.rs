@@ -274,6 +274,10 @@ impl LakeView {
         let path = manifest_path(commit);
         let bytes = self.read(&path).await?;
         let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
+        // Before the rest, which may look different in a later version.
+        if let Some(found) = Manifest::later_version(&bytes) {
+            return Err(LakeError::NewerTables { path: self.root.clone(), found });
+        }
         let manifest = Manifest::decode(&bytes).map_err(damaged)?;
         if manifest.commit == commit {
             Ok((manifest, sha256_hex(&bytes)))

@@ -46,6 +46,8 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
         let read = view.manifest_with_digest(commit).await;
         let (manifest, sha256) = match read {
             Ok(read) => read,
+            // Not damage, and nothing to mend.
+            Err(error @ LakeError::NewerTables { .. }) => return Err(error),
             Err(error) => {
                 let problem = problem(&error);
                 walk.lost.insert(commit);
