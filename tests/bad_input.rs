@@ -89,10 +89,10 @@ fn a_configuration_that_is_not_there() {
 fn no_key() {
     let lab = Lab::new(3);
     let ran = lab.finish(lab.command(&["sync"]).env_remove("ARMATURE_API_KEY"));
-    assert_snapshot!(ran.told(), @"
+    assert_snapshot!(ran.told(), @r"
     exit 2
     error: no API key was given
-    hint: set ARMATURE_API_KEY, or name a file that holds the key as api.key_file (a viewer key is enough)
+    hint: set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough)
     ");
     lab.sync_brings_everything();
 }
@@ -297,6 +297,79 @@ fn a_cron_expression_that_cannot_be() {
     ");
     lab.configure("");
     lab.sync_brings_everything();
+}
+
+#[test]
+fn a_service_that_cannot_start() {
+    let lab = Lab::new(3);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let told = |configuration: &str| {
+        lab.configure(configuration);
+        lab.run(&["schedule"]).told().replace(&taken, "[address]")
+    };
+    assert_snapshot!(told("[schedule]\nreconcile_cron = \"30 3 * *\"\n"), @r"
+    exit 2
+    error: failed to understand the cron expression `30 3 * *`: an expression has 5 fields (minute hour day month weekday), found 4; 6 fields start with the second, and 7 also end with the year
+    hint: five fields: minute hour day-of-month month day-of-week, such as `*/15 * * * *`
+    ");
+    assert_snapshot!(told("[schedule]\nlisten = \"example.com:9464\"\n"), @r"
+    exit 2
+    error: `example.com:9464` is no address: give a port, or an IP address and a port such as 127.0.0.1:9464
+    hint: name another one with --listen or schedule.listen
+    ");
+    assert_snapshot!(told(&format!("[schedule]\nlisten = \"{taken}\"\n")), @r"
+    exit 2
+    error: failed to listen on [address]: Address already in use (os error 98)
+    hint: name another one with --listen or schedule.listen
+    ");
+    assert_snapshot!(told("[schedule]\nstop_secs = 0\n"), @r"
+    exit 2
+    error: configuration: `schedule.stop_secs` is 0; allowed are 1 to 3600
+    hint: `armature-export init` writes a file with every option explained
+    ");
+    assert_snapshot!(told("[notify]\nwebhook_url = \"hooks.example.com/s3cret\"\n"), @r"
+    exit 2
+    error: configuration: `notify.webhook_url` is no URL: relative URL without a base
+    hint: `armature-export init` writes a file with every option explained
+    ");
+    assert_snapshot!(told("[notify]\nwebhook_url_file = \"none\"\n"), @r"
+    exit 2
+    error: failed to read `notify.webhook_url` from `none`
+    caused by: No such file or directory (os error 2)
+    hint: `armature-export init` writes a file with every option explained
+    ");
+    assert_snapshot!(told("[notify]\nwebhook_format = \"teams\"\n"), @r#"
+    exit 2
+    error: failed to understand the configuration `armature-export.toml`
+    caused by: TOML parse error at line 4, column 18
+        |
+      4 | webhook_format = "teams"
+        |                  ^^^^^^^
+      unknown variant `teams`, expected `json` or `slack`
+    hint: `armature-export init` writes a file with every option explained
+    "#);
+    lab.configure("");
+    lab.sync_brings_everything();
+}
+
+#[test]
+fn a_health_check_of_nobody() {
+    let lab = Lab::new(3);
+    assert_snapshot!(lab.run(&["ready", "--listen", "127.0.0.1:1"]).told(), @r"
+    exit 5
+    error: nobody answers at http://127.0.0.1:1/readyz
+    caused by: error sending request
+    caused by: client error (Connect)
+    caused by: tcp connect error
+    caused by: Connection refused (os error 111)
+    hint: start `armature-export schedule` with --listen or schedule.listen
+    ");
+    assert_snapshot!(lab.run(&["ready", "--listen", "nowhere"]).told(), @r"
+    exit 2
+    error: `nowhere` is no address: give a port, or an IP address and a port such as 127.0.0.1:9464
+    hint: name the address that `schedule` listens on
+    ");
 }
 
 #[test]
