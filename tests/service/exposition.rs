@@ -17,7 +17,13 @@ impl Exposition {
 
     /// The sum over all labels of a name.
     pub(crate) fn sum(&self, name: &str) -> i64 {
-        let of_name = |series: &str| series.split('{').next() == Some(name);
+        self.sum_of(name, "")
+    }
+
+    /// The sum over all series of a name that have a label.
+    pub(crate) fn sum_of(&self, name: &str, label: &str) -> i64 {
+        let of_name =
+            |series: &str| series.split('{').next() == Some(name) && series.contains(label);
         self.series
             .iter()
             .filter(|(series, _)| of_name(series))
