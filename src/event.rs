@@ -41,6 +41,8 @@ pub enum Event {
         status: Option<u16>,
         /// Bytes of its body, decompressed.
         bytes: u64,
+        /// Whether it was sent before, and is a retry.
+        again: bool,
     },
     /// One document of a run came, or was found absent.
     DocumentFetched {

@@ -33,6 +33,22 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// What it means, in words that hold nothing of what happened: for messages to others.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Bug => "a bug in armature-export",
+            Self::Usage => "wrong usage or configuration",
+            Self::Incomplete => "incomplete",
+            Self::Refused => "the API refused the key or its role",
+            Self::Unreachable => "the API is unreachable, or asked for too much patience",
+            Self::Storage => "the lake or the DuckDB file cannot be written, or is held",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -120,11 +136,6 @@ impl Failure {
     pub fn line(&self) -> String {
         let text = self.text().replace('\n', "; ");
         text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
-    }
-
-    /// Only what went wrong, in one line, without what to do about it.
-    pub fn problem(&self) -> String {
-        mask_keys(&one_line(&self.error.to_string()))
     }
 
     /// Prints the failure on stderr.

@@ -24,6 +24,9 @@ pub enum RunState {
     Absent,
 }
 
+/// How many runs are in each state, by the state's name.
+pub type StateCounts = Vec<(&'static str, u64)>;
+
 impl RunState {
     /// Every state, in the order of a run's life.
     pub const ALL: [Self; 5] =
@@ -137,6 +140,11 @@ impl Ledger {
     pub fn count(&self, state: RunState) -> u64 {
         let count = self.entries.values().filter(|entry| entry.state == state).count();
         u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    /// How many runs are in each state, by its name.
+    pub fn counts(&self) -> StateCounts {
+        RunState::ALL.iter().map(|state| (state.name(), self.count(*state))).collect()
     }
 
     /// Applies the changes of one commit.

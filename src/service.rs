@@ -18,8 +18,9 @@ pub use endpoints::listen_address;
 
 use crate::config::{ApiKey, ScheduleSettings, Settings};
 use crate::failure::{Exit, Failure};
+use crate::ledger::StateCounts;
 use crate::notify::{Message, Notifier};
-use crate::observe::{Metrics, Skipped, seconds};
+use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
 use figures::LakeWatch;
 use health::{Health, News, rfc3339};
@@ -179,17 +180,10 @@ impl Service {
             None => None,
         };
         let stale_after = stale_after(&current, now)?;
-        let mut lake_watch = LakeWatch::default();
-        // A lake that cannot be read is told by the first sync.
-        let lake = lake_watch.look(&current.settings.lake.path).await.unwrap_or_default();
-        let last_success = lake.and_then(|lake| lake.proven_until);
         let now = now.timestamp_micros();
-        if let Some(last) = last_success {
-            metrics.set_last_success(seconds(last));
-        }
         let shared = Arc::new(Shared {
             metrics,
-            health: Mutex::new(Health::new(stale_after, last_success, now)),
+            health: Mutex::new(Health::new(stale_after, None, now)),
             running: Mutex::default(),
             receivers: Mutex::new(Some(receivers)),
             started: now,
@@ -198,10 +192,9 @@ impl Service {
         if let Some(listener) = listener {
             tokio::spawn(endpoints::serve(listener, Arc::clone(&shared)));
         }
-        let duckdb = &current.settings.duckdb;
-        let applied = duckdb.enabled.then(|| figures::applied(&duckdb.path)).flatten();
-        let mut service = Self { options, current, timetable, shared, lake_watch, applied };
-        service.show_lake().await;
+        let lake_watch = LakeWatch::default();
+        let mut service = Self { options, current, timetable, shared, lake_watch, applied: None };
+        service.begin_with_lake().await;
         service.announce();
         Ok(service)
     }
@@ -219,7 +212,7 @@ impl Service {
         loop {
             match self.wait().await? {
                 Woken::Stop => break,
-                Woken::Reload => self.reload(),
+                Woken::Reload => self.reload().await,
                 Woken::Due => {
                     for due in self.timetable.take_due((self.options.clock)()) {
                         self.skip(due.job, Skipped::Missed, due.missed);
@@ -272,11 +265,12 @@ impl Service {
             };
             let target = match planned {
                 Some((same, target)) if same == firing => target,
-                _ => firing + self.jitter(),
+                _ => firing + self.jitter(firing),
             };
             planned = Some((firing, target));
             for job in Job::ALL {
-                let next = self.timetable.next_of(job).map_or(0, |next| next.timestamp_micros());
+                let next = self.timetable.next_of(job, now);
+                let next = next.map_or(0, |next| next.timestamp_micros());
                 self.shared.metrics.set_next_firing(job.name(), next);
             }
             let left = target.signed_duration_since(now).to_std().unwrap_or_default();
@@ -292,14 +286,17 @@ impl Service {
         }
     }
 
-    fn jitter(&self) -> Duration {
-        let most = self.current.settings.schedule.jitter_secs.saturating_mul(1000);
-        Duration::from_millis(fastrand::u64(0..=most))
+    /// A random wait, at most half of the time until the next firing: it must not hide that one.
+    fn jitter(&self, firing: DateTime<Utc>) -> Duration {
+        let most = Duration::from_secs(self.current.settings.schedule.jitter_secs);
+        let pause = self.timetable.pause_after(firing).and_then(|pause| pause.to_std().ok());
+        let most = pause.map_or(most, |pause| most.min(pause / 2));
+        Duration::from_millis(fastrand::u64(0..=u64::try_from(most.as_millis()).unwrap_or(0)))
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
-    fn reload(&mut self) {
-        match self.reread() {
+    async fn reload(&mut self) {
+        match self.reread().await {
             Ok(()) => {
                 tracing::info!("the configuration was read again");
                 self.shared.metrics.note_reload(true);
@@ -312,21 +309,28 @@ impl Service {
         }
     }
 
-    fn reread(&mut self) -> Result<(), Failure> {
+    async fn reread(&mut self) -> Result<(), Failure> {
         let new = (self.options.load)()?;
         (self.options.key)(&new.settings)?;
         let now = (self.options.clock)();
         let timetable = timetable(&new, now)?;
         let stale_after = stale_after(&new, now)?;
         let receivers = Receivers::new(&new, &self.shared.metrics)?;
-        if new.settings.schedule.listen != self.current.settings.schedule.listen {
-            tracing::warn!("schedule.listen changes at the next start only");
+        for option in fixed_options(&self.current.settings, &new.settings) {
+            tracing::warn!("{option} changes at the next start only");
         }
         self.shared.health().set_stale_after(stale_after);
-        // What waits in the old one is still sent: its workers end with their queues.
-        *self.shared.receivers() = Some(receivers);
-        self.timetable = timetable;
+        let old = self.shared.receivers().replace(receivers);
+        self.timetable = timetable.in_place_of(&self.timetable, now);
+        let (lake, duckdb) = (&self.current.settings.lake.path, &self.current.settings.duckdb);
+        let is_elsewhere = *lake != new.settings.lake.path || *duckdb != new.settings.duckdb;
         self.current = new;
+        if is_elsewhere {
+            self.begin_with_lake().await;
+        }
+        if let Some(Receivers { notifier, .. }) = old {
+            notifier.finish(FAREWELL).await;
+        }
         Ok(())
     }
 
@@ -342,20 +346,47 @@ impl Service {
         }
     }
 
-    async fn show_lake(&mut self) {
+    /// Looks at the lake and the DuckDB file that the configuration names now: until when the
+    /// export is whole, if it is.
+    async fn begin_with_lake(&mut self) {
+        let duckdb = &self.current.settings.duckdb;
+        self.applied = duckdb.enabled.then(|| figures::applied(&duckdb.path)).flatten();
+        let is_enabled = duckdb.enabled;
+        // A lake that cannot be read is told by the first sync.
+        let lake = self.show_lake(None).await;
+        let is_whole = |lake: &LakeFigures| !is_enabled || self.applied == Some(lake.commit);
+        let last_success = lake.filter(is_whole).and_then(|lake| lake.proven_until);
+        self.shared.health().begin_anew(last_success);
+        self.shared.metrics.set_last_success(last_success.map_or(0.0, seconds));
+    }
+
+    /// Shows the lake's figures; the runs come from a sync that just knew them.
+    async fn show_lake(&mut self, runs: Option<&StateCounts>) -> Option<LakeFigures> {
         let lake = &self.current.settings.lake.path;
-        match self.lake_watch.look(lake).await {
-            Ok(Some(figures)) => {
+        match self.lake_watch.look(lake, runs).await {
+            Ok(figures) => {
+                let figures = figures.unwrap_or_default();
                 let lag = self.applied.map(|applied| figures.commit.saturating_sub(applied));
                 self.shared.metrics.show_lake(&figures, lag);
+                Some(figures)
             }
-            Ok(None) => {}
             Err(error) => {
                 let failure = Failure::from(error);
                 tracing::warn!("the lake's figures are not known: {}", failure.line());
+                None
             }
         }
     }
+}
+
+/// Options that a running process cannot change, and that differ.
+fn fixed_options(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let pairs = [
+        ("schedule.listen", old.schedule.listen == new.schedule.listen),
+        ("schedule.stop_secs", old.schedule.stop_secs == new.schedule.stop_secs),
+        ("lake.access", old.lake.access == new.lake.access),
+    ];
+    pairs.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 
 /// Tells when no sync was good for too long, also while one runs and does not end.
@@ -397,7 +428,14 @@ fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable,
     if !current.only_sync && !schedule.reconcile_cron.trim().is_empty() {
         jobs.push((Job::Reconcile, expression(schedule, &schedule.reconcile_cron)?));
     }
-    Ok(Timetable::new(jobs, now))
+    let mut timetable = Timetable::new(jobs, now);
+    if timetable.next(now).is_none() {
+        return Err(Failure::usage(
+            format!("`{}` fires at no time that is still to come", schedule.cron),
+            "give schedule.cron an expression that does",
+        ));
+    }
+    Ok(timetable)
 }
 
 fn expression(schedule: &ScheduleSettings, text: &str) -> Result<Expression, Failure> {

@@ -32,6 +32,7 @@ pub(super) struct Sent<'a> {
     endpoint: &'static str,
     status: Option<u16>,
     bytes: u64,
+    again: bool,
 }
 
 impl Counters {
@@ -59,7 +60,7 @@ impl Counters {
         if again {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Sent { counters: self, events, endpoint, status: None, bytes: 0 })
+        Ok(Sent { counters: self, events, endpoint, status: None, bytes: 0, again })
     }
 }
 
@@ -79,8 +80,8 @@ impl Sent<'_> {
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        let Self { endpoint, status, bytes, .. } = *self;
-        self.events.emit(Event::RequestEnded { endpoint, status, bytes });
+        let Self { endpoint, status, bytes, again, .. } = *self;
+        self.events.emit(Event::RequestEnded { endpoint, status, bytes, again });
     }
 }
 
@@ -117,8 +118,8 @@ mod tests {
         let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let hears = std::sync::Arc::clone(&told);
         let events = Events::new(move |event| {
-            if let Event::RequestEnded { endpoint, status, bytes } = event {
-                hears.lock().unwrap().push((endpoint, status, bytes));
+            if let Event::RequestEnded { endpoint, status, bytes, again } = event {
+                hears.lock().unwrap().push((endpoint, status, bytes, again));
             }
         });
         let counters = Counters::default();
@@ -128,7 +129,10 @@ mod tests {
         sent.received(7);
         drop(sent);
         assert!(counters.send(&events, "/runs", Some(2), false).is_err());
-        assert_eq!(*told.lock().unwrap(), [("/org", None, 0), ("/runs", Some(200), 7)]);
+        assert_eq!(
+            *told.lock().unwrap(),
+            [("/org", None, 0, false), ("/runs", Some(200), 7, true)]
+        );
         assert_eq!(counters.read(), Traffic { requests: 2, retries: 1, bytes_received: 7 });
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -212,6 +213,23 @@ pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
         std::process::exit(Exit::Interrupted.code().into());
     });
     receive
+}
+
+/// Ends the process if a stop takes longer than it may. Nothing is lost by it: the lake is safe at
+/// every moment.
+pub(super) fn end_in_time(settings: &Settings, mut stop: watch::Receiver<bool>) {
+    let within = Duration::from_secs(settings.schedule.stop_secs);
+    tokio::spawn(async move {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(within).await;
+        tracing::error!(
+            "the end takes longer than {within:?} (schedule.stop_secs): ending at once; what is committed stays"
+        );
+        #[expect(clippy::exit, reason = "whoever stops it expects it to end")]
+        std::process::exit(Exit::Interrupted.code().into());
+    });
 }
 
 /// Ctrl-C and SIGTERM, from now on: none is lost between two looks.

@@ -1,11 +1,9 @@
 //! `schedule`: stays up and does its jobs by cron expressions.
 
-use std::time::Duration;
-
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::args::ScheduleArguments;
-use super::context::{COMMITTING, Context, now, stop_on_signal};
+use super::context::{COMMITTING, Context, end_in_time, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::service::{Service, ServiceOptions, ServiceSettings};
 
@@ -14,7 +12,7 @@ pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Res
     // Before anything else, so that no signal finds nobody.
     let stop = stop_on_signal(COMMITTING);
     let reload = reload_on_signal();
-    end_in_time(stop.clone(), Duration::from_secs(current.settings.schedule.stop_secs));
+    end_in_time(&current.settings, stop.clone());
     let (reread, arguments) = (context.clone(), arguments.clone());
     let options = ServiceOptions {
         load: Box::new(move || settings(&reread.reread()?, &arguments)),
@@ -42,35 +40,21 @@ fn settings(context: &Context, arguments: &ScheduleArguments) -> Result<ServiceS
     Ok(ServiceSettings { settings, url, only_sync: arguments.cron.is_some() })
 }
 
-/// Ends the process if a stop takes longer than it may. Nothing is lost by it: the lake is safe at
-/// every moment.
-fn end_in_time(mut stop: watch::Receiver<bool>, within: Duration) {
-    tokio::spawn(async move {
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(within).await;
-        tracing::error!(
-            "the end takes longer than {within:?} (schedule.stop_secs): ending at once; what is committed stays"
-        );
-        #[expect(clippy::exit, reason = "whoever stops a service expects it to end")]
-        std::process::exit(Exit::Interrupted.code().into());
-    });
-}
-
 /// Hears SIGHUP, where there is one.
 fn reload_on_signal() -> mpsc::Receiver<()> {
     let (send, receive) = mpsc::channel(1);
     #[cfg(unix)]
-    tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP: the configuration is read again, after the running job if any");
-            // One that waits already serves for both.
-            let _waits = send.try_send(());
-        }
-    });
+    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!(
+                    "SIGHUP: the configuration is read again, after the running job if any"
+                );
+                // One that waits already serves for both.
+                let _waits = send.try_send(());
+            }
+        });
+    }
     #[cfg(not(unix))]
     std::mem::forget(send);
     receive

@@ -101,7 +101,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         parts: 0,
         bytes: 0,
         rows: BTreeMap::new(),
-        runs: RunState::ALL.iter().map(|state| (state.name(), ledger.count(*state))).collect(),
+        runs: ledger.counts().into_iter().collect(),
         proven: proven.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
         behind_seconds: behind.map(|seconds| seconds.max(0)),
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),

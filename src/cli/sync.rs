@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::args::{BudgetArguments, SyncArguments};
-use super::context::{COMMITTING, Context, now, stop_on_signal};
+use super::context::{COMMITTING, Context, end_in_time, now, stop_on_signal};
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
@@ -14,6 +14,7 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
     settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
     arguments.budget.apply(&mut settings);
     let stop = stop_on_signal(COMMITTING);
+    end_in_time(&settings, stop.clone());
     let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
     let report = run_once(context, settings, url, key, stop).await?;
     let lake = lake.display().to_string();

@@ -8,6 +8,46 @@ use crate::tables::{Mapping, MappingError};
 /// The commented default file, as `init` writes it.
 pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
 
+/// Where and why a configuration cannot be understood. Addresses in it show as their host: those
+/// of webhooks hold secrets.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Mistake(String);
+
+impl Mistake {
+    fn new(error: &toml::de::Error) -> Self {
+        let lines = error.to_string();
+        let lines = lines.lines().map(|line| match line.split_once('=') {
+            // Whatever stands there, well written or not, may be one.
+            Some((name, _)) if name.contains("url") => format!("{name}= …"),
+            _ => without_paths(line),
+        });
+        Self(lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// A text in which addresses end with their host.
+fn without_paths(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
+        let end = after.find(ends).unwrap_or(after.len());
+        let (address, others) = after.split_at_checked(end).unwrap_or((after, ""));
+        let host = address.rsplit('@').next().unwrap_or_default();
+        let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+        out.push_str(before);
+        out.push_str("://");
+        out.push_str(host);
+        if host.len() < address.len() {
+            out.push_str("/…");
+        }
+        rest = others;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// The version of the configuration's format that this program reads. Options are only ever added
 /// to a version, so that an older file keeps its meaning.
 pub const CONFIG_VERSION: u64 = 1;
@@ -35,7 +75,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: Box<toml::de::Error>,
+        source: Mistake,
     },
     /// It was written for a newer version of this program.
     #[error(
@@ -93,7 +133,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
     }
     let settings: Settings = toml::from_str(text).map_err(|source| ConfigError::Invalid {
         path: path.to_owned(),
-        source: Box::new(source),
+        source: Mistake::new(&source),
     })?;
     check(&settings)?;
     Mapping::new(&settings.columns)?;
@@ -186,6 +226,20 @@ mod tests {
             "[[columns]]",
         ] {
             assert!(DEFAULT_FILE.contains(option), "{option}");
+        }
+    }
+
+    #[test]
+    fn mistakes_never_show_what_an_address_holds() {
+        for text in [
+            "[notify]\nwebhok_url = \"https://hooks.example.com/services/s3cret\"\n",
+            "[notify]\nwebhook_url = \"https://hooks.example.com/services/s3cret\n",
+            "[notify]\nwebhook_url = https://hooks.example.com/services/s3cret\n",
+            "[notify]\nwebhook_format = \"https://me:s3cret@hooks.example.com/s3cret\"\n",
+            "[notify]\nping_url = { of = \"s3cret\" }\n",
+        ] {
+            let told = message(text);
+            assert!(!told.contains("s3cret") && told.contains("line 2"), "{told}");
         }
     }
 

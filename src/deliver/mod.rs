@@ -41,7 +41,8 @@ pub struct DeliveryOptions {
     pub memory_limit_mb: u64,
     /// Where to tell of waits.
     pub events: Events,
-    /// Becomes true when somebody asks to stop: then nobody waits for a reader any more.
+    /// Becomes true when somebody asks to stop: then nobody waits for a reader any more, and
+    /// no more than one group of commits is applied.
     pub stop: Option<watch::Receiver<bool>>,
 }
 
@@ -66,6 +67,10 @@ impl DeliveryOptions {
     /// Waits for a reader only as long as nobody asks to stop.
     pub fn until(self, stop: watch::Receiver<bool>) -> Self {
         Self { stop: Some(stop), ..self }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
     }
 
     /// Becomes ready when somebody asks to stop.
@@ -229,7 +234,8 @@ pub async fn deliver(
     }
     let superseded = superseded(lake, &pending).await?;
     let mut pending = pending.into_iter().peekable();
-    while pending.peek().is_some() {
+    // Whoever asks to stop gets what one transaction takes, and no more.
+    while pending.peek().is_some() && (delivery.commits == 0 || !options.is_stopped()) {
         let group = next_group(lake, &mut pending, &superseded).await?;
         let (root, plan, events) = (lake.root().to_owned(), plan.clone(), options.events.clone());
         let work = move || {

@@ -10,6 +10,7 @@ use prometheus::{
 };
 
 use crate::event::Event;
+use crate::ledger::StateCounts;
 use crate::reconcile::Reconciliation;
 use crate::schedule::Job;
 use crate::sync::{Outcome, SyncReport};
@@ -53,8 +54,10 @@ pub struct LakeFigures {
     pub proven_until: Option<i64>,
     /// Stretches of time that were never exported.
     pub gaps: u64,
+    /// How long these are together, in seconds.
+    pub gap_seconds: u64,
     /// Runs of the ledger by state.
-    pub runs: Vec<(&'static str, u64)>,
+    pub runs: StateCounts,
 }
 
 /// Every counter and gauge of the process.
@@ -77,6 +80,7 @@ pub struct Metrics {
     proven_until: Gauge,
     runs: IntGaugeVec,
     gaps: IntGauge,
+    gap_seconds: IntGauge,
     lake_bytes: IntGauge,
     lake_parts: IntGauge,
     lake_commit: IntGauge,
@@ -146,6 +150,10 @@ impl Metrics {
             ))?)?,
             runs: made.gauges("runs", "Runs that the ledger knows, by state.", &["state"])?,
             gaps: made.gauge("gaps", "Stretches of time that were never exported and no longer can be.")?,
+            gap_seconds: made.gauge(
+                "gap_seconds",
+                "How long the stretches of time are together that were never exported.",
+            )?,
             lake_bytes: made.gauge("lake_bytes", "Bytes of the Parquet files that readers see.")?,
             lake_parts: made.gauge("lake_parts", "Parquet files that readers see.")?,
             lake_commit: made.gauge("lake_commit", "The number of the lake's last commit.")?,
@@ -205,7 +213,8 @@ impl Metrics {
     /// Counts what happens during a job.
     pub fn note(&self, event: &Event) {
         match event {
-            Event::RequestEnded { endpoint, status, bytes } => {
+            Event::RequestEnded { endpoint, status, bytes, again } => {
+                self.retries.inc_by(u64::from(*again));
                 let status = status.map_or("none".to_owned(), |status| status.to_string());
                 self.requests.with_label_values(&[*endpoint, status.as_str()]).inc();
                 self.received_bytes.inc_by(*bytes);
@@ -235,7 +244,6 @@ impl Metrics {
     pub fn note_sync(&self, report: &SyncReport, now: f64) {
         self.syncs.with_label_values(&[report.outcome.name()]).inc();
         self.sync_duration.observe(Duration::from_millis(report.elapsed_ms).as_secs_f64());
-        self.retries.inc_by(report.retries);
         self.runs_exported.with_label_values(&["new"]).inc_by(report.runs.new);
         self.runs_exported.with_label_values(&["changed"]).inc_by(report.runs.changed);
         for (table, rows) in &report.rows {
@@ -284,21 +292,19 @@ impl Metrics {
         }
     }
 
-    /// How the lake stands now, and how many commits the DuckDB file is behind.
+    /// How the lake stands now, and how many commits the DuckDB file is behind; `None` where there
+    /// is none, or nobody knows.
     pub fn show_lake(&self, lake: &LakeFigures, lag: Option<u64>) {
         self.lake_bytes.set(signed(lake.bytes));
         self.lake_parts.set(signed(lake.parts));
         self.lake_commit.set(signed(lake.commit));
         self.gaps.set(signed(lake.gaps));
+        self.gap_seconds.set(signed(lake.gap_seconds));
         for (state, runs) in &lake.runs {
             self.runs.with_label_values(&[*state]).set(signed(*runs));
         }
-        if let Some(until) = lake.proven_until {
-            self.proven_until.set(seconds(until));
-        }
-        if let Some(lag) = lag {
-            self.delivery_lag.set(signed(lag));
-        }
+        self.proven_until.set(lake.proven_until.map_or(0.0, seconds));
+        self.delivery_lag.set(signed(lag.unwrap_or(0)));
     }
 
     /// Counts firings that started nothing.

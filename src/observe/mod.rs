@@ -74,8 +74,8 @@ fn note(event: &Event, shown: bool) {
         Event::PaceChanged { at_once } => {
             tracing::debug!(at_once, "requests at once: {at_once}");
         }
-        Event::RequestEnded { endpoint, status, bytes } => {
-            tracing::trace!(endpoint, status, bytes, "request ended");
+        Event::RequestEnded { endpoint, status, bytes, again } => {
+            tracing::trace!(endpoint, status, bytes, again, "request ended");
         }
         Event::DocumentFetched { resource } => tracing::trace!(?resource, "document fetched"),
         Event::PageListed { runs, total } => tracing::debug!(runs, total, "page listed"),

@@ -12,8 +12,9 @@ const MOST_COUNTED: usize = 10_000;
 
 /// How far [`longest_pause`] looks ahead: a week, so that it sees a weekend, and a bit.
 const AHEAD: TimeDelta = TimeDelta::days(8);
-/// It looks at no more firings than this.
-const MOST_LOOKED_AT: usize = 2000;
+/// It looks at so many firings one by one, and then no closer than this.
+const LOOKED_AT: usize = 100;
+const STRIDE: TimeDelta = TimeDelta::seconds(59);
 
 /// What a firing starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,12 @@ impl Job {
             Self::Sync => "sync",
             Self::Reconcile => "reconcile",
         }
+    }
+
+    /// Whether a firing that falls into another job is made up for: what comes once a day must not
+    /// be lost to a job that comes every few minutes.
+    fn is_put_off(self) -> bool {
+        self == Self::Reconcile
     }
 }
 
@@ -59,42 +66,72 @@ struct Line {
     expression: Expression,
     /// Firings up to this instant are over.
     seen: DateTime<Utc>,
+    /// Whether one of them is still to be made up for.
+    owed: bool,
 }
 
 impl Timetable {
     /// The firings later than `now`.
     pub fn new(jobs: Vec<(Job, Expression)>, now: DateTime<Utc>) -> Self {
-        let mut lines: Vec<Line> =
-            jobs.into_iter().map(|(job, expression)| Line { job, expression, seen: now }).collect();
+        let mut lines: Vec<Line> = jobs
+            .into_iter()
+            .map(|(job, expression)| Line { job, expression, seen: now, owed: false })
+            .collect();
         lines.sort_by_key(|line| line.job);
         Self { lines }
+    }
+
+    /// Takes the place of another timetable: a firing of its that is due, and was not taken, is
+    /// not lost.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Self, now: DateTime<Utc>) -> Self {
+        for line in &mut self.lines {
+            let Some(old) = old.lines.iter().find(|old| old.job == line.job) else { continue };
+            if old.expression == line.expression {
+                (line.seen, line.owed) = (old.seen, old.owed);
+            } else {
+                line.owed = old.next(now).is_some_and(|next| next <= now);
+            }
+        }
+        self
     }
 
     /// The next firing of any job, seen at `now`; `None` where none ever fires again.
     pub fn next(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.follow_the_clock(now);
-        self.lines.iter().filter_map(|line| line.expression.next_after(line.seen)).min()
+        self.lines.iter().filter_map(|line| line.next(now)).min()
     }
 
-    /// The next firing of one job; `None` where it has none.
-    pub fn next_of(&self, job: Job) -> Option<DateTime<Utc>> {
-        let line = self.lines.iter().find(|line| line.job == job)?;
-        line.expression.next_after(line.seen)
+    /// How long it is from one instant to the next firing of any job; `None` where there is none.
+    pub fn pause_after(&self, instant: DateTime<Utc>) -> Option<TimeDelta> {
+        let next = self.lines.iter().filter_map(|line| line.expression.next_after(instant)).min();
+        next.map(|next| next.signed_duration_since(instant))
+    }
+
+    /// The next firing of one job, seen at `now`; `None` where it has none.
+    pub fn next_of(&self, job: Job, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.lines.iter().find(|line| line.job == job)?.next(now)
     }
 
     /// Takes the jobs whose time has come, each once, the most urgent first.
     pub fn take_due(&mut self, now: DateTime<Utc>) -> Vec<Due> {
         self.follow_the_clock(now);
         let due = self.lines.iter_mut().filter_map(|line| {
-            let fired = line.pass(now);
+            let fired = line.pass(now) + usize::from(std::mem::take(&mut line.owed));
             (fired > 0).then(|| Due { job: line.job, missed: fired - 1 })
         });
         due.collect()
     }
 
-    /// Passes over the firings up to `now`, as something else ran: how many there were of each job.
+    /// Passes over the firings up to `now`, as something else ran: how many there were of each job
+    /// that nothing makes up for.
     pub fn skip(&mut self, now: DateTime<Utc>) -> Vec<(Job, usize)> {
-        let skipped = self.lines.iter_mut().map(|line| (line.job, line.pass(now)));
+        let skipped = self.lines.iter_mut().map(|line| {
+            let fired = line.pass(now);
+            let puts_off = fired > 0 && !line.owed && line.job.is_put_off();
+            line.owed |= puts_off;
+            (line.job, fired - usize::from(puts_off))
+        });
         skipped.filter(|(_, count)| *count > 0).collect()
     }
 
@@ -121,6 +158,11 @@ impl Timetable {
 }
 
 impl Line {
+    /// The next firing: one that is owed is due at once.
+    fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.owed { Some(now) } else { self.expression.next_after(self.seen) }
+    }
+
     /// Goes on to `now`: how many firings that passes.
     fn pass(&mut self, now: DateTime<Utc>) -> usize {
         let mut fired = 0;
@@ -137,16 +179,19 @@ impl Line {
 }
 
 /// The longest pause between two firings of the next days, as of `now`; zero where there are no
-/// two.
+/// two. Firings of every few seconds are looked at a minute apart.
 pub fn longest_pause(expression: &Expression, now: DateTime<Utc>) -> TimeDelta {
     let mut longest = TimeDelta::zero();
-    let mut last = now;
-    for (place, firing) in expression.upcoming(now, MOST_LOOKED_AT).into_iter().enumerate() {
-        // The time until the first firing is only the rest of a pause.
-        if place > 0 {
-            longest = longest.max(firing.signed_duration_since(last));
+    let Some(mut last) = expression.next_after(now) else { return longest };
+    for place in 1.. {
+        let from = if place < LOOKED_AT { last } else { last + STRIDE };
+        let Some(next) = expression.next_after(from) else { break };
+        let pause = next.signed_duration_since(last);
+        // What lies in a stride was not looked at.
+        if place < LOOKED_AT || pause > STRIDE * 2 {
+            longest = longest.max(pause);
         }
-        last = firing;
+        last = next;
         if place > 1 && last.signed_duration_since(now) > AHEAD {
             break;
         }
@@ -204,9 +249,29 @@ mod tests {
     #[test]
     fn what_falls_into_a_running_job_is_skipped_and_counted() {
         let mut table = timetable("24T03:00:00");
-        assert_eq!(table.skip(at("24T03:46:00")), [(Job::Sync, 3), (Job::Reconcile, 1)]);
+        assert_eq!(table.skip(at("24T03:46:00")), [(Job::Sync, 3)]);
+        // What comes once a day is put off, not skipped.
+        assert_eq!(table.next(at("24T03:46:00")), Some(at("24T03:46:00")));
+        assert_eq!(table.skip(at("24T03:47:00")), []);
+        let reconcile = Due { job: Job::Reconcile, missed: 0 };
+        assert_eq!(table.take_due(at("24T03:50:00")), [reconcile]);
         assert_eq!(table.take_due(at("24T03:59:59")), []);
         assert_eq!(table.next(at("24T03:59:59")), Some(at("24T04:00:00")));
+    }
+
+    #[test]
+    fn a_new_timetable_forgets_nothing_that_is_due() {
+        let old = timetable("24T03:20:00");
+        let now = at("24T03:31:00");
+        let same = timetable("24T03:31:00").in_place_of(&old, now).take_due(now);
+        assert_eq!(same.len(), 2, "both were due: {same:?}");
+        let hourly = vec![(Job::Sync, expression("0 * * * *"))];
+        let mut hourly = Timetable::new(hourly, now).in_place_of(&old, now);
+        assert_eq!(hourly.take_due(now), [Due { job: Job::Sync, missed: 0 }]);
+        assert_eq!(hourly.take_due(at("24T03:59:59")), []);
+        let quiet = timetable("24T03:20:00");
+        let early = at("24T03:25:00");
+        assert_eq!(timetable("24T03:25:00").in_place_of(&quiet, early).take_due(early), []);
     }
 
     #[test]
@@ -225,6 +290,10 @@ mod tests {
         assert_eq!(pause("*/15 * * * *"), TimeDelta::minutes(15));
         assert_eq!(pause("*/5 * * * * *"), TimeDelta::seconds(5));
         assert_eq!(pause("*/15 9-17 * * 1-5"), TimeDelta::minutes(63 * 60 + 15));
+        assert_eq!(pause("* 9-17 * * 1-5"), TimeDelta::minutes(63 * 60 + 1));
+        // Within a stride of the truth.
+        let weekend = pause("* * 9-17 * * 1-5") - TimeDelta::hours(63);
+        assert!((1..=60).contains(&weekend.num_seconds()), "{weekend}");
         assert_eq!(pause("0 6 1 * *"), TimeDelta::days(31));
         assert_eq!(pause("0 0 0 1 1 * 2027"), TimeDelta::zero());
     }

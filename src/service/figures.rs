@@ -1,47 +1,84 @@
 //! How the lake stands, read after each job: only what is new since the last look.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use uuid::Uuid;
+
 use crate::deliver::inspect;
-use crate::lake::{LakeError, LakeView, LiveParts};
-use crate::ledger::RunState;
+use crate::digest::fingerprint;
+use crate::lake::{LakeError, LakeView, Manifest};
+use crate::ledger::StateCounts;
 use crate::observe::LakeFigures;
 
-/// Looks at a lake again and again. A lake that stays up for a year has tens of thousands of
-/// manifests: each is read once.
+/// Looks at a lake again and again. A lake that is written for a year has tens of thousands of
+/// manifests and some hundred thousand parts: each is read once, and little of it is kept.
 #[derive(Debug, Default)]
 pub(super) struct LakeWatch {
+    lake_id: Option<Uuid>,
     read: u64,
-    parts: LiveParts,
-    name: Option<uuid::Uuid>,
+    /// Bytes of each part by the fingerprint of its path. Two paths of one fingerprint would make
+    /// a wrong sum, once in many lives of the universe.
+    parts: HashMap<u64, u64>,
+    figures: Option<LakeFigures>,
 }
 
 impl LakeWatch {
-    /// How the lake stands; `None` where there is none yet.
-    pub(super) async fn look(&mut self, lake: &Path) -> Result<Option<LakeFigures>, LakeError> {
+    /// How the lake stands; `None` where there is none yet. The runs come from whoever knows them
+    /// already, or from the ledger.
+    pub(super) async fn look(
+        &mut self,
+        lake: &Path,
+        runs: Option<&StateCounts>,
+    ) -> Result<Option<LakeFigures>, LakeError> {
         let view = match LakeView::open(lake).await {
-            Err(LakeError::Missing { .. }) => return Ok(None),
+            Err(LakeError::Missing { .. }) => {
+                *self = Self::default();
+                return Ok(None);
+            }
             opened => opened?,
         };
-        let name = view.identity().map(|identity| identity.lake_id);
-        if name != self.name || view.head().map_or(0, |head| head.commit) < self.read {
-            *self = Self { name, ..Self::default() };
+        let lake_id = view.identity().map(|identity| identity.lake_id);
+        let newest = view.head().map_or(0, |head| head.commit);
+        if lake_id != self.lake_id || newest < self.read {
+            *self = Self { lake_id, ..Self::default() };
+        }
+        if newest == self.read && self.figures.is_some() {
+            return Ok(self.figures.clone());
         }
         let read = self.read;
         for commit in view.commits()?.into_iter().filter(|commit| *commit > read) {
-            self.parts.apply(&view.manifest(commit).await?);
-            self.read = commit;
+            self.take(&view.manifest(commit).await?);
         }
-        let (ledger, _) = view.ledger().await?;
+        let runs = match runs {
+            Some(runs) => runs.clone(),
+            None => view.ledger().await?.0.counts(),
+        };
         let head = view.head();
-        Ok(Some(LakeFigures {
-            bytes: self.parts.iter().map(|live| live.part.bytes).sum(),
-            parts: u64::try_from(self.parts.iter().count()).unwrap_or(u64::MAX),
-            commit: head.map_or(0, |head| head.commit),
+        let gaps = head.map(Manifest::gap_intervals).unwrap_or_default();
+        let gap_seconds: i64 = gaps.iter().map(|gap| (gap.until - gap.from) / 1_000_000).sum();
+        let figures = LakeFigures {
+            bytes: self.parts.values().sum(),
+            parts: u64::try_from(self.parts.len()).unwrap_or(u64::MAX),
+            commit: newest,
             proven_until: head.and_then(|head| head.proven.last()).map(|last| last.until),
-            gaps: head.map_or(0, |head| u64::try_from(head.gaps.len()).unwrap_or(u64::MAX)),
-            runs: RunState::ALL.iter().map(|state| (state.name(), ledger.count(*state))).collect(),
-        }))
+            gaps: u64::try_from(gaps.len()).unwrap_or(u64::MAX),
+            gap_seconds: u64::try_from(gap_seconds).unwrap_or(0),
+            runs,
+        };
+        self.figures = Some(figures.clone());
+        Ok(Some(figures))
+    }
+
+    fn take(&mut self, manifest: &Manifest) {
+        let key = |path: &str| fingerprint([path.as_bytes()]);
+        for path in manifest.superseded() {
+            self.parts.remove(&key(path));
+        }
+        for part in manifest.all_parts() {
+            self.parts.insert(key(&part.path), part.bytes);
+        }
+        self.read = manifest.commit;
     }
 }
 

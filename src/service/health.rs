@@ -15,14 +15,22 @@ pub(super) struct Ending {
     pub(super) problem: Option<String>,
     /// What to do about it.
     pub(super) hint: Option<String>,
-    /// Whether the export is known to be whole up to now.
-    pub(super) fresh: bool,
+    /// Until when the export is known to be whole, where it is: the begin of the job, by this
+    /// machine's clock, in microseconds since 1970.
+    pub(super) fresh_until: Option<i64>,
     /// Whether it found a gap.
     pub(super) new_gap: bool,
     /// Whether the API listed nothing where something must be.
     pub(super) unexpected_zero: bool,
     /// Whether another process wrote the lake, so that nothing was done.
     pub(super) lake_in_use: bool,
+}
+
+impl Ending {
+    /// Whether nobody needs to hear of it: somebody stopped it, or another process was at work.
+    pub(super) fn is_no_news(&self) -> bool {
+        self.lake_in_use || self.exit_code == Exit::Interrupted.code()
+    }
 }
 
 /// Something to tell.
@@ -51,14 +59,21 @@ pub(super) struct Readiness {
     pub(super) problem: Option<String>,
 }
 
+/// A failure as it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    exit_code: u8,
+    kind: MessageKind,
+}
+
 /// The state of the export, all times in microseconds since 1970.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     stale_after: i64,
     started: i64,
     last_success: Option<i64>,
-    /// By job: the exit code of the last end, if it was not well.
-    failing: Vec<(Job, u8)>,
+    /// By job: how the last end was told, if it was not well.
+    failing: Vec<(Job, Told)>,
     told_stale: bool,
     last_exit_code: Option<u8>,
     problem: Option<String>,
@@ -85,21 +100,28 @@ impl Health {
         self.last_success
     }
 
+    /// Another lake is looked at from now on.
+    pub(super) fn begin_anew(&mut self, last_success: Option<i64>) {
+        self.last_success = last_success;
+    }
+
     /// Takes the end of a job into account, and says what people must hear: a failure once until
     /// it changes its kind or ends, a gap each time.
-    pub(super) fn end(&mut self, job: Job, ending: &Ending, now: i64) -> Vec<News> {
-        if ending.lake_in_use || ending.exit_code == Exit::Interrupted.code() {
+    pub(super) fn end(&mut self, job: Job, ending: &Ending) -> Vec<News> {
+        if ending.is_no_news() {
             return Vec::new();
         }
-        if ending.fresh && job == Job::Sync {
-            self.last_success = Some(now);
+        let was_stale = self.told_stale;
+        if let Some(until) = ending.fresh_until.filter(|_| job == Job::Sync) {
+            self.last_success = Some(until);
+            self.told_stale = false;
         }
         if job == Job::Sync {
             self.last_exit_code = Some(ending.exit_code);
             self.problem.clone_from(&ending.problem);
         }
         let before =
-            self.failing.iter().find(|(failing, _)| *failing == job).map(|(_, code)| *code);
+            self.failing.iter().find(|(failing, _)| *failing == job).map(|(_, told)| *told);
         self.failing.retain(|(failing, _)| *failing != job);
         let mut news = Vec::new();
         let mut tell = |kind, text: String| {
@@ -108,37 +130,34 @@ impl Health {
         };
         let name = job.name();
         if ending.new_gap {
-            tell(
-                MessageKind::Gap,
-                format!(
-                    "{name}: time that the API no longer lists was never exported: see `armature-export status` and the table _gaps"
-                ),
-            );
+            let text = "time that the API no longer lists was never exported: see `armature-export \
+                        status` and the table _gaps";
+            tell(MessageKind::Gap, format!("{name}: {text}"));
         }
-        if ending.exit_code == Exit::Done.code() {
-            if before.is_some() || (job == Job::Sync && self.told_stale) {
-                tell(MessageKind::Recovery, format!("{name} is well again"));
+        if let Some(problem) = &ending.problem {
+            let kind = if ending.unexpected_zero {
+                MessageKind::UnexpectedZero
+            } else {
+                MessageKind::Failure
+            };
+            let told = Told { exit_code: ending.exit_code, kind };
+            self.failing.push((job, told));
+            if before != Some(told) {
+                let code = ending.exit_code;
+                tell(kind, format!("{name} ended with exit code {code}: {problem}"));
+            } else if was_stale && !self.told_stale {
+                tell(MessageKind::Recovery, "the export is fresh again".to_owned());
             }
-        } else if !(ending.new_gap && ending.problem.is_none()) {
-            self.failing.push((job, ending.exit_code));
-            let problem = ending.problem.as_deref().unwrap_or("incomplete");
-            if before != Some(ending.exit_code) {
-                let kind = if ending.unexpected_zero {
-                    MessageKind::UnexpectedZero
-                } else {
-                    MessageKind::Failure
-                };
-                tell(kind, format!("{name} ended with exit code {}: {problem}", ending.exit_code));
-            }
-        }
-        if ending.fresh && job == Job::Sync {
-            self.told_stale = false;
+        } else if before.is_some() || (was_stale && !self.told_stale) {
+            tell(MessageKind::Recovery, format!("{name} is well again"));
         }
         news
     }
 
     /// Whether the export went stale since this was last asked.
     pub(super) fn went_stale(&mut self, now: i64) -> Option<News> {
+        // A clock that was ahead, and was set right, must not hide that nothing happens.
+        self.last_success = self.last_success.map(|last| last.min(now));
         if !self.is_stale(now) || std::mem::replace(&mut self.told_stale, true) {
             return None;
         }
@@ -209,8 +228,8 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000;
 
-    fn good() -> Ending {
-        Ending { fresh: true, ..Ending::default() }
+    fn good(at: i64) -> Ending {
+        Ending { fresh_until: Some(at), ..Ending::default() }
     }
 
     fn bad(exit_code: u8) -> Ending {
@@ -224,41 +243,68 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_its_end_too() {
         let mut health = Health::new(HOUR, None, 0);
-        assert!(health.end(Job::Sync, &good(), 1).is_empty());
-        assert_eq!(kinds(&health.end(Job::Sync, &bad(5), 2)), ["failure"]);
-        assert!(health.end(Job::Sync, &bad(5), 3).is_empty());
-        assert_eq!(kinds(&health.end(Job::Sync, &bad(4), 4)), ["failure"], "of another kind");
-        assert!(health.end(Job::Reconcile, &good(), 5).is_empty(), "another job");
-        assert_eq!(kinds(&health.end(Job::Sync, &good(), 6)), ["recovery"]);
-        assert!(health.end(Job::Sync, &good(), 7).is_empty());
+        assert!(health.end(Job::Sync, &good(1)).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(5))), ["failure"]);
+        assert!(health.end(Job::Sync, &bad(5)).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(4))), ["failure"], "of another kind");
+        assert!(health.end(Job::Reconcile, &good(5)).is_empty(), "another job");
+        assert_eq!(kinds(&health.end(Job::Sync, &good(6))), ["recovery"]);
+        assert!(health.end(Job::Sync, &good(7)).is_empty());
     }
 
     #[test]
     fn what_is_no_fault_is_not_told() {
         let mut health = Health::new(HOUR, None, 0);
-        assert!(health.end(Job::Sync, &bad(130), 1).is_empty());
+        assert!(health.end(Job::Sync, &bad(130)).is_empty());
         let busy = Ending { lake_in_use: true, ..bad(6) };
-        assert!(health.end(Job::Sync, &busy, 2).is_empty());
-        assert!(health.end(Job::Sync, &good(), 3).is_empty());
+        assert!(health.end(Job::Sync, &busy).is_empty());
+        assert!(health.end(Job::Sync, &good(3)).is_empty());
     }
 
     #[test]
     fn a_gap_is_a_fact_and_not_a_state() {
         let mut health = Health::new(HOUR, None, 0);
-        let gap = Ending { exit_code: 3, new_gap: true, fresh: true, ..Ending::default() };
-        assert_eq!(kinds(&health.end(Job::Sync, &gap, 1)), ["gap"]);
-        assert!(health.end(Job::Sync, &good(), 2).is_empty());
-        let both = Ending { problem: Some("2 runs could not be fetched".into()), ..gap };
-        assert_eq!(kinds(&health.end(Job::Sync, &both, 3)), ["gap", "failure"]);
+        let gap = Ending { exit_code: 3, new_gap: true, ..good(1) };
+        assert_eq!(kinds(&health.end(Job::Sync, &gap)), ["gap"]);
+        assert!(health.end(Job::Sync, &good(2)).is_empty());
+        let both = Ending { problem: Some("2 runs could not be fetched".into()), ..gap.clone() };
+        assert_eq!(kinds(&health.end(Job::Sync, &both)), ["gap", "failure"]);
+        assert_eq!(kinds(&health.end(Job::Sync, &gap)), ["gap", "recovery"], "an outage ends so");
+        assert!(health.end(Job::Sync, &good(5)).is_empty());
+    }
+
+    #[test]
+    fn another_trouble_with_the_same_exit_code_is_told() {
+        let mut health = Health::new(HOUR, None, 0);
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(3))), ["failure"]);
+        let zero = Ending { unexpected_zero: true, ..bad(3) };
+        assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
+        assert_eq!(kinds(&health.end(Job::Sync, &bad(3))), ["failure"]);
+    }
+
+    #[test]
+    fn an_incomplete_sync_can_make_a_stale_export_fresh() {
+        let mut health = Health::new(HOUR, Some(0), 0);
+        let incomplete = |at| Ending { fresh_until: Some(at), ..bad(3) };
+        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(1))), ["failure"]);
+        assert!(health.went_stale(2 * HOUR).is_some());
+        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(2 * HOUR))), ["recovery"]);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_hides_nothing() {
+        let mut health = Health::new(HOUR, Some(100 * HOUR), 0);
+        assert!(health.went_stale(HOUR).is_none());
+        assert!(health.went_stale(2 * HOUR + 1).is_some());
     }
 
     #[test]
     fn a_list_that_is_empty_against_all_that_is_known() {
         let mut health = Health::new(HOUR, None, 0);
         let zero = Ending { unexpected_zero: true, ..bad(3) };
-        assert_eq!(kinds(&health.end(Job::Sync, &zero, 1)), ["unexpected_zero"]);
-        assert!(health.end(Job::Sync, &zero, 2).is_empty());
-        assert_eq!(kinds(&health.end(Job::Sync, &good(), 3)), ["recovery"]);
+        assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
+        assert!(health.end(Job::Sync, &zero).is_empty());
+        assert_eq!(kinds(&health.end(Job::Sync, &good(3))), ["recovery"]);
     }
 
     #[test]
@@ -270,7 +316,7 @@ mod tests {
         assert_eq!(stale.text, "the export is stale: the last good sync was 61 min ago");
         assert_eq!(health.went_stale(2 * HOUR), None, "told once");
         assert_eq!(health.readiness(2 * HOUR).status, "stale");
-        assert_eq!(kinds(&health.end(Job::Sync, &good(), 2 * HOUR)), ["recovery"]);
+        assert_eq!(kinds(&health.end(Job::Sync, &good(2 * HOUR))), ["recovery"]);
         assert_eq!(health.readiness(2 * HOUR).status, "ready");
         assert!(health.went_stale(3 * HOUR + 1).is_some());
     }
@@ -280,7 +326,7 @@ mod tests {
         let mut health = Health::new(HOUR, None, 0);
         assert_eq!(health.readiness(HOUR).status, "starting");
         assert_eq!(health.readiness(HOUR + 1).status, "stale");
-        health.end(Job::Sync, &bad(5), HOUR);
+        health.end(Job::Sync, &bad(5));
         let stale = health.went_stale(2 * HOUR).unwrap();
         assert_eq!(
             stale.text,
@@ -291,9 +337,9 @@ mod tests {
     #[test]
     fn a_run_that_always_fails_does_not_make_the_export_stale() {
         let mut health = Health::new(HOUR, None, 0);
-        let incomplete = Ending { fresh: true, ..bad(3) };
         for hour in 1..50 {
-            let news = health.end(Job::Sync, &incomplete, hour * HOUR);
+            let incomplete = Ending { fresh_until: Some(hour * HOUR), ..bad(3) };
+            let news = health.end(Job::Sync, &incomplete);
             assert_eq!(news.len(), usize::from(hour == 1));
             assert_eq!(health.went_stale(hour * HOUR + HOUR), None);
         }

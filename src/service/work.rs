@@ -17,30 +17,35 @@ impl Service {
     /// Runs a job to its end, whatever that is.
     pub(super) async fn work(&mut self, job: Job) {
         self.shared.set_running(Some(job));
-        let ending = match job {
-            Job::Sync => self.sync(self.current.settings.clone()).await,
-            Job::Reconcile => self.reconcile().await,
-        };
+        match job {
+            Job::Sync => {
+                self.sync(self.current.settings.clone()).await;
+            }
+            Job::Reconcile => {
+                let ending = self.reconcile().await;
+                self.close(Job::Reconcile, &ending);
+            }
+        }
         self.shared.set_running(None);
-        self.show_lake().await;
-        self.close(job, &ending);
     }
 
+    /// What the end of a job changes for whoever looks on.
     fn close(&self, job: Job, ending: &Ending) {
         let metrics = &self.shared.metrics;
         if ending.lake_in_use {
             self.skip(job, Skipped::LakeInUse, 1);
         }
-        metrics.set_exit_code(job.name(), ending.exit_code);
-        let now = self.shared.now();
+        if !ending.is_no_news() {
+            metrics.set_exit_code(job.name(), ending.exit_code);
+        }
         let (news, last_success) = {
             let mut health = self.shared.health();
-            (health.end(job, ending, now), health.last_success())
+            (health.end(job, ending), health.last_success())
         };
         if let Some(last) = last_success {
             metrics.set_last_success(seconds(last));
         }
-        if job == Job::Sync && ending.fresh {
+        if job == Job::Sync && ending.fresh_until.is_some() {
             self.shared.ping();
         }
         if *self.options.stop.borrow() {
@@ -52,36 +57,38 @@ impl Service {
         }
     }
 
+    /// One sync, alone or as the repair of a reconciliation.
     async fn sync(&mut self, settings: Settings) -> Ending {
+        let began = self.shared.now();
         let ended = match self.options_for(settings) {
             Ok((options, progress)) => {
                 let ended = Box::pin(sync(options)).await;
                 if let Some(progress) = progress {
                     progress.end();
                 }
-                ended
+                ended.map_err(Stopped::from)
             }
-            Err(failure) => return refused(Job::Sync, &failure),
+            Err(failure) => Err(Stopped::Failed(failure)),
         };
         let now = seconds(self.shared.now());
-        match ended {
+        let (ending, runs) = match ended {
             Ok(report) => {
                 self.shared.metrics.note_sync(&report, now);
                 self.note_delivery(&report);
                 log_sync(&report);
-                sync_ending(&report)
+                (sync_ending(&report, began), Some(report.ledger))
             }
-            Err(error) => {
-                if matches!(error, SyncError::Lake(LakeError::Locked { .. })) {
-                    return Ending { lake_in_use: true, ..failed(&error.into()) };
-                }
-                let failure = Failure::from(error);
+            Err(Stopped::LakeInUse) => (Ending { lake_in_use: true, ..Ending::default() }, None),
+            Err(Stopped::Failed(failure)) => {
                 if failure.exit != Exit::Interrupted {
                     self.shared.metrics.note_failed_sync(now);
                 }
-                refused(Job::Sync, &failure)
+                (refused(Job::Sync, &failure), None)
             }
-        }
+        };
+        self.show_lake(runs.as_ref()).await;
+        self.close(Job::Sync, &ending);
+        ending
     }
 
     async fn reconcile(&mut self) -> Ending {
@@ -100,7 +107,7 @@ impl Service {
         let mut month = self.current.settings.clone();
         month.sync.range = RangeChoice::Month;
         let repair = self.sync(month).await;
-        if !matches!(repair.exit_code, 0 | 3) {
+        if repair.is_no_news() {
             return repair;
         }
         match self.compare().await {
@@ -110,11 +117,16 @@ impl Service {
     }
 
     async fn compare(&self) -> Result<Reconciliation, Failure> {
-        let (options, progress) = self.options_for(self.current.settings.clone())?;
-        let found = Box::pin(reconcile(&options)).await;
-        if let Some(progress) = progress {
-            progress.end();
-        }
+        let found = match self.options_for(self.current.settings.clone()) {
+            Ok((options, progress)) => {
+                let found = Box::pin(reconcile(&options)).await;
+                if let Some(progress) = progress {
+                    progress.end();
+                }
+                found.map_err(Failure::from)
+            }
+            Err(failure) => Err(failure),
+        };
         let metrics = &self.shared.metrics;
         match found {
             Ok(found) => {
@@ -122,8 +134,7 @@ impl Service {
                 log_reconciliation(&found);
                 Ok(found)
             }
-            Err(error) => {
-                let failure = Failure::from(error);
+            Err(failure) => {
                 if failure.exit != Exit::Interrupted {
                     metrics.note_reconciliation(None);
                 }
@@ -166,20 +177,38 @@ impl Service {
     }
 }
 
-/// How a sync that came to a report ended.
-fn sync_ending(report: &SyncReport) -> Ending {
+/// Why a sync came to nothing.
+enum Stopped {
+    /// Another process writes the lake.
+    LakeInUse,
+    Failed(Failure),
+}
+
+impl From<SyncError> for Stopped {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Lake(LakeError::Locked { .. }) => Self::LakeInUse,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// How a sync that came to a report ended, as others may hear it: in our own words and counts.
+fn sync_ending(report: &SyncReport, began: i64) -> Ending {
     let ending = match exit_of(report) {
         Ok(exit) => {
             // A gap is told by a message of its own.
-            let mut reasons = report.troubles();
-            reasons.extend(report.stopped_by.iter().cloned());
-            let problem = (exit != Exit::Done && !reasons.is_empty()).then(|| reasons.join("; "));
+            let mut troubles = report.troubles();
+            if report.stop.is_some() {
+                troubles.push("its budget was spent before its end".to_owned());
+            }
+            let problem = (exit != Exit::Done && !troubles.is_empty()).then(|| troubles.join("; "));
             Ending { exit_code: exit.code(), problem, ..Ending::default() }
         }
         Err(failure) => failed(&failure),
     };
     Ending {
-        fresh: report.is_fresh(),
+        fresh_until: report.is_fresh().then_some(began),
         new_gap: report.new_gap,
         unexpected_zero: report.unexpected_zero,
         ..ending
@@ -207,10 +236,12 @@ fn reconcile_ending(found: &Reconciliation) -> Ending {
     }
 }
 
+/// A failure's own words can be those of the API or of DuckDB, and name a run: they are for the log
+/// alone.
 fn failed(failure: &Failure) -> Ending {
     Ending {
         exit_code: failure.exit.code(),
-        problem: Some(failure.problem()),
+        problem: Some(format!("{} (see the log)", failure.exit.meaning())),
         hint: failure.hint.clone(),
         ..Ending::default()
     }

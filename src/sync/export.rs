@@ -480,6 +480,7 @@ impl Export {
             deliveries: Vec::new(),
             sweep: self.sweep.as_ref().map(SweepSummary::from).unwrap_or_default(),
             commits: self.commits,
+            ledger: self.lake.ledger().counts(),
             stopped_by: stopped.as_ref().map(ToString::to_string),
             stop: stopped,
         }

@@ -9,6 +9,7 @@ use crate::api::{ApiError, Traffic};
 use crate::deliver::{DeliverError, Delivery};
 use crate::extract::{Proof, SweepTally, Window};
 use crate::lake::Gap;
+use crate::ledger::StateCounts;
 
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -177,6 +178,9 @@ pub struct SyncReport {
     pub sweep: SweepSummary,
     /// Commits made.
     pub commits: u64,
+    /// Runs of the ledger after it, by state.
+    #[serde(skip)]
+    pub ledger: StateCounts,
     /// Why it stopped before its end, in one line.
     pub stopped_by: Option<String>,
     /// The same, for the exit code.

@@ -62,8 +62,8 @@ async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
         })
         .collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    "sync" 5: armature-export ([dir]/lake): sync ended with exit code 5: failed to get `/api/armature/v1/org` after 1 attempt in 0.0s: answered [n]
-    "sync" null: armature-export ([dir]/lake): the export is stale: the last good sync was 4 s ago; the last problem: failed to get `/api/armature/v1/org` after 1 attempt in 0.0s: answered [n]
+    "sync" 5: armature-export ([dir]/lake): sync ended with exit code 5: the API is unreachable, or asked for too much patience (see the log)
+    "sync" null: armature-export ([dir]/lake): the export is stale: the last good sync was 4 s ago; the last problem: the API is unreachable, or asked for too much patience (see the log)
     "sync" 0: armature-export ([dir]/lake): sync is well again
     "sync" 3: armature-export ([dir]/lake): sync ended with exit code 3: the list could not be relied on: the API lists no run, and 8 that it listed before started then
     "sync" 0: armature-export ([dir]/lake): sync is well again

@@ -33,9 +33,19 @@ impl Daemon {
 
     /// Starts one whose log has a name of its own.
     pub(crate) fn start_as(kit: &Kit, configuration: &str, name: &str) -> Self {
+        let command = command(kit, &["--log-format", "json", "schedule"]);
+        Self::spawn(kit, configuration, name, command)
+    }
+
+    /// Starts one that takes lake and DuckDB file from its configuration alone.
+    pub(crate) fn start_by_file(kit: &Kit, configuration: &str) -> Self {
+        let command = plain_command(kit, &["--log-format", "json", "schedule"]);
+        Self::spawn(kit, configuration, "log", command)
+    }
+
+    fn spawn(kit: &Kit, configuration: &str, name: &str, mut command: Command) -> Self {
         configure(kit, configuration);
         let log = kit.lake.with_file_name(name);
-        let mut command = command(kit, &["--log-format", "json", "schedule"]);
         command.stderr(File::create(&log).unwrap());
         Self { child: command.spawn().unwrap(), log }
     }
@@ -143,12 +153,16 @@ pub(crate) fn configure(kit: &Kit, configuration: &str) {
 
 /// The binary with this kit's configuration, lake and DuckDB file.
 pub(crate) fn command(kit: &Kit, arguments: &[&str]) -> Command {
+    let mut command = plain_command(kit, arguments);
+    command.arg("--lake").arg(&kit.lake).arg("--duckdb").arg(&kit.duckdb);
+    command
+}
+
+/// The binary with this kit's configuration.
+fn plain_command(kit: &Kit, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
     let folder = kit.lake.parent().unwrap();
     command.arg("--config").arg(folder.join("export.toml")).args(arguments);
-    if arguments.last() != Some(&"ready") {
-        command.arg("--lake").arg(&kit.lake).arg("--duckdb").arg(&kit.duckdb);
-    }
     command
         .current_dir(folder)
         .env("ARMATURE_API_URL", kit.simulator.base_url())

@@ -94,6 +94,7 @@ async fn metrics_are_well_written_and_their_names_do_not_change() {
     counter armature_export_configuration_reloads_total outcome
     gauge armature_export_delivery_lag_commits
     counter armature_export_firings_skipped_total job reason
+    gauge armature_export_gap_seconds
     gauge armature_export_gaps
     gauge armature_export_job_running job
     gauge armature_export_lake_bytes

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use armature_export::simulator::{Answer, Endpoint, Rule, SimulatorSettings, WorldSettings};
 
-use super::daemon::{Daemon, Receiver, configure, run};
+use super::daemon::{Daemon, Receiver, command, configure, run};
 use super::kit::Kit;
 
 /// Syncs at the start and then never, in commits so small that a sync has many.
@@ -83,6 +83,88 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(daemon.ended().await, Some(130), "{}", daemon.log());
     kit.simulator.clear_rules();
     bring_the_rest(&kit).await;
+}
+
+/// `sync` from the command line, in the middle of which signals come: one, or two.
+async fn interrupt_a_sync(kit: &Kit, signals: usize) -> (Option<i32>, String) {
+    configure(kit, ONE_SYNC);
+    let mut command = command(kit, &["sync"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // Two of its many commits are there.
+    let manifest = kit.lake.join("_armature/manifests/00000002.json");
+    while !manifest.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..signals {
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        // Two of a kind that come at once are one.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await;
+    let output = output.unwrap().unwrap();
+    (output.status.code(), told(&output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_is_interrupted_ends_with_130() {
+    for signals in [1, 2] {
+        let kit = slow_world().await;
+        let (code, told) = interrupt_a_sync(&kit, signals).await;
+        assert_eq!(code, Some(130), "{told}");
+        assert!(told.contains("stopping: what is complete is being committed"), "{told}");
+        bring_the_rest(&kit).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_forgets_no_firing_that_is_due() {
+    let kit = slow_world().await;
+    // A wait before each firing, so that there is time to come in between.
+    let configuration =
+        ONE_SYNC.replace("0 0 1 1 *", "*/4 * * * * *") + "run_at_start = false\njitter_secs = 2\n";
+    let mut daemon = Daemon::start(&kit, &configuration);
+    daemon.wait_for("syncing by", 1).await;
+    // Without pause: were a firing forgotten by each, none would ever come through.
+    while daemon.count("\"outcome\":\"complete\"") == 0 {
+        daemon.signal("HUP");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(daemon.count("SIGHUP") < 200, "{}", daemon.log());
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_lake_is_looked_at_anew() {
+    let kit = slow_world().await;
+    let configuration = |lake: &str, duckdb: bool| {
+        let targets = format!("[lake]\npath = \"{lake}\"\n[duckdb]\npath = \"{lake}.duckdb\"\n");
+        format!("{ONE_SYNC}listen = \"0\"\n{targets}enabled = {duckdb}\n")
+    };
+    let mut daemon = Daemon::start_by_file(&kit, &configuration("first", true));
+    daemon.wait_for("serving /healthz", 1).await;
+    let parts = async |daemon: &Daemon| daemon.metrics().await.value("armature_export_lake_parts");
+    while parts(&daemon).await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(daemon.get("/readyz").await.0, 200);
+
+    configure(&kit, &configuration("second", true));
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was read again", 1).await;
+    assert_eq!(parts(&daemon).await, 0, "there is no such lake yet");
+    assert_eq!(daemon.get("/readyz").await.0, 503, "and nothing in it is fresh");
+
+    // Without a DuckDB file nothing lags behind, and the lake alone is whole.
+    configure(&kit, &configuration("first", false));
+    daemon.signal("HUP");
+    daemon.wait_for("the configuration was read again", 2).await;
+    assert_eq!(daemon.metrics().await.value("armature_export_delivery_lag_commits"), 0);
+    assert!(parts(&daemon).await > 0);
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
