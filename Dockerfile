@@ -2,6 +2,7 @@
 FROM rust:1-bookworm AS builder
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY .cargo .cargo
 # Only the two files that the program carries: changing another one does not build it again.
 COPY config/armature-export.toml config/demo.toml config/
 COPY src src
