@@ -11,7 +11,7 @@ endif
 # serves `test` and `check`.
 TESTED := $(FEATURES) --features crash-points
 
-.PHONY: demo test test-long crash-test chaos soak check release fmt duckdb clean
+.PHONY: demo test test-long crash-test chaos soak bench check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	@cargo run --locked --quiet $(FEATURES) -- demo
@@ -27,6 +27,10 @@ crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 
 chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of them
 	cargo test --locked $(TESTED) --test chaos -- --ignored --nocapture many_bad_days
+
+bench: $(SETUP) ## whole exports and their pieces, timed; some minutes
+	cargo bench --locked $(FEATURES) --bench pieces
+	cargo bench --locked $(FEATURES) --bench whole
 
 soak: $(SETUP) ## a service that is left alone for 21 minutes, under faults
 	cargo test --locked $(TESTED) --test service -- --ignored --nocapture twenty_minutes

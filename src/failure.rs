@@ -349,7 +349,7 @@ impl From<SyncError> for Failure {
                 error,
                 "`armature-export schema` lists tables and columns",
             ),
-            SyncError::Rows(_) | SyncError::Stopped(_) => {
+            SyncError::Rows(_) | SyncError::Lost | SyncError::Stopped(_) => {
                 Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
             }
         }

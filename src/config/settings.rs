@@ -208,7 +208,7 @@ impl Default for LakeSettings {
         Self {
             path: PathBuf::from("lake"),
             documents: true,
-            compression_level: 1,
+            compression_level: 3,
             access: Access::Owner,
         }
     }

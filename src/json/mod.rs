@@ -7,6 +7,7 @@
 mod envelope;
 mod node;
 mod record;
+mod scan;
 mod time;
 
 pub use envelope::{Body, LIST_NAMES, List, find_list, member_names, unwrap};

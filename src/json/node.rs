@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
+
+use super::scan::Pieces;
 
 /// One JSON value, as the slice of the body that holds it.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +131,7 @@ impl<'a> Node<'a> {
         if self.kind() != Kind::Text {
             return None;
         }
-        serde_json::from_str::<Borrowed<'a>>(self.text).ok().map(|borrowed| borrowed.0)
+        decoded(self.text)
     }
 
     /// A string's content, or a number's or boolean's own text: what can stand as plain text.
@@ -146,7 +148,13 @@ impl<'a> Node<'a> {
         if self.kind() != Kind::Object {
             return None;
         }
-        serde_json::from_str::<Members<'a>>(self.text).ok().map(|members| members.0)
+        let mut pieces = Pieces::of(self.text)?;
+        let mut members = Vec::with_capacity(16);
+        while let Some(name) = pieces.next_piece().ok()? {
+            let value = pieces.value_of_member()?;
+            members.push((decoded(name)?, Self { text: value }));
+        }
+        Some(members)
     }
 
     /// The elements of an array; `None` for other kinds.
@@ -154,7 +162,12 @@ impl<'a> Node<'a> {
         if self.kind() != Kind::Array {
             return None;
         }
-        serde_json::from_str::<Elements<'a>>(self.text).ok().map(|elements| elements.0)
+        let mut pieces = Pieces::of(self.text)?;
+        let mut elements = Vec::new();
+        while let Some(text) = pieces.next_piece().ok()? {
+            elements.push(Self { text });
+        }
+        Some(elements)
     }
 
     /// The first member of that name.
@@ -166,6 +179,15 @@ impl<'a> Node<'a> {
     pub fn at(self, path: &str) -> Option<Self> {
         path.split('.').try_fold(self, Self::get)
     }
+}
+
+/// The content of a JSON string; `None` for other values and for strings that are no Unicode text.
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    let content = text.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', content.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(content));
+    }
+    serde_json::from_str::<Borrowed<'_>>(text).ok().map(|borrowed| borrowed.0)
 }
 
 struct Borrowed<'a>(Cow<'a, str>);
@@ -189,53 +211,12 @@ impl<'de> Deserialize<'de> for Borrowed<'de> {
     }
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(16);
-                while let Some((key, raw)) = map.next_entry::<Borrowed<'de>, &'de RawValue>()? {
-                    members.push((key.0, Node { text: raw.get() }));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-struct Elements<'a>(Vec<Node<'a>>);
-
-impl<'de> Deserialize<'de> for Elements<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Array;
-        impl<'de> Visitor<'de> for Array {
-            type Value = Elements<'de>;
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an array")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(raw) = array.next_element::<&'de RawValue>()? {
-                    elements.push(Node { text: raw.get() });
-                }
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(Array)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde::de::{MapAccess, SeqAccess};
+    use serde_json::Value;
 
     #[test]
     fn a_value_keeps_its_own_text() {
@@ -269,5 +250,123 @@ mod tests {
         let node = Node::parse(br#""\ud800""#).unwrap();
         assert_eq!(node.kind(), Kind::Text);
         assert!(node.text().is_none());
+    }
+
+    // The plain way to look inside: slower, and checking everything again.
+
+    struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+    impl<'de> Deserialize<'de> for Members<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Object;
+            impl<'de> Visitor<'de> for Object {
+                type Value = Members<'de>;
+                fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    formatter.write_str("an object")
+                }
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                    let mut members = Vec::with_capacity(16);
+                    while let Some((key, raw)) = map.next_entry::<Borrowed<'de>, &'de RawValue>()? {
+                        members.push((key.0, Node { text: raw.get() }));
+                    }
+                    Ok(Members(members))
+                }
+            }
+            deserializer.deserialize_map(Object)
+        }
+    }
+
+    struct Elements<'a>(Vec<Node<'a>>);
+
+    impl<'de> Deserialize<'de> for Elements<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Array;
+            impl<'de> Visitor<'de> for Array {
+                type Value = Elements<'de>;
+                fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    formatter.write_str("an array")
+                }
+                fn visit_seq<A: SeqAccess<'de>>(
+                    self,
+                    mut array: A,
+                ) -> Result<Self::Value, A::Error> {
+                    let mut elements = Vec::new();
+                    while let Some(raw) = array.next_element::<&'de RawValue>()? {
+                        elements.push(Node { text: raw.get() });
+                    }
+                    Ok(Elements(elements))
+                }
+            }
+            deserializer.deserialize_seq(Array)
+        }
+    }
+
+    fn sources<'a>(nodes: &[Node<'a>]) -> Vec<&'a str> {
+        nodes.iter().map(|node| node.source()).collect()
+    }
+
+    /// Both ways see the same, all the way down.
+    fn assert_same(node: Node<'_>) {
+        let elements = serde_json::from_str::<Elements<'_>>(node.source()).ok().map(|it| it.0);
+        let elements = elements.filter(|_| node.kind() == Kind::Array);
+        assert_eq!(node.elements().as_deref().map(sources), elements.as_deref().map(sources));
+        let members = serde_json::from_str::<Members<'_>>(node.source()).ok().map(|it| it.0);
+        let shown = |members: Vec<(Cow<'_, str>, Node<'_>)>| {
+            let shown =
+                members.into_iter().map(|(key, node)| (key.into_owned(), node.source().to_owned()));
+            shown.collect::<Vec<_>>()
+        };
+        let members = members.filter(|_| node.kind() == Kind::Object);
+        assert_eq!(node.members().map(shown), members.map(shown), "{}", node.source());
+        let text = serde_json::from_str::<Borrowed<'_>>(node.source()).ok().map(|it| it.0);
+        assert_eq!(node.text(), text.filter(|_| node.kind() == Kind::Text), "{}", node.source());
+        let inside = node.members().unwrap_or_default().into_iter().map(|(_, node)| node);
+        inside.chain(node.elements().unwrap_or_default()).for_each(assert_same);
+    }
+
+    /// Any JSON value.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[\"\\\\{}\\[\\],: ]{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 64, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Text that is nearly JSON, made of what matters in it.
+    const NEARLY: &str = "[\\[\\]{}:,\" \\\\/ntu0a1.e-]{0,40}";
+
+    proptest! {
+        #[test]
+        fn looking_inside_is_the_same_as_reading_it_all(value in any_value(), pretty: bool) {
+            let text = if pretty {
+                serde_json::to_string_pretty(&value).unwrap()
+            } else {
+                value.to_string()
+            };
+            assert_same(Node::parse(text.as_bytes()).unwrap());
+        }
+
+        #[test]
+        fn valid_or_not_nothing_panics_and_what_is_valid_is_the_same(text in NEARLY) {
+            if let Ok(node) = Node::parse(text.as_bytes()) {
+                assert_same(node);
+            } else if let Some(node) = Node::accepted(text.as_bytes()) {
+                let inside = node.members().unwrap_or_default().into_iter().map(|(_, node)| node);
+                let inside = inside.chain(node.elements().unwrap_or_default());
+                prop_assert!(inside.map(|node| node.source().len()).sum::<usize>() <= text.len());
+                let _text = node.text();
+            }
+        }
     }
 }

@@ -20,6 +20,9 @@ pub enum SyncError {
     /// Rows that do not fit their own declaration: a fault of this program.
     #[error("failed to make rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),
+    /// A chunk of runs that was not being written after all: a fault of this program.
+    #[error("a chunk of runs was lost on its way to the lake")]
+    Lost,
     /// A task that ended before its time: a fault of this program.
     #[error("a part of the sync stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),

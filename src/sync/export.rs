@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
@@ -20,11 +20,11 @@ use crate::extract::{
 };
 use crate::interval::{Interval, merge};
 use crate::lake::{
-    Draft, Gap, Lake, Manifest, NewPart, PartOptions, PartWriter, Staging, SweepRecord, SyncRecord,
+    Draft, Gap, Lake, Manifest, PartOptions, PartWriter, Staging, SweepRecord, SyncRecord,
 };
 use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
-use crate::parts::{ChunkWriter, PartsError};
+use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
 
@@ -64,10 +64,20 @@ struct Chunk {
 /// A chunk whose parts are being written while the next one fills.
 #[derive(Debug)]
 struct Writing {
-    task: JoinHandle<Result<Vec<NewPart>, PartsError>>,
-    staging: Staging,
+    /// Of one task, which ends with this.
+    task: JoinSet<Result<Staging, SyncError>>,
     changes: Vec<Change>,
     runs: u64,
+}
+
+impl Writing {
+    /// The parts, once all of them are staged and durable.
+    async fn staged(&mut self) -> Result<Staging, SyncError> {
+        match self.task.join_next().await {
+            Some(done) => done?,
+            None => Err(SyncError::Lost),
+        }
+    }
 }
 
 /// A sync whose commits are all made.
@@ -213,7 +223,7 @@ impl Export {
     }
 
     fn start_writing(&self, chunk: Chunk) -> Writing {
-        let staging = self.lake.stage();
+        let mut staging = self.lake.stage();
         let commit = staging.commit();
         let stamp = Stamp { commit, ..self.writer.stamp.clone() };
         let writer = ChunkWriter { stamp, ..self.writer.clone() };
@@ -226,14 +236,19 @@ impl Export {
                 entry.commit = commit;
             }
         }
-        let task = tokio::task::spawn_blocking(move || writer.write(chunk.runs));
-        Writing { task, staging, changes, runs }
+        let mut task = JoinSet::new();
+        // Writing to disk goes on beside the fan-out, too: it mostly waits.
+        task.spawn(async move {
+            let parts = spawn_blocking(move || writer.write(chunk.runs)).await??;
+            staging.add(parts).await?;
+            Ok(staging)
+        });
+        Writing { task, changes, runs }
     }
 
     async fn commit_written(&mut self) -> Result<(), SyncError> {
-        let Some(writing) = self.writing.take() else { return Ok(()) };
-        let mut staging = writing.staging;
-        staging.add(writing.task.await??).await?;
+        let Some(mut writing) = self.writing.take() else { return Ok(()) };
+        let staging = writing.staged().await?;
         let draft = Draft { ledger_changes: writing.changes, ..self.draft() };
         self.commit(staging, draft, writing.runs).await?;
         Ok(())
@@ -277,9 +292,8 @@ impl Export {
         let mut forgotten = self.lake.ledger().out_of_reach(self.window.until);
         forgotten.retain(|(run_id, _)| !changed.contains(run_id));
         chunk.changes.extend(forgotten);
-        let writing = self.start_writing(chunk);
-        let mut staging = writing.staging;
-        staging.add(writing.task.await??).await?;
+        let mut writing = self.start_writing(chunk);
+        let mut staging = writing.staged().await?;
         if stopped.is_none() {
             self.stage_open_runs(&mut staging).await?;
             self.stage_resources(&mut staging, client).await?;

@@ -218,6 +218,8 @@ fn permit(path: &Path, mode: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_that_cannot_be_written_are_named() {
     let mut trial = Trial::new(6, 1_000_000).await;
+    // Otherwise the other user could not even look inside.
+    trial.configure_more("[lake]\naccess = \"umask\"\n");
     permit(trial.folder(), 0o755);
     let folder = trial.folder().to_owned();
     let lake = std::mem::replace(&mut trial.kit.lake, folder.join("closed/lake"));

@@ -53,6 +53,12 @@ impl Trial {
         std::fs::write(&self.config, text).unwrap();
     }
 
+    /// Adds to the configuration.
+    pub(crate) fn configure_more(&self, more: &str) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, text + more).unwrap();
+    }
+
     /// Where everything is.
     pub(crate) fn folder(&self) -> &Path {
         self.config.parent().unwrap()

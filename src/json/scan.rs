@@ -1,0 +1,116 @@
+//! Where values begin and end, in JSON that was checked as a whole before: bodies are looked into
+//! level by level, and checking each level again would cost more than all the rest. What is no
+//! JSON after all is found out or taken for something else, and never read beyond its end.
+
+/// The place after the white space from `at` on.
+fn after_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+    at + space.count()
+}
+
+/// The place after the string whose opening quote stands before `at`.
+fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        match text.get(found)? {
+            b'"' => return Some(found + 1),
+            // Whatever is escaped, it takes one byte at least.
+            _ => at = found + 2,
+        }
+    }
+}
+
+/// The place after the value that begins at `at`.
+fn after_value(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' => after_string(text, at + 1),
+        b'{' | b'[' => after_nested(text, at),
+        _ => {
+            let rest = text.get(at..)?;
+            let is_end =
+                |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
+            let length = rest.iter().position(is_end).unwrap_or(rest.len());
+            (length > 0).then_some(at + length)
+        }
+    }
+}
+
+fn after_nested(text: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = after_string(text, at + 1)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// The text is no JSON after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoJson;
+
+/// What stands between the brackets of an array or object, piece by piece: where each begins and
+/// ends. Members of an object are two pieces.
+pub(super) struct Pieces<'a> {
+    text: &'a str,
+    at: usize,
+    is_first: bool,
+    close: u8,
+}
+
+impl<'a> Pieces<'a> {
+    /// Of the array or object that `text` is.
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        let close = match text.as_bytes().first()? {
+            b'[' => b']',
+            b'{' => b'}',
+            _ => return None,
+        };
+        Some(Self { text, at: 1, is_first: true, close })
+    }
+
+    /// The next element, or the name of the next member; `None` at the end.
+    pub(super) fn next_piece(&mut self) -> Result<Option<&'a str>, NoJson> {
+        let bytes = self.text.as_bytes();
+        self.at = after_space(bytes, self.at);
+        if bytes.get(self.at) == Some(&self.close) {
+            // Nothing may follow: the text is one value.
+            return if self.at + 1 == bytes.len() { Ok(None) } else { Err(NoJson) };
+        }
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.take(b',').ok_or(NoJson)?;
+        }
+        self.value().map(Some).ok_or(NoJson)
+    }
+
+    /// The value of the member whose name was next.
+    pub(super) fn value_of_member(&mut self) -> Option<&'a str> {
+        self.at = after_space(self.text.as_bytes(), self.at);
+        self.take(b':')?;
+        self.value()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (*self.text.as_bytes().get(self.at)? == byte).then_some(())?;
+        self.at = after_space(self.text.as_bytes(), self.at + 1);
+        Some(())
+    }
+
+    fn value(&mut self) -> Option<&'a str> {
+        let begin = self.at;
+        self.at = after_value(self.text.as_bytes(), begin)?;
+        self.text.get(begin..self.at)
+    }
+}
