@@ -234,7 +234,7 @@ impl Default for DuckdbSettings {
             path: PathBuf::from("armature.duckdb"),
             enabled: true,
             lock_wait_secs: 30,
-            memory_limit_mb: 32,
+            memory_limit_mb: 40,
         }
     }
 }

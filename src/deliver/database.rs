@@ -214,8 +214,8 @@ fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
     let connection = Connection::open_in_memory_with_flags(config)?;
     let path = options.path.to_string_lossy();
     connection.execute_batch(&format!(
-        "SET temp_directory = {}; ATTACH {} AS {DATABASE} (RECOVERY_MODE no_wal_writes); \
-         USE {DATABASE};",
+        "SET temp_directory = {}; ATTACH {} AS {DATABASE} (RECOVERY_MODE no_wal_writes, \
+         ROW_GROUP_SIZE {ROW_GROUP}); USE {DATABASE};",
         literal(&format!("{path}.tmp")),
         literal(&path)
     ))?;
@@ -226,6 +226,10 @@ fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
     let config = Config::default().access_mode(AccessMode::ReadOnly)?;
     Connection::open_with_flags(path, config)
 }
+
+/// Rows that DuckDB keeps together. A group is written once it is full, and waits in memory or in
+/// temporary files until then: its usual 122,880 rows of traces are more than the memory limit.
+const ROW_GROUP: u32 = 10_240;
 
 /// What the file is called while it is attached.
 const DATABASE: &str = "delivered";
