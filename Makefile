@@ -11,10 +11,19 @@ endif
 # serves `test` and `check`.
 TESTED := $(FEATURES) --features crash-points
 
-.PHONY: demo test test-long crash-test chaos soak bench check release fmt duckdb clean
+.PHONY: demo service test test-long crash-test chaos soak bench check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	@cargo run --locked --quiet $(FEATURES) -- demo
+
+# What docker-compose.yml does in containers, without any.
+service: $(SETUP) ## a simulator, and `schedule` on it every minute, into ./armature-demo; Ctrl-C ends it
+	@cargo build --locked --quiet $(FEATURES)
+	@target/debug/armature-export --quiet simulate >/dev/null & simulator=$$!; \
+	trap 'kill $$simulator 2>/dev/null' EXIT; trap : INT TERM; \
+	ARMATURE_API_URL=http://127.0.0.1:8787/api/armature/v1 ARMATURE_API_KEY=amt_demo_key \
+	target/debug/armature-export schedule --cron '* * * * *' --listen 9464 \
+	    --lake armature-demo/service/lake --duckdb armature-demo/service/armature.duckdb
 
 test: $(SETUP) ## every test
 	cargo test --locked $(TESTED)
