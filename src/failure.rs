@@ -47,15 +47,7 @@ impl Exit {
             Self::Interrupted => "interrupted",
         }
     }
-}
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
-    }
-}
-
-impl Exit {
     /// The code that the process ends with.
     pub fn code(self) -> u8 {
         match self {
@@ -68,6 +60,12 @@ impl Exit {
             Self::Storage => 6,
             Self::Interrupted => 130,
         }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
     }
 }
 
@@ -229,6 +227,8 @@ impl From<ApiError> for Failure {
     }
 }
 
+const NEWER: &str = "a newer armature-export wrote it: update this one; nothing was changed";
+
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
         let (exit, hint) = match &error {
@@ -248,14 +248,8 @@ impl From<LakeError> for Failure {
             LakeError::Missing { .. } => {
                 (Exit::Usage, "run `armature-export sync` first, or name the lake with --lake")
             }
-            LakeError::Format { found, known, .. } if found > known => (
-                Exit::Storage,
-                "a newer armature-export wrote it: update this one; nothing was changed",
-            ),
-            LakeError::NewerTables { .. } => (
-                Exit::Storage,
-                "a newer armature-export wrote it: update this one; nothing was changed",
-            ),
+            LakeError::Format { found, known, .. } if found > known => (Exit::Storage, NEWER),
+            LakeError::NewerTables { .. } => (Exit::Storage, NEWER),
             LakeError::Format { .. } => (
                 Exit::Storage,
                 "this version cannot read it any more: export anew into another folder; nothing was changed",

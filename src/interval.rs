@@ -18,6 +18,13 @@ pub fn utc_day(microseconds: i64) -> Option<String> {
     Some(instant.format("%Y-%m-%d").to_string())
 }
 
+/// An instant in microseconds since 1970 as RFC 3339 text, to the second; `None` beyond all
+/// calendars.
+pub fn rfc3339(microseconds: i64) -> Option<String> {
+    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
+    Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+}
+
 /// Adds a stretch to a list of them, so that they stay sorted, apart and as few as can be.
 pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
     let mut all: Vec<Interval> = intervals.iter().copied().chain([added]).collect();

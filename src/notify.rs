@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::install_tls;
+use crate::api::{describe, install_tls};
 use crate::config::{ConfigError, HookUrl, NotifySettings, WebhookFormat, mask_keys};
 use crate::observe::Metrics;
 
@@ -259,16 +259,4 @@ impl Sender {
             || status == StatusCode::REQUEST_TIMEOUT;
         Err(Refusal { reason: format!("it answered {}", status.as_u16()), again })
     }
-}
-
-/// An error without its URL.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

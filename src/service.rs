@@ -18,12 +18,13 @@ pub use endpoints::listen_address;
 
 use crate::config::{ApiKey, ScheduleSettings, Settings};
 use crate::failure::{Exit, Failure};
+use crate::interval::rfc3339;
 use crate::ledger::StateCounts;
 use crate::notify::{Message, Notifier};
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
 use figures::LakeWatch;
-use health::{Health, News, rfc3339};
+use health::{Health, News};
 
 /// The longest sleep: a machine that was suspended, or whose clock was set, notices soon.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use url::Url;
 
-use super::connection::{base_url, http_client, is_loopback};
+use super::connection::{base_url, describe, http_client, is_loopback};
 use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
 use super::pace::Pace;
@@ -416,17 +416,9 @@ impl Client {
         self.unless_stopped(tokio::time::sleep(wait)).await
     }
 
-    /// The whole chain of an error without the URL: what went wrong hides in its sources.
+    /// What went wrong on the way, with the key made unreadable.
     fn describe(&self, error: reqwest::Error) -> String {
-        let error = error.without_url();
-        let mut parts = vec![error.to_string()];
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            parts.push(cause.to_string());
-            source = cause.source();
-        }
-        parts.dedup();
-        self.0.key.mask(&parts.join(": "))
+        self.0.key.mask(&describe(error))
     }
 }
 

@@ -39,6 +39,19 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// The whole chain of an error without the URL: what went wrong hides in its sources.
+pub fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut parts = vec![error.to_string()];
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        parts.push(cause.to_string());
+        source = cause.source();
+    }
+    parts.dedup();
+    parts.join(": ")
+}
+
 /// Chooses who does the cryptography of TLS, once in a process.
 pub fn install_tls() {
     // Another part of the process may have chosen a provider already: then that one serves.

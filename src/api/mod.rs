@@ -12,7 +12,7 @@ mod retry;
 mod traffic;
 
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
-pub use connection::install_tls;
+pub use connection::{describe, install_tls};
 pub use error::ApiError;
 pub use listing::{ListQuery, Listing, Page, PageBase};
 pub use page::ListedRow;

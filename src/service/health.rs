@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::failure::Exit;
+use crate::interval::rfc3339;
 use crate::notify::MessageKind;
 use crate::schedule::Job;
 
@@ -214,12 +215,6 @@ fn rough(microseconds: i64) -> String {
         seconds @ 120..7200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3600),
     }
-}
-
-/// An instant as RFC 3339 text; `None` beyond all calendars.
-pub(super) fn rfc3339(microseconds: i64) -> Option<String> {
-    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
-    Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
 
 #[cfg(test)]

@@ -63,6 +63,20 @@ impl World {
 }
 
 impl Expected {
+    /// How many rows of final runs there are, over all tables.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        let tables = [
+            &self.runs,
+            &self.spans,
+            &self.tool_calls,
+            &self.evaluations,
+            &self.criteria,
+            &self.excerpts,
+        ];
+        tables.iter().map(|table| table.len()).sum()
+    }
+
     fn add(&mut self, world: &World, plan: &RunPlan, now: i64) {
         let content = content_of(plan);
         let judgement = judgement_of(plan, &content, now);

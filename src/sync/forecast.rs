@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::report::{WindowReport, moment};
+use super::report::WindowReport;
 use super::{SyncError, SyncOptions, client, window};
 use crate::api::{ListQuery, Listing};
 use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, list_query, organization, out_of_reach, unlisted,
 };
-use crate::interval::{Interval, merge};
+use crate::interval::{Interval, merge, rfc3339};
 use crate::lake::{LakeError, LakeView, Manifest};
 use crate::ledger::{Ledger, RunState};
 use crate::run::Resource;
@@ -203,7 +203,7 @@ fn new_gaps(head: Option<&Manifest>, window: Window) -> Vec<[Option<String>; 2]>
     let proven = merge(&head.proven, Interval { from: window.from, until: window.until });
     let reach = window.until.saturating_sub(crate::extract::Range::Month.length());
     let lost = out_of_reach(&proven, &head.gap_intervals(), reach).into_iter();
-    lost.map(|lost| [moment(lost.from), moment(lost.until)]).collect()
+    lost.map(|lost| [rfc3339(lost.from), rfc3339(lost.until)]).collect()
 }
 
 fn count(number: usize) -> u64 {

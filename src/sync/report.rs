@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::api::{ApiError, Traffic};
 use crate::deliver::{DeliverError, Delivery};
 use crate::extract::{Proof, SweepTally, Window};
+use crate::interval::rfc3339;
 use crate::lake::Gap;
 use crate::ledger::StateCounts;
 
@@ -119,7 +120,7 @@ pub struct GapReport {
 
 impl From<&Gap> for GapReport {
     fn from(gap: &Gap) -> Self {
-        Self { from: moment(gap.from), until: moment(gap.until) }
+        Self { from: rfc3339(gap.from), until: rfc3339(gap.until) }
     }
 }
 
@@ -245,12 +246,10 @@ impl SyncReport {
 
 impl From<Window> for WindowReport {
     fn from(window: Window) -> Self {
-        Self { range: window.range.name(), from: moment(window.from), until: moment(window.until) }
+        Self {
+            range: window.range.name(),
+            from: rfc3339(window.from),
+            until: rfc3339(window.until),
+        }
     }
-}
-
-/// An instant as RFC 3339 text.
-pub(super) fn moment(microseconds: i64) -> Option<String> {
-    let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
-    Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }

@@ -133,15 +133,7 @@ impl Series {
         let open = rows::count(&self.kit.duckdb, "SELECT count(*) FROM open_runs");
         let unfinished = expected.open_runs.len() + expected.waiting.len();
         assert_eq!(usize::try_from(open).unwrap(), unfinished, "open runs");
-        let tables = [
-            &expected.runs,
-            &expected.spans,
-            &expected.tool_calls,
-            &expected.evaluations,
-            &expected.criteria,
-            &expected.excerpts,
-        ];
-        let rows: usize = tables.iter().map(|table| table.len()).sum();
+        let rows = expected.row_count();
         self.figures.rows = u64::try_from(rows).unwrap();
     }
 

@@ -117,16 +117,7 @@ impl Trial {
 
     /// How many rows [`Self::sync_brings_everything`] compares.
     pub(crate) fn compared(&self) -> usize {
-        let expected = self.kit.expected();
-        let rows = [
-            expected.runs.len(),
-            expected.spans.len(),
-            expected.tool_calls.len(),
-            expected.evaluations.len(),
-            expected.criteria.len(),
-            expected.excerpts.len(),
-        ];
-        2 * rows.into_iter().sum::<usize>()
+        2 * self.kit.expected().row_count()
     }
 
     /// Whether the DuckDB file is up to date with the lake.

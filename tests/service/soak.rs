@@ -162,23 +162,14 @@ async fn soak(
     let most = first.0 + first.0 * most_growth_percent / 100;
     assert!(last.0 < most, "memory grows: {footprints:?}");
     assert!(last.1 <= first.1 + 4, "file handles grow: {footprints:?}");
-    let expected = kit.expected();
-    let tables = [
-        &expected.runs,
-        &expected.spans,
-        &expected.tool_calls,
-        &expected.evaluations,
-        &expected.criteria,
-        &expected.excerpts,
-    ];
     Figures {
         seconds: length.as_secs(),
         syncs: rows::count(&kit.duckdb, "SELECT count(*) FROM _syncs"),
         failed_syncs: metrics.value("armature_export_syncs_total{outcome=\"failed\"}"),
         reconciliations: metrics.sum("armature_export_reconciliations_total"),
         requests: metrics.sum("armature_export_requests_total"),
-        runs: expected.runs.len(),
-        rows_compared: 2 * tables.iter().map(|table| table.len()).sum::<usize>(),
+        runs: kit.expected().runs.len(),
+        rows_compared: 2 * kit.expected().row_count(),
         messages: receiver.messages().len(),
         pings: receiver.heard().iter().filter(|(method, _, _)| method == "GET").count(),
         first_resident_kb: first.0,
