@@ -9,7 +9,7 @@ use super::kit::Kit;
 fn configuration(hooks: &str, format: &str) -> String {
     format!(
         "[api]\nmax_attempts = 1\n\
-         [schedule]\ncron = \"* * * * * *\"\nreconcile_cron = \"\"\nstale_after_secs = 4\n\
+         [schedule]\ncron = \"* * * * * *\"\nreconcile_cron = \"\"\nstale_after_secs = 14\n\
          [notify]\nwebhook_url = \"{hooks}/services/T0/h00kSecret\"\nwebhook_format = \"{format}\"\n\
          ping_url = \"{hooks}/ping\"\n"
     )
@@ -25,7 +25,7 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
-    let world = WorldSettings { runs: 300, seconds_between_runs: 0.0, ..WorldSettings::default() };
+    let world = WorldSettings { runs: 100, seconds_between_runs: 0.0, ..WorldSettings::default() };
     let kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
     kit.simulator.advance(chrono::Duration::hours(2));
     let receiver = Receiver::default();
@@ -63,9 +63,9 @@ async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
         .collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     "sync" 5: armature-export ([dir]/lake): sync ended with exit code 5: the API is unreachable, or asked for too much patience (see the log)
-    "sync" null: armature-export ([dir]/lake): the export is stale: the last good sync was 4 s ago; the last problem: the API is unreachable, or asked for too much patience (see the log)
+    "sync" null: armature-export ([dir]/lake): the export is stale: the last good sync was [n] s ago; the last problem: the API is unreachable, or asked for too much patience (see the log)
     "sync" 0: armature-export ([dir]/lake): sync is well again
-    "sync" 3: armature-export ([dir]/lake): sync ended with exit code 3: the list could not be relied on: the API lists no run, and 8 that it listed before started then
+    "sync" 3: armature-export ([dir]/lake): sync ended with exit code 3: the list could not be relied on: the API lists no run, and 3 that it listed before started then
     "sync" 0: armature-export ([dir]/lake): sync is well again
     "sync" 3: armature-export ([dir]/lake): sync: time that the API no longer lists was never exported: see `armature-export status` and the table _gaps
     "#);
