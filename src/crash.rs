@@ -5,7 +5,7 @@
 //! `after_manifest:3` where it reaches it for the third time.
 
 /// Every point, in the order in which a sync comes by.
-pub const POINTS: [&str; 28] = [
+pub const POINTS: [&str; 33] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -34,6 +34,11 @@ pub const POINTS: [&str; 28] = [
     "after_checkpoint",
     "before_rebuilt_is_in_place",
     "after_rebuilt_is_in_place",
+    "between_merged_parts",
+    "before_exchange",
+    "after_exchange",
+    "between_exchanged_folders",
+    "before_retired_are_removed",
 ];
 
 /// The process may end here.

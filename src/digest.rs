@@ -1,7 +1,7 @@
 //! SHA-256, as text and as a short number.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -24,6 +24,39 @@ pub fn sha256_of_file(path: &Path) -> std::io::Result<String> {
             0 => return Ok(hexadecimal(&hasher.finalize())),
             length => hasher.update(buffer.get(..length).unwrap_or_default()),
         }
+    }
+}
+
+/// Passes on what is written, and knows how long it was and its SHA-256.
+#[derive(Debug)]
+pub struct Digesting<To> {
+    to: To,
+    bytes: u64,
+    hasher: Sha256,
+}
+
+impl<To> Digesting<To> {
+    /// Nothing is written yet.
+    pub fn new(to: To) -> Self {
+        Self { to, bytes: 0, hasher: Sha256::new() }
+    }
+
+    /// What was written to, how many bytes, and their SHA-256 in lower-case hexadecimal.
+    pub fn finish(self) -> (To, u64, String) {
+        (self.to, self.bytes, hexadecimal(&self.hasher.finalize()))
+    }
+}
+
+impl<To: Write> Write for Digesting<To> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.bytes += u64::try_from(written).unwrap_or(0);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -57,6 +90,14 @@ mod tests {
     fn known_digest() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(b"abc"), expected);
+    }
+
+    #[test]
+    fn what_passes_is_digested() {
+        let mut digesting = Digesting::new(Vec::new());
+        digesting.write_all(b"a").unwrap();
+        digesting.write_all(b"bc").unwrap();
+        assert_eq!(digesting.finish(), (b"abc".to_vec(), 3, sha256_hex(b"abc")));
     }
 
     #[test]

@@ -79,6 +79,11 @@ pub enum Event {
         /// How many.
         at_once: usize,
     },
+    /// The API takes so many requests a second, as its last 429 tells: they are spaced by that.
+    RateChanged {
+        /// Requests a second.
+        a_second: f64,
+    },
     /// A commit is durable.
     Committed {
         /// Its number.

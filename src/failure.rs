@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::api::ApiError;
+use crate::compact::CompactError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
@@ -359,6 +360,24 @@ impl From<ReplayError> for Failure {
             ReplayError::Parts(error) => SyncError::from(error).into(),
             ReplayError::Documents(error) => SyncError::from(error).into(),
             ReplayError::Stopped(error) => SyncError::from(error).into(),
+        }
+    }
+}
+
+impl From<CompactError> for Failure {
+    fn from(error: CompactError) -> Self {
+        match error {
+            CompactError::Lake(error) => error.into(),
+            CompactError::Mapping(error) => SyncError::from(error).into(),
+            CompactError::Deliver(error) => error.into(),
+            CompactError::Rows(error) => SyncError::from(error).into(),
+            CompactError::Stopped(error) => SyncError::from(error).into(),
+            CompactError::DamagedPart { .. } => Self::hinted(
+                Exit::Incomplete,
+                error,
+                "`armature-export verify` looks closer, and mends some with --repair",
+            ),
+            CompactError::RowsDiffer { .. } => Self::hinted(Exit::Bug, error, ""),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod compact;
 pub mod config;
 pub mod crash;
 pub mod deliver;

@@ -26,7 +26,8 @@ use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
 
-pub use bodies::{Bodies, read_bodies};
+use bodies::count_runs;
+pub use bodies::{Bodies, BodyReader, read_bodies};
 pub use error::ReplayError;
 
 /// What a replay needs to know.
@@ -103,8 +104,9 @@ pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> 
     let groups = lake.live_parts().await?.groups();
     let commit = lake.head().map_or(1, |head| head.commit + 1);
     let mut replay = Replay::start(&lake, &groups, &mapping, options, commit).await?;
+    let (mut draft, ledger) = (Draft::default(), Ledger::default());
     for group in &groups {
-        replay.remake_group(group).await?;
+        replay.remake_group(group, None, &mut draft, &ledger).await?;
     }
     Ok(replay.report)
 }
@@ -130,10 +132,7 @@ pub async fn remake(
         ..Draft::default()
     };
     for group in groups.iter().filter(|group| is_wanted(group)) {
-        let Some(made) = replay.remake_group(group).await? else { continue };
-        draft.ledger_changes.extend(ledger_changes(lake.ledger(), &made, staging.commit()));
-        draft.removed.extend(made.removed);
-        staging.add(made.parts).await?;
+        replay.remake_group(group, Some(&mut staging), &mut draft, lake.ledger()).await?;
     }
     let mut report = replay.report;
     if report.runs > 0 {
@@ -163,14 +162,6 @@ struct Replay<'v> {
     /// Runs that have rows of several revisions: the highest.
     latest: Arc<HashMap<String, i64>>,
     report: ReplayReport,
-}
-
-/// A group of parts made again.
-struct Remade {
-    parts: Vec<NewPart>,
-    removed: Vec<String>,
-    /// The latest revisions among its runs, without their documents.
-    latest: Vec<FetchedRun>,
 }
 
 impl<'v> Replay<'v> {
@@ -207,39 +198,68 @@ impl<'v> Replay<'v> {
         })
     }
 
-    /// Makes the parts of a group again; `None` where its runs must stay as they are.
-    async fn remake_group(&mut self, group: &PartGroup) -> Result<Option<Remade>, ReplayError> {
+    /// Makes the parts of a group again, some runs at a time, and hands each lot over. Where its
+    /// runs must stay as they are, none.
+    async fn remake_group(
+        &mut self,
+        group: &PartGroup,
+        mut staging: Option<&mut Staging>,
+        draft: &mut Draft,
+        ledger: &Ledger,
+    ) -> Result<(), ReplayError> {
         let stated = group.parts.get(RUNS.name).map_or(0, |part| part.rows);
-        let Some(documents) = group.parts.get(DOCUMENTS.name) else {
+        let Some(documents) = group.parts.get(DOCUMENTS.name).cloned() else {
             self.report.runs_without_documents += stated;
-            return Ok(None);
+            return Ok(());
         };
-        let (view, part, paths) = (self.view.clone(), documents.clone(), Arc::clone(&self.paths));
-        let task = tokio::task::spawn_blocking(move || read_bodies(view.root(), &part, &paths));
-        let Some(bodies) = task.await?? else {
-            self.report.runs_unreadable += stated;
-            return Ok(None);
-        };
-        let count = u64::try_from(bodies.runs.len()).unwrap_or(u64::MAX);
-        if count < stated {
-            self.report.runs_without_documents += stated;
-            return Ok(None);
+        let (view, part) = (self.view.clone(), documents.clone());
+        let task = tokio::task::spawn_blocking(move || count_runs(view.root(), &part));
+        match task.await?? {
+            None => {
+                self.report.runs_unreadable += stated;
+                return Ok(());
+            }
+            Some(count) if count < stated => {
+                self.report.runs_without_documents += stated;
+                return Ok(());
+            }
+            Some(count) => self.report.runs += count,
         }
-        let made = self.write(group, bodies).await?;
-        let report = &mut self.report;
-        report.runs += count;
         for part in group.parts.values() {
-            *report.rows_before.entry(part.table.clone()).or_default() += part.rows;
-            report.bytes_before += part.bytes;
+            *self.report.rows_before.entry(part.table.clone()).or_default() += part.rows;
+            self.report.bytes_before += part.bytes;
         }
-        for part in &made.parts {
-            *report.rows_after.entry(part.table.name.to_owned()).or_default() += part.rows;
-            report.bytes_after += u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
+        let (view, paths) = (self.view.clone(), Arc::clone(&self.paths));
+        let task =
+            tokio::task::spawn_blocking(move || read_bodies(view.root(), &documents, &paths));
+        let Some(mut reader) = task.await?? else { return Ok(()) };
+        let mut old: BTreeMap<&str, &Part> =
+            group.parts.iter().map(|(table, part)| (table.as_str(), part)).collect();
+        loop {
+            let task = tokio::task::spawn_blocking(move || (reader.next(), reader));
+            let (bodies, back) = task.await?;
+            reader = back;
+            let Some(bodies) = bodies else { break };
+            let (mut parts, latest) = self.write(bodies?).await?;
+            for part in parts.iter_mut().filter(|part| part.day() == group.day) {
+                part.replaces = old.remove(part.table.name).map(|part| part.path.clone());
+            }
+            for part in &parts {
+                *self.report.rows_after.entry(part.table.name.to_owned()).or_default() += part.rows;
+                self.report.bytes_after += u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
+            }
+            let commit = self.writer.stamp.commit;
+            draft.ledger_changes.extend(ledger_changes(ledger, &latest, commit));
+            if let Some(staging) = &mut staging {
+                staging.add(parts).await?;
+            }
         }
-        Ok(Some(made))
+        draft.removed.extend(old.into_values().map(|part| part.path.clone()));
+        Ok(())
     }
 
-    async fn write(&self, group: &PartGroup, bodies: Bodies) -> Result<Remade, ReplayError> {
+    /// The parts of some runs, and the latest revisions among these, without their documents.
+    async fn write(&self, bodies: Bodies) -> Result<(Vec<NewPart>, Vec<FetchedRun>), ReplayError> {
         let stamp = Stamp { extracted_at: bodies.extracted_at, ..self.writer.stamp.clone() };
         let writer = ChunkWriter { stamp, ..self.writer.clone() };
         let known = Arc::clone(&self.latest);
@@ -254,14 +274,7 @@ impl<'v> Replay<'v> {
             }
             writer.write(runs).map(|parts| (parts, latest))
         });
-        let (mut parts, latest) = task.await??;
-        let mut old: BTreeMap<&str, &Part> =
-            group.parts.iter().map(|(table, part)| (table.as_str(), part)).collect();
-        for part in parts.iter_mut().filter(|part| part.day() == group.day) {
-            part.replaces = old.remove(part.table.name).map(|part| part.path.clone());
-        }
-        let removed = old.into_values().map(|part| part.path.clone()).collect();
-        Ok(Remade { parts, removed, latest })
+        Ok(task.await??)
     }
 }
 
@@ -303,7 +316,11 @@ fn latest(reader: &mut LakeReader) -> Result<HashMap<String, i64>, ReplayError> 
 }
 
 /// What the ledger says of the runs from now on. A higher revision that it knows stays.
-fn ledger_changes(ledger: &Ledger, made: &Remade, commit: u64) -> Vec<(String, Option<Entry>)> {
+fn ledger_changes(
+    ledger: &Ledger,
+    latest: &[FetchedRun],
+    commit: u64,
+) -> Vec<(String, Option<Entry>)> {
     let change = |run: &FetchedRun| {
         let known = ledger.get(&run.run_id).filter(|known| known.revision > 0)?;
         let entry = Entry {
@@ -316,5 +333,5 @@ fn ledger_changes(ledger: &Ledger, made: &Remade, commit: u64) -> Vec<(String, O
         };
         Some((run.run_id.clone(), Some(entry)))
     };
-    made.latest.iter().filter_map(change).collect()
+    latest.iter().filter_map(change).collect()
 }

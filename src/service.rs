@@ -429,6 +429,9 @@ fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable,
     if !current.only_sync && !schedule.reconcile_cron.trim().is_empty() {
         jobs.push((Job::Reconcile, expression(schedule, &schedule.reconcile_cron)?));
     }
+    if !current.only_sync && !schedule.compact_cron.trim().is_empty() {
+        jobs.push((Job::Compact, expression(schedule, &schedule.compact_cron)?));
+    }
     let mut timetable = Timetable::new(jobs, now);
     if timetable.next(now).is_none() {
         return Err(Failure::usage(

@@ -74,9 +74,13 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let sync_id = Uuid::new_v4().to_string();
     let mut export = Export::new(&options, sync_id, lake, Arc::clone(&mapping), window, stamp);
     let stopped = export.run(extraction).await?;
-    let finished = export.finish(&client, stopped, started).await?;
+    let finished = Box::pin(export.finish(&client, stopped, started)).await?;
+    let grace = microseconds(options.settings.compact.grace_secs);
+    if let Err(error) = finished.lake.remove_retired(window.until, grace).await {
+        options.events.emit(Event::Notice(format!("what was merged is kept: {error}")));
+    }
 
-    let delivery = delivery(&options, &finished.lake, &mapping).await;
+    let delivery = Box::pin(delivery(&options, &finished.lake, &mapping)).await;
     Ok(finished.report(client.traffic(), delivery, started.elapsed()))
 }
 

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms in order: each may use those before it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "crash",
     "digest",
     "interval",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 25] = [
     "lake",
     "parts",
     "deliver",
+    "compact",
     "replay",
     "verify",
     "sync",

@@ -1,21 +1,23 @@
 //! One request, as often as it takes and no oftener.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::DateTime;
 use reqwest::Response;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::connection::{base_url, describe, http_client, is_loopback};
 use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
 use super::pace::Pace;
+use super::rate::Rate;
 use super::retry::{Disposition, disposition, pauses};
+use super::room::Room;
 use super::traffic::{Counters, Sent, Traffic, endpoint};
 use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings};
@@ -46,7 +48,7 @@ pub struct Budget {
     /// Requests, retries included.
     pub max_requests: Option<u64>,
     /// No request is under way after this moment.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<std::time::Instant>,
 }
 
 /// A client of one API with one key. Cheap to clone; all clones share their limits.
@@ -64,6 +66,10 @@ struct Shared {
     budget: Budget,
     pace: Pace,
     gate: Gate,
+    rate: Mutex<Rate>,
+    /// Who stands first here is the only one to wait for gate and rate.
+    line: tokio::sync::Mutex<()>,
+    room: Arc<Room>,
     traffic: Counters,
 }
 
@@ -91,7 +97,11 @@ pub enum Fetched {
 /// What one try came to.
 enum Attempt {
     Done(Fetched),
-    Wait(Option<Duration>),
+    /// What was sent at that moment came too early; the answer may name how long to wait.
+    Wait {
+        named: Option<Duration>,
+        sent_at: Instant,
+    },
     Retry(String),
     /// Like `Retry`, but rarely worth it: the body itself is wrong.
     Doubtful(ApiError),
@@ -120,12 +130,15 @@ impl Client {
             http,
             base,
             budget: options.budget,
+            room: Room::new(options.settings.bodies_in_flight_bytes),
             pace: Pace::new(options.settings.concurrency),
             key: options.key,
             settings: options.settings,
             events: options.events,
             stop: options.stop,
             gate: Gate::default(),
+            rate: Mutex::default(),
+            line: tokio::sync::Mutex::default(),
             traffic: Counters::default(),
         })))
     }
@@ -146,7 +159,7 @@ impl Client {
             match self.attempt(&url, endpoint, std::mem::replace(&mut sent, true)).await? {
                 Attempt::Done(fetched) => return Ok(fetched),
                 Attempt::Failed(error) => return Err(error),
-                Attempt::Wait(named) => {
+                Attempt::Wait { named, sent_at } => {
                     let wait = named.or_else(|| pauses.next()).unwrap_or_default();
                     let wait = wait.max(Duration::from_millis(50));
                     waited += wait;
@@ -156,6 +169,10 @@ impl Client {
                     attempts -= 1;
                     if self.0.gate.hold(wait) {
                         self.0.events.emit(Event::RateLimited { wait });
+                    }
+                    let slower = self.rate().refused(sent_at, Instant::now(), wait);
+                    if let Some(a_second) = slower {
+                        self.0.events.emit(Event::RateChanged { a_second });
                     }
                 }
                 Attempt::Doubtful(error) if attempts >= DOUBTFUL_ATTEMPTS => return Err(error),
@@ -265,24 +282,48 @@ impl Client {
         let Some(mut turn) = self.0.pace.turn().await else {
             return Attempt::Failed(ApiError::Interrupted);
         };
-        if self.0.gate.pass().await {
-            self.0.events.emit(Event::RateLimitLifted);
-        }
+        let sent_at = self.pass().await;
         let most = self.0.budget.max_requests;
         let mut sent = match self.0.traffic.send(&self.0.events, endpoint, most, again) {
             Ok(sent) => sent,
             Err(spent) => return Attempt::Failed(spent),
         };
         turn.begin();
-        let (attempt, latency) = self.exchange(url, &mut sent).await;
-        let pace = match (&attempt, latency) {
-            (Attempt::Wait(_) | Attempt::Retry(_), _) | (_, None) => turn.went_badly(),
+        let (mut attempt, latency) = self.exchange(url, &mut sent).await;
+        let pace = match (&mut attempt, latency) {
+            // How many at once is not the trouble then: that there were too many lately is.
+            (Attempt::Wait { sent_at: at, .. }, _) => {
+                *at = sent_at;
+                None
+            }
+            (Attempt::Retry(_), _) | (_, None) => turn.went_badly(),
             (_, Some(latency)) => turn.went_well(latency),
         };
         if let Some(at_once) = pace {
             self.0.events.emit(Event::PaceChanged { at_once });
         }
         attempt
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a request may be sent: no 429 holds everybody, and the rate allows it. Returns
+    /// that moment.
+    async fn pass(&self) -> Instant {
+        let _first = self.0.line.lock().await;
+        loop {
+            if self.0.gate.pass().await {
+                self.0.events.emit(Event::RateLimitLifted);
+            }
+            let now = Instant::now();
+            let wait = self.rate().take(now);
+            match wait {
+                None => return now,
+                Some(wait) => tokio::time::sleep(wait).await,
+            }
+        }
     }
 
     /// One request and its answer; also how long the first byte took, where one came.
@@ -328,7 +369,8 @@ impl Client {
             Disposition::RateLimited => {
                 let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
                 let named = header.and_then(|value| retry_after_header(value, date));
-                Attempt::Wait(named.or_else(|| ErrorBody::read(&body).retry_after))
+                let named = named.or_else(|| ErrorBody::read(&body).retry_after);
+                Attempt::Wait { named, sent_at: Instant::now() }
             }
             Disposition::Retry => {
                 let reason = format!("answered {status}{}", traced(&headers));
@@ -387,8 +429,10 @@ impl Client {
         limit: u64,
         sent: &mut Sent<'_>,
     ) -> Result<Option<Bytes>, String> {
-        let expected = response.content_length().unwrap_or(0).min(limit).min(1 << 20);
-        let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+        // Of a length that is stated nothing need be copied. Memory that is never written to is none.
+        let expected = response.content_length().unwrap_or(0).min(limit);
+        let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let mut place = self.0.room.place();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
@@ -397,9 +441,10 @@ impl Client {
                         return Ok(None);
                     }
                     sent.received(chunk.len());
+                    place.grow_to(length).await;
                     body.extend_from_slice(&chunk);
                 }
-                Ok(None) => return Ok(Some(body.freeze())),
+                Ok(None) => return Ok(Some(place.hold(body))),
                 Err(error) => return Err(self.describe(error)),
             }
         }

@@ -8,7 +8,9 @@ mod gate;
 mod listing;
 mod pace;
 mod page;
+mod rate;
 mod retry;
+mod room;
 mod traffic;
 
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};

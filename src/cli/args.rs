@@ -121,6 +121,13 @@ pub(super) enum Command {
     /// commits before, so the disk needs room for the tables twice while it is made.
     Replay(ReplayArguments),
 
+    /// Merges the small Parquet files of days that are over into few large ones.
+    ///
+    /// A day at a time, as one commit each; rows stay as they are, and DuckDB needs nothing of it.
+    /// Safe to kill. Readers see the old files of a day or the new one, never both; the old ones
+    /// are kept out of sight for a day (`compact.grace_secs`). `schedule` does it at night.
+    Compact(CompactArguments),
+
     /// Looks over the lake, its ledger and the DuckDB file, and says what is not as it must be.
     ///
     /// Reads every byte and every row; asks the API nothing, and changes nothing without --repair.
@@ -295,6 +302,21 @@ pub(super) struct ReplayArguments {
 
     /// Shows how many runs, rows and bytes it would write, and changes nothing. Takes as long as
     /// a replay.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompactArguments {
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+
+    /// Leaves out rows of earlier revisions: of runs that were exported again, only the latest
+    /// rows stay in the lake, as DuckDB has them. They are gone for good after the grace time.
+    #[arg(long)]
+    pub(super) drop_older_revisions: bool,
+
+    /// Shows how many files it would merge, and changes nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
 }

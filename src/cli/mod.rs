@@ -1,6 +1,7 @@
 //! Words and exit codes. stdout is data, stderr is talk.
 
 mod args;
+mod compact;
 mod context;
 mod deliver;
 mod demo;
@@ -80,6 +81,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Schema(arguments) => schema::run(&context, &arguments),
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
         Command::Replay(arguments) => replay::run(&context, &arguments).await,
+        Command::Compact(arguments) => compact::run(&context, &arguments).await,
         Command::Verify(arguments) => verify::run(&context, &arguments).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,

@@ -144,7 +144,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
     let api = &settings.api;
     let sync = &settings.sync;
     let schedule = &settings.schedule;
-    let numbers: [(&'static str, u64, u64, u64); 21] = [
+    let numbers: [(&'static str, u64, u64, u64); 25] = [
         ("config_version", settings.config_version.unwrap_or(CONFIG_VERSION), 1, CONFIG_VERSION),
         ("schedule.jitter_secs", schedule.jitter_secs, 0, 86_400),
         ("schedule.stale_after_secs", schedule.stale_after_secs.unwrap_or(1), 1, 366 * 86_400),
@@ -156,6 +156,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("api.first_byte_timeout_secs", api.first_byte_timeout_secs, 1, 3600),
         ("api.body_timeout_secs", api.body_timeout_secs, 1, 86_400),
         ("api.max_body_bytes", api.max_body_bytes, 1024, 1 << 30),
+        ("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes, 1 << 20, 1 << 34),
         ("api.max_attempts", u64::from(api.max_attempts), 1, 100),
         ("api.max_retry_secs", api.max_retry_secs, 0, 86_400),
         ("api.max_rate_limit_wait_secs", api.max_rate_limit_wait_secs, 0, 86_400),
@@ -164,6 +165,9 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("sync.commit_secs", sync.commit_secs, 1, 3600),
         ("sync.max_requests", sync.max_requests.unwrap_or(1), 1, u64::MAX),
         ("sync.deadline_secs", sync.deadline_secs.unwrap_or(1), 1, 30 * 86_400),
+        ("compact.target_bytes", settings.compact.target_bytes, 1, 4 << 30),
+        ("compact.closed_after_secs", settings.compact.closed_after_secs, 0, 366 * 86_400),
+        ("compact.grace_secs", settings.compact.grace_secs, 0, 366 * 86_400),
         ("duckdb.lock_wait_secs", settings.duckdb.lock_wait_secs, 0, 3600),
         ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 32, 1 << 20),
     ];

@@ -11,6 +11,6 @@ pub use hook::HookUrl;
 pub use key::{ApiKey, KeyError, mask_keys};
 pub use load::{CONFIG_VERSION, ConfigError, DEFAULT_FILE, load, parse};
 pub use settings::{
-    Access, ApiSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings, RangeChoice,
-    ScheduleSettings, Settings, SyncSettings, WebhookFormat,
+    Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings,
+    RangeChoice, ScheduleSettings, Settings, SyncSettings, WebhookFormat,
 };

@@ -22,7 +22,9 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// Where the DuckDB file goes.
     pub duckdb: DuckdbSettings,
-    /// When `schedule` syncs.
+    /// How `compact` merges small parts.
+    pub compact: CompactSettings,
+    /// When `schedule` does what.
     pub schedule: ScheduleSettings,
     /// Whom `schedule` tells.
     pub notify: NotifySettings,
@@ -50,6 +52,9 @@ pub struct ApiSettings {
     pub body_timeout_secs: u64,
     /// The largest answer, after decompression.
     pub max_body_bytes: u64,
+    /// How many bytes of large answers are in memory at once, from their first byte until their
+    /// rows are made.
+    pub bodies_in_flight_bytes: u64,
     /// Tries of one request, the first included.
     pub max_attempts: u32,
     /// How long one request is tried in all, waits for a rate limit not counted.
@@ -69,6 +74,7 @@ impl Default for ApiSettings {
             first_byte_timeout_secs: 30,
             body_timeout_secs: 300,
             max_body_bytes: 256 * 1024 * 1024,
+            bodies_in_flight_bytes: 64 * 1024 * 1024,
             max_attempts: 5,
             max_retry_secs: 120,
             max_rate_limit_wait_secs: 900,
@@ -239,6 +245,24 @@ impl Default for DuckdbSettings {
     }
 }
 
+/// How `compact` merges small parts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompactSettings {
+    /// The size that merged parts have at the most.
+    pub target_bytes: u64,
+    /// How long after its last instant a day is over: what comes later is in parts of its own.
+    pub closed_after_secs: u64,
+    /// How long merged parts are kept, out of sight, for readers that looked before.
+    pub grace_secs: u64,
+}
+
+impl Default for CompactSettings {
+    fn default() -> Self {
+        Self { target_bytes: 128 * 1024 * 1024, closed_after_secs: 86_400, grace_secs: 86_400 }
+    }
+}
+
 /// What `schedule` does, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -249,7 +273,9 @@ pub struct ScheduleSettings {
     pub reconcile_cron: String,
     /// Whether a reconciliation that finds differences fetches them.
     pub reconcile_repair: bool,
-    /// The zone that both are meant in, such as `Europe/Berlin`.
+    /// When to compact; empty for never.
+    pub compact_cron: String,
+    /// The zone that all are meant in, such as `Europe/Berlin`.
     pub time_zone: String,
     /// Whether the first sync runs at once.
     pub run_at_start: bool,
@@ -270,6 +296,7 @@ impl Default for ScheduleSettings {
             cron: "*/15 * * * *".to_owned(),
             reconcile_cron: "30 3 * * *".to_owned(),
             reconcile_repair: true,
+            compact_cron: "15 4 * * *".to_owned(),
             time_zone: "UTC".to_owned(),
             run_at_start: true,
             jitter_secs: 0,

@@ -2,27 +2,46 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::DeliverError;
 use super::database::Database;
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
-use crate::lake::{Gap, Manifest, Part, SweepRecord, SyncRecord};
+use crate::lake::{Gap, LakeView, Manifest, Part, SweepRecord, SyncRecord};
+use crate::tables::RUNS;
 
-/// Applies commits that follow the last one applied.
+/// What one transaction does.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Commits that follow the last one applied.
+    Commits {
+        /// The commits.
+        manifests: Vec<Manifest>,
+        /// Whether merged parts came first, with rows of later commits than these.
+        after_merged: bool,
+    },
+    /// Merged parts, as far as their rows are not there. They say nothing of commits.
+    Merged(Vec<Part>),
+}
+
+/// Applies what is next. Returns the rows that came, by table.
 ///
 /// # Errors
-/// DuckDB's word; nothing of these commits is then in the file.
+/// DuckDB's word; nothing of it is then in the file.
 pub(super) fn apply(
     database: &mut Database,
-    lake: &Path,
+    lake: &LakeView,
     plan: &TablePlan,
-    group: &[Manifest],
+    step: &Step,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     database.execute("begin", "BEGIN TRANSACTION")?;
     crash::point("after_begin");
-    let done = apply_all(database, lake, plan, group);
+    let done = match step {
+        Step::Commits { manifests, after_merged } => {
+            apply_all(database, lake, plan, manifests, *after_merged)
+        }
+        Step::Merged(parts) => apply_merged(database, lake, plan, parts),
+    };
     match done {
         Ok(rows) => {
             crash::point("before_commit");
@@ -40,11 +59,52 @@ pub(super) fn apply(
     }
 }
 
+/// The rows of merged parts whose run is not there in that revision: as a run's rows come in all
+/// tables at once, none of them is there then.
+fn apply_merged(
+    database: &Database,
+    lake: &LakeView,
+    plan: &TablePlan,
+    parts: &[Part],
+) -> Result<BTreeMap<String, u64>, DeliverError> {
+    let of = |table: &str| -> Vec<&Part> { parts.iter().filter(|p| p.table == table).collect() };
+    let mut rows = BTreeMap::new();
+    let runs = of(RUNS.name);
+    if runs.is_empty() {
+        return Ok(rows);
+    }
+    let sql = format!(
+        "CREATE OR REPLACE TEMP TABLE absent AS SELECT run_id, _revision FROM {} \
+         ANTI JOIN {} USING (run_id, _revision)",
+        read_parts(lake, &runs),
+        identifier(RUNS.name)
+    );
+    database.execute("look for absent runs", &sql)?;
+    for table in plan.append_tables() {
+        let parts = of(table.name);
+        if !parts.is_empty() {
+            let files = read_parts(lake, &parts);
+            add_columns(database, table.name, &files)?;
+            let sql = format!(
+                "INSERT INTO {} BY NAME SELECT * FROM {files} SEMI JOIN absent \
+                 USING (run_id, _revision)",
+                identifier(table.name)
+            );
+            let count = database.change(&format!("add rows to `{}`", table.name), &sql)?;
+            rows.insert(table.name.to_owned(), count);
+        }
+    }
+    database.execute("forget the absent runs", "DROP TABLE absent")?;
+    supersede(database, lake, plan, &[], true)?;
+    Ok(rows)
+}
+
 fn apply_all(
     database: &Database,
-    lake: &Path,
+    lake: &LakeView,
     plan: &TablePlan,
     group: &[Manifest],
+    after_merged: bool,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     let mut rows = BTreeMap::new();
     for table in plan.append_tables() {
@@ -57,7 +117,7 @@ fn apply_all(
             rows.insert(table.name.to_owned(), parts.iter().map(|part| part.rows).sum());
         }
     }
-    supersede(database, lake, plan, group)?;
+    supersede(database, lake, plan, group, after_merged)?;
     replace(database, lake, group, &mut rows)?;
     for manifest in group {
         if let Some(sync) = &manifest.sync {
@@ -96,16 +156,23 @@ fn statements<'p>(parts: &'p [&'p Part]) -> impl Iterator<Item = &'p [&'p Part]>
 
 fn insert(
     database: &Database,
-    lake: &Path,
+    lake: &LakeView,
     table: &str,
     parts: &[&Part],
 ) -> Result<(), DeliverError> {
-    let files = read_parquet(lake, parts.iter().map(|part| part.path.as_str()));
+    let files = read_parts(lake, parts);
     add_columns(database, table, &files)?;
     let sql = format!("INSERT INTO {} BY NAME SELECT * FROM {files}", identifier(table));
     database.execute(&format!("add rows to `{table}`"), &sql)?;
     crash::point("after_rows_are_inserted");
     Ok(())
+}
+
+/// A table function over parts, wherever they are now.
+fn read_parts(lake: &LakeView, parts: &[&Part]) -> String {
+    let paths = parts.iter().map(|part| lake.locate(&part.path));
+    let paths: Vec<String> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
+    read_parquet(lake.root(), paths.iter().map(String::as_str))
 }
 
 /// Parts can hold columns that the table lacks: the user's, or those of a newer version.
@@ -122,23 +189,22 @@ fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), Deli
 }
 
 /// Removes rows of runs that are there at a higher revision. Parts that take the place of others
-/// can hold earlier revisions of runs whose latest one came from elsewhere, so after them all of
-/// `runs` is looked at.
+/// can hold earlier revisions of runs whose latest one came from elsewhere, and so can commits
+/// that come `after_merged` parts: then all of `runs` is looked at.
 fn supersede(
     database: &Database,
-    lake: &Path,
+    lake: &LakeView,
     plan: &TablePlan,
     group: &[Manifest],
+    after_merged: bool,
 ) -> Result<(), DeliverError> {
     let parts = group.iter().flat_map(|manifest| &manifest.parts);
-    let is_any_replaced = parts.clone().any(|part| part.replaces.is_some());
-    let revised: Vec<&str> = parts
-        .filter(|part| part.table == "runs" && part.has_revisions)
-        .map(|part| part.path.as_str())
-        .collect();
-    let source = match (is_any_replaced, revised.is_empty()) {
-        (true, _) => identifier("runs"),
-        (false, false) => read_parquet(lake, revised),
+    let looks_at_all = after_merged || parts.clone().any(|part| part.replaces.is_some());
+    let revised: Vec<&Part> =
+        parts.filter(|part| part.table == RUNS.name && part.has_revisions).collect();
+    let source = match (looks_at_all, revised.is_empty()) {
+        (true, _) => identifier(RUNS.name),
+        (false, false) => read_parts(lake, &revised),
         (false, true) => return Ok(()),
     };
     let mut sql = format!(
@@ -162,7 +228,7 @@ fn supersede(
 /// so a delivery that is late has them early, and right in the end.
 fn replace(
     database: &Database,
-    lake: &Path,
+    lake: &LakeView,
     group: &[Manifest],
     rows: &mut BTreeMap<String, u64>,
 ) -> Result<(), DeliverError> {

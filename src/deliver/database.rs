@@ -155,6 +155,13 @@ impl Database {
         self.connection.execute_batch(sql).map_err(|error| self.failed(action, &error))
     }
 
+    /// Runs a statement that adds or removes rows: how many.
+    pub(super) fn change(&self, action: &str, sql: &str) -> Result<u64, DeliverError> {
+        let changed = self.connection.execute(sql, []);
+        let changed = changed.map_err(|error| self.failed(action, &error))?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
     /// The names and types of a relation's columns.
     pub(super) fn columns(&self, relation: &str) -> Result<Vec<(String, String)>, DeliverError> {
         let failed = |error: duckdb::Error| self.failed("read the columns", &error);

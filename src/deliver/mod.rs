@@ -23,7 +23,7 @@ use crate::event::{Event, Events};
 use crate::lake::{LakeError, LakeView, Manifest, Part};
 use crate::tables::Mapping;
 
-use apply::apply;
+use apply::{Step, apply};
 pub use compare::{Delivered, Difference};
 use database::Database;
 pub use database::{inspect, query};
@@ -47,6 +47,10 @@ pub struct DeliveryOptions {
 }
 
 impl DeliverError {
+    fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Duckdb { message, .. } if message.contains("No such file"))
+    }
+
     fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Duckdb { message, .. } if message.contains("Out of Memory"))
     }
@@ -232,23 +236,36 @@ pub async fn deliver(
     if count > 0 {
         options.events.emit(Event::Delivering { commits: count });
     }
-    let superseded = superseded(lake, &pending).await?;
+    let ahead = Ahead::look(lake, &pending, applied).await?;
+    let has_merged = !ahead.merged.is_empty();
+    let mut steps = merged_groups(ahead.merged).into_iter().map(Step::Merged).collect::<Vec<_>>();
+    steps.reverse();
     let mut pending = pending.into_iter().peekable();
+    let mut is_begun = false;
     // Whoever asks to stop gets what one transaction takes, and no more.
-    while pending.peek().is_some() && (delivery.commits == 0 || !options.is_stopped()) {
-        let group = next_group(lake, &mut pending, &superseded).await?;
-        let (root, plan, events) = (lake.root().to_owned(), plan.clone(), options.events.clone());
+    while (!steps.is_empty() || pending.peek().is_some()) && (!is_begun || !options.is_stopped()) {
+        is_begun = true;
+        let step = match steps.pop() {
+            Some(step) => step,
+            None => Step::Commits {
+                manifests: next_group(lake, &mut pending, &ahead.superseded).await?,
+                after_merged: has_merged,
+            },
+        };
+        let (view, plan, events) = (lake.clone(), plan.clone(), options.events.clone());
         let work = move || {
-            let done = apply_with_room(&mut database, &root, &plan, &group, &events);
-            done.map(|rows| (database, group, rows))
+            let done = apply_with_room(&mut database, &view, &plan, &step, &events);
+            done.map(|rows| (database, step, rows))
         };
         let task = tokio::task::spawn_blocking(work).await;
-        let (back, group, rows) =
+        let (back, step, rows) =
             task.map_err(|error| DeliverError::Stopped(error.to_string()))??;
         database = back;
         delivery.state = "applied";
-        delivery.commits += u64::try_from(group.len()).unwrap_or(0);
-        delivery.commit = group.last().map_or(delivery.commit, |manifest| manifest.commit);
+        if let Step::Commits { manifests, .. } = step {
+            delivery.commits += u64::try_from(manifests.len()).unwrap_or(0);
+            delivery.commit = manifests.last().map_or(delivery.commit, |last| last.commit);
+        }
         for (table, count) in rows {
             *delivery.rows.entry(table).or_default() += count;
         }
@@ -257,17 +274,73 @@ pub async fn deliver(
     Ok(delivery)
 }
 
+/// What the commits that are still to be applied say of parts.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// Paths of parts that are gone with one of these commits.
+    superseded: HashSet<String>,
+    /// Merged parts with rows of commits that are still to be applied. They come first, each row
+    /// unless it is there already: the parts that had these rows may be gone.
+    merged: Vec<Part>,
+}
+
+impl Ahead {
+    async fn look(lake: &LakeView, pending: &[u64], applied: u64) -> Result<Self, DeliverError> {
+        let mut ahead = Self::default();
+        let mut merges = Vec::new();
+        for commit in pending {
+            let mut manifest = lake.manifest(*commit).await?;
+            ahead.superseded.extend(manifest.superseded().map(str::to_owned));
+            if manifest.is_merge {
+                manifest.removed.clear();
+                merges.push(manifest);
+            }
+        }
+        for mut merge in merges {
+            merge.parts.retain(|part| {
+                let is_news = part.merged.is_none_or(|commits| commits.greatest > applied);
+                is_news && !ahead.superseded.contains(&part.path)
+            });
+            check_in_place(lake, &merge)?;
+            ahead.merged.extend(merge.parts);
+        }
+        Ok(ahead)
+    }
+}
+
+/// Merged parts in transactions of a good size. Those of the same runs stay together.
+fn merged_groups(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let mut of_runs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    for part in parts {
+        let name = part.path.split_once('/').map(|(_, name)| name.to_owned());
+        of_runs.entry(name.unwrap_or_default()).or_default().push(part);
+    }
+    let mut groups: Vec<Vec<Part>> = Vec::new();
+    let bytes = |parts: &[Part]| parts.iter().map(|part| part.bytes).sum::<u64>();
+    for parts in of_runs.into_values() {
+        match groups.last_mut().filter(|group| bytes(group) + bytes(&parts) <= GROUP_BYTES) {
+            Some(group) => group.extend(parts),
+            None => groups.push(parts),
+        }
+    }
+    groups
+}
+
 /// A body of a hundred megabytes needs a few times that: then more memory is taken than was
 /// configured, rather than never to deliver it.
 fn apply_with_room(
     database: &mut Database,
-    lake: &Path,
+    lake: &LakeView,
     plan: &sql::TablePlan,
-    group: &[Manifest],
+    step: &Step,
     events: &Events,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
+    let mut tries = 0;
     loop {
-        match apply(database, lake, plan, group) {
+        tries += 1;
+        match apply(database, lake, plan, step) {
+            // Parts that were merged meanwhile are found where they are kept.
+            Err(error) if error.is_missing_file() && tries == 1 => {}
             Err(error) if error.is_out_of_memory() => {
                 let Some(megabytes) = database.take_more_memory()? else { return Err(error) };
                 let notice =
@@ -319,15 +392,8 @@ pub async fn rebuild(
     Ok(Delivery { path: options.path.display().to_string(), ..delivery })
 }
 
-/// The parts that are gone with one of these commits.
-async fn superseded(lake: &LakeView, commits: &[u64]) -> Result<HashSet<String>, DeliverError> {
-    let mut superseded = HashSet::new();
-    for commit in commits {
-        let manifest = lake.manifest(*commit).await?;
-        superseded.extend(manifest.superseded().map(str::to_owned));
-    }
-    Ok(superseded)
-}
+/// What one transaction takes, about.
+const GROUP_BYTES: u64 = 64 * 1024 * 1024;
 
 /// As many commits as make up a good transaction, without the parts that are gone by now: a later
 /// one of the commits has their rows.
@@ -336,13 +402,12 @@ async fn next_group(
     pending: &mut std::iter::Peekable<std::vec::IntoIter<u64>>,
     superseded: &HashSet<String>,
 ) -> Result<Vec<Manifest>, DeliverError> {
-    const GROUP_BYTES: u64 = 64 * 1024 * 1024;
     const GROUP_COMMITS: usize = 256;
     let (mut group, mut bytes) = (Vec::new(), 0_u64);
     while let Some(commit) = pending.next_if(|_| bytes < GROUP_BYTES && group.len() < GROUP_COMMITS)
     {
         let mut manifest = lake.manifest(commit).await?;
-        manifest.parts.retain(|part| !superseded.contains(&part.path));
+        manifest.parts.retain(|part| part.merged.is_none() && !superseded.contains(&part.path));
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
         check_in_place(lake, &manifest)?;
         group.push(manifest);
@@ -362,7 +427,7 @@ fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverErr
         let path = lake.root().join(&part.path);
         return Err(DeliverError::NotInPlace { path, commit: manifest.commit });
     }
-    let missing = manifest.parts.iter().find(|part| !lake.root().join(&part.path).exists());
+    let missing = manifest.parts.iter().find(|part| !lake.locate(&part.path).exists());
     let Some(part) = missing else { return Ok(()) };
     let problem = format!("commit {} lists it, and it is not there", manifest.commit);
     Err(LakeError::Damaged { path: lake.root().join(&part.path), problem }.into())

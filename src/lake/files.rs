@@ -28,6 +28,30 @@ pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<bool, LakeError> {
     }
 }
 
+/// Gives a file another name besides its own; whether its file system can do so.
+pub(super) fn link(from: &Path, to: &Path) -> bool {
+    fs::hard_link(from, to).is_ok()
+}
+
+/// Exchanges two folders at one instant; whether this system and its file system can do so.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, LakeError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(LakeError::io("exchange the folder", other)(error.into())),
+    }
+}
+
+/// Exchanges two folders at one instant; whether this system and its file system can do so.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+pub(super) fn exchange(_one: &Path, _other: &Path) -> Result<bool, LakeError> {
+    Ok(false)
+}
+
 /// The length of a file in bytes; `None` where there is no such file.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
     match fs::metadata(path) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LakeError, LakeView, Manifest, Part};
+use super::{CommitRange, LakeError, LakeView, Manifest, Part};
 
 /// A part that readers see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,13 @@ pub struct LivePart {
     pub commit: u64,
     /// The part.
     pub part: Part,
+}
+
+impl LivePart {
+    /// The commits whose rows it holds.
+    pub fn commits(&self) -> CommitRange {
+        self.part.merged.unwrap_or(CommitRange::of(self.commit))
+    }
 }
 
 /// The parts of all commits, without those that later commits replaced or removed.
@@ -29,6 +36,14 @@ pub struct PartGroup {
     pub day: String,
     /// The parts by table.
     pub parts: BTreeMap<String, Part>,
+}
+
+impl PartGroup {
+    /// The commits whose rows they hold.
+    pub fn commits(&self) -> CommitRange {
+        let merged = self.parts.values().filter_map(|part| part.merged);
+        merged.reduce(CommitRange::and).unwrap_or(CommitRange::of(self.commit))
+    }
 }
 
 impl LiveParts {

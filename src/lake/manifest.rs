@@ -31,6 +31,9 @@ pub struct Manifest {
     /// Paths of older parts that are gone with this commit, and whose place no part takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
+    /// Whether it only merges parts of earlier commits: it brings no row that they do not have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_merge: bool,
     /// What it changes in the ledger: entries by run id; `null` forgets a run that is out of reach.
     pub ledger_changes: Vec<(String, Option<Entry>)>,
     /// The newest checkpoint of the ledger: it holds all changes up to and including its commit.
@@ -133,6 +136,37 @@ pub struct Part {
     /// The path of the older part whose place it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// The commits whose rows it holds, where these are not its own commit's: in a part that
+    /// smaller ones were merged into. Each row's `_commit` is still the one that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<CommitRange>,
+}
+
+/// Some commits, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRange {
+    /// The first of them.
+    pub least: u64,
+    /// The last.
+    pub greatest: u64,
+}
+
+impl CommitRange {
+    /// One commit alone.
+    pub fn of(commit: u64) -> Self {
+        Self { least: commit, greatest: commit }
+    }
+
+    /// Both, and what lies between.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { least: self.least.min(other.least), greatest: self.greatest.max(other.greatest) }
+    }
+
+    /// Whether a commit is among them.
+    pub fn contains(self, commit: u64) -> bool {
+        (self.least..=self.greatest).contains(&commit)
+    }
 }
 
 impl Manifest {

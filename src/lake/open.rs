@@ -8,9 +8,11 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::commit::{OPEN, checkpoint_path, commit_of, manifest_path, remove_superseded, settle};
+use super::commit::{checkpoint_path, commit_of, manifest_path};
 use super::lock::Lock;
 use super::presence::{ExpectedParts, check_none_later};
+use super::settle::{remove_superseded, settle};
+use super::staging::OPEN;
 use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
 use crate::config::Filters;
 use crate::crash;

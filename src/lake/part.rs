@@ -1,13 +1,20 @@
 //! Rows into one Parquet file.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowWriter;
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::LakeError;
+use super::{LakeError, Part};
 use crate::tables::{Kind, MappedTable, SCHEMA_VERSION};
 
 /// How a part is written, and what its footer says.
@@ -23,16 +30,17 @@ pub struct PartOptions {
     pub runs: u64,
 }
 
-/// A Parquet file in the making, in memory: parts are a commit's size at the most.
+/// A Parquet file in the making: in memory where it is a commit's size at the most, else in a file.
 #[derive(Debug)]
-pub struct PartWriter {
-    writer: ArrowWriter<Vec<u8>>,
+pub struct PartWriter<To: Write + Send = Vec<u8>> {
+    writer: ArrowWriter<To>,
     table: &'static str,
     rows: u64,
 }
 
-/// A row group ends when it holds about this much; readers work a row group at a time.
-const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+/// A row group ends when it holds about this much; readers work a row group at a time, and so
+/// much memory is taken while one is made.
+const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 
 impl PartWriter {
     /// Starts a part of a table.
@@ -40,10 +48,25 @@ impl PartWriter {
     /// # Errors
     /// [`LakeError::Parquet`] where the schema or an option cannot be.
     pub fn new(mapped: &MappedTable, options: &PartOptions) -> Result<Self, LakeError> {
+        Self::start(Vec::new(), mapped, Arc::clone(&mapped.schema), options)
+    }
+}
+
+impl<To: Write + Send> PartWriter<To> {
+    /// Starts a part of a table whose rows are of another schema, as earlier ones can have other
+    /// columns of the user's.
+    ///
+    /// # Errors
+    /// As [`PartWriter::new`].
+    pub fn start(
+        to: To,
+        mapped: &MappedTable,
+        schema: SchemaRef,
+        options: &PartOptions,
+    ) -> Result<Self, LakeError> {
         let table = mapped.table.name;
-        let schema = mapped.schema.clone();
         let writer = properties(mapped, options)
-            .and_then(|properties| ArrowWriter::try_new(Vec::new(), schema, Some(properties)));
+            .and_then(|properties| ArrowWriter::try_new(to, schema, Some(properties)));
         let writer = writer.map_err(LakeError::parquet("start", table))?;
         Ok(Self { writer, table, rows: 0 })
     }
@@ -69,13 +92,57 @@ impl PartWriter {
         self.rows
     }
 
-    /// The finished file.
+    /// What was written to, with the finished file.
     ///
     /// # Errors
     /// [`LakeError::Parquet`] where it cannot be finished.
-    pub fn finish(self) -> Result<Vec<u8>, LakeError> {
+    pub fn finish(self) -> Result<To, LakeError> {
         self.writer.into_inner().map_err(LakeError::parquet("finish", self.table))
     }
+}
+
+/// The columns of a part, without the notes on its file.
+///
+/// # Errors
+/// [`LakeError`] where it cannot be read.
+pub fn part_schema(lake: &Path, part: &Part) -> Result<SchemaRef, LakeError> {
+    let reader = open(lake, part)?;
+    Ok(Arc::new(Schema::new(reader.schema().fields().clone())))
+}
+
+/// The rows of a part, so many at once.
+///
+/// # Errors
+/// [`LakeError`] where it cannot be read.
+pub fn part_rows(
+    lake: &Path,
+    part: &Part,
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader, LakeError> {
+    let reader = open(lake, part)?.with_batch_size(batch_rows).build();
+    reader.map_err(LakeError::parquet("read", part.path.as_str()))
+}
+
+/// Some columns of a part's rows.
+///
+/// # Errors
+/// [`LakeError`] where it cannot be read.
+pub fn part_columns(
+    lake: &Path,
+    part: &Part,
+    columns: &[&str],
+) -> Result<ParquetRecordBatchReader, LakeError> {
+    let reader = open(lake, part)?;
+    let wanted = ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied());
+    let reader = reader.with_projection(wanted).build();
+    reader.map_err(LakeError::parquet("read", part.path.as_str()))
+}
+
+fn open(lake: &Path, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<File>, LakeError> {
+    let path = lake.join(&part.path);
+    let file = File::open(&path).map_err(LakeError::io("read", path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file);
+    reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 
 fn properties(

@@ -74,6 +74,9 @@ fn note(event: &Event, shown: bool) {
         Event::PaceChanged { at_once } => {
             tracing::debug!(at_once, "requests at once: {at_once}");
         }
+        Event::RateChanged { a_second } => {
+            tracing::info!(a_second, "the API takes {a_second:.1} requests a second");
+        }
         Event::RequestEnded { endpoint, status, bytes, again } => {
             tracing::trace!(endpoint, status, bytes, again, "request ended");
         }

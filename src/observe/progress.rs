@@ -97,6 +97,7 @@ impl State {
             Event::WindowChosen { .. }
             | Event::Retrying { .. }
             | Event::PaceChanged { .. }
+            | Event::RateChanged { .. }
             | Event::RequestEnded { .. }
             | Event::Notice(_) => {}
         }

@@ -1,20 +1,22 @@
 //! Runs as they were fetched, read back from a part of `documents`.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::digest::sha256_hex;
+use super::ReplayError;
+use crate::digest::sha256_of_file;
 use crate::extract::{ListedRun, RunPaths};
-use crate::lake::Part;
+use crate::lake::{LakeError, Part, part_columns, part_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
-/// The runs of one part, at their revisions there.
+/// Some runs of a part, at their revisions there.
 #[derive(Debug)]
 pub struct Bodies {
     /// The runs, with their documents.
@@ -23,46 +25,132 @@ pub struct Bodies {
     pub extracted_at: i64,
 }
 
+/// The runs of a part, some at a time: those that one sync fetched, and not too many bytes.
+#[derive(Debug)]
+pub struct BodyReader {
+    rows: ParquetRecordBatchReader,
+    paths: Arc<RunPaths>,
+    /// Complete, and not handed over yet.
+    ready: VecDeque<Bodies>,
+    /// Still taking rows.
+    filling: Option<Bodies>,
+    bytes: usize,
+}
+
 /// Bodies can be large: few at once beside those that are kept.
 const BATCH_ROWS: usize = 64;
+
+/// About so many bytes of bodies are in memory at once.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a part; `None` where it is not there or not as it was written, as rows made from a
 /// damaged part would hide the damage.
 ///
 /// # Errors
-/// [`ArrowError`] where a part that is as it was written cannot be read all the same.
+/// [`LakeError`] where a part that is as it was written cannot be read all the same.
 pub fn read_bodies(
     lake: &Path,
     part: &Part,
-    paths: &RunPaths,
-) -> Result<Option<Bodies>, ArrowError> {
-    let Ok(bytes) = std::fs::read(lake.join(&part.path)) else { return Ok(None) };
-    if sha256_hex(&bytes) != part.sha256 {
+    paths: &Arc<RunPaths>,
+) -> Result<Option<BodyReader>, LakeError> {
+    let sha256 = sha256_of_file(&lake.join(&part.path));
+    if sha256.ok().as_ref() != Some(&part.sha256) {
         return Ok(None);
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
-    let mut runs: Vec<FetchedRun> = Vec::new();
-    let mut places = HashMap::new();
-    let mut extracted_at = 0;
-    for batch in reader.with_batch_size(BATCH_ROWS).build()? {
-        let batch = batch?;
-        for row in 0..batch.num_rows() {
-            let stored = Stored::read(&batch, row)?;
-            extracted_at = stored.extracted_at;
-            let key = (stored.run_id.to_owned(), stored.revision);
-            let place = *places.entry(key).or_insert_with(|| {
-                runs.push(stored.run());
-                runs.len() - 1
-            });
-            if let Some(run) = runs.get_mut(place) {
-                run.documents.extend(stored.document());
+    let rows = part_rows(lake, part, BATCH_ROWS)?;
+    let (ready, filling) = (VecDeque::new(), None);
+    Ok(Some(BodyReader { rows, paths: Arc::clone(paths), ready, filling, bytes: 0 }))
+}
+
+impl Iterator for BodyReader {
+    type Item = Result<Bodies, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(bodies) = self.ready.pop_front() {
+                return Some(Ok(bodies));
+            }
+            let Some(batch) = self.rows.next() else {
+                let last = self.filling.take()?;
+                return Some(Ok(self.completed(last)));
+            };
+            if let Err(error) = batch.and_then(|batch| self.take(&batch)) {
+                return Some(Err(error));
             }
         }
     }
-    for run in &mut runs {
-        complete(run, paths);
+}
+
+impl BodyReader {
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        for row in 0..batch.num_rows() {
+            let stored = Stored::read(batch, row)?;
+            if self.begins_anew(&stored)
+                && let Some(full) = self.filling.take()
+            {
+                let full = self.completed(full);
+                self.ready.push_back(full);
+                self.bytes = 0;
+            }
+            self.bytes += stored.body.len();
+            let extracted_at = stored.extracted_at;
+            let bodies = || Bodies { runs: Vec::new(), extracted_at };
+            let runs = &mut self.filling.get_or_insert_with(bodies).runs;
+            if !runs.last().is_some_and(|run| stored.is_of(run)) {
+                runs.push(stored.run());
+            }
+            if let Some(run) = runs.last_mut() {
+                run.documents.extend(stored.document());
+            }
+        }
+        Ok(())
     }
-    Ok(Some(Bodies { runs, extracted_at }))
+
+    /// The documents of a run stand together, and stay so.
+    fn begins_anew(&self, stored: &Stored<'_>) -> bool {
+        self.filling.as_ref().is_some_and(|filling| {
+            let is_same_run = filling.runs.last().is_some_and(|run| stored.is_of(run));
+            let is_full = self.bytes >= MOST_BYTES;
+            !is_same_run && (is_full || filling.extracted_at != stored.extracted_at)
+        })
+    }
+
+    fn completed(&self, mut bodies: Bodies) -> Bodies {
+        bodies.runs.iter_mut().for_each(|run| complete(run, &self.paths));
+        bodies
+    }
+}
+
+/// How many runs a part of `documents` holds, each revision counted. `None` as for [`read_bodies`].
+///
+/// # Errors
+/// [`ReplayError`] where it cannot be read all the same.
+pub(super) fn count_runs(lake: &Path, part: &Part) -> Result<Option<u64>, ReplayError> {
+    let sha256 = sha256_of_file(&lake.join(&part.path));
+    if sha256.ok().as_ref() != Some(&part.sha256) {
+        return Ok(None);
+    }
+    let (mut count, mut last) = (0, None);
+    for batch in part_columns(lake, part, &["run_id", "_revision"])? {
+        let batch = batch?;
+        let (run_ids, revisions) = keys(&batch)?;
+        for row in 0..batch.num_rows() {
+            let key = (run_ids.value(row).to_owned(), revisions.value(row));
+            if last.as_ref() != Some(&key) {
+                count += 1;
+                last = Some(key);
+            }
+        }
+    }
+    Ok(Some(count))
+}
+
+fn keys(batch: &RecordBatch) -> Result<(&StringArray, &Int64Array), ArrowError> {
+    let run_ids = batch.column_by_name("run_id").and_then(|array| array.as_string_opt::<i32>());
+    let revisions = batch.column_by_name("_revision").and_then(|array| array.as_primitive_opt());
+    run_ids.zip(revisions).ok_or_else(|| {
+        ArrowError::SchemaError("`documents` has no usable `run_id` and `_revision`".to_owned())
+    })
 }
 
 /// A row of `documents`.
@@ -99,6 +187,10 @@ impl<'b> Stored<'b> {
             http_date: time("http_date")?,
             extracted_at: time("_extracted_at")?.unwrap_or(0),
         })
+    }
+
+    fn is_of(&self, run: &FetchedRun) -> bool {
+        run.run_id == self.run_id && run.revision == self.revision
     }
 
     fn run(&self) -> FetchedRun {

@@ -23,24 +23,27 @@ pub enum Job {
     Sync,
     /// Compares the lake with all that the API lists.
     Reconcile,
+    /// Merges small parts of the lake.
+    Compact,
 }
 
 impl Job {
     /// Every job, the most urgent first.
-    pub const ALL: [Self; 2] = [Self::Sync, Self::Reconcile];
+    pub const ALL: [Self; 3] = [Self::Sync, Self::Reconcile, Self::Compact];
 
     /// The word for it, as the command is called.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sync => "sync",
             Self::Reconcile => "reconcile",
+            Self::Compact => "compact",
         }
     }
 
     /// Whether a firing that falls into another job is made up for: what comes once a day must not
     /// be lost to a job that comes every few minutes.
     fn is_put_off(self) -> bool {
-        self == Self::Reconcile
+        self != Self::Sync
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::health::Ending;
 use super::{Service, figures};
+use crate::compact::{CompactError, CompactOptions, CompactReport, compact};
 use crate::config::{RangeChoice, Settings};
 use crate::event::Events;
 use crate::failure::{Exit, Failure, exit_of};
@@ -24,6 +25,10 @@ impl Service {
             Job::Reconcile => {
                 let ending = self.reconcile().await;
                 self.close(Job::Reconcile, &ending);
+            }
+            Job::Compact => {
+                let ending = self.compact().await;
+                self.close(Job::Compact, &ending);
             }
         }
         self.shared.set_running(None);
@@ -143,6 +148,37 @@ impl Service {
         }
     }
 
+    async fn compact(&mut self) -> Ending {
+        let settings = self.current.settings.clone();
+        let options = CompactOptions {
+            settings,
+            events: events(None),
+            now: self.shared.now(),
+            drop_older_revisions: false,
+            stop: Some(self.options.stop.clone()),
+        };
+        match Box::pin(compact(&options)).await {
+            Ok(compacted) => {
+                log_compacted(&compacted.report);
+                let delivered = compacted.report.delivery.as_ref().map(|done| done.commit);
+                self.applied = delivered.or(self.applied);
+                // What DuckDB lacks, the next sync brings, and tells of.
+                if let Some(error) = compacted.delivery_error {
+                    let job = Job::Compact.name();
+                    tracing::warn!(job, "{}", Failure::from(error).line());
+                }
+                self.show_lake(None).await;
+                compact_ending(&compacted.report)
+            }
+            Err(CompactError::Lake(LakeError::Locked { .. })) => {
+                Ending { lake_in_use: true, ..Ending::default() }
+            }
+            // Before the first sync there is nothing to merge.
+            Err(CompactError::Lake(LakeError::Missing { .. })) => Ending::default(),
+            Err(error) => refused(Job::Compact, &error.into()),
+        }
+    }
+
     fn options_for(
         &self,
         settings: Settings,
@@ -236,6 +272,18 @@ fn reconcile_ending(found: &Reconciliation) -> Ending {
     }
 }
 
+fn compact_ending(report: &CompactReport) -> Ending {
+    if report.damaged.is_empty() {
+        return Ending::default();
+    }
+    Ending {
+        exit_code: Exit::Incomplete.code(),
+        problem: Some(format!("parts of the lake are damaged: {}", report.damaged.len())),
+        hint: Some("`armature-export verify` looks closer".to_owned()),
+        ..Ending::default()
+    }
+}
+
 /// A failure's own words can be those of the API or of DuckDB, and name a run: they are for the log
 /// alone.
 fn failed(failure: &Failure) -> Ending {
@@ -294,6 +342,22 @@ fn log_sync(report: &SyncReport) {
     {
         log_failure(Job::Sync, &failure);
     }
+}
+
+fn log_compacted(report: &CompactReport) {
+    tracing::info!(
+        job = "compact",
+        days = report.days,
+        parts_before = report.parts_before,
+        parts_after = report.parts_after,
+        bytes_before = report.bytes_before,
+        bytes_after = report.bytes_after,
+        removed_merges = report.removed_merges,
+        "compacted {} days: {} parts became {}",
+        report.days,
+        report.parts_before,
+        report.parts_after,
+    );
 }
 
 fn log_reconciliation(found: &Reconciliation) {

@@ -155,17 +155,21 @@ fn add_documents(
     mapping: &Mapping,
     entries: &mut HashMap<String, Entry>,
 ) -> Result<(), VerifyError> {
-    let paths = RunPaths::new(mapping);
+    let paths = Arc::new(RunPaths::new(mapping));
     let commits: BTreeSet<u64> = entries.values().map(|entry| entry.commit).collect();
-    for group in live.groups().iter().filter(|group| commits.contains(&group.commit)) {
+    let holds_some = |group: &&PartGroup| {
+        let held = group.commits();
+        commits.range(held.least..=held.greatest).next().is_some()
+    };
+    for group in live.groups().iter().filter(holds_some) {
         let Some(part) = group.parts.get(DOCUMENTS.name) else { continue };
-        let Some(bodies) = read_bodies(lake, part, &paths).map_err(ReplayError::from)? else {
-            continue;
-        };
-        for run in bodies.runs {
-            let entry = entries.get_mut(&run.run_id);
-            if let Some(entry) = entry.filter(|entry| entry.revision == run.revision) {
-                add_run(entry, &run);
+        let Some(reader) = read_bodies(lake, part, &paths)? else { continue };
+        for bodies in reader {
+            for run in bodies.map_err(ReplayError::from)?.runs {
+                let entry = entries.get_mut(&run.run_id);
+                if let Some(entry) = entry.filter(|entry| entry.revision == run.revision) {
+                    add_run(entry, &run);
+                }
             }
         }
     }

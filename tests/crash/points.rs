@@ -7,6 +7,7 @@ use super::trial::Trial;
 const SYNC: &[&str] = &["sync"];
 const REBUILD: &[&str] = &["deliver", "--rebuild"];
 const REPLAY: &[&str] = &["replay"];
+const COMPACT: &[&str] = &["compact"];
 
 /// What brings a process to a point: crashes of earlier ones, and its command.
 fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
@@ -14,6 +15,11 @@ fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "before_recovery" | "discarding" | "discarded" => (&["after_stage:2"], SYNC),
         "recovered" => (&["after_manifest:2"], SYNC),
         "between_taking_a_place_and_the_name" => (&[], REPLAY),
+        "between_merged_parts"
+        | "before_exchange"
+        | "after_exchange"
+        | "between_exchanged_folders"
+        | "before_retired_are_removed" => (&[], COMPACT),
         "before_rebuilt_is_in_place" | "after_rebuilt_is_in_place" => (&[], REBUILD),
         _ => (&[], SYNC),
     }
@@ -68,6 +74,10 @@ async fn crash_at_each(points: &[&str]) {
         }
         if command != SYNC {
             trial.sync_brings_everything();
+        }
+        if command == COMPACT {
+            // All days are over at once, and nothing is kept.
+            trial.configure_more("[compact]\nclosed_after_secs = 0\ngrace_secs = 0\n");
         }
         trial.crash(command, point);
         trial.assert_nothing_half_or_double(point).await;

@@ -1,0 +1,74 @@
+//! `compact`: merges the small files of days that are over.
+
+use std::fmt::Write as _;
+
+use super::args::CompactArguments;
+use super::context::{Context, now};
+use super::table::{bytes, count, counted};
+use crate::compact::{CompactOptions, CompactReport, Compacted, compact, plan};
+use crate::failure::{Exit, Failure};
+
+pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Result<Exit, Failure> {
+    let settings = context.targets(&arguments.targets);
+    let (events, progress) = context.events();
+    let options = CompactOptions {
+        settings,
+        events,
+        now: now().timestamp_micros(),
+        drop_older_revisions: arguments.drop_older_revisions,
+        stop: None,
+    };
+    let compacted = if arguments.dry_run {
+        plan(&options).await.map(|report| Compacted { report, delivery_error: None })
+    } else {
+        compact(&options).await
+    };
+    if let Some(progress) = progress {
+        progress.end();
+    }
+    let Compacted { report, delivery_error } = compacted?;
+    context.print(&report, || text(&report, arguments.dry_run))?;
+    if let Some(error) = delivery_error {
+        return Err(error.into());
+    }
+    for part in &report.damaged {
+        context.say(&format!("incomplete: `{part}` is damaged, and stays as it is"));
+    }
+    if report.damaged.is_empty() {
+        return Ok(Exit::Done);
+    }
+    context.say("hint: `armature-export verify` looks closer, and mends some with --repair");
+    Ok(Exit::Incomplete)
+}
+
+fn text(report: &CompactReport, is_dry: bool) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |text: String| {
+        let _infallible = writeln!(out, "{text}");
+    };
+    let days = counted(report.days, "day", "days");
+    let before = counted(report.parts_before, "file", "files");
+    let (bytes_before, bytes_after) = (bytes(report.bytes_before), bytes(report.bytes_after));
+    if report.days == 0 {
+        line("nothing to compact".to_owned());
+    } else if is_dry {
+        line(format!("would compact {days}: {before}, {bytes_before}"));
+    } else {
+        line(format!("compacted {days}"));
+        line(format!("  files     {before} became {}", count(report.parts_after)));
+        line(format!("  bytes     {bytes_before} became {bytes_after}"));
+    }
+    if report.rows_dropped > 0 {
+        let rows = counted(report.rows_dropped, "row", "rows");
+        line(format!("  dropped   {rows} of earlier revisions"));
+    }
+    if report.removed_merges > 0 {
+        let merges = counted(report.removed_merges, "merge", "merges");
+        line(format!("  removed   what {merges} before had kept"));
+    }
+    if let Some(delivery) = &report.delivery {
+        line(format!("  duckdb    {} (up to date)", delivery.path));
+    }
+    out
+}
