@@ -2,11 +2,15 @@
 //!
 //! It is the only incremental state. It lives in the lake and changes only with a commit.
 
+mod packed;
+
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::run::DocumentState;
+use packed::Packed;
 
 /// Where a run stands with this export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,7 +68,7 @@ pub struct Entry {
     pub state: RunState,
     /// Its status when last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+    pub status: Option<Arc<str>>,
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<i64>,
@@ -96,7 +100,7 @@ pub struct Entry {
     pub check_at: Option<i64>,
     /// Why it failed, without any value from a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
+    pub problem: Option<Arc<str>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -104,10 +108,13 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What is known of every run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is known of every run. Cheap to clone: clones share all but the latest changes.
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    entries: HashMap<String, Entry>,
+    /// Most of it, by run id.
+    base: Arc<Packed>,
+    /// What changed since that was packed; `None` for a run that is forgotten.
+    changes: HashMap<String, Option<Entry>>,
 }
 
 /// A run that is exported or absent is forgotten this long after it was first listed, started and
@@ -115,46 +122,113 @@ pub struct Ledger {
 /// clocks and late changes.
 const REACH_MICROSECONDS: i64 = 45 * 86_400 * 1_000_000;
 
+/// Changes are packed once there are so many, and a quarter of what is packed already.
+const LEAST_PACKED: usize = 4096;
+
+impl PartialEq for Ledger {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().all(|(run_id, entry)| other.get(run_id).as_ref() == Some(&entry))
+    }
+}
+
 impl Ledger {
     /// What is known of a run.
-    pub fn get(&self, run_id: &str) -> Option<&Entry> {
-        self.entries.get(run_id)
+    pub fn get(&self, run_id: &str) -> Option<Entry> {
+        match self.changes.get(run_id) {
+            Some(change) => change.clone(),
+            None => self.base.get(run_id),
+        }
     }
 
     /// Every run, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.entries.iter().map(|(run_id, entry)| (run_id.as_str(), entry))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Entry)> {
+        let packed = self.base.iter().filter(|(run_id, _)| !self.changes.contains_key(*run_id));
+        packed.chain(self.changed())
+    }
+
+    /// Every run, in the order of their ids.
+    pub fn sorted(&self) -> impl Iterator<Item = (&str, Entry)> {
+        let mut changed: Vec<(&str, &Entry)> = self
+            .changes
+            .iter()
+            .filter_map(|(run_id, entry)| Some((run_id.as_str(), entry.as_ref()?)))
+            .collect();
+        changed.sort_unstable_by_key(|(run_id, _)| *run_id);
+        let mut changed = changed.into_iter().peekable();
+        let mut packed =
+            self.base.iter().filter(|(run_id, _)| !self.changes.contains_key(*run_id)).peekable();
+        std::iter::from_fn(move || {
+            let takes_changed = match (changed.peek(), packed.peek()) {
+                (Some((one, _)), Some((other, _))) => one < other,
+                (one, _) => one.is_some(),
+            };
+            if takes_changed {
+                changed.next().map(|(run_id, entry)| (run_id, entry.clone()))
+            } else {
+                packed.next()
+            }
+        })
+    }
+
+    fn changed(&self) -> impl Iterator<Item = (&str, Entry)> {
+        let changes = self.changes.iter();
+        changes.filter_map(|(run_id, entry)| Some((run_id.as_str(), entry.clone()?)))
     }
 
     /// How many runs are known.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.iter().count()
     }
 
     /// Whether no run is known.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.iter().next().is_none()
     }
 
     /// How many runs are in a state.
     pub fn count(&self, state: RunState) -> u64 {
-        let count = self.entries.values().filter(|entry| entry.state == state).count();
+        let count = self.iter().filter(|(_, entry)| entry.state == state).count();
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
     /// How many runs are in each state, by its name.
     pub fn counts(&self) -> StateCounts {
-        RunState::ALL.iter().map(|state| (state.name(), self.count(*state))).collect()
+        let mut counts: HashMap<RunState, u64> = HashMap::new();
+        for (_, entry) in self.iter() {
+            *counts.entry(entry.state).or_default() += 1;
+        }
+        let count = |state: &RunState| counts.get(state).copied().unwrap_or(0);
+        RunState::ALL.iter().map(|state| (state.name(), count(state))).collect()
     }
 
     /// Applies the changes of one commit.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = (String, Option<Entry>)>) {
         for (run_id, change) in changes {
-            match change {
-                Some(entry) => self.entries.insert(run_id, entry),
-                None => self.entries.remove(&run_id),
+            // A ledger that is read comes in order, and needs no changes.
+            let rest = match (change, Arc::get_mut(&mut self.base)) {
+                (Some(entry), Some(base)) if self.changes.is_empty() => {
+                    base.push(&run_id, entry).err().map(Some)
+                }
+                (change, _) => Some(change),
             };
+            if let Some(change) = rest {
+                self.changes.insert(run_id, change);
+            }
         }
+        if self.changes.len() > LEAST_PACKED.max(self.base.len() / 4) {
+            self.pack();
+        }
+    }
+
+    fn pack(&mut self) {
+        let mut packed = Packed::with_capacity(self.base.len() + self.changes.len());
+        for (run_id, entry) in self.sorted() {
+            // What is sorted fits.
+            let _unsorted = packed.push(run_id, entry);
+        }
+        self.base = Arc::new(packed);
+        self.changes = HashMap::new();
     }
 
     /// The runs that are out of reach and settled, as changes that forget them.
@@ -165,7 +239,7 @@ impl Ledger {
             let latest = times.into_iter().flatten().max();
             latest.is_some_and(|latest| latest < now.saturating_sub(REACH_MICROSECONDS))
         };
-        let forgotten = self.entries.iter().filter(|(_, entry)| settled(entry) && old(entry));
-        forgotten.map(|(run_id, _)| (run_id.clone(), None)).collect()
+        let forgotten = self.iter().filter(|(_, entry)| settled(entry) && old(entry));
+        forgotten.map(|(run_id, _)| (run_id.to_owned(), None)).collect()
     }
 }

@@ -232,7 +232,7 @@ impl<'a> Compared<'a> {
             if !self.listed.insert(run.run_id.clone()) {
                 continue;
             }
-            let verdict = verdict(&run, self.ledger.get(&run.run_id), self.window.until);
+            let verdict = verdict(&run, self.ledger.get(&run.run_id).as_ref(), self.window.until);
             let day = run.started_at.and_then(utc_day);
             let key = (day, run.workflow_id(self.paths), run.status.clone());
             self.groups.entry(key.clone()).or_default().add(verdict);
@@ -266,7 +266,7 @@ impl<'a> Compared<'a> {
         self.groups.values().for_each(|group| total.merge(*group));
         // Runs near the window's begin may have left it meanwhile.
         let from = self.window.until.saturating_sub(Range::Month.length()).saturating_add(DAY);
-        let is_gone = |(run_id, entry): &(&str, &Entry)| {
+        let is_gone = |(run_id, entry): &(&str, Entry)| {
             let started = entry.started_at.is_some_and(|start| start >= from);
             started && entry.state == RunState::Exported && !self.listed.contains(*run_id)
         };

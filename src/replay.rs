@@ -324,12 +324,12 @@ fn ledger_changes(
     let change = |run: &FetchedRun| {
         let known = ledger.get(&run.run_id).filter(|known| known.revision > 0)?;
         let entry = Entry {
-            status: run.status.clone(),
+            status: run.status.as_deref().map(Arc::from),
             started_at: run.started_at,
             ended_at: run.ended_at,
             revision: run.revision.max(known.revision),
             commit,
-            ..known.clone()
+            ..known
         };
         Some((run.run_id.clone(), Some(entry)))
     };

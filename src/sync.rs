@@ -142,7 +142,7 @@ fn extraction_plan(
             evaluation_grace: microseconds(options.settings.sync.evaluation_grace_secs),
             paths: RunPaths::new(mapping),
         },
-        ledger: Arc::new(lake.ledger().clone()),
+        ledger: lake.ledger().clone(),
         concurrency: options.settings.api.concurrency,
     }
 }

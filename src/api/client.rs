@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::connection::{base_url, describe, http_client, is_loopback};
+use super::connection::{base_url, describe, http_client};
 use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
 use super::pace::Pace;
@@ -125,7 +125,7 @@ impl Client {
     /// [`ApiError::Setup`] where TLS cannot be set up.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
         let base = base_url(&options.url)?;
-        let http = http_client(&options.settings, &options.key, is_loopback(&base))?;
+        let http = http_client(&options.settings, &options.key, &base)?;
         Ok(Self(Arc::new(Shared {
             http,
             base,

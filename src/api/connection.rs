@@ -61,7 +61,7 @@ pub fn install_tls() {
 pub(super) fn http_client(
     settings: &ApiSettings,
     key: &ApiKey,
-    loopback: bool,
+    base: &Url,
 ) -> Result<reqwest::Client, ApiError> {
     let setup = |error: String| ApiError::Setup(error);
     install_tls();
@@ -87,8 +87,12 @@ pub(super) fn http_client(
         .referer(false)
         .connect_timeout(Duration::from_secs(settings.connect_timeout_secs))
         .pool_max_idle_per_host(settings.concurrency);
-    if loopback {
+    if is_loopback(base) {
         builder = builder.no_proxy();
+    }
+    if base.scheme() == "http" {
+        // No redirect leads elsewhere: reading the system's certificates would be for nothing.
+        builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| setup(error.to_string()))
 }

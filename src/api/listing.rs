@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::page::{ListedRow, RawPage, shared};
 use super::{ApiError, Client};
+use crate::digest::id_key;
 use crate::event::Event;
 
 /// What to list.
@@ -90,8 +91,8 @@ pub struct Listing {
     query: ListQuery,
     next: Next,
     base: Option<PageBase>,
-    /// Every id, with the last look that found it.
-    seen: HashMap<String, u32>,
+    /// Every id's key, with the last look that found it.
+    seen: HashMap<u128, u32>,
     look: u32,
     first_page: Vec<String>,
     previous_page: Vec<String>,
@@ -161,14 +162,14 @@ impl Listing {
         let last = std::mem::take(&mut self.previous_page);
         self.again();
         for id in last {
-            self.seen.insert(id, self.look);
+            self.seen.insert(id_key(&id), self.look);
         }
     }
 
-    /// Runs that the look before found, and this one has not found so far.
-    pub fn not_seen_again(&self) -> impl Iterator<Item = &str> {
+    /// The keys ([`id_key`]) of runs that the look before found, and this one has not found so far.
+    pub fn not_seen_again(&self) -> impl Iterator<Item = u128> {
         let before = self.look.saturating_sub(1);
-        self.seen.iter().filter(move |(_, look)| **look == before).map(|(id, _)| id.as_str())
+        self.seen.iter().filter(move |(_, look)| **look == before).map(|(key, _)| *key)
     }
 
     /// The number of the first page, once it is known.
@@ -270,7 +271,7 @@ impl Listing {
         self.largest_page = self.largest_page.max(page.rows.len());
         let (mut new, mut found, mut repeats) = (Vec::new(), 0, 0);
         for row in page.rows {
-            match self.seen.insert(row.run_id.clone(), self.look) {
+            match self.seen.insert(id_key(&row.run_id), self.look) {
                 None => {
                     found += 1;
                     new.push(row);

@@ -89,7 +89,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         .map(|(run_id, entry)| FailedRun {
             run_id: run_id.to_owned(),
             failures: entry.failures,
-            problem: entry.problem.clone(),
+            problem: entry.problem.as_deref().map(str::to_owned),
         })
         .collect();
     failed.sort_by(|a, b| a.run_id.cmp(&b.run_id));

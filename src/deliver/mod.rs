@@ -244,6 +244,11 @@ pub async fn deliver(
     let mut is_begun = false;
     // Whoever asks to stop gets what one transaction takes, and no more.
     while (!steps.is_empty() || pending.peek().is_some()) && (!is_begun || !options.is_stopped()) {
+        if is_begun {
+            // DuckDB keeps what it knows of each row group that it wrote: opened anew, it does not.
+            database.close()?;
+            database = Database::open(options).await?;
+        }
         is_begun = true;
         let step = match steps.pop() {
             Some(step) => step,
@@ -292,7 +297,7 @@ impl Ahead {
             let mut manifest = lake.manifest(*commit).await?;
             ahead.superseded.extend(manifest.superseded().map(str::to_owned));
             if manifest.is_merge {
-                manifest.removed.clear();
+                manifest.removed = Vec::new();
                 merges.push(manifest);
             }
         }
@@ -407,6 +412,8 @@ async fn next_group(
     while let Some(commit) = pending.next_if(|_| bytes < GROUP_BYTES && group.len() < GROUP_COMMITS)
     {
         let mut manifest = lake.manifest(commit).await?;
+        // DuckDB knows nothing of it, and it is the largest part of a manifest.
+        manifest.ledger_changes = Vec::new();
         manifest.parts.retain(|part| part.merged.is_none() && !superseded.contains(&part.path));
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
         check_in_place(lake, &manifest)?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::tables::{Mapping, Table, Write};
+use crate::tables::{Kind, Mapping, Table, Write};
 
 /// The tables as DuckDB needs them.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ impl TablePlan {
                 let own = identifier(&column.name);
                 let required =
                     if mapped.table.is_required(&column.name) { " NOT NULL" } else { "" };
-                columns.push(format!("{own} {}{required}", column.kind.duckdb()));
+                let compressed = if column.kind == Kind::Json { " USING COMPRESSION zstd" } else { "" };
+                columns.push(format!("{own} {}{required}{compressed}", column.kind.duckdb()));
                 comment(&mut comments, "COLUMN", &format!("{name}.{own}"), &column.description);
             }
             let create = format!("CREATE TABLE IF NOT EXISTS {name} ({})", columns.join(", "));

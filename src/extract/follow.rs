@@ -9,17 +9,17 @@ use crate::ledger::{Ledger, RunState};
 pub fn unlisted(ledger: &Ledger, is_listed: impl Fn(&str) -> bool, now: i64) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = ledger
         .iter()
-        .filter(|(run_id, _)| !is_listed(run_id))
         .filter(|(_, entry)| match entry.state {
             RunState::Open | RunState::Waiting | RunState::Failed => true,
             RunState::Exported => is_check_due(entry, now),
             RunState::Absent => false,
         })
+        .filter(|(run_id, _)| !is_listed(run_id))
         .map(|(run_id, entry)| Wanted {
             listed: None,
             run_id: run_id.to_owned(),
-            known: Some(entry.clone()),
             only_with_evaluation: entry.state == RunState::Exported,
+            known: Some(entry),
         })
         .collect();
     wanted.sort_by_key(|wanted| {

@@ -15,6 +15,7 @@ use super::sweep::{Sweep, SweepTally};
 use super::{ListedRun, Window};
 use crate::api::{ApiError, Client, ListedRow};
 use crate::config::Filters;
+use crate::digest::id_key;
 use crate::event::Event;
 use crate::json::Node;
 use crate::ledger::{Ledger, RunState};
@@ -32,7 +33,7 @@ pub struct ExtractionPlan {
     /// How patient to be.
     pub policy: FetchPolicy,
     /// What is known of every run. It does not change while the extraction goes on.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Ledger,
     /// Runs in flight at once.
     pub concurrency: usize,
 }
@@ -94,7 +95,7 @@ impl Backlog {
 /// What the sweep hands to the fan-out.
 enum Queued {
     Page { unchanged: u64, open: Vec<ListedRun>, wanted: PackedRows },
-    Swept(Result<(SweepTally, HashSet<String>), ApiError>),
+    Swept(Result<(SweepTally, HashSet<u128>), ApiError>),
 }
 
 /// Rows that wait for their turn, compressed: a hundred thousand of them must not fill memory.
@@ -144,7 +145,7 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backl
         .run(wait, |runs| {
             // Lists of several workflows can overlap: a run is decided about once.
             let mut runs = runs;
-            runs.retain(|run| listed.insert(run.run_id.clone()));
+            runs.retain(|run| listed.insert(id_key(&run.run_id)));
             let (page, wanted) = sort_page(&plan, runs);
             backlog.add(wanted);
             // Nobody receives any more only where the extraction has ended.
@@ -158,7 +159,7 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backl
 fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
     let (mut unchanged, mut open, mut wanted) = (0, Vec::new(), Vec::new());
     for run in runs {
-        match decide(&run, plan.ledger.get(&run.run_id), plan.policy.now) {
+        match decide(&run, plan.ledger.get(&run.run_id).as_ref(), plan.policy.now) {
             Decision::Unchanged => unchanged += 1,
             Decision::Open => open.push(run),
             Decision::Fetch | Decision::CheckEvaluation => wanted.push(run),
@@ -202,7 +203,7 @@ impl PackedRows {
 }
 
 fn wanted(plan: &ExtractionPlan, run: ListedRun) -> Wanted {
-    let known = plan.ledger.get(&run.run_id).cloned();
+    let known = plan.ledger.get(&run.run_id);
     let decision = decide(&run, known.as_ref(), plan.policy.now);
     Wanted {
         run_id: run.run_id.clone(),
@@ -313,7 +314,7 @@ impl FanOut {
             Queued::Swept(Ok((report, listed))) => {
                 self.send(Extracted::Swept(report)).await;
                 let unlisted =
-                    unlisted(&self.plan.ledger, |id| listed.contains(id), self.plan.policy.now);
+                    unlisted(&self.plan.ledger, |id| listed.contains(&id_key(id)), self.plan.policy.now);
                 let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
                 if runs > 0 {
                     self.plan.client.events().emit(Event::RunsQueued { runs });

@@ -12,6 +12,7 @@ use super::order::Order;
 use super::{ListedRun, RunPaths, Window};
 use crate::api::{ApiError, Client, ListQuery, Listing, Page};
 use crate::config::Filters;
+use crate::digest::id_key;
 use crate::event::Event;
 
 /// Why a sweep can be relied on.
@@ -194,8 +195,8 @@ struct ListSweep<'a, Wait, Show> {
     unnamed: u64,
     /// Runs that this look found for the first time, though they are no younger than the head.
     between: u64,
-    /// Runs near the end of the window, which time may take out of it, with their starts.
-    tail: HashMap<String, i64>,
+    /// Keys of runs near the end of the window, which time may take out of it, with their starts.
+    tail: HashMap<u128, i64>,
     /// The server's clock at the last page.
     now: i64,
 }
@@ -289,7 +290,7 @@ where
             self.take_again(page);
         }
         self.tally.reaches_to = Some(self.least_start());
-        let lost = self.listing.not_seen_again().any(|run_id| !self.may_have_left(run_id));
+        let lost = self.listing.not_seen_again().any(|run| !self.may_have_left(run));
         Ok(!lost && self.between == 0)
     }
 
@@ -322,9 +323,9 @@ where
     }
 
     /// Whether a run that is no longer listed only grew too old for the window.
-    fn may_have_left(&self, run_id: &str) -> bool {
+    fn may_have_left(&self, run: u128) -> bool {
         let least = self.now.saturating_sub(self.sweep.window.range.length());
-        let start = self.tail.get(run_id);
+        let start = self.tail.get(&run);
         start.is_some_and(|start| *start <= least.saturating_add(CLOCK_MARGIN))
     }
 
@@ -340,7 +341,7 @@ where
         let count = u64::try_from(runs.len()).unwrap_or(u64::MAX);
         self.tally.runs += count;
         let end = self.sweep.window.from.saturating_add(TAIL_MICROSECONDS);
-        let tail = runs.iter().filter_map(|run| Some((run.run_id.clone(), run.started_at?)));
+        let tail = runs.iter().filter_map(|run| Some((id_key(&run.run_id), run.started_at?)));
         self.tail.extend(tail.filter(|(_, start)| *start < end));
         let event = Event::PageListed { runs: count, total: self.last_total };
         self.sweep.client.events().emit(event);

@@ -45,15 +45,18 @@ pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
     let level = ZstdLevel::try_new(1)?;
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
-    let mut entries: Vec<(&str, &Entry)> = ledger.iter().collect();
-    entries.sort_by_key(|(run_id, _)| *run_id);
-    for chunk in entries.chunks(8192) {
-        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns(chunk))?)?;
+    let mut entries = ledger.sorted();
+    loop {
+        let chunk: Vec<(&str, Entry)> = entries.by_ref().take(8192).collect();
+        if chunk.is_empty() {
+            break;
+        }
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns(&chunk))?)?;
     }
     writer.into_inner()
 }
 
-fn columns(entries: &[(&str, &Entry)]) -> Vec<ArrayRef> {
+fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
     let text = |value: &dyn Fn(&Entry) -> Option<&str>| -> ArrayRef {
         Arc::new(entries.iter().map(|(_, entry)| value(entry)).collect::<StringArray>())
     };
@@ -113,7 +116,7 @@ fn rows(batch: &RecordBatch) -> Result<Vec<(String, Option<Entry>)>, ParquetErro
     let failures = column::<UInt32Array>(batch, "failures")?;
     let check_at = column::<Int64Array>(batch, "check_at")?;
     let problem = column::<StringArray>(batch, "problem")?;
-    let text = |array: &StringArray, row| array.is_valid(row).then(|| array.value(row).to_owned());
+    let text = |array: &StringArray, row| array.is_valid(row).then(|| Arc::from(array.value(row)));
     let time = |array: &Int64Array, row| array.is_valid(row).then(|| array.value(row));
     let entry = |row: usize| -> Result<(String, Option<Entry>), ParquetError> {
         let documents = DocumentStates {
@@ -167,7 +170,7 @@ mod tests {
     fn a_checkpoint_is_the_ledger() {
         let entry = |number: i64| Entry {
             state: RunState::ALL[usize::try_from(number % 5).unwrap()],
-            status: (number % 2 == 0).then(|| "pass".to_owned()),
+            status: (number % 2 == 0).then(|| "pass".into()),
             started_at: (number % 3 > 0).then_some(number),
             ended_at: None,
             first_listed_at: number,
@@ -178,7 +181,7 @@ mod tests {
             documents: DocumentStates { evaluation: DocumentState::Absent, ..Default::default() },
             failures: 2,
             check_at: Some(9),
-            problem: (number % 5 == 3).then(|| "answered 503".to_owned()),
+            problem: (number % 5 == 3).then(|| "answered 503".into()),
         };
         let mut ledger = Ledger::default();
         ledger.apply((0..20_000).map(|number| (format!("run '{number}'\n"), Some(entry(number)))));

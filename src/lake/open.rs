@@ -114,6 +114,13 @@ impl Lake {
         Ok(())
     }
 
+    /// Forgets what is known of runs, and keeps others from writing: for what comes after the last
+    /// commit.
+    #[must_use]
+    pub fn without_ledger(self) -> Self {
+        Self { ledger: Ledger::default(), ..self }
+    }
+
     /// The lake as a reader sees it.
     pub fn view(&self) -> &LakeView {
         &self.view

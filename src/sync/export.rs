@@ -156,7 +156,7 @@ impl Export {
                     self.counts.open += 1;
                     let known = self.lake.ledger().get(&seen.run_id);
                     let run_id = seen.run_id.clone();
-                    let effect = self.patience.open(seen, known);
+                    let effect = self.patience.open(seen, known.as_ref());
                     self.note(run_id, effect, None);
                 }
                 Extracted::Done { wanted, outcome } => {
@@ -314,7 +314,7 @@ impl Export {
         };
         let manifest = self.commit(staging, draft, writing.runs).await?;
         let report = self.report(outcome, &manifest, has_new_gap, stopped);
-        Ok(Finished { lake: self.lake, report })
+        Ok(Finished { lake: self.lake.without_ledger(), report })
     }
 
     async fn stage_open_runs(&self, staging: &mut Staging) -> Result<(), SyncError> {

@@ -127,7 +127,7 @@ struct Estimate {
 impl Estimate {
     fn new(page: &FirstPage, window: Window, ledger: &Ledger) -> Self {
         let wanted = |run: &&ListedRun| {
-            let decision = decide(run, ledger.get(&run.run_id), window.until);
+            let decision = decide(run, ledger.get(&run.run_id).as_ref(), window.until);
             matches!(decision, Decision::Fetch | Decision::CheckEvaluation)
         };
         let on_page = count(page.runs.iter().filter(wanted).count());

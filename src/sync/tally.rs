@@ -1,5 +1,7 @@
 //! What becomes of each run in the ledger, and how many of each there were.
 
+use std::sync::Arc;
+
 use crate::extract::{ListedRun, Outcome, Wanted};
 use crate::ledger::{DocumentStates, Entry, RunState};
 use crate::run::DocumentState;
@@ -64,7 +66,7 @@ impl Patience {
                 counts.new += u64::from(first);
                 counts.changed += u64::from(!first);
                 let entry = Entry {
-                    status: run.status.clone(),
+                    status: run.status.as_deref().map(Arc::from),
                     started_at: run.started_at,
                     ended_at: run.ended_at,
                     content_fingerprint: *content_fingerprint,
@@ -110,7 +112,7 @@ impl Patience {
                 let entry = Entry {
                     documents: *documents,
                     failures: known.map_or(0, |entry| entry.failures).saturating_add(1),
-                    problem: Some(error.to_string()),
+                    problem: Some(error.to_string().into()),
                     ..self.entry(wanted, RunState::Failed)
                 };
                 Effect { entry: Some(entry), ..Effect::default() }
@@ -121,7 +123,7 @@ impl Patience {
     fn unfinished(&self, seen: ListedRun, known: Option<&Entry>, state: RunState) -> Effect {
         let entry = Entry {
             state,
-            status: seen.status.clone(),
+            status: seen.status.as_deref().map(Arc::from),
             started_at: seen.started_at,
             ended_at: seen.ended_at,
             first_listed_at: known.map_or(self.now, |entry| entry.first_listed_at),
@@ -144,7 +146,7 @@ impl Patience {
         Entry {
             state,
             status: listed
-                .and_then(|run| run.status.clone())
+                .and_then(|run| run.status.as_deref().map(Arc::from))
                 .or_else(|| known.and_then(|entry| entry.status.clone())),
             started_at: listed.and_then(|run| run.started_at).or(known.and_then(|e| e.started_at)),
             ended_at: listed.and_then(|run| run.ended_at).or(known.and_then(|e| e.ended_at)),

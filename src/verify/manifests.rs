@@ -113,7 +113,7 @@ pub(super) async fn check_ledger(view: &LakeView, walk: &Walk, findings: &mut Ve
         return;
     }
     let differing = |one: &Ledger, other: &Ledger| {
-        one.iter().filter(|(run_id, entry)| other.get(run_id) != Some(*entry)).count()
+        one.iter().filter(|(run_id, entry)| other.get(run_id).as_ref() != Some(entry)).count()
     };
     let missing = expected.iter().filter(|(run_id, _)| found.get(run_id).is_none()).count();
     let runs = u64::try_from(differing(&found, expected) + missing).unwrap_or(u64::MAX);

@@ -69,7 +69,7 @@ pub(super) fn is_awaited(entry: &Entry) -> bool {
 pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r str>) -> Changes {
     let change = |run_id: &str| {
         let known = lake.ledger().get(run_id).filter(|known| known.revision > 0)?;
-        if is_awaited(known) {
+        if is_awaited(&known) {
             return None;
         }
         let entry = Entry {
@@ -78,8 +78,8 @@ pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r st
             content_fingerprint: 0,
             documents: DocumentStates::default(),
             check_at: None,
-            problem: Some("its rows in the lake were lost".to_owned()),
-            ..known.clone()
+            problem: Some("its rows in the lake were lost".into()),
+            ..known
         };
         Some((run_id.to_owned(), Some(entry)))
     };
@@ -129,7 +129,7 @@ fn entries_of(
         let have = DocumentState::Ok;
         let entry = Entry {
             state: RunState::Exported,
-            status,
+            status: status.map(Arc::from),
             started_at: time(started_at),
             ended_at: time(ended_at),
             first_listed_at,
@@ -181,7 +181,7 @@ fn add_run(entry: &mut Entry, run: &FetchedRun) {
         Some(_) => DocumentState::Ok,
         None => DocumentState::Absent,
     };
-    entry.status.clone_from(&run.status);
+    entry.status = run.status.as_deref().map(Arc::from);
     (entry.started_at, entry.ended_at) = (run.started_at, run.ended_at);
     entry.documents = DocumentStates {
         detail: state(Resource::Detail),
