@@ -1,112 +1,170 @@
-//! What a static server answers: every body of a simulated world, made once and kept in memory.
+//! What a static server answers: any number of runs, copied from simulated ones when asked for.
+//!
+//! Each has an id of its own, and a start of its own in the last 29 days. A hundred thousand runs
+//! so need little more memory than the simulated ones.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use armature_export::simulator::{Simulator, SimulatorSettings, WorldSettings};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
-use reqwest::Client;
-use serde_json::Value;
+use uuid::Uuid;
+
+use crate::large;
+use crate::simulated::{DOCUMENTS, Simulated, SimulatedRun, TRACE};
 
 /// The base path of the API.
 pub(crate) const BASE: &str = "/api/armature/v1";
 
-/// Requests under way at once while bodies are made.
-const AT_ONCE: usize = 8;
+/// Rows on a page, whatever is asked for.
+const PAGE: usize = 100;
 
-/// Bodies by path; those of the list by its page.
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// How old the newest and the oldest run are. No run is so young that it could wait for its
+/// evaluation.
+const YOUNGEST: i64 = 90 * MINUTE;
+const OLDEST: i64 = 29 * DAY;
+
+/// Neighbours in the list are copies of simulated runs that are far from each other, and runs of
+/// all ages are among the copied ones. A prime, so that none is left out.
+const STRIDE: usize = 7_919;
+
+/// A run whose trace is far larger than all others.
+#[derive(Debug)]
+struct Large {
+    number: usize,
+    trace: Bytes,
+}
+
+/// Runs by number, the newest first.
+#[derive(Debug)]
 pub(crate) struct Corpus {
-    pub(crate) runs: usize,
-    pages: Vec<Bytes>,
-    bodies: BTreeMap<String, Bytes>,
+    simulated: Arc<Simulated>,
+    ids: Vec<Uuid>,
+    numbers: HashMap<Uuid, usize>,
+    /// Milliseconds since 1970.
+    newest: i64,
+    /// From the start of a run to that of the next newer one.
+    step: i64,
+    large: Option<Large>,
 }
 
 impl Corpus {
-    /// Makes a world of so many runs, all ended and judged, in the last 29 days.
-    pub(crate) async fn make(runs: u32) -> Self {
-        let world = WorldSettings { runs, seconds_between_runs: 0.0, ..WorldSettings::default() };
-        let settings = SimulatorSettings {
-            // An hour ago, so that what comes late has come.
-            birth: Some(chrono::Utc::now() - chrono::Duration::hours(1)),
-            world,
-            record_requests: false,
-            ..SimulatorSettings::default()
-        };
-        let simulator = Simulator::start(settings).await.unwrap();
-        let client = Client::new();
-        let base = simulator.base_url();
-        let mut corpus = Self { runs: 0, pages: Vec::new(), bodies: BTreeMap::new() };
-        let mut ids = Vec::new();
-        loop {
-            let page = corpus.pages.len() + 1;
-            let path = format!("/runs?range=30d&pageSize=100&page={page}");
-            let body = get(&client, &base, &path).await.unwrap();
-            let list: Value = serde_json::from_slice(&body).unwrap();
-            let rows = list["rows"].as_array().unwrap();
-            ids.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
-            let is_last = rows.is_empty();
-            corpus.pages.push(body);
-            if is_last {
-                break;
-            }
-        }
-        corpus.runs = ids.len();
-        let small = ["/org", "/workflows", "/mcp-servers"].map(str::to_owned);
-        let documents = ids.iter().flat_map(|id| {
-            ["", "/trace", "/evaluation", "/tool-calls"].map(|rest| format!("/runs/{id}{rest}"))
-        });
-        let made = futures::stream::iter(small.into_iter().chain(documents).map(|path| {
-            let (client, base) = (&client, &base);
-            async move { (get(client, base, &path).await, path) }
-        }));
-        let made: Vec<_> = made.buffer_unordered(AT_ONCE).collect().await;
-        let found = made.into_iter().filter_map(|(body, path)| Some((path, body?)));
-        corpus.bodies.extend(found);
-        simulator.stop().await;
-        corpus
+    pub(crate) fn new(simulated: Arc<Simulated>, runs: usize) -> Self {
+        let mut random = fastrand::Rng::with_seed(7);
+        let id = |_| uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
+        let ids: Vec<Uuid> = (0..runs).map(id).collect();
+        let numbers = ids.iter().enumerate().map(|(number, id)| (*id, number)).collect();
+        let newest = chrono::Utc::now().timestamp_millis() - YOUNGEST;
+        let step = (OLDEST - YOUNGEST) / i64::try_from(runs.max(1)).unwrap();
+        Self { simulated, ids, numbers, newest, step, large: None }
+    }
+
+    /// The same with a trace of so many bytes for the run with this number.
+    pub(crate) fn with_large(mut self, number: usize, bytes: usize) -> Self {
+        let trace = large::trace(&self.ids[number].to_string(), self.start(number), bytes).into();
+        self.large = Some(Large { number, trace });
+        self
+    }
+
+    pub(crate) fn runs(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// What nobody can export these runs without: every page and the empty one behind them, four
+    /// documents of each run, and what stands beside the runs.
+    pub(crate) fn least_requests(&self) -> usize {
+        self.pages() + 1 + DOCUMENTS.len() * self.runs() + self.simulated.fixed.len()
     }
 
     /// The answer to a request; `None` for 404.
     pub(crate) fn answer(&self, path: &str, query: Option<&str>) -> Option<Bytes> {
         let path = path.strip_prefix(BASE)?;
-        if path != "/runs" {
-            return self.bodies.get(path).cloned();
+        if path == "/runs" {
+            return Some(self.page(query.unwrap_or_default()).into());
         }
-        let mut pages = query.unwrap_or_default().split('&');
-        let page = pages.find_map(|pair| pair.strip_prefix("page=")?.parse::<usize>().ok());
-        self.pages.get(page.unwrap_or(1).saturating_sub(1)).or(self.pages.last()).cloned()
+        match path.strip_prefix("/runs/") {
+            Some(document) => self.document(document),
+            None => self.simulated.fixed.get(path).cloned(),
+        }
     }
 
-    /// Every path that a first export asks for.
-    pub(crate) fn paths(&self) -> Vec<String> {
-        let pages = (1..self.pages.len()).map(|page| format!("/runs?range=30d&page={page}"));
-        pages.chain(self.bodies.keys().cloned()).collect()
+    /// Whether a path is that of a document of the large run.
+    pub(crate) fn is_large(&self, path: &str) -> bool {
+        let large = self.large.as_ref().map(|large| self.ids[large.number].to_string());
+        large.is_some_and(|id| path.contains(&id))
     }
 
-    /// Bytes of all bodies together.
-    pub(crate) fn bytes(&self) -> usize {
-        self.pages.iter().chain(self.bodies.values()).map(Bytes::len).sum()
+    /// Every path with a body that a first export asks for.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
+        let pages = (1..=self.pages()).map(|page| format!("/runs?range=30d&page={page}"));
+        let fixed = self.simulated.fixed.keys().map(|path| (*path).to_owned());
+        let documents = self.ids.iter().enumerate().flat_map(|(number, id)| {
+            let documents = &self.simulated_run(number).documents;
+            let there = documents.iter().zip(DOCUMENTS).filter(|(document, _)| document.is_some());
+            there.map(move |(_, rest)| format!("/runs/{id}{rest}"))
+        });
+        pages.chain(fixed).chain(documents)
     }
-}
 
-async fn get(client: &Client, base: &str, path: &str) -> Option<Bytes> {
-    let url = format!("{base}{path}");
-    let answer = client.get(url).bearer_auth("amt_bench_key").send().await.unwrap();
-    if !answer.status().is_success() {
-        return None;
+    fn pages(&self) -> usize {
+        self.runs().div_ceil(PAGE)
     }
-    Some(answer.bytes().await.unwrap())
-}
 
-/// How long the bare requests take: every path once, every body read, 32 under way at once.
-pub(crate) async fn bare_requests(base: &str, paths: &[String]) -> std::time::Duration {
-    let client = Client::new();
-    let started = std::time::Instant::now();
-    let asked = futures::stream::iter(paths).map(|path| {
-        let request = client.get(format!("{base}{path}"));
-        async move { request.send().await?.bytes().await }
-    });
-    let asked: Result<Vec<Bytes>, reqwest::Error> = asked.buffer_unordered(32).try_collect().await;
-    assert_eq!(asked.unwrap().len(), paths.len());
-    started.elapsed()
+    fn simulated_run(&self, number: usize) -> &SimulatedRun {
+        let runs = &self.simulated.runs;
+        &runs[number * STRIDE % runs.len()]
+    }
+
+    fn start(&self, number: usize) -> i64 {
+        self.newest - self.step * i64::try_from(number).unwrap()
+    }
+
+    /// By how much the instants of the simulated run are moved.
+    fn shift(&self, number: usize) -> i64 {
+        self.start(number) - self.simulated_run(number).start
+    }
+
+    fn document(&self, path: &str) -> Option<Bytes> {
+        let (id, rest) = path.split_at_checked(uuid::fmt::Hyphenated::LENGTH)?;
+        let number = *self.numbers.get(&Uuid::try_parse(id).ok()?)?;
+        let position = DOCUMENTS.iter().position(|document| *document == rest)?;
+        let large = self.large.as_ref().filter(|large| large.number == number);
+        if let Some(large) = large.filter(|_| position == TRACE) {
+            return Some(large.trace.clone());
+        }
+        let template = self.simulated_run(number).documents[position].as_ref()?;
+        Some(template.fill(id, self.shift(number)).into())
+    }
+
+    fn page(&self, query: &str) -> Vec<u8> {
+        let of = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        let page = of("page=").and_then(|page| page.parse().ok()).unwrap_or(1_usize).max(1);
+        let total = self.runs_since(of("range="));
+        let mut body = format!(r#"{{"page":{page},"pageSize":{PAGE},"rows":["#).into_bytes();
+        let mut id = Uuid::encode_buffer();
+        let rows = ((page - 1) * PAGE).min(total)..(page * PAGE).min(total);
+        for number in rows.clone() {
+            if number > rows.start {
+                body.push(b',');
+            }
+            let id = self.ids[number].hyphenated().encode_lower(&mut id);
+            self.simulated_run(number).row.append(&mut body, id, self.shift(number));
+        }
+        body.extend_from_slice(format!(r#"],"total":{total}}}"#).as_bytes());
+        body
+    }
+
+    /// How many runs a range holds, by their start.
+    fn runs_since(&self, range: Option<&str>) -> usize {
+        let days = match range {
+            None | Some("24h") => 1,
+            Some("7d") => 7,
+            Some(_) => 30,
+        };
+        let from = chrono::Utc::now().timestamp_millis() - days * DAY;
+        let whole = (self.newest - from).div_euclid(self.step.max(1)) + 1;
+        usize::try_from(whole.max(0)).unwrap().min(self.runs())
+    }
 }

@@ -1,50 +1,52 @@
-//! The figures as a table, and where it stands.
+//! The figures as tables, and where they stand.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
-/// A measurement.
-pub(crate) struct Row {
-    pub(crate) what: String,
-    pub(crate) seconds: f64,
-    pub(crate) spread: String,
-    /// Against the bare requests of the same runs.
-    pub(crate) ratio: Option<f64>,
-    pub(crate) megabytes: Option<f64>,
+/// A table in Markdown, with a heading and a sentence about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    title: String,
+    note: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
 }
 
-pub(crate) fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// The least and the most.
-pub(crate) fn spread(times: &[Duration]) -> String {
-    let seconds = |time: Option<&Duration>| time.copied().unwrap_or_default().as_secs_f64();
-    format!("{:.2}–{:.2}", seconds(times.iter().min()), seconds(times.iter().max()))
-}
-
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut out = String::from(
-        "| what | median, s | least–most | × bare requests | peak memory, MB |\n|---|---|---|---|---|\n",
-    );
-    for Row { what, seconds, spread, ratio, megabytes } in rows {
-        let ratio = ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default();
-        let megabytes = megabytes.map(|megabytes| format!("{megabytes:.0}")).unwrap_or_default();
-        // Writing to a String cannot fail.
-        let _infallible =
-            writeln!(out, "| {what} | {seconds:.2} | {spread} | {ratio} | {megabytes} |");
+impl Table {
+    pub(crate) fn new(title: &str, note: &str, columns: &[&str]) -> Self {
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        Self { title: title.to_owned(), note: note.to_owned(), columns, rows: Vec::new() }
     }
-    out
+
+    /// A column more, behind those that are there.
+    pub(crate) fn column(&mut self, name: &str) {
+        self.columns.push(name.to_owned());
+    }
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        assert_eq!(cells.len(), self.columns.len(), "{}: {cells:?}", self.title);
+        self.rows.push(cells);
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "## {}\n\n{}", self.title, self.note)?;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n| {} |", self.columns.join(" | "))?;
+        writeln!(out, "|{}", "---|".repeat(self.columns.len()))?;
+        self.rows.iter().try_for_each(|row| writeln!(out, "| {} |", row.join(" | ")))
+    }
 }
 
 const BEGIN: &str = "<!-- make bench: begin -->";
 const END: &str = "<!-- make bench: end -->";
 
-/// Puts the table where the last one stands.
-pub(crate) fn write(path: &Path, table: &str) {
+/// Puts the tables where the last ones stand.
+pub(crate) fn write(path: &Path, tables: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
@@ -52,5 +54,6 @@ pub(crate) fn write(path: &Path, table: &str) {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let machine =
         format!("{date}, {} {}, {cores} cores", std::env::consts::OS, std::env::consts::ARCH);
-    std::fs::write(path, format!("{before}{BEGIN}\n\n{machine}\n\n{table}\n{END}{after}")).unwrap();
+    std::fs::write(path, format!("{before}{BEGIN}\n\n{machine}\n\n{tables}\n{END}{after}"))
+        .unwrap();
 }
