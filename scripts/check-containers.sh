@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks Dockerfile and docker-compose.yml without building anything.
 #
-# Usage: check-containers.sh FOLDER    (of fetch-tools.sh)
+# Usage: check-containers.sh FOLDER    (of fetch-python.sh)
 set -eu
 
 tools=${1:?usage: check-containers.sh FOLDER}

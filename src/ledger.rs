@@ -206,15 +206,14 @@ impl Ledger {
     pub fn apply(&mut self, changes: impl IntoIterator<Item = (String, Option<Entry>)>) {
         for (run_id, change) in changes {
             // A ledger that is read comes in order, and needs no changes.
-            let rest = match (change, Arc::get_mut(&mut self.base)) {
-                (Some(entry), Some(base)) if self.changes.is_empty() => {
-                    base.push(&run_id, entry).err().map(Some)
-                }
-                (change, _) => Some(change),
-            };
-            if let Some(change) = rest {
-                self.changes.insert(run_id, change);
+            if let Some(entry) = &change
+                && self.changes.is_empty()
+                && let Some(base) = Arc::get_mut(&mut self.base)
+                && base.push(&run_id, entry)
+            {
+                continue;
             }
+            self.changes.insert(run_id, change);
         }
         if self.changes.len() > LEAST_PACKED.max(self.base.len() / 4) {
             self.pack();
@@ -223,12 +222,15 @@ impl Ledger {
 
     fn pack(&mut self) {
         let mut packed = Packed::with_capacity(self.base.len() + self.changes.len());
+        let mut rest = HashMap::new();
         for (run_id, entry) in self.sorted() {
-            // What is sorted fits.
-            let _unsorted = packed.push(run_id, entry);
+            if !packed.push(run_id, &entry) {
+                // Four gigabytes of ids: the rest stays as it is.
+                rest.insert(run_id.to_owned(), Some(entry));
+            }
         }
         self.base = Arc::new(packed);
-        self.changes = HashMap::new();
+        self.changes = rest;
     }
 
     /// The runs that are out of reach and settled, as changes that forget them.

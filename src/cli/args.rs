@@ -125,7 +125,8 @@ pub(super) enum Command {
     ///
     /// A day at a time, as one commit each; rows stay as they are, and DuckDB needs nothing of it.
     /// Safe to kill. Readers see the old files of a day or the new one, never both; the old ones
-    /// are kept out of sight for a day (`compact.grace_secs`). `schedule` does it at night.
+    /// are kept out of sight for a day (`compact.grace_secs`). `schedule` can do it
+    /// (`schedule.compact_cron`). Not for lakes whose every new file is loaded once somewhere.
     Compact(CompactArguments),
 
     /// Looks over the lake, its ledger and the DuckDB file, and says what is not as it must be.

@@ -296,7 +296,7 @@ impl Default for ScheduleSettings {
             cron: "*/15 * * * *".to_owned(),
             reconcile_cron: "30 3 * * *".to_owned(),
             reconcile_repair: true,
-            compact_cron: "15 4 * * *".to_owned(),
+            compact_cron: String::new(),
             time_zone: "UTC".to_owned(),
             run_at_start: true,
             jitter_secs: 0,

@@ -31,7 +31,8 @@ impl TablePlan {
                 let own = identifier(&column.name);
                 let required =
                     if mapped.table.is_required(&column.name) { " NOT NULL" } else { "" };
-                let compressed = if column.kind == Kind::Json { " USING COMPRESSION zstd" } else { "" };
+                let compressed =
+                    if column.kind == Kind::Json { " USING COMPRESSION zstd" } else { "" };
                 columns.push(format!("{own} {}{required}{compressed}", column.kind.duckdb()));
                 comment(&mut comments, "COLUMN", &format!("{name}.{own}"), &column.description);
             }

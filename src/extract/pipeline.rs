@@ -313,8 +313,11 @@ impl FanOut {
             }
             Queued::Swept(Ok((report, listed))) => {
                 self.send(Extracted::Swept(report)).await;
-                let unlisted =
-                    unlisted(&self.plan.ledger, |id| listed.contains(&id_key(id)), self.plan.policy.now);
+                let unlisted = unlisted(
+                    &self.plan.ledger,
+                    |id| listed.contains(&id_key(id)),
+                    self.plan.policy.now,
+                );
                 let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
                 if runs > 0 {
                     self.plan.client.events().emit(Event::RunsQueued { runs });

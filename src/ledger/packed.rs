@@ -10,7 +10,7 @@ use super::{DocumentStates, Entry, RunState};
 pub(super) struct Packed {
     /// All ids, one after another.
     run_ids: String,
-    rows: Vec<Row>,
+    rows: Vec<PackedEntry>,
     /// Statuses and problems: the same few again and again.
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
@@ -18,7 +18,7 @@ pub(super) struct Packed {
 
 /// An entry. Times that are not known are [`UNKNOWN`], and texts [`NO_TEXT`].
 #[derive(Clone, Copy, Debug)]
-struct Row {
+struct PackedEntry {
     /// Where its id ends.
     end: u32,
     status: u32,
@@ -48,17 +48,16 @@ impl Packed {
         self.rows.len()
     }
 
-    /// Adds an entry whose id comes after all others; gives back one whose id does not, or for
-    /// which there is no room.
-    pub(super) fn push(&mut self, run_id: &str, entry: Entry) -> Result<(), Entry> {
+    /// Adds an entry whose id comes after all others; whether it does, and there is room for it.
+    pub(super) fn push(&mut self, run_id: &str, entry: &Entry) -> bool {
         let is_later = self.rows.is_empty() || self.run_id(self.rows.len() - 1) < run_id;
         let end = u32::try_from(self.run_ids.len() + run_id.len());
-        let (true, Ok(end)) = (is_later, end) else { return Err(entry) };
+        let (true, Ok(end)) = (is_later, end) else { return false };
         self.run_ids.push_str(run_id);
-        let row = Row {
+        let row = PackedEntry {
             end,
-            status: self.number(entry.status),
-            problem: self.number(entry.problem),
+            status: self.number(entry.status.as_ref()),
+            problem: self.number(entry.problem.as_ref()),
             failures: entry.failures,
             state: entry.state,
             documents: entry.documents,
@@ -72,7 +71,7 @@ impl Packed {
             commit: entry.commit,
         };
         self.rows.push(row);
-        Ok(())
+        true
     }
 
     pub(super) fn get(&self, run_id: &str) -> Option<Entry> {
@@ -123,14 +122,14 @@ impl Packed {
         self.texts.get(usize::try_from(number).ok()?).cloned()
     }
 
-    fn number(&mut self, text: Option<Arc<str>>) -> u32 {
+    fn number(&mut self, text: Option<&Arc<str>>) -> u32 {
         let Some(text) = text else { return NO_TEXT };
-        if let Some(number) = self.numbers.get(&text) {
+        if let Some(number) = self.numbers.get(text) {
             return *number;
         }
         let number = u32::try_from(self.texts.len()).unwrap_or(NO_TEXT);
-        self.texts.push(Arc::clone(&text));
-        self.numbers.insert(text, number);
+        self.texts.push(Arc::clone(text));
+        self.numbers.insert(Arc::clone(text), number);
         number
     }
 }
@@ -149,20 +148,22 @@ mod tests {
         let documents = DocumentStates { trace: DocumentState::Failed, ..Default::default() };
         let time = || prop::option::of(-5_i64..5);
         (0_usize..5, prop::option::of("[a-c]"), time(), time(), time(), 0_u32..3, any::<u64>())
-            .prop_map(move |(state, text, started_at, ended_at, check_at, failures, number)| Entry {
-                state: RunState::ALL[state],
-                status: text.as_deref().map(Arc::from),
-                started_at,
-                ended_at,
-                first_listed_at: 7,
-                row_fingerprint: number,
-                content_fingerprint: !number,
-                revision: i64::from(failures),
-                commit: number / 2,
-                documents,
-                failures,
-                check_at,
-                problem: text.filter(|text| text == "b").map(Arc::from),
+            .prop_map(move |(state, text, started_at, ended_at, check_at, failures, number)| {
+                Entry {
+                    state: RunState::ALL[state],
+                    status: text.as_deref().map(Arc::from),
+                    started_at,
+                    ended_at,
+                    first_listed_at: 7,
+                    row_fingerprint: number,
+                    content_fingerprint: !number,
+                    revision: i64::from(failures),
+                    commit: number / 2,
+                    documents,
+                    failures,
+                    check_at,
+                    problem: text.filter(|text| text == "b").map(Arc::from),
+                }
             })
     }
 

@@ -32,10 +32,10 @@ const COLUMNS: [&str; 9] = [
 pub(super) fn measure(bench: &Bench) -> Table {
     let runs = bench.sizes.peers;
     let title = format!("Against dlt, {} runs", count(runs));
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/peers");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".peers");
     // Written when everything else is there.
     let Ok(packages) = fs::read_to_string(tools.join("packages")) else {
-        let note = "Left out: there is no dlt here. `scripts/fetch-peers.sh .tools/peers` fetches \
+        let note = "Left out: there is no dlt here. `make bench` fetches \
                     it, and needs Python 3 with `venv`.";
         return Table::new(&title, note, &COLUMNS);
     };
