@@ -1,9 +1,9 @@
 //! How many requests a second: as many as the server takes, which only its 429s tell.
 //!
-//! Until the first 429 nothing is spaced. A 429 gives two numbers: the rate at which it came was too
-//! much, and what was accepted since the 429 before, holds included, is no more than the server
-//! takes: exactly that where it hands out tokens, and a little less where it counts in windows. From
-//! then on requests are spaced, from the lower number towards the higher one: quickly first, then
+//! Until the second 429 nothing is spaced: a single one may be an accident. Two give two numbers: the
+//! rate at which the second came was too much, and what was accepted since the first, its hold
+//! included, is no more than the server takes: exactly that where it hands out tokens, and a little
+//! less where it counts in windows. From then on requests are spaced, from the lower number towards the higher one: quickly first, then
 //! ever more slowly, and past it once all has gone well for long, as limits change.
 
 use std::time::Duration;
@@ -29,8 +29,8 @@ const PROBE: f64 = 0.02;
 const LEAST_SENDS: u32 = 3;
 const LEAST_SECONDS: f64 = 0.05;
 
-/// The first 429 comes when the server has given what it had saved up: it takes less than it did.
-const FIRST: f64 = 0.9;
+/// Two 429s that are further apart have little to do with each other.
+const MOST_SECONDS: f64 = 150.0;
 
 /// A hold that was too short says nothing of the rate; asked less often, it may be long enough.
 const EASE: f64 = 0.8;
@@ -41,7 +41,7 @@ pub(super) struct Rate {
     /// Sent since the last 429, and when that began.
     sent: u32,
     since: Option<Instant>,
-    /// What the last 429 taught; `None` before the first.
+    /// What 429s taught; `None` before the second.
     bounds: Option<Bounds>,
     /// Requests that were sent before this moment tell of the last 429 once more.
     held_until: Option<Instant>,
@@ -101,34 +101,40 @@ impl Rate {
         let until = now + hold;
         self.sent = self.sent.saturating_sub(1);
         let is_old_news = self.held_until.is_some_and(|held| sent_at <= held);
-        self.held_until = self.held_until.max(Some(until));
+        let held = self.held_until;
+        self.held_until = held.max(Some(until));
         if is_old_news {
             if let Some(bounds) = &mut self.bounds {
                 bounds.next = bounds.next.max(until);
             }
             return None;
         }
-        let since = self.since.unwrap_or(sent_at);
-        let elapsed = sent_at.saturating_duration_since(since).as_secs_f64().max(LEAST_SECONDS);
-        let accepted = f64::from(self.sent) / elapsed;
-        let bounds = match &self.bounds {
-            Some(bounds) if self.sent < LEAST_SENDS => {
-                let good = (bounds.good * EASE).max(SLOWEST);
-                Bounds { good, bad: bounds.rate().max(good), calm: 0.0, next: until }
+        let since = |from: Option<Instant>| {
+            let from = from.unwrap_or(sent_at);
+            sent_at.saturating_duration_since(from).as_secs_f64().max(LEAST_SECONDS)
+        };
+        let (all, sending) = (since(self.since), since(held));
+        let accepted = f64::from(self.sent);
+        let is_measured = self.sent >= LEAST_SENDS;
+        let bounds = match (&self.bounds, held) {
+            // The first one may be an accident, and comes when the server has given what it had
+            // saved up: only what follows it tells the rate.
+            (None, None) => None,
+            (None, Some(_)) if !is_measured || all > MOST_SECONDS => None,
+            (None, Some(_)) => {
+                let good = (accepted / all).max(SLOWEST);
+                Some(Bounds { good, bad: (accepted / sending).max(good), calm: 0.0, next: until })
             }
-            Some(bounds) => {
+            (Some(bounds), _) => {
                 let bad = bounds.rate();
-                let good = accepted.clamp(SLOWEST, bad);
-                Bounds { good, bad, calm: 0.0, next: until }
-            }
-            None => {
-                let bad = accepted.max(SLOWEST);
-                Bounds { good: bad * FIRST, bad, calm: 0.0, next: until }
+                let good = if is_measured { accepted / all } else { bounds.good * EASE };
+                let good = good.min(bad).max(SLOWEST);
+                Some(Bounds { good, bad: bad.max(good), calm: 0.0, next: until })
             }
         };
         (self.sent, self.since) = (0, Some(sent_at));
-        self.bounds = Some(bounds);
-        Some(bounds.rate())
+        self.bounds = bounds;
+        bounds.map(|bounds| bounds.rate())
     }
 }
 

@@ -227,6 +227,21 @@ fn it_uses_what_there_is_and_is_rarely_refused() {
 }
 
 #[test]
+fn a_429_that_stays_alone_changes_nothing_but_the_hold() {
+    let (mut rate, start) = (Rate::default(), Instant::now());
+    let hold = Duration::from_secs(1);
+    for minutes in (0..60).step_by(5) {
+        let now = start + Duration::from_mins(minutes);
+        for request in 0..40 {
+            assert_eq!(rate.take(now + Duration::from_millis(request)), None);
+        }
+        let told =
+            rate.refused(now + Duration::from_millis(39), now + Duration::from_secs(1), hold);
+        assert_eq!(told, None);
+    }
+}
+
+#[test]
 fn it_finds_low_and_high_limits() {
     for says in [WholeSeconds, Exactly] {
         for limit in [Bucket(10.0), Fixed(1.0), Sliding(1.0)] {
