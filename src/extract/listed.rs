@@ -72,6 +72,12 @@ impl ListedRun {
         Self { run_id, status, started_at, ended_at, body, fingerprint }
     }
 
+    /// The run with a body of its own, for one that is kept long: a row holds all of its page.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { body: Bytes::copy_from_slice(&self.body), ..self }
+    }
+
     /// The workflow that the row names.
     pub fn workflow_id(&self, paths: &RunPaths) -> Option<String> {
         let node = Node::accepted(&self.body);

@@ -161,7 +161,7 @@ fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
     for run in runs {
         match decide(&run, plan.ledger.get(&run.run_id).as_ref(), plan.policy.now) {
             Decision::Unchanged => unchanged += 1,
-            Decision::Open => open.push(run),
+            Decision::Open => open.push(run.detached()),
             Decision::Fetch | Decision::CheckEvaluation => wanted.push(run),
         }
     }

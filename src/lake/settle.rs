@@ -100,6 +100,8 @@ impl FolderChange<'_> {
             self.added.iter().all(|name| live.join(name).exists())
                 && !self.removed.iter().any(|name| live.join(name).exists())
         };
+        // What an exchange before a crash left here is kept before anything else is done.
+        self.retire(staged, retired)?;
         if !is_done() {
             let is_whole = self.complete(live, staged)?;
             crash::point("before_exchange");
