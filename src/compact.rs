@@ -102,6 +102,7 @@ pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError
     let mut delivery_error = None;
     if options.settings.duckdb.enabled && report.commits > 0 {
         let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+        let to = DeliveryOptions { stop: options.stop.clone(), ..to };
         match deliver(lake.view(), &mapping, &to).await {
             Ok(delivery) => report.delivery = Some(delivery),
             Err(error) => delivery_error = Some(error),
@@ -262,7 +263,7 @@ async fn compact_day(
         staging.add_merged(merged);
     }
     if draft.removed.is_empty() {
-        return Ok(());
+        return Ok(staging.abandon()?);
     }
     let commit = lake.commit(staging, draft).await?.commit;
     report.days += 1;

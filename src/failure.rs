@@ -282,7 +282,7 @@ fn is_refused_by_the_disk(message: &str) -> bool {
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
-            DeliverError::Locked { .. } => (
+            DeliverError::Locked { .. } | DeliverError::Overtaken { .. } => (
                 Exit::Storage,
                 "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
             ),

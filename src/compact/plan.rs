@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lake::PartGroup;
+use crate::tables::{DOCUMENTS, RUNS};
 
 /// Which parts are merged.
 #[derive(Clone, Debug)]
@@ -93,7 +94,11 @@ impl Filling {
         let is_like = |(table, columns): (&String, &String)| {
             self.shape.get(table).is_none_or(|known| known == columns)
         };
-        self.groups.is_empty() || (fits && shape.iter().all(is_like))
+        // What is made again from `documents`, and told by `runs`, is a group as a whole.
+        let whole = [RUNS.name, DOCUMENTS.name];
+        let as_whole =
+            whole.iter().all(|table| self.shape.contains_key(*table) == shape.contains_key(*table));
+        self.groups.is_empty() || (fits && as_whole && shape.iter().all(is_like))
     }
 
     fn add(&mut self, group: PartGroup, shape: Shape) {
@@ -205,6 +210,14 @@ mod tests {
             Some(Shape::from([("runs".to_owned(), columns.to_owned())]))
         };
         assert_eq!(commits(groups(), shape), [vec![1, 2], vec![3, 4, 5]]);
+        let without_documents = |group: &PartGroup| {
+            let mut shape = same(group)?;
+            if group.commit > 2 {
+                shape.insert("documents".to_owned(), "body".to_owned());
+            }
+            Some(shape)
+        };
+        assert_eq!(commits(groups(), without_documents), [vec![1, 2], vec![3, 4, 5]]);
         let damaged = |group: &PartGroup| same(group).filter(|_| group.commit != 2);
         assert_eq!(commits(groups(), damaged), [[1, 3, 4, 5]]);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::DeliverError;
-use super::database::Database;
+use super::database::{Applied, Database};
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
 use crate::lake::{Gap, LakeView, Manifest, Part, SweepRecord, SyncRecord};
@@ -33,15 +33,16 @@ pub(super) fn apply(
     lake: &LakeView,
     plan: &TablePlan,
     step: &Step,
+    expected: &Applied,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     database.execute("begin", "BEGIN TRANSACTION")?;
     crash::point("after_begin");
-    let done = match step {
+    let done = database.check_applied(expected).and_then(|()| match step {
         Step::Commits { manifests, after_merged } => {
             apply_all(database, lake, plan, manifests, *after_merged)
         }
         Step::Merged(parts) => apply_merged(database, lake, plan, parts),
-    };
+    });
     match done {
         Ok(rows) => {
             crash::point("before_commit");

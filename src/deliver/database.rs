@@ -111,6 +111,21 @@ impl Database {
         Ok(applied)
     }
 
+    /// Refuses a file that holds another commit than it did when it was looked at: between two
+    /// transactions it is let go of, and another delivery can have been there.
+    pub(super) fn check_applied(&self, expected: &Applied) -> Result<(), DeliverError> {
+        let sql = "SELECT applied_commit, applied_name FROM _armature";
+        let found = self
+            .connection
+            .query_row(sql, [], |row| Ok(Applied { commit: row.get(0)?, name: row.get(1)? }));
+        let found = found.map_err(|error| self.failed("read the state", &error))?;
+        if found == *expected {
+            return Ok(());
+        }
+        let (path, expected, found) = (self.path.clone(), expected.commit, found.commit);
+        Err(DeliverError::Overtaken { path, expected, found })
+    }
+
     fn create(&self, plan: &TablePlan, lake_id: &str) -> Result<(), DeliverError> {
         let mut sql = format!(
             "BEGIN; CREATE TABLE _armature (lake_id VARCHAR NOT NULL, format BIGINT NOT NULL, \

@@ -25,7 +25,7 @@ use crate::tables::Mapping;
 
 use apply::{Step, apply};
 pub use compare::{Delivered, Difference};
-use database::Database;
+use database::{Applied, Database};
 pub use database::{inspect, query};
 pub use reader::LakeReader;
 pub use sql::lake_views;
@@ -162,6 +162,19 @@ pub enum DeliverError {
         /// The number.
         commit: u64,
     },
+    /// Another process brought the file up to date meanwhile.
+    #[error(
+        "the DuckDB file `{}` came from commit {expected} to commit {found} by another process",
+        path.display()
+    )]
+    Overtaken {
+        /// The file.
+        path: PathBuf,
+        /// What it held.
+        expected: u64,
+        /// What it holds.
+        found: u64,
+    },
     /// There is something else where a file would be made again.
     #[error("`{}` holds {what}, and is not replaced", path.display())]
     NotReplaced {
@@ -228,6 +241,7 @@ pub async fn deliver(
     let mut database = Database::open(options).await?;
     let applied = database.prepare(lake, &plan)?;
     check_history(lake, &applied, &options.path).await?;
+    let mut holds = applied.clone();
     let applied = applied.commit;
     delivery.commit = applied;
     let pending: Vec<u64> =
@@ -258,8 +272,9 @@ pub async fn deliver(
             },
         };
         let (view, plan, events) = (lake.clone(), plan.clone(), options.events.clone());
+        let expected = holds.clone();
         let work = move || {
-            let done = apply_with_room(&mut database, &view, &plan, &step, &events);
+            let done = apply_with_room(&mut database, &view, &plan, &step, &expected, &events);
             done.map(|rows| (database, step, rows))
         };
         let task = tokio::task::spawn_blocking(work).await;
@@ -269,7 +284,10 @@ pub async fn deliver(
         delivery.state = "applied";
         if let Step::Commits { manifests, .. } = step {
             delivery.commits += u64::try_from(manifests.len()).unwrap_or(0);
-            delivery.commit = manifests.last().map_or(delivery.commit, |last| last.commit);
+            if let Some(last) = manifests.last() {
+                delivery.commit = last.commit;
+                holds = Applied { commit: last.commit, name: last.staging.clone() };
+            }
         }
         for (table, count) in rows {
             *delivery.rows.entry(table).or_default() += count;
@@ -331,6 +349,9 @@ fn merged_groups(parts: Vec<Part>) -> Vec<Vec<Part>> {
     groups
 }
 
+/// A merge of many days can move parts more than once while they are looked for.
+const MISSING_TRIES: u32 = 5;
+
 /// A body of a hundred megabytes needs a few times that: then more memory is taken than was
 /// configured, rather than never to deliver it.
 fn apply_with_room(
@@ -338,14 +359,15 @@ fn apply_with_room(
     lake: &LakeView,
     plan: &sql::TablePlan,
     step: &Step,
+    expected: &Applied,
     events: &Events,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match apply(database, lake, plan, step) {
+        match apply(database, lake, plan, step, expected) {
             // Parts that were merged meanwhile are found where they are kept.
-            Err(error) if error.is_missing_file() && tries == 1 => {}
+            Err(error) if error.is_missing_file() && tries < MISSING_TRIES => {}
             Err(error) if error.is_out_of_memory() => {
                 let Some(megabytes) = database.take_more_memory()? else { return Err(error) };
                 let notice =
@@ -360,7 +382,7 @@ fn apply_with_room(
 /// The file must hold commits of this lake as it is, not as it was before it was restored.
 async fn check_history(
     lake: &LakeView,
-    applied: &database::Applied,
+    applied: &Applied,
     path: &Path,
 ) -> Result<(), DeliverError> {
     let newest = lake.head().map_or(0, |head| head.commit);

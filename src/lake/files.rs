@@ -41,8 +41,11 @@ pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, LakeError> {
 
     match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
-        Err(error) => Err(LakeError::io("exchange the folder", other)(error.into())),
+        Err(error @ (Errno::NOENT | Errno::NOSPC | Errno::IO)) => {
+            Err(LakeError::io("exchange the folder", other)(error.into()))
+        }
+        // File systems refuse it in many ways. Files can be moved where folders cannot be.
+        Err(_) => Ok(false),
     }
 }
 

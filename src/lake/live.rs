@@ -77,7 +77,9 @@ impl LiveParts {
         let mut groups: BTreeMap<(u64, &str, &str), BTreeMap<String, Part>> = BTreeMap::new();
         for ((commit, day), parts) in days {
             let names: BTreeSet<&str> = parts.iter().map(|(name, _)| *name).collect();
-            let is_shared = names.len() < parts.len();
+            let tables: BTreeSet<&str> =
+                parts.iter().map(|(_, part)| part.table.as_str()).collect();
+            let is_shared = names.len() < parts.len() || tables.len() < parts.len();
             for (name, part) in parts {
                 let group = groups.entry((commit, day, if is_shared { name } else { "" }));
                 group.or_default().insert(part.table.clone(), part.clone());

@@ -36,7 +36,13 @@ pub struct PartWriter<To: Write + Send = Vec<u8>> {
     writer: ArrowWriter<To>,
     table: &'static str,
     rows: u64,
+    /// Bytes of the rows in the row group so far, before they are encoded.
+    raw_bytes: usize,
 }
+
+/// A row group also ends when its rows held about so much before they were encoded: long bodies
+/// become very small, and readers have them as they were.
+const RAW_BYTES: usize = 128 * 1024 * 1024;
 
 /// A row group ends when it holds about this much; readers work a row group at a time, and so
 /// much memory is taken while one is made.
@@ -68,7 +74,7 @@ impl<To: Write + Send> PartWriter<To> {
         let writer = properties(mapped, options)
             .and_then(|properties| ArrowWriter::try_new(to, schema, Some(properties)));
         let writer = writer.map_err(LakeError::parquet("start", table))?;
-        Ok(Self { writer, table, rows: 0 })
+        Ok(Self { writer, table, rows: 0, raw_bytes: 0 })
     }
 
     /// Adds rows.
@@ -77,12 +83,14 @@ impl<To: Write + Send> PartWriter<To> {
     /// [`LakeError::Parquet`] where the rows are not of the table's schema.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         self.rows += u64::try_from(rows.num_rows()).unwrap_or(0);
+        self.raw_bytes += rows.get_array_memory_size();
+        let is_full = |raw: usize, encoded: usize| raw > RAW_BYTES || encoded > ROW_GROUP_BYTES;
         let written = self.writer.write(rows).and_then(|()| {
-            if self.writer.in_progress_size() > ROW_GROUP_BYTES {
-                self.writer.flush()
-            } else {
-                Ok(())
+            if !is_full(self.raw_bytes, self.writer.in_progress_size()) {
+                return Ok(());
             }
+            self.raw_bytes = 0;
+            self.writer.flush()
         });
         written.map_err(LakeError::parquet("write", self.table))
     }
@@ -110,16 +118,24 @@ pub fn part_schema(lake: &Path, part: &Part) -> Result<SchemaRef, LakeError> {
     Ok(Arc::new(Schema::new(reader.schema().fields().clone())))
 }
 
-/// The rows of a part, so many at once.
+/// The rows of a part, so many at once, and fewer where they are large.
 ///
 /// # Errors
 /// [`LakeError`] where it cannot be read.
 pub fn part_rows(
     lake: &Path,
     part: &Part,
-    batch_rows: usize,
+    most: usize,
 ) -> Result<ParquetRecordBatchReader, LakeError> {
-    let reader = open(lake, part)?.with_batch_size(batch_rows).build();
+    let reader = open(lake, part)?;
+    // By the densest row group: what is in it on the average.
+    let fits = reader.metadata().row_groups().iter().map(|group| {
+        let bytes = group.total_byte_size().max(1);
+        let rows = group.num_rows().saturating_mul(BATCH_BYTES) / bytes;
+        usize::try_from(rows).unwrap_or(1)
+    });
+    let rows = fits.min().unwrap_or(most).clamp(1, most);
+    let reader = reader.with_batch_size(rows).build();
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 
@@ -137,6 +153,9 @@ pub fn part_columns(
     let reader = reader.with_projection(wanted).build();
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
+
+/// About so much is read from a part at once.
+const BATCH_BYTES: i64 = 16 * 1024 * 1024;
 
 fn open(lake: &Path, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<File>, LakeError> {
     let path = lake.join(&part.path);

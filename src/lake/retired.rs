@@ -18,9 +18,12 @@ impl LakeView {
         if place.exists() {
             return place;
         }
-        let retired = self.root().join(RETIRED);
-        let merges = files::names(&retired).unwrap_or_default().into_iter();
-        let kept = merges.map(|merge| retired.join(merge).join(path)).find(|kept| kept.exists());
+        // On its way there it is for a moment with the parts of the merge.
+        let folders = [RETIRED, "_armature/staging"].map(|folder| self.root().join(folder));
+        let kept = folders.iter().find_map(|folder| {
+            let merges = files::names(folder).unwrap_or_default().into_iter();
+            merges.map(|merge| folder.join(merge).join(path)).find(|kept| kept.exists())
+        });
         kept.unwrap_or(place)
     }
 }

@@ -84,6 +84,7 @@ fn settle_merge(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
             let (path, problem) = (live.join(name), presence::nowhere(manifest.commit));
             return Err(LakeError::Damaged { path, problem });
         }
+        change.put_back(&live, &staged)?;
         crash::point("between_exchanged_folders");
         live.ancestors()
             .take_while(|folder| folder.starts_with(lake))
@@ -135,6 +136,17 @@ impl FolderChange<'_> {
         }
         files::sync_folder(staged)?;
         Ok(true)
+    }
+
+    /// What came to the folder while it was exchanged, by whomever, stays in it.
+    fn put_back(&self, live: &Path, staged: &Path) -> Result<(), LakeError> {
+        for name in files::names(staged)? {
+            let is_new = !self.added.contains(&name.as_str()) && !live.join(&name).exists();
+            if is_new {
+                files::move_file(&staged.join(&name), &live.join(&name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Moves the older parts that are in a folder out of sight.

@@ -216,6 +216,15 @@ impl Staging {
         self.parts.extend(merged.parts);
     }
 
+    /// Removes what was staged, where no commit is made of it.
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] where it cannot be removed.
+    pub fn abandon(self) -> Result<(), LakeError> {
+        let folder = format!("_armature/staging/{}{OPEN}", self.folder);
+        files::remove_folder(&self.lake.join(folder))
+    }
+
     async fn put_new(&self, part: NewPart, name: &str) -> Result<Part, LakeError> {
         let path = format!("{}/date={}/{name}", part.table.name, part.day());
         let written = self.put(part.table, path, part.rows, part.bytes).await?;

@@ -1,5 +1,7 @@
 //! What a person sees of it.
 
+use std::process::{Child, Stdio};
+
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -66,4 +68,32 @@ fn what_cannot_be_compacted_is_told() {
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("is damaged, and stays as it is"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: `armature-export verify`"), "{}", ran.stderr);
+}
+
+#[test]
+fn deliveries_at_once_bring_each_row_once() {
+    let lab = Lab::with(SimulatorSettings { ..settings(60) });
+    let without = "[sync]\ncommit_bytes = 20000\n[duckdb]\nenabled = false\n";
+    lab.configure(without);
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    assert_eq!(lab.run(&["compact"]).code, Some(0));
+    // What the merge left alone is not a part of it: two transactions at least.
+    lab.configure("[duckdb]\nlock_wait_secs = 20\n");
+    let spawn = |_| {
+        let mut command = lab.command(&["deliver"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let deliveries: Vec<Child> = (0..4).map(spawn).collect();
+    let mut applied = 0;
+    for delivery in deliveries {
+        let output = delivery.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        applied += usize::from(output.status.success());
+        let is_overtaken = told.contains("by another process");
+        assert!(output.status.success() || is_overtaken, "{told}");
+    }
+    assert!(applied > 0);
+    assert_eq!(lab.run(&["deliver"]).code, Some(0));
+    assert_eq!(lab.database_ids(), lab.expected_ids());
+    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
 }
