@@ -218,7 +218,7 @@ async fn compact_day(
         is_merge: true,
         ..Draft::default()
     };
-    let mut rows = 0;
+    let (mut runs, mut rows) = (0, 0);
     for bin in bins {
         let merge = Merge {
             lake: lake.root().to_owned(),
@@ -255,6 +255,7 @@ async fn compact_day(
         report.rows_dropped += dropped;
         for part in merged.parts() {
             rows += part.rows;
+            runs += if part.table == RUNS.name { part.rows } else { 0 };
             report.parts_after += 1;
             report.bytes_after += part.bytes;
         }
@@ -268,7 +269,7 @@ async fn compact_day(
     let commit = lake.commit(staging, draft).await?.commit;
     report.days += 1;
     report.commits += 1;
-    options.events.emit(Event::Committed { commit, runs: 0, rows });
+    options.events.emit(Event::Committed { commit, runs, rows });
     Ok(())
 }
 
