@@ -49,7 +49,7 @@ async fn fetched() -> Vec<FetchedRun> {
             let answer = client.get(url).bearer_auth("amt_bench_key").send().await.unwrap();
             if answer.status().is_success() {
                 let body = answer.bytes().await.unwrap();
-                documents.push(Document { resource, body, http_date: None });
+                documents.push(Document { resource, page: 1, body, http_date: None });
             }
         }
         runs.push(FetchedRun {
@@ -60,6 +60,7 @@ async fn fetched() -> Vec<FetchedRun> {
             revision: 1,
             evaluation: DocumentState::Ok,
             documents,
+            shortfalls: Vec::new(),
         });
     }
     runs

@@ -86,6 +86,8 @@ impl DocumentState {
 pub struct Document {
     /// What it is.
     pub resource: Resource,
+    /// Which page of it, from 1: lists in documents can be paged too.
+    pub page: u32,
     /// The JSON text, decompressed.
     pub body: Bytes,
     /// The server's `Date` for it, in microseconds since 1970, where it sent one.
@@ -95,11 +97,25 @@ pub struct Document {
 /// Tells whether the documents of a run changed: a fingerprint of all bodies that have a request
 /// of their own.
 pub fn content_fingerprint(documents: &[Document]) -> u64 {
-    let bodies = Resource::FETCHED.iter().map(|resource| {
-        let document = documents.iter().find(|document| document.resource == *resource);
-        document.map(|document| document.body.as_ref()).unwrap_or_default()
+    let bodies = Resource::FETCHED.iter().flat_map(|resource| {
+        let of = move |document: &&Document| document.resource == *resource;
+        let pages = documents.iter().filter(of).map(|document| document.body.as_ref());
+        // A document that is absent counts as an empty one, so that each keeps its place.
+        let absent = (!documents.iter().any(|document| of(&document))).then_some(&[][..]);
+        pages.chain(absent)
     });
     fingerprint(bodies)
+}
+
+/// A list in a run's documents of which fewer rows came than the API says there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The document that holds the list.
+    pub resource: Resource,
+    /// Rows received, on all of its pages.
+    pub received: u64,
+    /// Rows announced; `None` where the API says only that there are more.
+    pub announced: Option<u64>,
 }
 
 /// A run with everything the API gives for it.
@@ -117,14 +133,21 @@ pub struct FetchedRun {
     pub revision: i64,
     /// The evaluation's state; the other documents are there, or absent for good.
     pub evaluation: DocumentState,
-    /// The bodies, in the order of [`Resource`].
+    /// The bodies, in the order of [`Resource`] and page.
     pub documents: Vec<Document>,
+    /// Lists that did not come whole.
+    pub shortfalls: Vec<Shortfall>,
 }
 
 impl FetchedRun {
-    /// The body of a resource, where there is one.
+    /// The body of a resource, where there is one; of a paged one the first page.
     pub fn document(&self, resource: Resource) -> Option<&Document> {
-        self.documents.iter().find(|document| document.resource == resource)
+        self.pages(resource).next()
+    }
+
+    /// Every page of a resource, in order.
+    pub fn pages(&self, resource: Resource) -> impl Iterator<Item = &Document> {
+        self.documents.iter().filter(move |document| document.resource == resource)
     }
 
     /// Bytes of all bodies.

@@ -176,7 +176,7 @@ impl Bodies {
         if empty {
             return DocumentState::Absent;
         }
-        let document = Document { resource, body: answer.body, http_date: answer.date };
+        let document = Document { resource, page: 1, body: answer.body, http_date: answer.date };
         self.documents.push(document);
         DocumentState::Ok
     }
@@ -217,10 +217,10 @@ impl Bodies {
             revision > 0 && known.is_some_and(|k| k.content_fingerprint == content_fingerprint);
         if let Some(listed) = &wanted.listed {
             let body = listed.body.clone();
-            let listing = Document { resource: Resource::Listing, body, http_date: None };
+            let listing = Document { resource: Resource::Listing, page: 1, body, http_date: None };
             self.documents.push(listing);
         }
-        self.documents.sort_by_key(|document| document.resource);
+        self.documents.sort_by_key(|document| (document.resource, document.page));
         let run = FetchedRun {
             run_id: wanted.run_id.clone(),
             started_at: shown.started_at,
@@ -229,6 +229,7 @@ impl Bodies {
             revision: revision + 1,
             evaluation: self.states.evaluation,
             documents: self.documents,
+            shortfalls: Vec::new(),
         };
         let documents = self.states;
         Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }

@@ -267,12 +267,13 @@ impl<'m> Normalizer<'m> {
     }
 
     fn append_documents(&mut self, run: &FetchedRun) {
-        for Document { resource, body, http_date } in &run.documents {
+        for Document { resource, page, body, http_date } in &run.documents {
             let text = std::str::from_utf8(body).map(Cow::Borrowed);
             let text = text.unwrap_or_else(|_| String::from_utf8_lossy(body));
             let mut fixed = vec![
                 ("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str())))),
                 ("resource", Some(Cell::Text(Cow::Borrowed(resource.name())))),
+                ("page", Some(Cell::Integer(i64::from(*page)))),
                 ("body", Some(Cell::Text(text))),
                 ("bytes", integer(body.len())),
                 ("sha256", Some(Cell::Text(Cow::Owned(sha256_hex(body))))),

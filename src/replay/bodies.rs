@@ -158,6 +158,7 @@ struct Stored<'b> {
     run_id: &'b str,
     revision: i64,
     resource: &'b str,
+    page: u32,
     body: &'b str,
     http_date: Option<i64>,
     extracted_at: i64,
@@ -179,10 +180,14 @@ impl<'b> Stored<'b> {
             Ok::<Option<i64>, ArrowError>(array.is_valid(row).then(|| array.value(row)))
         };
         let revision = column("_revision")?.as_primitive_opt::<Int64Type>();
+        // Earlier versions knew no pages: what they kept is the first.
+        let pages = batch.column_by_name("page").and_then(|a| a.as_primitive_opt::<Int64Type>());
+        let page = pages.filter(|pages| pages.is_valid(row)).map_or(1, |pages| pages.value(row));
         Ok(Self {
             run_id: text("run_id")?,
             revision: revision.ok_or_else(|| missing("_revision"))?.value(row),
             resource: text("resource")?,
+            page: u32::try_from(page).unwrap_or(u32::MAX),
             body: text("body")?,
             http_date: time("http_date")?,
             extracted_at: time("_extracted_at")?.unwrap_or(0),
@@ -203,19 +208,20 @@ impl<'b> Stored<'b> {
             // An exported run has its evaluation, or the API said that there is none.
             evaluation: DocumentState::Absent,
             documents: Vec::new(),
+            shortfalls: Vec::new(),
         }
     }
 
     fn document(&self) -> Option<Document> {
         let resource = Resource::from_name(self.resource)?;
         let body = Bytes::copy_from_slice(self.body.as_bytes());
-        Some(Document { resource, body, http_date: self.http_date })
+        Some(Document { resource, page: self.page, body, http_date: self.http_date })
     }
 }
 
 /// What a sync takes from the bodies when it fetches them.
 fn complete(run: &mut FetchedRun, paths: &RunPaths) {
-    run.documents.sort_by_key(|document| document.resource);
+    run.documents.sort_by_key(|document| (document.resource, document.page));
     if run.document(Resource::Evaluation).is_some() {
         run.evaluation = DocumentState::Ok;
     }

@@ -5,7 +5,7 @@ pub static DOCUMENTS: Table = Table {
     name: "documents",
     description: "One row per body that the API gave for a run, exactly as received, so that \
                   every table can be made again with a better mapping. Can be turned off.",
-    key: &["run_id", "resource"],
+    key: &["run_id", "resource", "page"],
     write: Write::Append,
     columns: &[
         Column::parent("run_id", "The run.", &[]),
@@ -13,6 +13,11 @@ pub static DOCUMENTS: Table = Table {
             "resource",
             Kind::Text,
             "`listing` (the run's row in the list), `detail`, `trace`, `evaluation` or `tool_calls`.",
+        ),
+        Column::derived(
+            "page",
+            Kind::Integer,
+            "Which page of it, from 1; null in rows that a version before 0.2 wrote, which are first pages.",
         ),
         Column::derived("body", Kind::Json, "The JSON text as received, decompressed."),
         Column::derived("bytes", Kind::Integer, "Length of the body in bytes."),

@@ -21,5 +21,16 @@ pub static ISSUES: Table = Table {
         Column::derived("expected", Kind::Text, "What the column takes."),
         Column::derived("found", Kind::Text, "The JSON type of the value."),
         Column::derived("problem", Kind::Text, "What is wrong with it."),
+        Column::derived(
+            "rows_received",
+            Kind::Integer,
+            "Where a list did not come whole: the rows that came.",
+        ),
+        Column::derived(
+            "rows_announced",
+            Kind::Integer,
+            "Where a list did not come whole: the rows that the API says there are; null where it \
+             says only that there are more.",
+        ),
     ],
 };
