@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::api::ApiError;
 use crate::compact::CompactError;
 use crate::config::{ConfigError, KeyError, mask_keys};
-use crate::deliver::DeliverError;
+use crate::deliver::{DeliverError, Fault};
 use crate::lake::LakeError;
 use crate::notify::NotifyError;
 use crate::reconcile::ReconcileError;
@@ -272,12 +272,28 @@ impl From<LakeError> for Failure {
     }
 }
 
-/// Whether DuckDB's words are those of a file system that does not let it write.
-fn is_refused_by_the_disk(message: &str) -> bool {
-    ["No space left", "Permission denied", "Read-only file system"]
-        .iter()
-        .any(|words| message.contains(words))
+/// What to do about an error of DuckDB's. The lake is not concerned by any of them.
+fn duckdb_hint(fault: &Fault) -> (Exit, &'static str) {
+    match fault {
+        Fault::NotADatabase => (Exit::Usage, "the lake is whole; name another file with --duckdb"),
+        Fault::CannotLock => (Exit::Storage, NO_LOCKS),
+        Fault::NotWritable => (
+            Exit::Storage,
+            "the lake is whole; check that the folder is writable and the disk is not full, and `armature-export deliver` catches up",
+        ),
+        Fault::OutOfMemory => (
+            Exit::Storage,
+            "the lake is whole; give DuckDB more memory (duckdb.memory_limit_mb) or more room beside its file, and `armature-export deliver` catches up",
+        ),
+        Fault::Held { .. } | Fault::FileMissing | Fault::Corrupt | Fault::Other => (
+            Exit::Storage,
+            "the lake is whole; `armature-export deliver --rebuild` makes the file again from it",
+        ),
+    }
 }
+
+/// What to do where a file system has no locks.
+const NO_LOCKS: &str = "this file system cannot lock files, as some network and FUSE mounts: put the lake and the DuckDB file on a local disk, or mount it with locks";
 
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
@@ -286,9 +302,13 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
             ),
-            DeliverError::OtherLake { .. }
-            | DeliverError::NotOurs { .. }
-            | DeliverError::NotReplaced { .. } => (Exit::Usage, "name another file with --duckdb"),
+            DeliverError::OtherLake { .. } | DeliverError::NotOurs { .. } => {
+                (Exit::Usage, "name another file with --duckdb")
+            }
+            DeliverError::NotReplaced { .. } => (
+                Exit::Usage,
+                "name another file with --duckdb; or, if nobody needs what is there, move it away",
+            ),
             DeliverError::Pattern { .. } => {
                 (Exit::Usage, "move the lake to a path without these characters")
             }
@@ -296,21 +316,11 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
             ),
-            DeliverError::Duckdb { message, .. } if message.contains("not a valid DuckDB") => {
-                (Exit::Usage, "the lake is whole; name another file with --duckdb")
-            }
             DeliverError::NotInPlace { .. } => (
                 Exit::Storage,
                 "a sync was cut off here, or is under way: the next `armature-export sync` puts it in place",
             ),
-            DeliverError::Duckdb { message, .. } if is_refused_by_the_disk(message) => (
-                Exit::Storage,
-                "the lake is whole; check that the folder is writable and the disk is not full, and `armature-export deliver` catches up",
-            ),
-            DeliverError::Duckdb { .. } => (
-                Exit::Storage,
-                "the lake is whole; `armature-export deliver --rebuild` makes the file again from it",
-            ),
+            DeliverError::Duckdb { fault, .. } => duckdb_hint(fault),
             DeliverError::Io { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")
             }

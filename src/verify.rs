@@ -53,6 +53,9 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
     /// What was not looked at, and why.
     pub unchecked: Vec<String>,
+    /// The process that holds the DuckDB file, so that it could not be read; also in `unchecked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_holder: Option<String>,
 }
 
 impl VerifyReport {
@@ -118,7 +121,7 @@ fn check(
     let mut reader = LakeReader::open(view.root(), parts, mapping, &to)?;
     report.runs = rows::check(&mut reader, walk, &mut report.findings)?;
     if options.settings.duckdb.enabled {
-        database::check(&mut reader, view, walk, &to.path, &mut report.findings)?;
+        database::check(&mut reader, view, walk, &to.path, &mut report)?;
     }
     Ok(report)
 }

@@ -95,7 +95,7 @@ fn a_duckdb_file_that_somebody_holds() {
     let told = told.replace(&format!("PID {}", std::process::id()), "PID [id]");
     assert_snapshot!(told, @"
     exit 6
-    error: the DuckDB file `[dir]/armature.duckdb` is held by [program] (PID [id]) (waited 0s)
+    error: the DuckDB file `[dir]/armature.duckdb` is held by [program] (PID [id])
     hint: the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up
     ");
     assert_eq!(lab.lake_ids(), lab.expected_ids());

@@ -67,7 +67,13 @@ pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
         failed: &failed,
     };
     context.print(&answer, || text(&report, mended.as_deref().unwrap_or_default(), &failed))?;
-    Ok(if report.is_well() { Exit::Done } else { Exit::Incomplete })
+    // A repair that cannot touch the file has failed, whatever else it found.
+    let is_held = report.database_holder.is_some();
+    Ok(match (report.is_well(), is_held && (arguments.repair || report.findings.is_empty())) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Storage,
+        (false, false) => Exit::Incomplete,
+    })
 }
 
 fn text(report: &VerifyReport, mended: &[Mended], failed: &[String]) -> String {

@@ -24,12 +24,36 @@ pub(super) enum Step {
     Merged(Vec<Part>),
 }
 
+impl Step {
+    /// The commit that the file holds after it; `None` where that stays as it is.
+    pub(super) fn ends_at(&self) -> Option<Applied> {
+        let Self::Commits { manifests, .. } = self else { return None };
+        let last = manifests.last()?;
+        Some(Applied { commit: last.commit, name: last.staging.clone() })
+    }
+
+    /// The rows that it brings, by table, as its manifests say.
+    pub(super) fn rows(&self, plan: &TablePlan) -> BTreeMap<String, u64> {
+        let Self::Commits { manifests, .. } = self else { return BTreeMap::new() };
+        let mut rows = BTreeMap::new();
+        for part in manifests.iter().flat_map(|manifest| &manifest.parts) {
+            if plan.append_tables().any(|table| table.name == part.table) {
+                *rows.entry(part.table.clone()).or_default() += part.rows;
+            }
+        }
+        for part in manifests.iter().flat_map(|manifest| &manifest.replaced) {
+            rows.insert(part.table.clone(), part.rows);
+        }
+        rows
+    }
+}
+
 /// Applies what is next. Returns the rows that came, by table.
 ///
 /// # Errors
 /// DuckDB's word; nothing of it is then in the file.
 pub(super) fn apply(
-    database: &mut Database,
+    database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
     step: &Step,

@@ -1,12 +1,12 @@
 //! The DuckDB file: opened for the moment of applying, and only if it is ours.
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use duckdb::{AccessMode, Config, Connection};
 
+use super::fault::Fault;
 use super::sql::{TablePlan, identifier, literal};
 use super::views::VIEWS;
 use super::{DeliverError, DeliveryOptions};
@@ -36,12 +36,13 @@ pub(super) struct Applied {
 const MOST_MEMORY_MB: u64 = 16 * 1024;
 
 impl Database {
-    /// Opens the file, or makes it; waits for somebody who holds it.
+    /// Opens the file, or makes it; waits while another process holds it.
     ///
     /// # Errors
-    /// [`DeliverError::Locked`] where the wait was too long; otherwise DuckDB's word.
+    /// [`DeliverError::Locked`] where the wait was too long; otherwise DuckDB's error.
     pub(super) async fn open(options: &DeliveryOptions) -> Result<Self, DeliverError> {
-        if let Some(parent) = options.path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        let file = options.file();
+        if let Some(parent) = file.parent().filter(|p| !p.as_os_str().is_empty()) {
             let make = std::fs::create_dir_all(parent);
             make.map_err(|source| DeliverError::Io {
                 action: "create the folder",
@@ -51,20 +52,26 @@ impl Database {
         }
         let started = Instant::now();
         let (mut wait, mut told) = (Duration::from_millis(200), false);
+        let mut memory_limit_mb = options.memory_limit_mb;
         loop {
-            let error = match connect(options) {
-                Ok(connection) => {
-                    let memory_limit_mb = options.memory_limit_mb;
-                    return Ok(Self { connection, path: options.path.clone(), memory_limit_mb });
-                }
+            let path = options.path.clone();
+            let error = match connect(&file, memory_limit_mb) {
+                Ok(connection) => return Ok(Self { connection, path, memory_limit_mb }),
                 Err(error) => error,
             };
-            let Some(holder) = holder(&error.to_string()) else {
-                return Err(failed("open the database", &options.path, &error));
+            let holder = match Fault::of(&error) {
+                Fault::Held { holder } => holder,
+                Fault::OutOfMemory => {
+                    let action = "open the database";
+                    let error = DeliverError::duckdb(action, &path, &error);
+                    memory_limit_mb = options.raise_memory(memory_limit_mb, action).ok_or(error)?;
+                    continue;
+                }
+                _ => return Err(DeliverError::duckdb("open the database", &path, &error)),
             };
             let waited = started.elapsed();
             if waited >= options.lock_wait {
-                return Err(DeliverError::Locked { path: options.path.clone(), holder, waited });
+                return Err(DeliverError::Locked { path, holder, waited });
             }
             let left = options.lock_wait.saturating_sub(waited);
             if !std::mem::replace(&mut told, true) {
@@ -74,12 +81,17 @@ impl Database {
             tokio::select! {
                 biased;
                 () = options.stopped() => {
-                    return Err(DeliverError::Locked { path: options.path.clone(), holder, waited });
+                    return Err(DeliverError::Locked { path, holder, waited });
                 }
                 () = tokio::time::sleep(wait.min(left)) => {}
             }
             wait = (wait * 2).min(Duration::from_secs(2));
         }
+    }
+
+    /// What DuckDB may take, in megabytes.
+    pub(super) fn memory_limit_mb(&self) -> u64 {
+        self.memory_limit_mb
     }
 
     /// Makes what is missing, and tells the last commit that the file holds.
@@ -114,16 +126,21 @@ impl Database {
     /// Refuses a file that holds another commit than it did when it was looked at: between two
     /// transactions it is let go of, and another delivery can have been there.
     pub(super) fn check_applied(&self, expected: &Applied) -> Result<(), DeliverError> {
-        let sql = "SELECT applied_commit, applied_name FROM _armature";
-        let found = self
-            .connection
-            .query_row(sql, [], |row| Ok(Applied { commit: row.get(0)?, name: row.get(1)? }));
-        let found = found.map_err(|error| self.failed("read the state", &error))?;
+        let found = self.applied()?;
         if found == *expected {
             return Ok(());
         }
         let (path, expected, found) = (self.path.clone(), expected.commit, found.commit);
         Err(DeliverError::Overtaken { path, expected, found })
+    }
+
+    /// The last commit that the file holds.
+    pub(super) fn applied(&self) -> Result<Applied, DeliverError> {
+        let sql = "SELECT applied_commit, applied_name FROM _armature";
+        let found = self
+            .connection
+            .query_row(sql, [], |row| Ok(Applied { commit: row.get(0)?, name: row.get(1)? }));
+        found.map_err(|error| self.failed("read the state", &error))
     }
 
     fn create(&self, plan: &TablePlan, lake_id: &str) -> Result<(), DeliverError> {
@@ -188,18 +205,9 @@ impl Database {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Lets DuckDB take four times the memory; `None` where it may take a lot already.
-    pub(super) fn take_more_memory(&mut self) -> Result<Option<u64>, DeliverError> {
-        let Some(megabytes) = more_memory(self.memory_limit_mb) else { return Ok(None) };
-        self.memory_limit_mb = megabytes;
-        let sql = format!("SET memory_limit = '{}MB'", self.memory_limit_mb);
-        self.execute("take more memory", &sql)?;
-        Ok(Some(self.memory_limit_mb))
-    }
-
     /// Makes everything committed so far durable.
     pub(super) fn checkpoint(&self) -> Result<(), DeliverError> {
-        self.execute("write", &format!("CHECKPOINT {DATABASE}"))
+        self.execute("write a checkpoint", &format!("CHECKPOINT {DATABASE}"))
     }
 
     /// Lets go of the file, with everything in it and no journal beside it.
@@ -209,7 +217,7 @@ impl Database {
     pub(super) fn close(self) -> Result<(), DeliverError> {
         self.checkpoint()?;
         let path = self.path;
-        self.connection.close().map_err(|(_, error)| failed("close", &path, &error))
+        self.connection.close().map_err(|(_, error)| DeliverError::duckdb("close", &path, &error))
     }
 
     fn table_exists(&self, name: &str) -> Result<bool, DeliverError> {
@@ -220,7 +228,7 @@ impl Database {
     }
 
     fn failed(&self, action: &str, error: &duckdb::Error) -> DeliverError {
-        failed(action, &self.path, error)
+        DeliverError::duckdb(action, &self.path, error)
     }
 }
 
@@ -228,15 +236,15 @@ impl Database {
 /// [`Database::checkpoint`] makes, whole or not at all, and every row is written once instead of
 /// twice.
 /// One thread: a second one takes memory and gains nothing, as the disk is the limit.
-fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
+fn connect(file: &Path, memory_limit_mb: u64) -> Result<Connection, duckdb::Error> {
     let config = Config::default()
-        .max_memory(&format!("{}MB", options.memory_limit_mb))?
+        .max_memory(&format!("{memory_limit_mb}MB"))?
         .threads(1)?
         .with("autoinstall_known_extensions", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
-    let path = options.path.to_string_lossy();
+    let path = file.to_string_lossy();
     // A file that is there keeps the version that it has.
-    let storage = if options.path.exists() { "" } else { STORAGE };
+    let storage = if file.exists() { "" } else { STORAGE };
     connection.execute_batch(&format!(
         "SET temp_directory = {}; ATTACH {} AS {DATABASE} (RECOVERY_MODE no_wal_writes, \
          ROW_GROUP_SIZE {ROW_GROUP}{storage}); USE {DATABASE};",
@@ -246,7 +254,7 @@ fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
     Ok(connection)
 }
 
-fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
     let config = Config::default().access_mode(AccessMode::ReadOnly)?;
     Connection::open_with_flags(path, config)
 }
@@ -267,104 +275,14 @@ pub(super) fn more_memory(megabytes: u64) -> Option<u64> {
     (megabytes < MOST_MEMORY_MB).then(|| megabytes.saturating_mul(4).min(MOST_MEMORY_MB))
 }
 
-pub(super) fn is_out_of_memory(error: &duckdb::Error) -> bool {
-    error.to_string().contains("Out of Memory")
-}
-
-pub(super) fn failed(action: &str, path: &Path, error: &duckdb::Error) -> DeliverError {
-    let message = error.to_string();
-    let message = message.lines().next().unwrap_or_default().chars().take(400).collect();
-    DeliverError::Duckdb { action: action.to_owned(), path: path.to_owned(), message }
-}
-
-/// Who holds the file, from DuckDB's message about a lock; `None` for any other message.
-fn holder(message: &str) -> Option<String> {
-    if !message.contains("lock on file") {
-        return None;
-    }
-    let named = message.split_once("Conflicting lock is held in ").map(|(_, rest)| rest);
-    let named = named.and_then(|rest| rest.split_once(')')).map(|(holder, _)| format!("{holder})"));
-    Some(named.unwrap_or_else(|| "another process".to_owned()))
-}
-
-/// Removes a database and its journal, if they are there.
-pub(super) fn remove(path: &Path) -> Result<(), DeliverError> {
-    for file in [path.to_owned(), journal(path)] {
-        match std::fs::remove_file(&file) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(DeliverError::Io { action: "remove", path: file, source });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a file may be replaced by one that is made again: it is not there, or it is ours and
-/// holds nothing else, or it is a database of ours that is damaged.
-pub(super) fn check_replaceable(
-    path: &Path,
-    lake: &LakeView,
-    plan: &TablePlan,
-) -> Result<(), DeliverError> {
-    let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
-    let mut start = [0; 12];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    match read {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Ok(()) if start.ends_with(b"DUCK") => {}
-        _ => return refuse("no DuckDB database".to_owned()),
-    }
-    // One that cannot be opened is what making it again is for.
-    let Ok(connection) = connect_to_read(path) else { return Ok(()) };
-    let ours =
-        connection.query_row("SELECT lake_id FROM _armature", [], |row| row.get::<_, String>(0));
-    match (ours, lake.identity()) {
-        (Err(_), _) => return refuse("a database that this program did not make".to_owned()),
-        (Ok(found), Some(identity)) if found != identity.lake_id.to_string() => {
-            return refuse("what was delivered from another lake".to_owned());
-        }
-        _ => {}
-    }
-    let known: Vec<String> =
-        plan.tables.iter().map(|planned| literal(planned.table.name)).collect();
-    let sql = format!(
-        "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND table_name <> '_armature' \
-         AND table_name NOT IN ({}) LIMIT 1",
-        known.join(", ")
-    );
-    match connection.query_row(&sql, [], |row| row.get::<_, String>(0)) {
-        Ok(table) => refuse(format!("a table `{table}` that this program did not make")),
-        Err(_) => Ok(()),
-    }
-}
-
-/// Puts a database in another one's place.
-#[expect(clippy::disallowed_methods, reason = "the one place that replaces a database")]
-pub(super) fn replace(from: &Path, to: &Path) -> Result<(), DeliverError> {
-    remove(&journal(to))?;
-    let moved = std::fs::rename(from, to);
-    moved.map_err(|source| DeliverError::Io { action: "replace", path: to.to_owned(), source })
-}
-
-fn journal(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".wal");
-    PathBuf::from(name)
-}
-
 /// What a DuckDB file holds: the last commit applied, and rows by table. Opened for reading.
 ///
 /// # Errors
 /// [`DeliverError`] where it is not ours, or cannot be read.
 pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>), DeliverError> {
-    let error = |error: duckdb::Error| failed("read", path, &error);
-    let connection = connect_to_read(path).map_err(|error| match holder(&error.to_string()) {
-        Some(holder) => {
-            DeliverError::Locked { path: path.to_owned(), holder, waited: Duration::ZERO }
-        }
-        None => failed("open the database", path, &error),
-    })?;
+    let error = |error: duckdb::Error| DeliverError::duckdb("read", path, &error);
+    let connection = connect_to_read(path)
+        .map_err(|error| DeliverError::duckdb("open the database", path, &error))?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
     let applied = number("SELECT applied_commit FROM _armature").map_err(error)?;
     let mut rows = Vec::new();
@@ -381,7 +299,7 @@ pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>)
 /// # Errors
 /// [`DeliverError`] where the file cannot be read, or DuckDB does not understand.
 pub fn query(path: &Path, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), DeliverError> {
-    let error = |error: duckdb::Error| failed("ask", path, &error);
+    let error = |error: duckdb::Error| DeliverError::duckdb("ask", path, &error);
     let connection = connect_to_read(path).map_err(error)?;
     let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
     let mut statement = connection.prepare(&sql).map_err(error)?;

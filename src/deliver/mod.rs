@@ -6,7 +6,11 @@
 mod apply;
 mod compare;
 mod database;
+mod error;
+mod fault;
 mod reader;
+mod rebuild;
+mod session;
 mod sql;
 mod views;
 
@@ -18,16 +22,19 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::config::DuckdbSettings;
-use crate::crash;
 use crate::event::{Event, Events};
 use crate::lake::{LakeError, LakeView, Manifest, Part};
 use crate::tables::Mapping;
 
-use apply::{Step, apply};
+use apply::Step;
 pub use compare::{Delivered, Difference};
-use database::{Applied, Database};
+use database::{Applied, more_memory};
 pub use database::{inspect, query};
+pub use error::DeliverError;
+pub use fault::Fault;
 pub use reader::LakeReader;
+pub use rebuild::rebuild;
+use session::Session;
 pub use sql::lake_views;
 
 /// Where and how to deliver.
@@ -46,16 +53,6 @@ pub struct DeliveryOptions {
     pub stop: Option<watch::Receiver<bool>>,
 }
 
-impl DeliverError {
-    fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Duckdb { message, .. } if message.contains("No such file"))
-    }
-
-    fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Duckdb { message, .. } if message.contains("Out of Memory"))
-    }
-}
-
 impl DeliveryOptions {
     /// As configured.
     pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
@@ -71,6 +68,29 @@ impl DeliveryOptions {
     /// Waits for a reader only as long as nobody asks to stop.
     pub fn until(self, stop: watch::Receiver<bool>) -> Self {
         Self { stop: Some(stop), ..self }
+    }
+
+    /// The file itself, where the path is a symbolic link: DuckDB's journal and temporary files belong
+    /// beside it, and a rebuild replaces it. A link to nothing names the file that is to be made.
+    fn file(&self) -> PathBuf {
+        // As many as Linux follows. What cannot be followed fails when it is opened.
+        const MOST_LINKS: usize = 40;
+        let mut file = self.path.clone();
+        for _ in 0..MOST_LINKS {
+            let Ok(target) = std::fs::read_link(&file) else { return file };
+            file = file.parent().map(|folder| folder.join(&target)).unwrap_or(target);
+        }
+        self.path.clone()
+    }
+
+    /// More memory for DuckDB than it had, in megabytes, and a notice of it; `None` where it had a lot
+    /// already.
+    fn raise_memory(&self, megabytes: u64, action: &str) -> Option<u64> {
+        let more = more_memory(megabytes)?;
+        let notice =
+            format!("DuckDB needs more than {megabytes} MB to {action}: it may take {more} MB");
+        self.events.emit(Event::Notice(notice));
+        Some(more)
     }
 
     fn is_stopped(&self) -> bool {
@@ -105,120 +125,6 @@ pub struct Delivery {
     pub rows: BTreeMap<String, u64>,
 }
 
-/// Why the DuckDB file could not be brought up to date. The lake is whole all the same.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// Somebody else holds the file.
-    #[error("the DuckDB file `{}` is held by {holder} (waited {}s)", path.display(), waited.as_secs())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-        /// Who, where DuckDB tells.
-        holder: String,
-        /// How long.
-        waited: Duration,
-    },
-    /// The file holds another lake's runs.
-    #[error("the DuckDB file `{}` was delivered from another lake", path.display())]
-    OtherLake {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file has tables of the same names that are not ours.
-    #[error("the DuckDB file `{}` has a table `{table}` that this program did not make", path.display())]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-        /// The table.
-        table: String,
-    },
-    /// The lake's path has characters that DuckDB reads as patterns.
-    #[error("the lake's path `{}` has one of `*?[`, which DuckDB reads as a pattern", path.display())]
-    Pattern {
-        /// The lake.
-        path: PathBuf,
-    },
-    /// The file says that it holds more commits than the lake has.
-    #[error(
-        "the DuckDB file `{}` holds commit {applied}, and the lake ends at commit {newest}",
-        path.display()
-    )]
-    Ahead {
-        /// The file.
-        path: PathBuf,
-        /// What the file holds.
-        applied: u64,
-        /// What the lake has.
-        newest: u64,
-    },
-    /// The lake's commit of that number is not the one that the file holds.
-    #[error(
-        "the DuckDB file `{}` holds another commit {commit} than the lake has",
-        path.display()
-    )]
-    OtherHistory {
-        /// The file.
-        path: PathBuf,
-        /// The number.
-        commit: u64,
-    },
-    /// Another process brought the file up to date meanwhile.
-    #[error(
-        "the DuckDB file `{}` came from commit {expected} to commit {found} by another process",
-        path.display()
-    )]
-    Overtaken {
-        /// The file.
-        path: PathBuf,
-        /// What it held.
-        expected: u64,
-        /// What it holds.
-        found: u64,
-    },
-    /// There is something else where a file would be made again.
-    #[error("`{}` holds {what}, and is not replaced", path.display())]
-    NotReplaced {
-        /// The file.
-        path: PathBuf,
-        /// What is there.
-        what: String,
-    },
-    /// A part of a commit is not where it belongs.
-    #[error("the part `{}` of commit {commit} is not in place", path.display())]
-    NotInPlace {
-        /// The part.
-        path: PathBuf,
-        /// The commit.
-        commit: u64,
-    },
-    /// DuckDB says no.
-    #[error("failed to {action} in the DuckDB file `{}`: {message}", path.display())]
-    Duckdb {
-        /// What was tried.
-        action: String,
-        /// The file.
-        path: PathBuf,
-        /// DuckDB's words, one line.
-        message: String,
-    },
-    /// The file system says no.
-    #[error("failed to {action} `{}`", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The lake cannot be read.
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// The delivery stopped for a fault of its own.
-    #[error("the delivery stopped: {0}")]
-    Stopped(String),
-}
-
 /// Brings the DuckDB file up to date with a lake.
 ///
 /// # Errors
@@ -237,11 +143,9 @@ pub async fn deliver(
         commits: 0,
         rows: BTreeMap::new(),
     };
-    let plan = sql::TablePlan::new(mapping);
-    let mut database = Database::open(options).await?;
-    let applied = database.prepare(lake, &plan)?;
+    let mut session = Session::open(lake, mapping, options).await?;
+    let applied = session.applied().clone();
     check_history(lake, &applied, &options.path).await?;
-    let mut holds = applied.clone();
     let applied = applied.commit;
     delivery.commit = applied;
     let pending: Vec<u64> =
@@ -260,8 +164,7 @@ pub async fn deliver(
     while (!steps.is_empty() || pending.peek().is_some()) && (!is_begun || !options.is_stopped()) {
         if is_begun {
             // DuckDB keeps what it knows of each row group that it wrote: opened anew, it does not.
-            database.close()?;
-            database = Database::open(options).await?;
+            session.reopen().await?;
         }
         is_begun = true;
         let step = match steps.pop() {
@@ -271,29 +174,17 @@ pub async fn deliver(
                 after_merged: has_merged,
             },
         };
-        let (view, plan, events) = (lake.clone(), plan.clone(), options.events.clone());
-        let expected = holds.clone();
-        let work = move || {
-            let done = apply_with_room(&mut database, &view, &plan, &step, &expected, &events);
-            done.map(|rows| (database, step, rows))
-        };
-        let task = tokio::task::spawn_blocking(work).await;
-        let (back, step, rows) =
-            task.map_err(|error| DeliverError::Stopped(error.to_string()))??;
-        database = back;
+        let (step, rows) = session.apply(step).await?;
         delivery.state = "applied";
         if let Step::Commits { manifests, .. } = step {
             delivery.commits += u64::try_from(manifests.len()).unwrap_or(0);
-            if let Some(last) = manifests.last() {
-                delivery.commit = last.commit;
-                holds = Applied { commit: last.commit, name: last.staging.clone() };
-            }
+            delivery.commit = session.applied().commit;
         }
         for (table, count) in rows {
             *delivery.rows.entry(table).or_default() += count;
         }
     }
-    database.close()?;
+    session.close().await?;
     Ok(delivery)
 }
 
@@ -349,36 +240,6 @@ fn merged_groups(parts: Vec<Part>) -> Vec<Vec<Part>> {
     groups
 }
 
-/// A merge of many days can move parts more than once while they are looked for.
-const MISSING_TRIES: u32 = 5;
-
-/// A body of a hundred megabytes needs a few times that: then more memory is taken than was
-/// configured, rather than never to deliver it.
-fn apply_with_room(
-    database: &mut Database,
-    lake: &LakeView,
-    plan: &sql::TablePlan,
-    step: &Step,
-    expected: &Applied,
-    events: &Events,
-) -> Result<BTreeMap<String, u64>, DeliverError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match apply(database, lake, plan, step, expected) {
-            // Parts that were merged meanwhile are found where they are kept.
-            Err(error) if error.is_missing_file() && tries < MISSING_TRIES => {}
-            Err(error) if error.is_out_of_memory() => {
-                let Some(megabytes) = database.take_more_memory()? else { return Err(error) };
-                let notice =
-                    format!("DuckDB needs more than its limit, and may take {megabytes} MB");
-                events.emit(Event::Notice(notice));
-            }
-            other => return other,
-        }
-    }
-}
-
 /// The file must hold commits of this lake as it is, not as it was before it was restored.
 async fn check_history(
     lake: &LakeView,
@@ -394,29 +255,6 @@ async fn check_history(
         return Err(DeliverError::OtherHistory { path, commit });
     }
     Ok(())
-}
-
-/// Makes the DuckDB file again from the lake, beside the old one, and then puts it in its place:
-/// readers keep what they have open.
-///
-/// # Errors
-/// [`DeliverError`]; the old file then stays.
-pub async fn rebuild(
-    lake: &LakeView,
-    mapping: &Mapping,
-    options: &DeliveryOptions,
-) -> Result<Delivery, DeliverError> {
-    database::check_replaceable(&options.path, lake, &sql::TablePlan::new(mapping))?;
-    let mut name = options.path.file_name().unwrap_or_default().to_owned();
-    name.push(".rebuilding");
-    let beside = options.path.with_file_name(name);
-    database::remove(&beside)?;
-    let aside = DeliveryOptions { path: beside.clone(), ..options.clone() };
-    let delivery = deliver(lake, mapping, &aside).await?;
-    crash::point("before_rebuilt_is_in_place");
-    database::replace(&beside, &options.path)?;
-    crash::point("after_rebuilt_is_in_place");
-    Ok(Delivery { path: options.path.display().to_string(), ..delivery })
 }
 
 /// What one transaction takes, about.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use duckdb::{Config, Connection};
 
-use super::database::{failed, is_out_of_memory, more_memory};
+use super::database::more_memory;
+use super::fault::Fault;
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use super::{DeliverError, DeliveryOptions};
 use crate::lake::Part;
@@ -32,8 +33,8 @@ impl LakeReader {
     ) -> Result<Self, DeliverError> {
         super::check_path(lake)?;
         let (path, memory_limit_mb) = (options.path.clone(), options.memory_limit_mb);
-        let connection =
-            connect(options).map_err(|error| failed("open a reader", &path, &error))?;
+        let connection = connect(options)
+            .map_err(|error| DeliverError::duckdb("open a reader", &path, &error))?;
         let mut reader = Self { connection, path, memory_limit_mb };
         let parts: Vec<&Part> = parts.into_iter().collect();
         let plan = TablePlan::new(mapping);
@@ -86,7 +87,7 @@ impl LakeReader {
             }
             appender.flush()
         };
-        append().map_err(|error| failed("load", &self.path, &error))
+        append().map_err(|error| DeliverError::duckdb("load", &self.path, &error))
     }
 
     /// The rows that a question gives, every value as text.
@@ -105,14 +106,14 @@ impl LakeReader {
     ) -> Result<T, DeliverError> {
         loop {
             let done = work(&self.connection);
-            let more = done.as_ref().err().filter(|error| is_out_of_memory(error));
+            let more = done.as_ref().err().filter(|error| Fault::of(error) == Fault::OutOfMemory);
             let Some(megabytes) = more.and_then(|_| more_memory(self.memory_limit_mb)) else {
-                return done.map_err(|error| failed(action, &self.path, &error));
+                return done.map_err(|error| DeliverError::duckdb(action, &self.path, &error));
             };
             self.memory_limit_mb = megabytes;
             let sql = format!("SET memory_limit = '{megabytes}MB'");
             let taken = self.connection.execute_batch(&sql);
-            taken.map_err(|error| failed("take more memory", &self.path, &error))?;
+            taken.map_err(|error| DeliverError::duckdb("take more memory", &self.path, &error))?;
         }
     }
 }
@@ -136,7 +137,7 @@ fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
         .with("autoinstall_known_extensions", "false")?
         .with("preserve_insertion_order", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
-    let scratch = format!("{}.{}.tmp", options.path.display(), std::process::id());
+    let scratch = format!("{}.{}.tmp", options.file().display(), std::process::id());
     connection.execute_batch(&format!("SET temp_directory = {}", literal(&scratch)))?;
     Ok(connection)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::manifests::Walk;
-use super::{Finding, VerifyError};
+use super::{Finding, VerifyError, VerifyReport};
 use crate::deliver::{DeliverError, LakeReader};
 use crate::lake::LakeView;
 use crate::tables::ALL;
@@ -14,8 +14,9 @@ pub(super) fn check(
     view: &LakeView,
     walk: &Walk,
     path: &Path,
-    findings: &mut Vec<Finding>,
+    report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
+    let findings = &mut report.findings;
     let Some(head) = &walk.head else { return Ok(()) };
     let shown = || path.display().to_string();
     if !path.exists() {
@@ -24,6 +25,12 @@ pub(super) fn check(
     }
     let delivered = match reader.attach().and_then(|()| reader.delivered()) {
         Ok(delivered) => delivered,
+        // A file that is held says nothing of what is in it, nor whose it is.
+        Err(DeliverError::Locked { holder, .. }) => {
+            report.unchecked.push(format!("the DuckDB file `{}`, held by {holder}", shown()));
+            report.database_holder = Some(holder);
+            return Ok(());
+        }
         Err(error) => {
             findings.push(Finding::DatabaseUnreadable { problem: problem(&error) });
             return Ok(());

@@ -335,12 +335,19 @@ async fn a_database_that_is_behind_gone_or_broken() {
       hint: `armature-export deliver` brings it up to date
     ");
     repaired(&kit, false).await;
-    let bytes = fs::read(&kit.duckdb).unwrap();
-    fs::write(&kit.duckdb, &bytes[..5000]).unwrap();
+    let mut bytes = fs::read(&kit.duckdb).unwrap();
+    bytes[4096..12_288].fill(0);
+    fs::write(&kit.duckdb, &bytes).unwrap();
     let broken = said(&kit).await;
     assert!(broken.starts_with("the DuckDB file cannot be read: "), "{broken}");
     repaired(&kit, false).await;
     assert_mended(&kit).await;
+    // Of the headers alone nobody can say whose file it was.
+    fs::write(&kit.duckdb, &bytes[..5000]).unwrap();
+    let refused = repair(&options(&kit), false).await.unwrap();
+    let [failed] = refused.failed.as_slice() else { panic!("{:?}", refused.failed) };
+    assert!(failed.contains("shows no sign that it was delivered from this lake"), "{failed}");
+    assert_eq!(fs::read(&kit.duckdb).unwrap(), bytes[..5000]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

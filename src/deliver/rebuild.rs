@@ -1,0 +1,436 @@
+//! Making the DuckDB file again: beside the old one, which is then replaced, if it is this lake's
+//! alone.
+//!
+//! What stands at the path can be anything: the path comes from a configuration, and a wrong one may
+//! name a database that others need. So a file is replaced only where its content says that it was
+//! delivered from this lake and holds nothing else. One that cannot be opened tells nothing: it may
+//! be held by another process, of another version, or encrypted. Only where it is damaged is it
+//! searched for this lake's id, and even then it is kept under another name.
+
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+
+use super::database::connect_to_read;
+use super::fault::Fault;
+use super::sql::TablePlan;
+use super::views::VIEWS;
+use super::{DeliverError, Delivery, DeliveryOptions, deliver};
+use crate::crash;
+use crate::event::Event;
+use crate::lake::LakeView;
+use crate::tables::Mapping;
+
+/// Makes the DuckDB file again from the lake, beside the old one, and then replaces that one:
+/// readers keep what they have open. Of a symbolic link the target is replaced.
+///
+/// # Errors
+/// [`DeliverError`]; the old file then stays.
+pub async fn rebuild(
+    lake: &LakeView,
+    mapping: &Mapping,
+    options: &DeliveryOptions,
+) -> Result<Delivery, DeliverError> {
+    let (file, plan) = (options.file(), TablePlan::new(mapping));
+    let old = Replaceable::check(&file, lake, &plan)?;
+    let beside = with_suffix(&file, ".rebuilding");
+    // What a rebuild that was killed left; its name does not make it ours.
+    Replaceable::check(&beside, lake, &plan)?.remove()?;
+    let aside = DeliveryOptions { path: beside.clone(), ..options.clone() };
+    let delivery = deliver(lake, mapping, &aside).await?;
+    crash::point("before_rebuilt_is_in_place");
+    if let Some(kept) = old.replace_with(&beside)? {
+        let notice = format!("the damaged DuckDB file is kept as `{}`", kept.display());
+        options.events.emit(Event::Notice(notice));
+    }
+    crash::point("after_rebuilt_is_in_place");
+    Ok(Delivery { path: options.path.display().to_string(), ..delivery })
+}
+
+/// A path whose file may be replaced. While this lives no other process can write the file: it holds
+/// the lock that DuckDB's writers need.
+#[derive(Debug)]
+struct Replaceable {
+    path: PathBuf,
+    /// Which file stood there when it was checked; `None` for none.
+    seen: Option<FileId>,
+    /// Whether the file is damaged, so that nobody knows all that it holds.
+    is_damaged: bool,
+    lock: Option<Lock>,
+}
+
+/// What keeps DuckDB's writers out.
+#[derive(Debug)]
+enum Lock {
+    /// A connection for reading.
+    Connection(#[expect(dead_code, reason = "held, not used")] Connection),
+    /// The lock that such a connection would have.
+    File(#[expect(dead_code, reason = "held, not used")] File),
+}
+
+impl Replaceable {
+    /// Looks at what stands at a path.
+    ///
+    /// # Errors
+    /// [`DeliverError::NotReplaced`] where it may be somebody else's, [`DeliverError::Locked`] where
+    /// another process writes it, otherwise why it cannot be looked at.
+    fn check(path: &Path, lake: &LakeView, plan: &TablePlan) -> Result<Self, DeliverError> {
+        let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
+        let found =
+            |seen, lock, is_damaged| Ok(Self { path: path.to_owned(), seen, is_damaged, lock });
+        let Some((seen, metadata)) = FileId::of(path).map_err(io("look at", path))? else {
+            return found(None, None, false);
+        };
+        if !metadata.is_file() {
+            return refuse("is not a file".to_owned());
+        }
+        if metadata.len() == 0 && !journal(path).exists() {
+            return found(Some(seen), None, false);
+        }
+        let opened = connect_to_read(path)
+            .and_then(|connection| Ok((foreign_content(&connection, lake, plan)?, connection)));
+        let error = match opened {
+            Ok((None, connection)) => {
+                return found(Some(seen), Some(Lock::Connection(connection)), false);
+            }
+            Ok((Some(what), _)) => return refuse(what),
+            Err(error) => error,
+        };
+        match Fault::of(&error) {
+            Fault::NotADatabase | Fault::Corrupt => match lock_if_ours(path, lake)? {
+                Some(file) => found(Some(seen), Some(Lock::File(file)), true),
+                None => refuse(NOT_KNOWN.to_owned()),
+            },
+            Fault::Held { .. } | Fault::NotWritable | Fault::CannotLock | Fault::OutOfMemory => {
+                Err(DeliverError::duckdb("read", path, &error))
+            }
+            Fault::FileMissing | Fault::Other => {
+                let error = error.to_string();
+                refuse(format!("cannot be read ({})", error.lines().next().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Removes the file and its journal.
+    fn remove(mut self) -> Result<(), DeliverError> {
+        if self.is_damaged {
+            self.keep_damaged()?;
+            return Ok(());
+        }
+        self.release_to_rename()?;
+        remove(&journal(&self.path))?;
+        remove(&self.path)
+    }
+
+    /// Puts another file in this one's place. A damaged one is kept: returns where.
+    fn replace_with(mut self, new: &Path) -> Result<Option<PathBuf>, DeliverError> {
+        let kept = if self.is_damaged { Some(self.keep_damaged()?) } else { None };
+        if kept.is_none() {
+            self.release_to_rename()?;
+            // Its rows are in the file by now, and the new file must not get them.
+            remove(&journal(&self.path))?;
+        }
+        rename(new, &self.path)?;
+        sync_folder_of(&self.path)?;
+        Ok(kept)
+    }
+
+    /// Gives a damaged file and its journal another name.
+    fn keep_damaged(&mut self) -> Result<PathBuf, DeliverError> {
+        self.release_to_rename()?;
+        let name = |number: u32| match number {
+            0 => with_suffix(&self.path, ".damaged"),
+            _ => with_suffix(&self.path, &format!(".damaged-{number}")),
+        };
+        let unused =
+            (0..=u32::MAX).map(name).find(|path| !path.exists() && !journal(path).exists());
+        let kept = unused.unwrap_or_else(|| name(0));
+        if journal(&self.path).exists() {
+            rename(&journal(&self.path), &journal(&kept))?;
+        }
+        rename(&self.path, &kept)?;
+        Ok(kept)
+    }
+
+    /// Refuses a path at which another file stands by now.
+    fn release_to_rename(&mut self) -> Result<(), DeliverError> {
+        let now = FileId::of(&self.path).map_err(io("look at", &self.path))?;
+        if now.map(|(id, _)| id) != self.seen {
+            let what = "was put there by another process meanwhile".to_owned();
+            return Err(DeliverError::NotReplaced { path: self.path.clone(), what });
+        }
+        if cfg!(windows) {
+            // It renames no file that is open.
+            self.lock = None;
+        }
+        Ok(())
+    }
+}
+
+const NOT_KNOWN: &str = "is not a DuckDB database, or is damaged and shows no sign that it was delivered from this lake";
+
+/// What a database holds that is not this lake's, as a predicate; `None` for nothing.
+///
+/// # Errors
+/// DuckDB's error where the database cannot be read.
+fn foreign_content(
+    connection: &Connection,
+    lake: &LakeView,
+    plan: &TablePlan,
+) -> Result<Option<String>, duckdb::Error> {
+    let mut statement = connection.prepare(CONTENT)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let content = rows.collect::<Result<Vec<(String, String, String)>, _>>()?;
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let is_own = |(kind, schema, name): &(String, String, String)| {
+        schema == "main"
+            && match kind.as_str() {
+                "table" => {
+                    name == "_armature" || plan.tables.iter().any(|own| own.table.name == name)
+                }
+                "view" => view_names().any(|own| own == name),
+                _ => false,
+            }
+    };
+    if !content.iter().any(|(_, schema, name)| schema == "main" && name == "_armature") {
+        return Ok(Some("is a database that this program did not make".to_owned()));
+    }
+    let sql = "SELECT lake_id FROM main._armature";
+    let found = connection.query_row(sql, [], |row| row.get::<_, String>(0))?;
+    if lake.identity().is_some_and(|identity| identity.lake_id.to_string() != found) {
+        return Ok(Some("was delivered from another lake".to_owned()));
+    }
+    let foreign = content.iter().find(|it| !is_own(it));
+    Ok(foreign
+        .map(|(kind, _, name)| format!("holds a {kind} `{name}` that this program did not make")))
+}
+
+/// Everything in a database that somebody made, other than indexes: those of foreign tables come
+/// with these.
+const CONTENT: &str = "
+SELECT kind, schema_name, name FROM (
+    SELECT 'schema' AS kind, schema_name, schema_name AS \"name\", internal, database_name
+    FROM duckdb_schemas()
+    UNION ALL SELECT 'table', schema_name, table_name, internal, database_name FROM duckdb_tables()
+    UNION ALL SELECT 'view', schema_name, view_name, internal, database_name FROM duckdb_views()
+    UNION ALL SELECT 'sequence', schema_name, sequence_name, false, database_name
+    FROM duckdb_sequences()
+    UNION ALL SELECT 'type', schema_name, type_name, internal, database_name FROM duckdb_types()
+    UNION ALL SELECT 'macro', schema_name, function_name, internal, database_name
+    FROM duckdb_functions()
+) WHERE NOT internal AND database_name = current_database() ORDER BY ALL";
+
+/// The names of the views that a delivery makes.
+fn view_names() -> impl Iterator<Item = &'static str> {
+    VIEWS.split("CREATE OR REPLACE VIEW ").skip(1).filter_map(|rest| rest.split_whitespace().next())
+}
+
+/// Opens and locks a file if it holds this lake's id, which every delivered file does, and no other
+/// lake's.
+fn lock_if_ours(path: &Path, lake: &LakeView) -> Result<Option<File>, DeliverError> {
+    let Some(identity) = lake.identity() else { return Ok(None) };
+    let mut file = File::open(path).map_err(io("open", path))?;
+    lock_for_reading(&file, path)?;
+    let id = identity.lake_id.to_string();
+    let is_there = contains(&mut file, id.as_bytes()).map_err(io("read", path))?;
+    Ok(is_there.then_some(file))
+}
+
+/// Takes the lock that DuckDB's readers have. It belongs to the process and goes when *any* handle of
+/// the file is closed, so nothing may open the file while it is needed.
+#[cfg(unix)]
+fn lock_for_reading(file: &File, path: &Path) -> Result<(), DeliverError> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    use rustix::io::Errno;
+
+    match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::ACCESS | Errno::AGAIN) => Err(DeliverError::Locked {
+            path: path.to_owned(),
+            holder: "another process".to_owned(),
+            waited: std::time::Duration::ZERO,
+        }),
+        other => other.map_err(|error| io("lock", path)(error.into())),
+    }
+}
+
+#[cfg(not(unix))]
+fn lock_for_reading(file: &File, path: &Path) -> Result<(), DeliverError> {
+    file.try_lock_shared().map_err(|error| io("lock", path)(error.into()))
+}
+
+/// Whether some bytes are in a file.
+fn contains(file: &mut File, wanted: &[u8]) -> std::io::Result<bool> {
+    let mut window = Vec::new();
+    loop {
+        let read = file.by_ref().take(1 << 20).read_to_end(&mut window)?;
+        if memchr::memmem::find(&window, wanted).is_some() {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        // They can lie across the end of what was read.
+        window.drain(..window.len().saturating_sub(wanted.len()));
+    }
+}
+
+/// Which file stands at a path, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    #[cfg(unix)]
+    device_and_number: (u64, u64),
+    #[cfg(not(unix))]
+    created: Option<std::time::SystemTime>,
+}
+
+impl FileId {
+    fn of(path: &Path) -> std::io::Result<Option<(Self, Metadata)>> {
+        let metadata = match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        #[cfg(unix)]
+        let id = {
+            use std::os::unix::fs::MetadataExt;
+            Self { device_and_number: (metadata.dev(), metadata.ino()) }
+        };
+        #[cfg(not(unix))]
+        let id = Self { created: metadata.created().ok() };
+        Ok(Some((id, metadata)))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that replaces a database")]
+fn rename(from: &Path, to: &Path) -> Result<(), DeliverError> {
+    std::fs::rename(from, to).map_err(io("replace", to))
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<(), DeliverError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(io("remove", path)),
+    }
+}
+
+/// Makes the new name durable.
+#[cfg(unix)]
+fn sync_folder_of(path: &Path) -> Result<(), DeliverError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder", folder))
+}
+
+#[cfg(not(unix))]
+fn sync_folder_of(_path: &Path) -> Result<(), DeliverError> {
+    Ok(())
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DeliverError {
+    let path = path.to_owned();
+    move |source| DeliverError::Io { action, path, source }
+}
+
+fn journal(path: &Path) -> PathBuf {
+    with_suffix(path, ".wal")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Filters;
+    use crate::lake::Identity;
+
+    /// A lake without a commit, and a database that was delivered from it.
+    async fn delivered(folder: &Path) -> (LakeView, TablePlan, PathBuf) {
+        let lake = folder.join("lake");
+        std::fs::create_dir_all(lake.join("_armature")).unwrap();
+        let identity = serde_json::to_vec(&Identity::new(None, Filters::default())).unwrap();
+        std::fs::write(lake.join("_armature/format.json"), identity).unwrap();
+        let (lake, mapping) = (LakeView::open(&lake).await.unwrap(), Mapping::new(&[]).unwrap());
+        let path = folder.join("a.duckdb");
+        let options = DeliveryOptions::new(
+            &crate::config::DuckdbSettings { path: path.clone(), ..Default::default() },
+            crate::event::Events::none(),
+        );
+        deliver(&lake, &mapping, &options).await.unwrap();
+        (lake, TablePlan::new(&mapping), path)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_came_after_the_check_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lake, plan, path) = delivered(folder.path()).await;
+        let (new, other) = (folder.path().join("new"), folder.path().join("other"));
+        std::fs::write(&new, "new").unwrap();
+        let checked = Replaceable::check(&path, &lake, &plan).unwrap();
+        std::fs::write(&other, "somebody's").unwrap();
+        rename(&other, &path).unwrap();
+        let refused = checked.replace_with(&new).unwrap_err();
+        assert!(matches!(refused, DeliverError::NotReplaced { .. }), "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+        // Where there was none, too.
+        let absent = folder.path().join("absent");
+        let checked = Replaceable::check(&absent, &lake, &plan).unwrap();
+        std::fs::write(&absent, "somebody's").unwrap();
+        assert!(checked.replace_with(&new).is_err());
+        assert_eq!(std::fs::read(&absent).unwrap(), b"somebody's");
+    }
+
+    /// Linux tells who locks which file.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn writers_are_kept_out_until_the_file_is_replaced() {
+        use std::os::unix::fs::MetadataExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (lake, plan, path) = delivered(folder.path()).await;
+        for is_damaged in [false, true] {
+            if is_damaged {
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes[4096..12_288].fill(0);
+                std::fs::write(&path, bytes).unwrap();
+            }
+            let file = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
+            let is_locked = || {
+                let locks = std::fs::read_to_string("/proc/locks").unwrap();
+                locks.lines().any(|lock| lock.contains(" READ ") && lock.contains(&file))
+            };
+            let checked = Replaceable::check(&path, &lake, &plan).unwrap();
+            assert_eq!((checked.is_damaged, is_locked()), (is_damaged, true));
+            drop(checked);
+            assert!(!is_locked());
+        }
+    }
+
+    #[test]
+    fn bytes_are_found_wherever_they_lie() {
+        let mut file = tempfile::tempfile().unwrap();
+        let place = (1 << 20) - 3;
+        for (text, expected) in [("wanted", true), ("wante", false)] {
+            use std::io::{Seek, Write};
+            file.set_len(0).unwrap();
+            file.rewind().unwrap();
+            file.write_all(&vec![b'w'; place]).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            assert_eq!(contains(&mut file, b"wanted").unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_views_are_known_by_name() {
+        let names: Vec<&str> = view_names().collect();
+        assert!(names.contains(&"run_overview") && names.len() >= 4, "{names:?}");
+    }
+}
