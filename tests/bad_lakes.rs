@@ -231,6 +231,23 @@ fn a_lake_that_lost_a_part() {
     lab.sync_brings_everything();
 }
 
+/// A part that can be read and is not the one that was written: its rows would be wrong.
+#[test]
+fn a_lake_with_another_part_in_a_parts_place() {
+    let lab = Lab::new(3);
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    let mut parts = files(&lab.lake().join("runs")).into_iter();
+    let ((path, content), (_, other)) = (parts.next().unwrap(), parts.next().unwrap());
+    fs::write(&path, other).unwrap();
+    let ran = lab.run(&["deliver", "--rebuild"]);
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    let name = path.file_name().unwrap().to_string_lossy();
+    assert!(ran.stderr.contains(&*name) && ran.stderr.contains("SHA-256"), "{}", ran.stderr);
+    assert_eq!(lab.database_ids(), lab.expected_ids(), "the file from before stays");
+    fs::write(&path, content).unwrap();
+    lab.sync_brings_everything();
+}
+
 #[test]
 fn a_lake_from_an_older_copy() {
     let lab = Lab::new(3);

@@ -7,7 +7,8 @@ use super::DeliverError;
 use super::database::{Applied, Database};
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
-use crate::lake::{Gap, LakeView, Manifest, Part, SweepRecord, SyncRecord};
+use crate::digest::sha256_of_file;
+use crate::lake::{Gap, LakeError, LakeView, Manifest, Part, SweepRecord, SyncRecord};
 use crate::tables::RUNS;
 
 /// What one transaction does.
@@ -30,6 +31,15 @@ impl Step {
         let Self::Commits { manifests, .. } = self else { return None };
         let last = manifests.last()?;
         Some(Applied { commit: last.commit, name: last.staging.clone() })
+    }
+
+    /// The parts that it reads whose files no later commit writes again.
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        let (manifests, merged): (&[Manifest], &[Part]) = match self {
+            Self::Commits { manifests, .. } => (manifests, &[]),
+            Self::Merged(parts) => (&[], parts),
+        };
+        manifests.iter().flat_map(|manifest| &manifest.parts).chain(merged)
     }
 
     /// The rows that it brings, by table, as its manifests say.
@@ -59,6 +69,7 @@ pub(super) fn apply(
     step: &Step,
     expected: &Applied,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
+    check_digests(lake, step)?;
     database.execute("begin", "BEGIN TRANSACTION")?;
     crash::point("after_begin");
     let done = database.check_applied(expected).and_then(|()| match step {
@@ -82,6 +93,25 @@ pub(super) fn apply(
             Err(error)
         }
     }
+}
+
+/// Refuses parts that are not as they were written: a changed Parquet file can still be readable, and
+/// its rows would be wrong.
+fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
+    for part in step.parts() {
+        let path = lake.locate(&part.path);
+        match sha256_of_file(&path) {
+            Ok(sha256) if sha256 == part.sha256 => {}
+            Ok(_) => {
+                let problem = "its SHA-256 is not what its commit states".to_owned();
+                return Err(LakeError::Damaged { path, problem }.into());
+            }
+            // It can be on its way to another place: DuckDB looks for it again.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DeliverError::Io { action: "read", path, source }),
+        }
+    }
+    Ok(())
 }
 
 /// The rows of merged parts whose run is not there in that revision: as a run's rows come in all

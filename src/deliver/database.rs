@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use duckdb::{AccessMode, Config, Connection};
+use uuid::Uuid;
 
 use super::fault::Fault;
 use super::sql::{TablePlan, identifier, literal};
@@ -53,6 +54,7 @@ impl Database {
         let started = Instant::now();
         let (mut wait, mut told) = (Duration::from_millis(200), false);
         let mut memory_limit_mb = options.memory_limit_mb;
+        create(&file)?;
         loop {
             let path = options.path.clone();
             let error = match connect(&file, memory_limit_mb) {
@@ -242,16 +244,54 @@ fn connect(file: &Path, memory_limit_mb: u64) -> Result<Connection, duckdb::Erro
         .threads(1)?
         .with("autoinstall_known_extensions", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
-    let path = file.to_string_lossy();
-    // A file that is there keeps the version that it has.
-    let storage = if file.exists() { "" } else { STORAGE };
     connection.execute_batch(&format!(
         "SET temp_directory = {}; ATTACH {} AS {DATABASE} (RECOVERY_MODE no_wal_writes, \
-         ROW_GROUP_SIZE {ROW_GROUP}{storage}); USE {DATABASE};",
-        literal(&format!("{path}.tmp")),
-        literal(&path)
+         ROW_GROUP_SIZE {ROW_GROUP}); USE {DATABASE};",
+        literal(&format!("{}.tmp", file.display())),
+        literal(&file.to_string_lossy())
     ))?;
     Ok(connection)
+}
+
+/// Makes an empty database if there is no file, under another name first: DuckDB creates a file by
+/// emptying whatever has the name by then, before it looks for a lock, and so would destroy one that
+/// another process created a moment earlier.
+fn create(file: &Path) -> Result<(), DeliverError> {
+    if file.exists() {
+        return Ok(());
+    }
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.new", Uuid::new_v4().simple()));
+    let new = PathBuf::from(name);
+    let create = || {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(&format!(
+            "ATTACH {} AS {DATABASE} (STORAGE_VERSION '{STORAGE}'); DETACH {DATABASE};",
+            literal(&new.to_string_lossy())
+        ))
+    };
+    let created =
+        create().map_err(|error| DeliverError::duckdb("create the database", file, &error));
+    let placed = created.and_then(|()| place_new(&new, file));
+    let removed = std::fs::remove_file(&new);
+    placed?;
+    match removed {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { action: "remove", path: new, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives a new file its name, unless there is a file of that name by now.
+#[expect(clippy::disallowed_methods, reason = "where a file system has no links")]
+fn place_new(new: &Path, file: &Path) -> Result<(), DeliverError> {
+    match std::fs::hard_link(new, file) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) if !file.exists() => std::fs::rename(new, file),
+        other => other,
+    }
+    .map_err(|source| DeliverError::Io { action: "create", path: file.to_owned(), source })
 }
 
 pub(super) fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
@@ -264,8 +304,8 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> 
 const ROW_GROUP: u32 = 10_240;
 
 /// The format of a new file: the first that compresses long text, which makes the file an eighth as
-/// large. DuckDB 1.2 and later read it.
-const STORAGE: &str = ", STORAGE_VERSION 'v1.2.0'";
+/// large. DuckDB 1.2 and later read it. A file that is there keeps the version that it has.
+const STORAGE: &str = "v1.2.0";
 
 /// What the file is called while it is attached.
 const DATABASE: &str = "delivered";

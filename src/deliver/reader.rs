@@ -6,7 +6,7 @@ use duckdb::{Config, Connection};
 
 use super::database::more_memory;
 use super::fault::Fault;
-use super::sql::{TablePlan, identifier, literal, read_parquet};
+use super::sql::{PlannedTable, TablePlan, identifier, literal, read_parquet};
 use super::{DeliverError, DeliveryOptions};
 use crate::lake::Part;
 use crate::tables::Mapping;
@@ -41,15 +41,26 @@ impl LakeReader {
         for planned in &plan.tables {
             let own = parts.iter().filter(|part| part.table == planned.table.name);
             let paths: Vec<&str> = own.map(|part| part.path.as_str()).collect();
-            let sql = if paths.is_empty() {
-                planned.create.clone()
+            if paths.is_empty() {
+                reader.execute("look at the parts", &planned.create)?;
             } else {
-                let name = identifier(planned.table.name);
-                format!("CREATE VIEW {name} AS SELECT * FROM {}", read_parquet(lake, paths))
-            };
-            reader.execute("look at the parts", &sql)?;
+                reader.view(planned, &read_parquet(lake, paths))?;
+            }
         }
         Ok(reader)
+    }
+
+    /// Makes a table's view. Parts of earlier versions alone lack the columns that came since: those
+    /// are null.
+    fn view(&mut self, planned: &PlannedTable, files: &str) -> Result<(), DeliverError> {
+        let sql = format!("SELECT column_name FROM (DESCRIBE SELECT * FROM {files})");
+        let there: Vec<String> = self.rows(&sql)?.into_iter().flatten().flatten().collect();
+        let missing = planned.columns.iter().filter(|(name, _)| !there.contains(name));
+        let nulls = missing.map(|(name, kind)| format!("NULL::{kind} AS {}", identifier(name)));
+        let columns: Vec<String> = std::iter::once("*".to_owned()).chain(nulls).collect();
+        let name = identifier(planned.table.name);
+        let sql = format!("CREATE VIEW {name} AS SELECT {} FROM {files}", columns.join(", "));
+        self.execute("look at the parts", &sql)
     }
 
     /// Also looks at the DuckDB file, as the schema `delivered`.

@@ -80,6 +80,7 @@ impl Lake {
             is_merge: draft.is_merge,
             ledger_checkpoint,
             ledger_checkpoint_sha256,
+            identity_sha256: self.identity_sha256().map(str::to_owned),
             proven: draft
                 .proven
                 .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),

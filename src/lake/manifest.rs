@@ -41,6 +41,9 @@ pub struct Manifest {
     /// The SHA-256 of that checkpoint's file, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_checkpoint_sha256: Option<String>,
+    /// The SHA-256 of `format.json`, in hexadecimal; `None` in those of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_sha256: Option<String>,
     /// The time whose runs are all known, after this commit.
     pub proven: Vec<Interval>,
     /// The time whose runs can no longer be known, after this commit.
@@ -93,22 +96,45 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Reads what [`Manifest::encode`] made; one without a digest is of an earlier version.
+    /// Reads what [`Manifest::encode`] made, byte for byte. One without a `sha256` is of the first
+    /// version, which wrote none.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
-        const DIGITS: usize = 64;
-        let tail = DIGEST.0.len() + DIGITS + DIGEST.1.len();
-        let split = bytes.len().checked_sub(tail).and_then(|at| bytes.split_at_checked(at));
-        let stated = split.and_then(|(members, tail)| {
-            Some((members, tail.strip_prefix(DIGEST.0)?.strip_suffix(DIGEST.1)?))
-        });
-        let manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        match stated {
-            Some((members, digest)) if sha256_hex(members).as_bytes() != digest => {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if members.contains_key("sha256") {
+            return if has_own_digest(bytes) {
+                Ok(manifest)
+            } else {
                 Err("it is not what was written: its `sha256` is another".to_owned())
-            }
-            _ => Ok(manifest),
+            };
         }
+        if manifest.must_have_digest() {
+            return Err("it is not what was written: its `sha256` is missing".to_owned());
+        }
+        Ok(manifest)
     }
+
+    /// Whether the version that made it wrote a digest: all but the first do, and every member that
+    /// came later shows that.
+    fn must_have_digest(&self) -> bool {
+        const WITHOUT: (u64, u64) = (1, 0);
+        version(&self.schema_version).is_none_or(|version| version > WITHOUT)
+            || self.previous.is_some()
+            || self.ledger_checkpoint_sha256.is_some()
+            || self.identity_sha256.is_some()
+    }
+}
+
+/// Whether a manifest ends in the SHA-256 of all that stands before it.
+fn has_own_digest(bytes: &[u8]) -> bool {
+    const DIGITS: usize = 64;
+    let tail = DIGEST.0.len() + DIGITS + DIGEST.1.len();
+    let split = bytes.len().checked_sub(tail).and_then(|at| bytes.split_at_checked(at));
+    let stated = split.and_then(|(members, tail)| {
+        Some((members, tail.strip_prefix(DIGEST.0)?.strip_suffix(DIGEST.1)?))
+    });
+    stated.is_some_and(|(members, digest)| sha256_hex(members).as_bytes() == digest)
 }
 
 /// One Parquet file.
@@ -258,4 +284,80 @@ pub struct SyncRecord {
     pub requests: u64,
     /// Bytes of bodies, decompressed.
     pub bytes_received: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A manifest with what every version writes, and some members of its own.
+    fn manifest(more: &Value) -> Manifest {
+        let mut members = json!({
+            "commit": 2, "sync_id": "a", "created_at": 7, "schema_version": SCHEMA_VERSION,
+            "staging": "00000002-a", "parts": [], "replaced": [], "ledger_changes": [],
+            "ledger_checkpoint": null, "proven": [{"from": 1, "until": 2}], "gaps": [],
+            "contents": {}, "sync": null,
+        });
+        for (name, value) in more.as_object().unwrap() {
+            members[name] = value.clone();
+        }
+        serde_json::from_value(members).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let manifest = manifest(&json!({"previous": "b"}));
+        assert_eq!(Manifest::decode(&manifest.encode().unwrap()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_manifest_that_was_written_again_is_damaged() {
+        let bytes = manifest(&json!({})).encode().unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let mut with_more = value.clone();
+        with_more["zzz"] = "later".into();
+        let mut spaced = bytes.clone();
+        spaced.push(b'\n');
+        for again in [
+            serde_json::to_vec_pretty(&value).unwrap(),
+            serde_json::to_vec(&with_more).unwrap(),
+            spaced,
+        ] {
+            let error = Manifest::decode(&again).unwrap_err();
+            assert!(error.ends_with("its `sha256` is another"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_version_has_no_digest() {
+        let decode = |more: &Value| {
+            let bytes = serde_json::to_vec(&manifest(more)).unwrap();
+            Manifest::decode(&bytes).is_ok()
+        };
+        assert!(decode(&json!({"schema_version": "1.0"})));
+        for later in [
+            json!({}),
+            json!({"schema_version": "1.1"}),
+            json!({"schema_version": "one"}),
+            json!({"schema_version": "1.0", "previous": "b"}),
+            json!({"schema_version": "1.0", "ledger_checkpoint_sha256": "b"}),
+            json!({"schema_version": "1.0", "identity_sha256": "b"}),
+        ] {
+            assert!(!decode(&later), "{later}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_other_byte_shows(at in 0..1000_usize, with in any::<u8>()) {
+            let written = manifest(&json!({"previous": "b"})).encode().unwrap();
+            let mut changed = written.clone();
+            let at = at % changed.len();
+            changed[at] = with;
+            prop_assert_eq!(Manifest::decode(&changed).is_ok(), changed == written);
+        }
+    }
 }

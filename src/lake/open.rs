@@ -34,6 +34,7 @@ pub struct LakeView {
     root: PathBuf,
     store: Arc<dyn ObjectStore>,
     identity: Option<Identity>,
+    identity_sha256: Option<String>,
     head: Option<Manifest>,
     head_sha256: Option<String>,
 }
@@ -105,12 +106,13 @@ impl Lake {
             path: self.root().join(IDENTITY),
             problem: error.to_string(),
         })?;
+        let sha256 = sha256_hex(&bytes);
         crash::point("before_identity");
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = self.store().put_opts(&StorePath::from(IDENTITY), bytes.into(), options).await;
         put.map_err(LakeError::store("write", IDENTITY))?;
         crash::point("after_identity");
-        self.view.identity = Some(identity);
+        (self.view.identity, self.view.identity_sha256) = (Some(identity), Some(sha256));
         Ok(())
     }
 
@@ -154,6 +156,11 @@ impl Lake {
         self.view.head_sha256.as_deref()
     }
 
+    /// The SHA-256 of the file that says whose lake it is.
+    pub(super) fn identity_sha256(&self) -> Option<&str> {
+        self.view.identity_sha256.as_deref()
+    }
+
     pub(super) fn advance(&mut self, manifest: &Manifest, sha256: String) {
         if manifest.ledger_checkpoint == Some(manifest.commit) {
             self.changes_since_checkpoint = 0;
@@ -187,6 +194,7 @@ impl LakeView {
         let mut view = Self::open_without_head(root).await?;
         if let Some(newest) = view.commits()?.last() {
             let (head, sha256) = view.manifest_with_digest(*newest).await?;
+            view.check_identity(&head)?;
             (view.head, view.head_sha256) = (Some(head), Some(sha256));
         }
         Ok(view)
@@ -205,9 +213,33 @@ impl LakeView {
             .with_fsync(true);
         let store: Arc<dyn ObjectStore> = Arc::new(local);
         let root = root.to_owned();
-        let mut view = Self { root, store, identity: None, head: None, head_sha256: None };
-        view.identity = view.read_identity().await?;
+        let mut view = Self {
+            root,
+            store,
+            identity: None,
+            identity_sha256: None,
+            head: None,
+            head_sha256: None,
+        };
+        if let Some((identity, sha256)) = view.read_identity().await? {
+            (view.identity, view.identity_sha256) = (Some(identity), Some(sha256));
+        }
         Ok(view)
+    }
+
+    /// Refuses a lake whose identity is not the one that a commit was made under.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`].
+    pub fn check_identity(&self, commit: &Manifest) -> Result<(), LakeError> {
+        let problem = match (&commit.identity_sha256, &self.identity_sha256) {
+            (_, None) => "it is missing",
+            (Some(stated), Some(found)) if stated != found => {
+                "its SHA-256 is not what the newest commit states"
+            }
+            _ => return Ok(()),
+        };
+        Err(LakeError::Damaged { path: self.root.join(IDENTITY), problem: problem.to_owned() })
     }
 
     /// The folder.
@@ -360,7 +392,7 @@ impl LakeView {
         get.bytes().await.map_err(LakeError::store("read", path))
     }
 
-    async fn read_identity(&self) -> Result<Option<Identity>, LakeError> {
+    async fn read_identity(&self) -> Result<Option<(Identity, String)>, LakeError> {
         let bytes = match self.store.get(&StorePath::from(IDENTITY)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             other => other.map_err(LakeError::store("read", IDENTITY))?.bytes().await,
@@ -375,7 +407,10 @@ impl LakeView {
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         let found = value.get("format").and_then(serde_json::Value::as_u64);
         match found {
-            Some(FORMAT_MAJOR) => serde_json::from_value(value).map(Some).map_err(damaged),
+            Some(FORMAT_MAJOR) => {
+                let identity = serde_json::from_value(value).map_err(damaged)?;
+                Ok(Some((identity, sha256_hex(&bytes))))
+            }
             Some(found) => {
                 Err(LakeError::Format { path: self.root.clone(), found, known: FORMAT_MAJOR })
             }

@@ -25,6 +25,11 @@ pub enum Finding {
         /// The number.
         commit: u64,
     },
+    /// The file that says whose lake it is is not the one that the newest commit was made under.
+    IdentityChanged {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The ledger's checkpoint cannot be read.
     LedgerUnreadable {
         /// The commit that wrote it.
@@ -198,7 +203,8 @@ impl fmt::Display for Finding {
         match self {
             Self::ManifestMissing { .. }
             | Self::ManifestUnreadable { .. }
-            | Self::ManifestChanged { .. } => self.fmt_manifest(f),
+            | Self::ManifestChanged { .. }
+            | Self::IdentityChanged { .. } => self.fmt_manifest(f),
             Self::LedgerUnreadable { .. }
             | Self::LedgerDiffers { .. }
             | Self::RunNotInLedger { .. }
@@ -235,6 +241,9 @@ impl Finding {
             }
             Self::ManifestChanged { commit } => {
                 write!(f, "the manifest of commit {commit} is not as it was written")
+            }
+            Self::IdentityChanged { problem } => {
+                write!(f, "`_armature/format.json` is not as it was written: {problem}")
             }
             _ => Ok(()),
         }
@@ -361,7 +370,8 @@ impl Finding {
         match self {
             Self::ManifestMissing { .. }
             | Self::ManifestUnreadable { .. }
-            | Self::ManifestChanged { .. } => {
+            | Self::ManifestChanged { .. }
+            | Self::IdentityChanged { .. } => {
                 "restore the file from a backup; nothing else is repaired before"
             }
             Self::FileWithoutManifest { .. } => {

@@ -71,6 +71,9 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
         walk.take(manifest);
     }
     walk.newest = last.map(|(commit, _)| commit);
+    let checked = walk.head.as_ref().map_or(Ok(()), |head| view.check_identity(head));
+    findings
+        .extend(checked.err().map(|error| Finding::IdentityChanged { problem: problem(&error) }));
     walk.is_whole = findings.len() == before;
     Ok(walk)
 }

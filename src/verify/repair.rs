@@ -134,10 +134,13 @@ pub async fn repair(
 ) -> Result<RepairReport, VerifyError> {
     let before = verify(options).await?;
     let is_of_manifest = |finding: &Finding| {
-        use Finding::{ManifestChanged, ManifestMissing, ManifestUnreadable};
+        use Finding::{IdentityChanged, ManifestChanged, ManifestMissing, ManifestUnreadable};
         matches!(
             finding,
-            ManifestMissing { .. } | ManifestUnreadable { .. } | ManifestChanged { .. }
+            ManifestMissing { .. }
+                | ManifestUnreadable { .. }
+                | ManifestChanged { .. }
+                | IdentityChanged { .. }
         )
     };
     let mut repair = Repair {

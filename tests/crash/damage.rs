@@ -73,6 +73,25 @@ async fn every_damage_is_one_error_that_names_the_file() {
         content
     };
     assert_snapshot!("flipped", told(&trial, &head, Some(&flipped(digit))));
+    // Written again by a program that reads JSON: another layout, and so no digest at the end.
+    let mut value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    value["proven"][0]["from"] = 0.into();
+    let pretty = serde_json::to_vec_pretty(&value).unwrap();
+    let again = told(&trial, &head, Some(&pretty));
+    assert!(again.contains("it is not what was written: its `sha256` is another"), "{again}");
+    value.as_object_mut().unwrap().remove("sha256");
+    let again = told(&trial, &head, Some(&serde_json::to_vec(&value).unwrap()));
+    assert!(again.contains("it is not what was written: its `sha256` is missing"), "{again}");
+    let identity = trial.kit.lake.join("_armature/format.json");
+    let text = fs::read_to_string(&identity).unwrap();
+    let again = told(
+        &trial,
+        &identity,
+        Some(text.replace("\"status\": null", "\"status\": \"pass\"").as_bytes()),
+    );
+    assert!(again.contains("its SHA-256 is not what the newest commit states"), "{again}");
+    let again = told(&trial, &identity, None);
+    assert!(again.contains("format.json` is damaged: it is missing"), "{again}");
     assert_snapshot!("missing", told(&trial, &before, None));
     let ledger = newest.ledger_checkpoint.unwrap();
     let ledger = trial.kit.lake.join(format!("_armature/ledger/{ledger:08}.parquet"));
