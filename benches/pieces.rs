@@ -75,7 +75,7 @@ fn pieces(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let runs = runtime.block_on(fetched());
     let bodies = bodies(&runs);
-    let mapping = Arc::new(Mapping::new(&[]).unwrap());
+    let mapping = Arc::new(Mapping::new(&[], &[]).unwrap());
     let writer = ChunkWriter {
         mapping: Arc::clone(&mapping),
         stamp: stamp(1),

@@ -85,7 +85,7 @@ const DAY: i64 = 86_400 * 1_000_000;
 /// # Errors
 /// [`CompactError`]; days that were merged until then stay so.
 pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
@@ -116,7 +116,7 @@ pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError
 /// # Errors
 /// [`CompactError`] where the lake cannot be read.
 pub async fn plan(options: &CompactOptions) -> Result<CompactReport, CompactError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let mut report = CompactReport::default();
     let (bins, _) = look(&lake, &mapping, options, &mut report).await?;

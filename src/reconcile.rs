@@ -167,7 +167,7 @@ pub enum ReconcileError {
 /// # Errors
 /// [`ReconcileError`] where the API or the lake gives no answer.
 pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, ReconcileError> {
-    let mapping = Mapping::new(&options.settings.columns)?;
+    let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
     let client = client(options, Instant::now())?;
     let organization = organization(&client).await?;
     let filters = &options.settings.filters;

@@ -79,7 +79,7 @@ pub struct Replayed {
 /// # Errors
 /// [`ReplayError`]; the lake is then as it was.
 pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
@@ -99,7 +99,7 @@ pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
 /// # Errors
 /// [`ReplayError`] where the lake cannot be read.
 pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let groups = lake.live_parts().await?.groups();
     let commit = lake.head().map_or(1, |head| head.commit + 1);

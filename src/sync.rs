@@ -60,7 +60,7 @@ const SECOND: i64 = 1_000_000;
 /// [`SyncReport`] that says so: what it had is committed.
 pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let client = client(&options, started)?;
     let organization = organization(&client).await?;
     let mut lake = Lake::open(&options.settings.lake.path).await?;

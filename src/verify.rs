@@ -70,7 +70,7 @@ impl VerifyReport {
 /// # Errors
 /// [`VerifyError`] where that cannot even be begun. What is wrong is a [`Finding`].
 pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, VerifyError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns)?);
+    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let view = LakeView::open_without_head(&options.settings.lake.path).await?;
     let mut report = VerifyReport::default();
     let walk = manifests::walk(&view, &mut report.findings).await?;

@@ -14,6 +14,7 @@ use super::page::{ListedRow, RawPage, shared};
 use super::{ApiError, Client};
 use crate::digest::id_key;
 use crate::event::Event;
+use crate::tables::ListSources;
 
 /// What to list.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct ListQuery {
     pub page_size: u32,
     /// Dotted paths of a row's id, in order.
     pub id_paths: Vec<String>,
+    /// Where the list stands in its body.
+    pub list: ListSources,
 }
 
 /// The number of the first page.
@@ -100,7 +103,7 @@ pub struct Listing {
     barren: u32,
     pages: u32,
     total: Option<u64>,
-    envelope: Option<&'static str>,
+    envelope: Option<String>,
     largest_page: usize,
 }
 
@@ -182,9 +185,9 @@ impl Listing {
         self.pages
     }
 
-    /// The name of the member that holds the rows; `None` where the body itself is the list.
-    pub fn envelope(&self) -> Option<&'static str> {
-        self.envelope
+    /// The path of the member that holds the rows; `None` where the body itself is the list.
+    pub fn envelope(&self) -> Option<&str> {
+        self.envelope.as_deref().filter(|path| !path.is_empty())
     }
 
     /// The most rows that a page had.
@@ -281,7 +284,7 @@ impl Listing {
             }
         }
         self.total = page.total.or(self.total);
-        self.envelope = page.envelope.or(self.envelope);
+        self.envelope = page.envelope.or_else(|| self.envelope.take());
         (Page { new, repeats, unnamed: page.unnamed, total: page.total, date: page.date }, found)
     }
 
@@ -303,8 +306,9 @@ impl Listing {
         match answer {
             None => Ok(RawPage::default()),
             Some(answer) => {
-                let (paths, client) = (&self.query.id_paths, &self.client);
-                RawPage::parse(&answer.body, answer.date, paths, client, || self.path())
+                let (query, client) = (&self.query, &self.client);
+                let (ids, list) = (&query.id_paths, &query.list);
+                RawPage::parse(&answer.body, answer.date, ids, list, client, || self.path())
             }
         }
     }

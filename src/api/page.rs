@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::{ApiError, Client};
-use crate::json::{Kind, Node, find_list, member_names};
+use crate::json::{Kind, Node, member_names};
+use crate::tables::ListSources;
 
 /// One row of the list.
 #[derive(Clone, Debug)]
@@ -28,8 +29,8 @@ pub(super) struct RawPage {
     pub(super) total: Option<u64>,
     /// The server's clock, in microseconds since 1970.
     pub(super) date: Option<i64>,
-    /// The member that holds the rows; `None` where the body itself is the list.
-    pub(super) envelope: Option<&'static str>,
+    /// The path of the member that holds the rows; empty where the body itself is the list.
+    pub(super) envelope: Option<String>,
 }
 
 impl RawPage {
@@ -41,12 +42,13 @@ impl RawPage {
         body: &Bytes,
         date: Option<i64>,
         id_paths: &[String],
+        list: &ListSources,
         client: &Client,
         path: impl Fn() -> String,
     ) -> Result<Self, ApiError> {
         let unusable = |problem: String| ApiError::Unusable { path: path(), problem };
         let node = Node::parse(body).map_err(|malformed| unusable(malformed.to_string()))?;
-        let Some(list) = find_list(node, &["rows", "runs"]) else {
+        let Some(list) = list.find(node) else {
             let seen = match node.kind() {
                 Kind::Object => format!("`{}`", member_names(node).join("`, `")),
                 kind => format!("none, it is a {}", kind.name()),
@@ -76,7 +78,7 @@ impl RawPage {
             number: hint(node, &["page", "currentPage", "current_page", "pageNumber"]),
             total: hint(node, &["total", "totalCount", "total_count", "totalItems", "totalRows"]),
             date,
-            envelope: list.name,
+            envelope: Some(list.path),
         })
     }
 

@@ -11,7 +11,8 @@ use crate::tables::Mapping;
 pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let lake = LakeView::open(&settings.lake.path).await?;
-    let mapping = Mapping::new(&settings.columns).map_err(crate::sync::SyncError::from)?;
+    let mapping =
+        Mapping::new(&settings.columns, &settings.lists).map_err(crate::sync::SyncError::from)?;
     let (events, progress) = context.events();
     let options = DeliveryOptions::new(&settings.duckdb, events);
     let delivery = if arguments.rebuild {

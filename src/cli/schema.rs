@@ -10,7 +10,8 @@ use crate::tables::{ALL, Entry, Mapping, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
-    let mapping = Mapping::new(&settings.columns).map_err(crate::sync::SyncError::from)?;
+    let mapping =
+        Mapping::new(&settings.columns, &settings.lists).map_err(crate::sync::SyncError::from)?;
     let table = arguments.table.as_deref();
     if let Some(name) = table.filter(|name| find(name).is_none()) {
         let known: Vec<&str> = ALL.iter().map(|table| table.name).collect();
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "how a person asks for the file to be made")]
     fn the_dictionary_is_documented_as_it_is() {
-        let mapping = Mapping::new(&[]).unwrap();
+        let mapping = Mapping::new(&[], &[]).unwrap();
         let made = format!(
             "# Tables\n\nMade by `armature-export schema --format markdown`; a test keeps it \
              equal.\n\n{}",

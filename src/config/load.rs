@@ -106,9 +106,9 @@ pub enum ConfigError {
         /// What is wrong and what is allowed.
         problem: String,
     },
-    /// A `[[columns]]` entry that cannot be.
-    #[error("configuration: a `[[columns]]` entry cannot be used")]
-    Columns(#[from] MappingError),
+    /// A `[[columns]]` or `[[lists]]` entry that cannot be used.
+    #[error("configuration: a `[[columns]]` or `[[lists]]` entry cannot be used")]
+    Mapping(#[from] MappingError),
 }
 
 /// Reads a configuration file.
@@ -136,7 +136,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
         source: Mistake::new(&source),
     })?;
     check(&settings)?;
-    Mapping::new(&settings.columns)?;
+    Mapping::new(&settings.columns, &settings.lists)?;
     Ok(settings)
 }
 

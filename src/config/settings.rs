@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tables::ColumnOverride;
+use crate::tables::{ColumnOverride, ListOverride};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// Columns to add, and sources to change.
     pub columns: Vec<ColumnOverride>,
+    /// Where the lists in bodies stand.
+    pub lists: Vec<ListOverride>,
 }
 
 /// The API and how to ask it.

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_tables_as_duckdb_gets_them() {
-        let plan = TablePlan::new(&Mapping::new(&[]).unwrap());
+        let plan = TablePlan::new(&Mapping::new(&[], &[]).unwrap());
         let create: Vec<&str> = plan.tables.iter().map(|table| table.create.as_str()).collect();
         insta::assert_snapshot!(create.join("\n"));
     }

@@ -6,11 +6,13 @@ use crate::api::ListedRow;
 use crate::digest::fingerprint;
 use crate::json::{Node, parse_timestamp};
 use crate::run::{Phase, unwrap_run};
-use crate::tables::{Mapping, RUNS};
+use crate::tables::{ListDocument, ListSources, Mapping, RUNS};
 
 /// Where the few members stand that decisions need: the sources of the `runs` table's columns.
 #[derive(Clone, Debug)]
 pub struct RunPaths {
+    /// The list of a page of `GET /runs`.
+    pub list: ListSources,
     /// Paths of the id.
     pub run_id: Vec<String>,
     workflow_id: Vec<String>,
@@ -28,6 +30,7 @@ impl RunPaths {
             column.map(|column| column.sources.clone()).unwrap_or_default()
         };
         Self {
+            list: mapping.list_sources(ListDocument::Listing, &RUNS).clone(),
             run_id: sources("run_id"),
             workflow_id: sources("workflow_id"),
             status: sources("status"),

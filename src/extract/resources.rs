@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::api::{ApiError, Client, Fetched};
-use crate::json::{Node, find_list, unwrap};
+use crate::json::{Node, unwrap};
+use crate::tables::ListSources;
 
 /// What `GET /org` says about the key (its body is documented).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub async fn organization(client: &Client) -> Result<Organization, ApiError> {
 #[derive(Clone, Debug)]
 pub struct ResourceList {
     body: Bytes,
-    names: &'static [&'static str],
+    list: ListSources,
 }
 
 impl ResourceList {
@@ -63,7 +64,7 @@ impl ResourceList {
     /// The elements of the list; none where the body holds no list.
     pub fn elements(&self) -> Vec<Node<'_>> {
         let node = Node::parse(&self.body).ok();
-        let list = node.and_then(|node| find_list(node, self.names));
+        let list = node.and_then(|node| self.list.find(node));
         list.map(|list| list.elements).unwrap_or_default()
     }
 }
@@ -75,10 +76,10 @@ impl ResourceList {
 pub async fn resource_list(
     client: &Client,
     path: &str,
-    names: &'static [&'static str],
+    list: &ListSources,
 ) -> Result<Option<ResourceList>, ApiError> {
     match client.get(path, &[]).await? {
-        Fetched::Body(answer) => Ok(Some(ResourceList { body: answer.body, names })),
+        Fetched::Body(answer) => Ok(Some(ResourceList { body: answer.body, list: list.clone() })),
         Fetched::Absent { .. } => Ok(None),
     }
 }

@@ -173,6 +173,7 @@ pub fn list_query(
         sort: filters.sort.clone(),
         page_size: filters.page_size,
         id_paths: paths.run_id.clone(),
+        list: paths.list.clone(),
     }
 }
 

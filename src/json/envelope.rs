@@ -1,39 +1,8 @@
-//! Finding the list, or the object, in a body whose wrapping is not documented.
+//! The object in a body whose wrapping is not documented.
 
 use std::borrow::Cow;
 
 use super::{Kind, Node, Record};
-
-/// Names under which lists stand in bodies of this API and its siblings.
-///
-/// `rows` is documented for `/mcp-servers`; `sessions`, `runs` and `products` are seen elsewhere;
-/// the rest are the usual ones.
-pub const LIST_NAMES: &[&str] = &[
-    "rows",
-    "runs",
-    "data",
-    "items",
-    "results",
-    "records",
-    "entries",
-    "toolCalls",
-    "tool_calls",
-    "sessions",
-    "workflows",
-    "mcpServers",
-    "mcp_servers",
-    "spans",
-    "events",
-];
-
-/// A list that was found in a body.
-#[derive(Debug)]
-pub struct List<'a> {
-    /// The member that holds it; `None` where the body itself is the list.
-    pub name: Option<&'static str>,
-    /// Its elements.
-    pub elements: Vec<Node<'a>>,
-}
 
 /// An object whose members are read once and asked often.
 #[derive(Clone, Debug)]
@@ -51,6 +20,11 @@ impl<'a> Body<'a> {
     /// The value itself.
     pub fn node(&self) -> Node<'a> {
         self.node
+    }
+
+    /// The members in the order they were sent.
+    pub fn members(&self) -> &[(Cow<'a, str>, Node<'a>)] {
+        &self.members
     }
 
     /// How many members there are.
@@ -73,30 +47,6 @@ impl<'a> Body<'a> {
         (self.node.kind() == Kind::Object).then(|| Record::from_members(self.members))
     }
 
-    /// The list of a body: the body itself, or the first of `names` (then of [`LIST_NAMES`]) that
-    /// holds an array; also one object deeper, as in `{"data": {"rows": []}}`.
-    pub fn list(&self, names: &[&'static str]) -> Option<List<'a>> {
-        if let Some(elements) = self.node.elements() {
-            return Some(List { name: None, elements });
-        }
-        let candidates = || names.iter().chain(LIST_NAMES).copied();
-        for name in candidates() {
-            if let Some(elements) = self.get(name).and_then(Node::elements) {
-                return Some(List { name: Some(name), elements });
-            }
-        }
-        for name in candidates() {
-            let Some(inner) = self.get(name).and_then(Node::members) else { continue };
-            let found = |(key, node): &(_, Node<'a>)| {
-                candidates().find(|&name| name == key).and_then(|_| node.elements())
-            };
-            if let Some(elements) = inner.iter().find_map(found) {
-                return Some(List { name: Some(name), elements });
-            }
-        }
-        None
-    }
-
     /// The object inside a wrapper such as `{"run": {…}}`, with the wrapper's name.
     ///
     /// A body counts as wrapped where one of `wrappers` holds an object and the body itself has
@@ -110,11 +60,6 @@ impl<'a> Body<'a> {
             (node.kind() == Kind::Object).then(|| (wrapper, Self::new(node)))
         })
     }
-}
-
-/// The list of a body, as [`Body::list`].
-pub fn find_list<'a>(body: Node<'a>, names: &[&'static str]) -> Option<List<'a>> {
-    Body::new(body).list(names)
 }
 
 /// The object inside a wrapper, as [`Body::unwrap`].
@@ -135,22 +80,6 @@ pub fn member_names(body: Node<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(json: &str) -> Option<(Option<&'static str>, usize)> {
-        let node = Node::parse(json.as_bytes()).unwrap();
-        find_list(node, &["runs"]).map(|list| (list.name, list.elements.len()))
-    }
-
-    #[test]
-    fn lists_are_found_wherever_they_are_usual() {
-        assert_eq!(list("[1,2]"), Some((None, 2)));
-        assert_eq!(list(r#"{"rows":[1],"total":1}"#), Some((Some("rows"), 1)));
-        assert_eq!(list(r#"{"rows":[1],"runs":[1,2,3]}"#), Some((Some("runs"), 3)));
-        assert_eq!(list(r#"{"data":{"items":[1]}}"#), Some((Some("data"), 1)));
-        assert_eq!(list(r#"{"rows":{}}"#), None);
-        assert_eq!(list(r#"{"list":[1]}"#), None);
-        assert_eq!(list("\"rows\""), None);
-    }
 
     #[test]
     fn only_a_wrapper_is_unwrapped() {

@@ -5,12 +5,16 @@
 //! a number keeps all its digits and an unknown member its place.
 
 mod envelope;
+mod list;
 mod node;
+mod path;
 mod record;
 mod scan;
 mod time;
 
-pub use envelope::{Body, LIST_NAMES, List, find_list, member_names, unwrap};
+pub use envelope::{Body, member_names, unwrap};
+pub use list::{List, ListNames, object_lists};
 pub use node::{Kind, Malformed, Node};
+pub use path::{Step, is_path};
 pub use record::{Address, Record};
 pub use time::parse_timestamp;

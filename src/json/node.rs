@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
+use super::path::Step;
 use super::scan::Pieces;
 
 /// One JSON value, as the slice of the body that holds it.
@@ -157,6 +158,20 @@ impl<'a> Node<'a> {
         Some(members)
     }
 
+    /// The members of an object, each name as the JSON string that it is; `None` for other kinds.
+    pub fn entries(self) -> Option<Vec<(Self, Self)>> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let mut pieces = Pieces::of(self.text)?;
+        let mut entries = Vec::new();
+        while let Some(name) = pieces.next_piece().ok()? {
+            let value = pieces.value_of_member()?;
+            entries.push((Self { text: name }, Self { text: value }));
+        }
+        Some(entries)
+    }
+
     /// The elements of an array; `None` for other kinds.
     pub fn elements(self) -> Option<Vec<Self>> {
         if self.kind() != Kind::Array {
@@ -175,9 +190,13 @@ impl<'a> Node<'a> {
         self.members()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
-    /// The value at a dotted path of member names, such as `workflow.id`.
+    /// The value at a path of member names, such as `workflow.id`: see [`Step`].
     pub fn at(self, path: &str) -> Option<Self> {
-        path.split('.').try_fold(self, Self::get)
+        let members = self.members()?;
+        Step::all(path).find_map(|step| {
+            let (_, node) = members.iter().find(|(key, _)| key == step.name)?;
+            step.rest.map_or(Some(*node), |rest| node.at(rest))
+        })
     }
 }
 
@@ -226,6 +245,18 @@ mod tests {
         assert_eq!(node.get("b").unwrap().elements().unwrap()[0].source(), "1e400");
         assert_eq!(node.at("c.d").unwrap().kind(), Kind::Null);
         assert!(node.at("c.d.e").is_none());
+    }
+
+    #[test]
+    fn member_names_with_dots_are_found() {
+        let node = Node::parse(br#"{"a.b":1,"c":{"d.e.f":2,"d":{"x":3}},"a":{"y":4}}"#).unwrap();
+        let at = |path| node.at(path).map(Node::source);
+        assert_eq!(at("a.b"), Some("1"));
+        assert_eq!(at("\"a.b\""), Some("1"));
+        assert_eq!(at("c.d.e.f"), Some("2"));
+        assert_eq!(at("c.\"d.e.f\""), Some("2"));
+        assert_eq!(at("c.d.x"), Some("3"));
+        assert_eq!(at("\"c.d\".x"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Node;
+use super::path::Step;
 
 /// A JSON object on its way into a row: what no column took is left over, and is kept.
 #[derive(Debug, Default)]
@@ -26,6 +27,28 @@ pub enum Address {
     Top(usize),
     /// A member of an object inside it.
     Nested(Vec<usize>),
+}
+
+impl<'a> Member<'a> {
+    fn follow(&mut self, path: &str, indexes: &mut Vec<usize>) -> Option<Node<'a>> {
+        if self.inside.is_none() {
+            self.inside = Record::new(self.node);
+        }
+        let members = &mut self.inside.as_mut()?.members;
+        Step::all(path).find_map(|step| {
+            let position = members.iter().position(|member| member.key == step.name)?;
+            let member = members.get_mut(position)?;
+            indexes.push(position);
+            let found = match step.rest {
+                None => Some(member.node),
+                Some(rest) => member.follow(rest, indexes),
+            };
+            if found.is_none() {
+                indexes.pop();
+            }
+            found
+        })
+    }
 }
 
 impl<'a> Record<'a> {
@@ -56,30 +79,32 @@ impl<'a> Record<'a> {
         self.members.iter().any(|member| member.key == name)
     }
 
-    /// The value at a dotted path of member names.
+    /// The value at a path of member names: see [`Step`].
     pub fn at(&self, path: &str) -> Option<Node<'a>> {
-        let (first, rest) = match path.split_once('.') {
-            Some((first, rest)) => (first, Some(rest)),
-            None => (path, None),
-        };
-        let member = self.members.iter().find(|member| member.key == first)?;
-        rest.map_or(Some(member.node), |rest| member.node.at(rest))
+        Step::all(path).find_map(|step| {
+            let member = self.members.iter().find(|member| member.key == step.name)?;
+            step.rest.map_or(Some(member.node), |rest| member.node.at(rest))
+        })
     }
 
-    /// Follows member names from the member at `index` inwards.
-    pub fn descend(&mut self, index: usize, path: &[String]) -> Option<(Address, Node<'a>)> {
+    /// Follows a path from the member at `index` inwards.
+    pub fn descend(&mut self, index: usize, path: &str) -> Option<(Address, Node<'a>)> {
         let mut indexes = vec![index];
-        let mut member = self.members.get_mut(index)?;
-        for name in path {
-            if member.inside.is_none() {
-                member.inside = Self::new(member.node);
-            }
-            let inner = &mut member.inside.as_mut()?.members;
-            let position = inner.iter().position(|candidate| candidate.key == name.as_str())?;
-            indexes.push(position);
-            member = inner.get_mut(position)?;
+        let node = self.members.get_mut(index)?.follow(path, &mut indexes)?;
+        Some((Address::Nested(indexes), node))
+    }
+
+    /// Marks the value at a path as used; after `[]` all of the list is.
+    pub fn take_path(&mut self, path: &str) {
+        let path = path.split_once("[]").map_or(path, |(before, _)| before);
+        let found = Step::all(path).find_map(|step| {
+            let index = self.members.iter().position(|member| member.key == step.name)?;
+            let Some(rest) = step.rest else { return Some(Address::Top(index)) };
+            self.descend(index, rest).map(|(address, _)| address)
+        });
+        if let Some(address) = found {
+            self.take(&address);
         }
-        Some((Address::Nested(indexes), member.node))
     }
 
     /// Marks a value as held by a column, so that it is no longer left over.
@@ -142,7 +167,7 @@ mod tests {
         let body = br#"{"id":"r","workflow":{"id":"w","team":"x"},"cost":1.10,"a\"b":[1, 2]}"#;
         let mut record = Record::new(Node::parse(body).unwrap()).unwrap();
         record.take(&Address::Top(0));
-        let (address, node) = record.descend(1, &["id".to_owned()]).unwrap();
+        let (address, node) = record.descend(1, "id").unwrap();
         assert_eq!(node.source(), "\"w\"");
         record.take(&address);
         let mut out = String::new();
@@ -153,7 +178,7 @@ mod tests {
     #[test]
     fn looking_inside_without_taking_loses_nothing() {
         let mut record = Record::new(Node::parse(br#"{"a":{"b":{"c":1}}}"#).unwrap()).unwrap();
-        assert!(record.descend(0, &["b".to_owned(), "x".to_owned()]).is_none());
+        assert!(record.descend(0, "b.x").is_none());
         let mut out = String::new();
         record.write_leftovers(&mut out, &|_| true);
         assert_eq!(out, r#""a":{"b":{"c":1}}"#);

@@ -6,9 +6,11 @@ use std::collections::HashSet;
 use super::builder::TableBuilder;
 use super::row::{Issue, Sources, append_row};
 use super::stamp::{Stamp, child_columns};
-use crate::json::{Body, Node, Record};
-use crate::run::FetchedRun;
-use crate::tables::{EXCERPTS, MappedTable, Origin, Table};
+use crate::json::{Node, Record};
+use crate::run::{FetchedRun, Resource, Shortfall};
+use crate::tables::{
+    CRITERIA, EXCERPTS, MappedColumn, MappedTable, Origin, RUNS, SPANS, TOOL_CALLS, Table,
+};
 
 /// Adds one row per element of a list, in its order.
 pub(super) fn append_list(
@@ -20,10 +22,10 @@ pub(super) fn append_list(
     issues: &mut Vec<Issue>,
 ) {
     let has_key = builder.mapped.columns.iter().any(|c| c.origin == Origin::Key);
-    let mut seen = HashSet::new();
+    let mut keys = Keys::new(builder.mapped, elements);
     for (position, &element) in elements.iter().enumerate() {
         let record = Record::new(element);
-        let key = own_key(builder.mapped, record.as_ref(), position, &mut seen, issues);
+        let key = keys.next(record.as_ref(), None, issues);
         let mut sources = element_sources(element, record, builder.mapped, &key, issues);
         let fixed = child_columns(parents, position, run.revision, stamp);
         append_row(builder, &mut sources, &fixed, has_key.then_some(&key), issues);
@@ -52,54 +54,103 @@ pub(super) fn element_sources<'a>(
         expected: "object",
         found: element.kind().name(),
         problem: "an element that is no object",
+        rows: None,
     });
     Sources { records: vec![Record::of("value", element)], extra: String::new() }
 }
 
-/// The id that an element gives itself; its position where it gives none, or repeats one.
-pub(super) fn own_key<'a>(
-    mapped: &MappedTable,
-    element: Option<&Record<'a>>,
+/// Gives each element of a list a key that no other one has.
+pub(super) struct Keys<'e, 'a, 'm> {
+    table: &'static str,
+    column: Option<&'m MappedColumn>,
+    elements: &'e [Node<'a>],
+    given: HashSet<Cow<'a, str>>,
+    /// The ids of all elements, once a key had to be made up.
+    own: Option<HashSet<Cow<'a, str>>>,
     position: usize,
-    seen: &mut HashSet<Cow<'a, str>>,
-    issues: &mut Vec<Issue>,
-) -> Cow<'a, str> {
-    let column = mapped.columns.iter().find(|c| c.origin == Origin::Key);
-    let own = column.zip(element).and_then(|(column, element)| {
-        column
-            .sources
-            .iter()
-            .find_map(|path| element.at(path)?.scalar_text().filter(|text| !text.is_empty()))
-    });
-    let Some(own) = own else { return Cow::Owned(format!("#{position}")) };
-    if seen.insert(own.clone()) {
-        return own;
-    }
-    let key = format!("{own}#{position}");
-    issues.push(Issue {
-        table: mapped.table.name,
-        row_key: key.clone(),
-        column: column.map(|column| column.name.clone()),
-        source: None,
-        expected: "text",
-        found: "string",
-        problem: "an id that stands twice in one run; the position was added",
-    });
-    Cow::Owned(key)
 }
 
-/// Keeps what stands beside a list in its document under the document's name.
-pub(super) fn note_rest(extra: &mut String, name: &str, body: Body<'_>, known: &[&str]) {
-    let Some(record) = body.into_record() else { return };
-    let mut rest = String::new();
-    record.write_leftovers(&mut rest, &|key| !known.contains(&key));
-    if !rest.is_empty() {
-        if !extra.is_empty() {
-            extra.push(',');
+impl<'e, 'a, 'm> Keys<'e, 'a, 'm> {
+    pub(super) fn new(mapped: &'m MappedTable, elements: &'e [Node<'a>]) -> Self {
+        let column = mapped.columns.iter().find(|column| column.origin == Origin::Key);
+        let table = mapped.table.name;
+        Self { table, column, elements, given: HashSet::new(), own: None, position: 0 }
+    }
+
+    /// The key of the next element: its id; otherwise the name that it stands under; otherwise its
+    /// position, as `#<position>`. An id that was there before gets its position added.
+    pub(super) fn next(
+        &mut self,
+        element: Option<&Record<'a>>,
+        name: Option<Cow<'a, str>>,
+        issues: &mut Vec<Issue>,
+    ) -> Cow<'a, str> {
+        let position = self.position;
+        self.position += 1;
+        let id = self
+            .column
+            .zip(element)
+            .and_then(|(column, element)| id_of(column, |path| element.at(path)));
+        let key = match id.or(name) {
+            Some(id) if self.given.insert(id.clone()) => return id,
+            Some(id) => self.unused(&id, position),
+            None => {
+                let key = self.unused("", position);
+                self.given.insert(key.clone());
+                return key;
+            }
+        };
+        self.given.insert(key.clone());
+        issues.push(Issue {
+            table: self.table,
+            row_key: key.clone().into_owned(),
+            column: self.column.map(|column| column.name.clone()),
+            source: None,
+            expected: "text",
+            found: "string",
+            problem: "an id that stands twice in one run; the position was added",
+            rows: None,
+        });
+        key
+    }
+
+    /// `<id>#<position>`, with as many more `#` as it takes to be no id of another element.
+    fn unused(&mut self, id: &str, position: usize) -> Cow<'a, str> {
+        let (column, elements) = (self.column, self.elements);
+        let own = self.own.get_or_insert_with(|| {
+            let ids = elements.iter().filter_map(|node| id_of(column?, |path| node.at(path)));
+            ids.collect()
+        });
+        let mut key = format!("{id}#{position}");
+        while own.contains(key.as_str()) || self.given.contains(key.as_str()) {
+            key.push('#');
         }
-        for piece in ["\"", name, "\":{", &rest, "}"] {
-            extra.push_str(piece);
-        }
+        Cow::Owned(key)
+    }
+}
+
+/// The id at the first of a column's paths that has one.
+fn id_of<'a>(column: &MappedColumn, at: impl Fn(&str) -> Option<Node<'a>>) -> Option<Cow<'a, str>> {
+    column.sources.iter().find_map(|path| at(path)?.scalar_text().filter(|text| !text.is_empty()))
+}
+
+/// A list that did not come whole.
+pub(super) fn shortfall_issue(shortfall: &Shortfall) -> Issue {
+    let table = match shortfall.resource {
+        Resource::Listing | Resource::Detail => &RUNS,
+        Resource::Trace => &SPANS,
+        Resource::Evaluation => &CRITERIA,
+        Resource::ToolCalls => &TOOL_CALLS,
+    };
+    Issue {
+        table: table.name,
+        row_key: String::new(),
+        column: None,
+        source: Some(shortfall.resource.name().to_owned()),
+        expected: "all rows",
+        found: "fewer rows",
+        problem: "a list of which fewer rows came than the API announces",
+        rows: Some((shortfall.received, shortfall.announced)),
     }
 }
 
@@ -119,5 +170,6 @@ fn shape_issue(
 ) -> Issue {
     let found = body.kind().name();
     let row_key = String::new();
-    Issue { table: table.name, row_key, column: None, source: None, expected, found, problem }
+    let (column, source, rows) = (None, None, None);
+    Issue { table: table.name, row_key, column, source, expected, found, problem, rows }
 }

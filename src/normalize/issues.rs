@@ -7,6 +7,10 @@ use super::cell::Cell;
 use super::row::{Issue, Sources, append_row};
 use super::stamp::{Stamp, integer, system};
 
+fn count(rows: Option<u64>) -> Option<Cell<'static>> {
+    rows.and_then(|rows| i64::try_from(rows).ok()).map(Cell::Integer)
+}
+
 /// Adds one row per issue of a run.
 pub(super) fn append_issues(
     builder: &mut TableBuilder<'_>,
@@ -28,6 +32,8 @@ pub(super) fn append_issues(
             ("expected", text(issue.expected)),
             ("found", text(issue.found)),
             ("problem", text(issue.problem)),
+            ("rows_received", count(issue.rows.map(|(received, _)| received))),
+            ("rows_announced", count(issue.rows.and_then(|(_, announced)| announced))),
         ];
         fixed.extend(system(stamp, revision));
         append_row(builder, &mut Sources::default(), &fixed, None, &mut Vec::new());

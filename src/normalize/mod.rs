@@ -6,7 +6,9 @@
 mod builder;
 mod cell;
 mod elements;
+mod evaluation;
 mod issues;
+mod pages;
 mod report;
 mod row;
 mod run;

@@ -17,6 +17,8 @@ pub(super) struct Issue {
     pub(super) expected: &'static str,
     pub(super) found: &'static str,
     pub(super) problem: &'static str,
+    /// Of a list that did not come whole: rows received and, where it is known, announced.
+    pub(super) rows: Option<(u64, Option<u64>)>,
 }
 
 /// The values that do not come from the body: the parent's key, positions, counts, system columns.
@@ -101,6 +103,7 @@ pub(super) fn append_row(
         expected: column.kind.name(),
         found,
         problem,
+        rows: None,
     }));
 }
 
@@ -130,10 +133,9 @@ fn collect<'a>(mapped: &MappedTable, records: &mut [Record<'a>]) -> Vec<Candidat
                 continue;
             }
             for route in routes {
-                let found = if route.rest.is_empty() {
-                    Some((Address::Top(index), node))
-                } else {
-                    record.descend(index, &route.rest).filter(|(_, node)| !node.is_null())
+                let found = match &route.rest {
+                    None => Some((Address::Top(index), node)),
+                    Some(rest) => record.descend(index, rest).filter(|(_, node)| !node.is_null()),
                 };
                 candidates.extend(found.map(|(address, node)| Candidate {
                     column: route.column,

@@ -1,24 +1,25 @@
 //! The documents of a run into the rows of all tables.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use super::builder::TableBuilder;
-use super::cell::{Cell, read};
-use super::elements::{append_list, element_sources, no_list, no_object, note_rest, own_key};
+use super::cell::Cell;
+use super::elements::{append_list, no_list, shortfall_issue};
 use super::issues::append_issues;
+use super::pages::Pages;
 use super::report::MappingReport;
-use super::row::{Issue, Sources, append_row};
-use super::stamp::{Stamp, child_columns, integer, run_columns, system};
+use super::row::Issue;
+use super::row::{Sources, append_row};
+use super::stamp::{Stamp, integer, run_columns, system};
 use crate::digest::sha256_hex;
-use crate::json::{Body, Kind as JsonKind, Node, Record, unwrap};
+use crate::json::{Node, Record};
 use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
-    CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, Kind, Mapping, RUNS, SPANS, TOOL_CALLS,
-    Table,
+    CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, ListDocument, ListSources, Mapping, RUNS,
+    SPANS, TOOL_CALLS, Table,
 };
 
 /// Rows of one table.
@@ -36,21 +37,41 @@ pub struct Normalizer<'m> {
     runs: TableBuilder<'m>,
     spans: TableBuilder<'m>,
     tool_calls: TableBuilder<'m>,
-    evaluations: TableBuilder<'m>,
-    criteria: TableBuilder<'m>,
-    excerpts: TableBuilder<'m>,
+    pub(super) evaluations: TableBuilder<'m>,
+    pub(super) criteria: TableBuilder<'m>,
+    pub(super) excerpts: TableBuilder<'m>,
     documents: TableBuilder<'m>,
     issues: TableBuilder<'m>,
-    stamp: Stamp,
+    pub(super) lists: Lists,
+    pub(super) stamp: Stamp,
 }
 
-/// Names of lists inside documents: the likeliest first, then what siblings of the API use.
-const SPAN_LISTS: &[&str] = &["spans", "events"];
-const TOOL_CALL_LISTS: &[&str] = &["rows", "tool_calls", "toolCalls"];
-const CRITERION_LISTS: &[&str] =
-    &["criteria", "criterionResults", "criterion_results", "criteriaResults", "results"];
-const EXCERPT_LISTS: &[&str] =
-    &["excerpts", "evidence", "quotes", "supportingExcerpts", "supporting_excerpts"];
+/// Where the lists of a run's documents stand.
+#[derive(Debug)]
+pub(super) struct Lists {
+    spans: ListSources,
+    trace_tool_calls: ListSources,
+    tool_calls: ListSources,
+    pub(super) criteria: ListSources,
+    /// Excerpts beside the criteria.
+    pub(super) excerpts: ListSources,
+    /// Excerpts in a criterion.
+    pub(super) criterion_excerpts: ListSources,
+}
+
+impl Lists {
+    fn new(mapping: &Mapping) -> Self {
+        let list = |document, table| mapping.list_sources(document, table).clone();
+        Self {
+            spans: list(ListDocument::Trace, &SPANS),
+            trace_tool_calls: list(ListDocument::Trace, &TOOL_CALLS),
+            tool_calls: list(ListDocument::ToolCalls, &TOOL_CALLS),
+            criteria: list(ListDocument::Evaluation, &CRITERIA),
+            excerpts: list(ListDocument::Evaluation, &EXCERPTS),
+            criterion_excerpts: list(ListDocument::Criterion, &EXCERPTS),
+        }
+    }
+}
 
 impl<'m> Normalizer<'m> {
     /// Starts without rows.
@@ -65,6 +86,7 @@ impl<'m> Normalizer<'m> {
             excerpts: builder(&EXCERPTS),
             documents: builder(&DOCUMENTS),
             issues: builder(&ISSUES),
+            lists: Lists::new(mapping),
             stamp,
         }
     }
@@ -90,14 +112,11 @@ impl<'m> Normalizer<'m> {
         let mut extra = String::new();
         let node =
             |resource| run.document(resource).and_then(|document| Node::accepted(&document.body));
-        let trace = node(Resource::Trace).map(trace_body);
-        let span_count = self.append_spans(run, trace.as_ref(), &mut extra, &mut issues);
-        let calls = node(Resource::ToolCalls).map(Body::new);
-        let call_count =
-            self.append_tool_calls(run, calls, trace.as_ref(), &mut extra, &mut issues);
-        let judged = node(Resource::Evaluation)
-            .map(|evaluation| self.append_evaluation(run, evaluation, &mut issues))
-            .unwrap_or_default();
+        let trace = Pages::of(run, Resource::Trace);
+        let span_count = self.append_spans(run, &trace, &mut extra, &mut issues);
+        let call_count = self.append_tool_calls(run, &trace, &mut extra, &mut issues);
+        let evaluation = Pages::of(run, Resource::Evaluation);
+        let judged = self.append_evaluation(run, &evaluation, &mut issues);
         let mut sources = run_sources(node(Resource::Detail), node(Resource::Listing));
         sources.extra = extra;
         judged.complete(&mut sources);
@@ -110,6 +129,7 @@ impl<'m> Normalizer<'m> {
         if self.stamp.keep_documents {
             self.append_documents(run);
         }
+        issues.extend(run.shortfalls.iter().map(shortfall_issue));
         append_issues(&mut self.issues, &run.run_id, run.revision, &issues, &self.stamp);
     }
 
@@ -161,21 +181,17 @@ impl<'m> Normalizer<'m> {
     fn append_spans(
         &mut self,
         run: &FetchedRun,
-        trace: Option<&Body<'_>>,
+        trace: &Pages<'_>,
         extra: &mut String,
         issues: &mut Vec<Issue>,
     ) -> usize {
-        let Some(body) = trace else { return 0 };
-        let Some(list) = body.list(SPAN_LISTS) else {
-            issues.push(no_list(&SPANS, body.node()));
+        let Some(first) = trace.first() else { return 0 };
+        let calls = self.lists.trace_tool_calls.find_in(first).map(|list| list.path);
+        let Some(list) = trace.list(&self.lists.spans) else {
+            issues.push(no_list(&SPANS, first.node()));
             return 0;
         };
-        let known = [list.name.unwrap_or_default(), "run_id", "runId"];
-        let repeated: &[&str] = match run.document(Resource::ToolCalls) {
-            Some(_) => &["tool_calls", "toolCalls"],
-            None => &[],
-        };
-        note_rest(extra, "trace", body.clone(), &[&known, repeated].concat());
+        trace.note_rest(extra, "trace", &[Some(&list.path), calls.as_ref()]);
         let parents = [("run_id", run.run_id.as_str())];
         append_list(&mut self.spans, &list.elements, &parents, run, &self.stamp, issues);
         list.elements.len()
@@ -185,85 +201,26 @@ impl<'m> Normalizer<'m> {
     fn append_tool_calls(
         &mut self,
         run: &FetchedRun,
-        calls: Option<Body<'_>>,
-        trace: Option<&Body<'_>>,
+        trace: &Pages<'_>,
         extra: &mut String,
         issues: &mut Vec<Issue>,
     ) -> usize {
-        let elements = match (calls, trace) {
-            (Some(body), _) => {
-                let Some(list) = body.list(TOOL_CALL_LISTS) else {
-                    issues.push(no_list(&TOOL_CALLS, body.node()));
-                    return 0;
-                };
-                let known = [list.name.unwrap_or_default(), "run_id", "runId"];
-                note_rest(extra, "tool_calls", body, &known);
-                list.elements
+        let calls = Pages::of(run, Resource::ToolCalls);
+        let list = match calls.first() {
+            Some(first) => {
+                let list = calls.list(&self.lists.tool_calls);
+                if list.is_none() {
+                    issues.push(no_list(&TOOL_CALLS, first.node()));
+                }
+                calls.note_rest(extra, "tool_calls", &[list.as_ref().map(|list| &list.path)]);
+                list
             }
-            (None, Some(trace)) => {
-                let list = ["tool_calls", "toolCalls"].iter().find_map(|name| trace.get(name));
-                list.and_then(Node::elements).unwrap_or_default()
-            }
-            (None, None) => Vec::new(),
+            None => trace.list(&self.lists.trace_tool_calls),
         };
+        let Some(list) = list else { return 0 };
         let parents = [("run_id", run.run_id.as_str())];
-        append_list(&mut self.tool_calls, &elements, &parents, run, &self.stamp, issues);
-        elements.len()
-    }
-
-    fn append_evaluation<'a>(
-        &mut self,
-        run: &FetchedRun,
-        body: Node<'a>,
-        issues: &mut Vec<Issue>,
-    ) -> Judged<'a> {
-        let own = [CRITERION_LISTS, &["verdict", "judge_model", "judgeModel"]].concat();
-        let inner = unwrap(body, &["evaluation", "data", "result"], &own);
-        let node = inner.map_or(body, |(_, node)| node);
-        let Some(mut record) = Record::new(node) else {
-            issues.push(no_object(&EVALUATIONS, body));
-            return Judged::default();
-        };
-        let judged = Judged::of(node);
-        let criteria = CRITERION_LISTS.iter().find_map(|&name| {
-            let elements = node.get(name)?.elements()?;
-            Some((name, elements))
-        });
-        if let Some((name, elements)) = criteria {
-            record.take_named(name);
-            self.append_criteria(run, &elements, issues);
-        }
-        let mut sources = Sources { records: vec![record], extra: String::new() };
-        if let (Some((wrapper, _)), Some(mut outer)) = (inner, Record::new(body)) {
-            outer.take_named(wrapper);
-            sources.records.push(outer);
-        }
-        let mut fixed = vec![("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str()))))];
-        fixed.extend(system(&self.stamp, run.revision));
-        append_row(&mut self.evaluations, &mut sources, &fixed, None, issues);
-        judged
-    }
-
-    fn append_criteria(&mut self, run: &FetchedRun, list: &[Node<'_>], issues: &mut Vec<Issue>) {
-        let parents = [("run_id", run.run_id.as_str())];
-        let (stamp, mut seen) = (&self.stamp, HashSet::new());
-        for (position, &element) in list.iter().enumerate() {
-            let record = Record::new(element);
-            let key = own_key(self.criteria.mapped, record.as_ref(), position, &mut seen, issues);
-            let excerpts = EXCERPT_LISTS.iter().find_map(|&name| Some((name, element.get(name)?)));
-            let mut sources = element_sources(element, record, self.criteria.mapped, &key, issues);
-            if let (Some((name, node)), Some(record)) = (excerpts, sources.records.first_mut()) {
-                record.take_named(name);
-                let elements = match node.kind() {
-                    JsonKind::Null => Vec::new(),
-                    _ => node.elements().unwrap_or_else(|| vec![node]),
-                };
-                let parents = [("run_id", run.run_id.as_str()), ("criterion_id", key.as_ref())];
-                append_list(&mut self.excerpts, &elements, &parents, run, stamp, issues);
-            }
-            let fixed = child_columns(&parents, position, run.revision, stamp);
-            append_row(&mut self.criteria, &mut sources, &fixed, Some(&key), issues);
-        }
+        append_list(&mut self.tool_calls, &list.elements, &parents, run, &self.stamp, issues);
+        list.elements.len()
     }
 
     fn append_documents(&mut self, run: &FetchedRun) {
@@ -282,42 +239,6 @@ impl<'m> Normalizer<'m> {
             fixed.extend(system(&self.stamp, run.revision));
             let mut sources = Sources::default();
             append_row(&mut self.documents, &mut sources, &fixed, None, &mut Vec::new());
-        }
-    }
-}
-
-/// A trace, also one that is wrapped as `{"trace": {…}}`.
-fn trace_body(node: Node<'_>) -> Body<'_> {
-    let body = Body::new(node);
-    match body.unwrap(&["trace", "data", "result"], SPAN_LISTS) {
-        Some((_, inner)) => inner,
-        None => body,
-    }
-}
-
-/// What the evaluation says that the run's row also has a column for.
-#[derive(Default)]
-struct Judged<'a> {
-    verdict: Option<Node<'a>>,
-    classification: Option<Node<'a>>,
-}
-
-impl<'a> Judged<'a> {
-    fn of(evaluation: Node<'a>) -> Self {
-        let find = |names: &[&str]| {
-            let found = names.iter().find_map(|name| evaluation.get(name));
-            found.filter(|node| matches!(read(Kind::Text, *node).cell, Some(Cell::Text(_))))
-        };
-        Self {
-            verdict: find(&["verdict", "overall_verdict", "overallVerdict"]),
-            classification: find(&["classification"]),
-        }
-    }
-
-    /// The evaluation speaks where the run's own bodies do not: it is asked last.
-    fn complete(self, sources: &mut Sources<'a>) {
-        for (column, node) in [("verdict", self.verdict), ("classification", self.classification)] {
-            sources.records.extend(node.map(|node| Record::of(column, node)));
         }
     }
 }

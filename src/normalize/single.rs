@@ -7,12 +7,13 @@ use arrow::error::ArrowError;
 
 use super::builder::TableBuilder;
 use super::cell::Cell;
+use super::elements::Keys;
 use super::row::{Sources, append_row};
 use super::run::run_sources;
 use super::stamp::{Stamp, run_columns, system};
 use crate::json::{Node, Record};
 use crate::run::DocumentState;
-use crate::tables::{MappedTable, Mapping, OPEN_RUNS, Origin};
+use crate::tables::{MappedTable, Mapping, OPEN_RUNS};
 
 /// A run that has not ended: its id and the latest body that shows it.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub fn open_run_rows(
 
 /// The rows of `workflows` or `mcp_servers` from the elements of their list.
 ///
-/// An element without an id is named by its position.
+/// An element without an id, or with one that another has too, is named by its position.
 ///
 /// # Errors
 /// Never on data: an error here is a fault of the declarations.
@@ -55,13 +56,12 @@ pub fn resource_rows(
     stamp: &Stamp,
 ) -> Result<RecordBatch, ArrowError> {
     let mut builder = TableBuilder::new(mapped);
-    let key_sources = mapped.columns.iter().find(|column| column.origin == Origin::Key);
-    for (position, &element) in elements.iter().enumerate() {
-        let own = key_sources.and_then(|column| {
-            column.sources.iter().find_map(|path| element.at(path)?.scalar_text())
-        });
-        let key = own.unwrap_or_else(|| Cow::Owned(format!("#{position}")));
-        let record = Record::new(element).unwrap_or_else(|| Record::of("value", element));
+    let mut keys = Keys::new(mapped, elements);
+    for &element in elements {
+        let record = Record::new(element);
+        // These tables are of no run, so that `_issues` has no place for theirs.
+        let key = keys.next(record.as_ref(), None, &mut Vec::new());
+        let record = record.unwrap_or_else(|| Record::of("value", element));
         let mut sources = Sources { records: vec![record], extra: String::new() };
         let fixed: Vec<(&'static str, Option<Cell<'_>>)> = system(stamp, 1).into_iter().collect();
         append_row(&mut builder, &mut sources, &fixed, Some(&key), &mut Vec::new());

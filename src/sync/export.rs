@@ -26,7 +26,7 @@ use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
-use crate::tables::{ISSUES, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
+use crate::tables::{ISSUES, ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
 
 /// After so long without anything new, what is written is committed.
 const IDLE: Duration = Duration::from_secs(5);
@@ -339,16 +339,17 @@ impl Export {
         staging: &mut Staging,
         client: &Client,
     ) -> Result<(), SyncError> {
-        const LISTS: [(&Table, &str, &[&str]); 2] = [
-            (&WORKFLOWS, "/workflows", &["rows", "workflows"]),
-            (&MCP_SERVERS, "/mcp-servers", &["rows", "mcp_servers", "mcpServers"]),
+        const LISTS: [(ListDocument, &Table, &str); 2] = [
+            (ListDocument::Workflows, &WORKFLOWS, "/workflows"),
+            (ListDocument::McpServers, &MCP_SERVERS, "/mcp-servers"),
         ];
-        for (table, path, names) in LISTS {
+        for (document, table, path) in LISTS {
             let is_due = self.counts.new + self.counts.changed > 0 || self.content(table).is_none();
             if !is_due {
                 continue;
             }
-            let list = match resource_list(client, path, names).await {
+            let sources = self.writer.mapping.list_sources(document, table);
+            let list = match resource_list(client, path, sources).await {
                 Ok(Some(list)) => list,
                 Ok(None) => continue,
                 Err(error) => {

@@ -59,7 +59,7 @@ const COMMITS_LOOKED_AT: usize = 64;
 /// # Errors
 /// [`SyncError`] where the API or the lake gives no answer.
 pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
-    let mapping = Mapping::new(&options.settings.columns)?;
+    let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
     let client = client(&options, Instant::now())?;
     let organization = organization(&client).await?;
     let lake = match LakeView::open(&options.settings.lake.path).await {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+use super::lists::{ListDocument, ListOverride, ListSources, Lists};
 use super::{ALL, Column, Kind, Origin, SYSTEM_COLUMNS, Table};
+use crate::json::{Step, is_path};
 
 /// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +28,7 @@ pub struct ColumnOverride {
     pub description: Option<String>,
 }
 
-/// A `[[columns]]` entry that cannot be.
+/// A `[[columns]]` or `[[lists]]` entry that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// No such table, or one whose rows do not come from bodies.
@@ -76,6 +78,32 @@ pub enum MappingError {
         /// As configured.
         name: String,
     },
+    /// A document that has no list for that table.
+    #[error(
+        "[[lists]] names the table `{table}`, which no list of `{document}` fills (those that \
+         one fills: {known})"
+    )]
+    UnknownList {
+        /// As configured.
+        document: &'static str,
+        /// As configured.
+        table: String,
+        /// The tables that lists of the document fill.
+        known: String,
+    },
+    /// A path that cannot be followed.
+    #[error(
+        "[[lists]] for `{table}` in `{document}` has the path `{path}`, in which a part is empty \
+         or a quote is not closed; \".\" stands for the body itself"
+    )]
+    BadListPath {
+        /// As configured.
+        document: &'static str,
+        /// As configured.
+        table: String,
+        /// As configured.
+        path: String,
+    },
     /// A path with nothing in it.
     #[error("column `{table}.{name}` has no usable path in `sources`")]
     NoSources {
@@ -93,8 +121,8 @@ pub struct Route {
     pub column: usize,
     /// Place of the path in the column's sources; the lowest that has a value wins.
     pub rank: usize,
-    /// Names to follow inside the member.
-    pub rest: Vec<String>,
+    /// The path to follow inside the member; `None` where the member itself is meant.
+    pub rest: Option<String>,
 }
 
 /// A column as this sync fills it.
@@ -137,10 +165,10 @@ impl MappedTable {
         let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
         for (column, mapped) in columns.iter().enumerate() {
             for (rank, source) in mapped.sources.iter().enumerate() {
-                let mut names = source.split('.').map(str::to_owned);
-                if let Some(first) = names.next() {
-                    let route = Route { column, rank, rest: names.collect() };
-                    routes.entry(first).or_default().push(route);
+                // A name can hold dots itself: each beginning of the path that may be one counts.
+                for step in Step::all(source) {
+                    let route = Route { column, rank, rest: step.rest.map(str::to_owned) };
+                    routes.entry(step.name.to_owned()).or_default().push(route);
                 }
             }
         }
@@ -174,6 +202,7 @@ impl From<&Column> for MappedColumn {
 #[derive(Debug)]
 pub struct Mapping {
     tables: Vec<MappedTable>,
+    lists: Lists,
 }
 
 impl Mapping {
@@ -181,7 +210,7 @@ impl Mapping {
     ///
     /// # Errors
     /// [`MappingError`] for the first change that cannot be.
-    pub fn new(overrides: &[ColumnOverride]) -> Result<Self, MappingError> {
+    pub fn new(overrides: &[ColumnOverride], lists: &[ListOverride]) -> Result<Self, MappingError> {
         let known = ALL.iter().filter(|table| takes_columns(table)).map(|table| table.name);
         let known: Vec<&str> = known.collect();
         for change in overrides {
@@ -191,7 +220,7 @@ impl Mapping {
             }
         }
         let tables = ALL.iter().map(|&table| MappedTable::new(table, overrides));
-        Ok(Self { tables: tables.collect::<Result<_, _>>()? })
+        Ok(Self { tables: tables.collect::<Result<_, _>>()?, lists: Lists::new(lists)? })
     }
 
     /// Every table, in the order of [`ALL`].
@@ -207,6 +236,23 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// Where the list of a document stands whose elements are rows of a table.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "callers name declared ones"
+    )]
+    pub fn list_sources(&self, document: ListDocument, table: &'static Table) -> &ListSources {
+        self.lists.find(document, table).expect("the pairs in use are declared")
+    }
+
+    /// Every list that fills a table.
+    pub fn lists(&self) -> &[ListSources] {
+        self.lists.all()
+    }
+}
+
 fn takes_columns(table: &Table) -> bool {
     table.columns.iter().any(|column| column.origin == Origin::Body)
 }
@@ -218,7 +264,7 @@ fn apply(
 ) -> Result<(), MappingError> {
     let (table_name, name) = (change.table.clone(), change.name.clone());
     let sources: Vec<String> = change.sources.iter().map(|path| path.trim().to_owned()).collect();
-    if sources.is_empty() || sources.iter().any(|path| path.split('.').any(str::is_empty)) {
+    if sources.is_empty() || !sources.iter().all(|path| is_path(path)) {
         return Err(MappingError::NoSources { table: table_name, name });
     }
     if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
@@ -292,7 +338,7 @@ mod tests {
             change("runs", "team", Some(Kind::Text), &["metadata.team"]),
             change("runs", "cost", None, &["billing.total"]),
         ];
-        let mapping = Mapping::new(&changes).unwrap();
+        let mapping = Mapping::new(&changes, &[]).unwrap();
         let runs = mapping.table(&crate::tables::RUNS);
         assert!(runs.columns[runs.index("team").unwrap()].added);
         assert!(runs.index("team").unwrap() < runs.index("_extra").unwrap());
@@ -303,7 +349,7 @@ mod tests {
 
     #[test]
     fn wrong_changes_are_refused_by_name() {
-        let message = |change| Mapping::new(&[change]).unwrap_err().to_string();
+        let message = |change| Mapping::new(&[change], &[]).unwrap_err().to_string();
         insta::assert_snapshot!(
             [
                 message(change("rnus", "x", None, &["a"])),

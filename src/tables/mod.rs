@@ -5,6 +5,7 @@
 
 mod column;
 mod dictionary;
+mod lists;
 mod mapping;
 
 mod criteria;
@@ -23,6 +24,7 @@ mod workflows;
 
 pub use column::{Column, Kind, Origin, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
 pub use dictionary::{Entry, dictionary};
+pub use lists::{ListDocument, ListOverride, ListSources};
 pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, MappingError, Route};
 
 pub use criteria::CRITERIA;

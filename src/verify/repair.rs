@@ -144,7 +144,7 @@ pub async fn repair(
         )
     };
     let mut repair = Repair {
-        mapping: Arc::new(Mapping::new(&options.settings.columns)?),
+        mapping: Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?),
         options,
         mended: Vec::new(),
         failed: Vec::new(),

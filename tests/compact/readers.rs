@@ -81,7 +81,7 @@ async fn a_reader_that_goes_by_manifests_finds_what_it_looked_up_before() {
         assert_eq!(armature_export::digest::sha256_hex(&bytes), live.part.sha256);
     }
     let to = DeliveryOptions::new(&kit.settings.duckdb, Events::none());
-    deliver(&before, &Mapping::new(&[]).unwrap(), &to).await.unwrap();
+    deliver(&before, &Mapping::new(&[], &[]).unwrap(), &to).await.unwrap();
     kit.settings.duckdb.enabled = true;
     kit.assert_equals_the_world();
     assert_all_is_well(&kit).await;

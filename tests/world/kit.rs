@@ -79,7 +79,7 @@ impl Kit {
     /// One delivery without a sync.
     pub(crate) async fn deliver(&self, again: bool) -> Result<Delivery, DeliverError> {
         let lake = LakeView::open(&self.lake).await.unwrap();
-        let mapping = Mapping::new(&[]).unwrap();
+        let mapping = Mapping::new(&[], &[]).unwrap();
         let options = DeliveryOptions::new(&self.settings.duckdb, Events::none());
         if again {
             rebuild(&lake, &mapping, &options).await

@@ -62,7 +62,7 @@ impl Probe {
         };
         self.report_organization(examination, &client, &organization);
         self.openapi(examination, &client).await;
-        let mapping = match Mapping::new(&self.settings.columns) {
+        let mapping = match Mapping::new(&self.settings.columns, &self.settings.lists) {
             Ok(mapping) => mapping,
             Err(error) => {
                 let failure = Failure::from(crate::sync::SyncError::from(error));
@@ -182,6 +182,7 @@ impl Probe {
             sort: filters.sort.clone(),
             page_size: filters.page_size,
             id_paths: paths.run_id.clone(),
+            list: paths.list.clone(),
         }
     }
 

@@ -1,0 +1,260 @@
+//! Finding a list in a body whose envelope is not documented.
+
+use super::path::{Step, part};
+use super::{Body, Kind, Node};
+
+/// Where a list may stand in the bodies of one document.
+#[derive(Clone, Copy, Debug)]
+pub struct ListNames {
+    /// Members that hold this list and no other, the likeliest first.
+    pub specific: &'static [&'static str],
+    /// Whether the list may also be the body itself, or stand under a [`GENERIC`] name.
+    pub generic: bool,
+    /// Objects, besides the [`WRAPPERS`], that the list may stand in.
+    pub wrappers: &'static [&'static str],
+    /// Paths with `[]` of lists inside the elements of other lists, such as `a[].b`.
+    pub nested: &'static [&'static str],
+    /// Those of `specific` that may also hold an object of one element per name.
+    pub keyed: &'static [&'static str],
+    /// Whether a specific member may hold one element without an array around it.
+    pub single: bool,
+}
+
+/// Names of lists that say nothing about what is listed. `rows` is documented for
+/// `/mcp-servers`; the others are the usual ones.
+const GENERIC: &[&str] = &[
+    "rows", "data", "items", "results", "records", "entries", "list", "nodes", "values", "elements",
+];
+
+/// Objects around the content of a body that say nothing about it.
+const WRAPPERS: &[&str] = &["data", "result", "results", "response", "payload", "body", "output"];
+
+/// How many objects around a list are looked through.
+const MOST_WRAPPERS: usize = 2;
+
+/// Members of an object that counts its criteria instead of holding them.
+const COUNTS: &[&str] = &["total", "count", "passed", "failed", "partial", "required", "pending"];
+
+/// A list that was found in a body.
+#[derive(Clone, Debug)]
+pub struct List<'a> {
+    /// Its elements.
+    pub elements: Vec<Node<'a>>,
+    /// The name that each element stands under, where the list is an object: a JSON string each.
+    /// Empty otherwise.
+    pub names: Vec<Node<'a>>,
+    /// The objects around it, from the body inwards; none where the body itself is the list.
+    pub enclosing: Vec<Body<'a>>,
+    /// Where it was found, as `[[lists]]` takes it; empty where the body itself is the list.
+    pub path: String,
+    /// The part of `path` that lies in the innermost of `enclosing`.
+    pub member: String,
+}
+
+impl<'a> List<'a> {
+    /// The list that a node is, for a list that has a place already.
+    fn of(node: Node<'a>, place: &[Place<'a>], at: usize, name: &str) -> Option<Self> {
+        let elements = node.elements()?;
+        Some(Self::new(elements, place, at, name))
+    }
+
+    fn new(elements: Vec<Node<'a>>, places: &[Place<'a>], at: usize, name: &str) -> Self {
+        let member = part(name).into_owned();
+        let (mut enclosing, mut names) = (Vec::new(), vec![member.clone()]);
+        let mut next = Some(at);
+        while let Some(place) = next.and_then(|at| places.get(at)) {
+            enclosing.push(place.body.clone());
+            names.extend(place.name.map(|name| part(name).into_owned()));
+            next = place.parent;
+        }
+        enclosing.reverse();
+        names.reverse();
+        Self { elements, names: Vec::new(), enclosing, path: names.join("."), member }
+    }
+
+    /// The list that the whole body is.
+    fn bare(body: Node<'a>) -> Option<Self> {
+        let elements = body.elements()?;
+        let (path, member) = (String::new(), String::new());
+        Some(Self { elements, names: Vec::new(), enclosing: Vec::new(), path, member })
+    }
+
+    /// The list at a path that a user named: `""` and `.` are the body itself, and `[]` after a
+    /// name goes through the elements of a list, as in `resourceSpans[].scopeSpans[].spans`.
+    pub fn at(body: &Body<'a>, path: &str) -> Option<Self> {
+        if matches!(path, "" | ".") {
+            return Self::bare(body.node());
+        }
+        Step::all(path).find_map(|step| {
+            let (name, spreads) = spread_of(step.name);
+            let node = body.get(name)?;
+            let here = |elements| {
+                let (path, member) = (path.to_owned(), path.to_owned());
+                Self { elements, names: Vec::new(), enclosing: vec![body.clone()], path, member }
+            };
+            match step.rest {
+                None => node.elements().map(here),
+                Some(rest) if spreads => spread(&node.elements()?, rest).map(here),
+                Some(rest) => {
+                    let mut inner = Self::at(&Body::new(node), rest)?;
+                    inner.enclosing.insert(0, body.clone());
+                    Some(Self { path: path.to_owned(), ..inner })
+                }
+            }
+        })
+    }
+}
+
+/// The elements of all lists at `path` in some elements; `None` where there is not one such list.
+fn spread<'a>(outer: &[Node<'a>], path: &str) -> Option<Vec<Node<'a>>> {
+    let inner = outer.iter().filter_map(|node| List::at(&Body::new(*node), path));
+    let inner: Vec<List<'a>> = inner.collect();
+    (!inner.is_empty()).then(|| inner.into_iter().flat_map(|list| list.elements).collect())
+}
+
+fn spread_of(name: &str) -> (&str, bool) {
+    name.strip_suffix("[]").map_or((name, false), |name| (name, true))
+}
+
+/// An object of a body that a list may stand in.
+struct Place<'a> {
+    body: Body<'a>,
+    /// The object around it.
+    parent: Option<usize>,
+    /// The member of `parent` that holds it.
+    name: Option<&'static str>,
+    depth: usize,
+}
+
+impl ListNames {
+    /// The list of a body. Specific names come before generic ones, wherever they stand, and
+    /// outer places before inner ones.
+    pub fn find<'a>(&self, body: &Body<'a>) -> Option<List<'a>> {
+        if body.node().kind() == Kind::Array {
+            return List::bare(body.node()).filter(|_| self.generic);
+        }
+        let mut places = vec![Place { body: body.clone(), parent: None, name: None, depth: 0 }];
+        let mut at = 0;
+        while at < places.len() {
+            if let Some(list) = self.specific_list(&places, at) {
+                return Some(list);
+            }
+            self.open(&mut places, at);
+            at += 1;
+        }
+        if let Some(list) = self.nested.iter().find_map(|path| List::at(body, path)) {
+            return Some(list);
+        }
+        if !self.generic {
+            return None;
+        }
+        (0..places.len()).find_map(|at| generic_list(&places, at))
+    }
+
+    /// Adds the objects inside a place to those that are looked into.
+    fn open<'a>(&self, places: &mut Vec<Place<'a>>, at: usize) {
+        let Some(Place { body, depth, .. }) = places.get(at) else { return };
+        if *depth >= MOST_WRAPPERS {
+            return;
+        }
+        let depth = depth + 1;
+        let inner = self.wrappers.iter().chain(WRAPPERS).filter_map(|&name| {
+            let node = body.get(name).filter(|node| node.kind() == Kind::Object)?;
+            Some(Place { body: Body::new(node), parent: Some(at), name: Some(name), depth })
+        });
+        let inner: Vec<Place<'a>> = inner.collect();
+        places.extend(inner);
+    }
+
+    fn specific_list<'a>(&self, places: &[Place<'a>], at: usize) -> Option<List<'a>> {
+        let place = places.get(at)?;
+        self.specific.iter().find_map(|&name| {
+            let node = place.body.get(name)?;
+            match node.kind() {
+                Kind::Array => List::of(node, places, at, name),
+                Kind::Object => self.inside(node, places, at, name),
+                Kind::Null => None,
+                _ => self.single.then(|| List::new(vec![node], places, at, name)),
+            }
+        })
+    }
+
+    /// The list in an object of a specific name: `{"runs": {"rows": []}}`.
+    fn inside<'a>(
+        &self,
+        node: Node<'a>,
+        places: &[Place<'a>],
+        at: usize,
+        name: &'static str,
+    ) -> Option<List<'a>> {
+        let inner = ListNames { wrappers: &[], nested: &[], keyed: &[], single: false, ..*self };
+        let body = Body::new(node);
+        if let Some(mut list) = inner.find(&body) {
+            let outer = List::new(Vec::new(), places, at, name);
+            list.path = format!("{}.{}", outer.path, list.path);
+            list.enclosing.splice(0..0, outer.enclosing);
+            return Some(list);
+        }
+        if self.keyed.contains(&name) {
+            return keyed(&body, places, at, name);
+        }
+        self.single.then(|| List::new(vec![node], places, at, name))
+    }
+}
+
+/// An object that holds one element per name.
+fn keyed<'a>(body: &Body<'a>, places: &[Place<'a>], at: usize, name: &str) -> Option<List<'a>> {
+    let entries = body.node().entries()?;
+    let is_element = |node: &Node<'_>| !matches!(node.kind(), Kind::Null | Kind::Array);
+    let counts = entries
+        .iter()
+        .all(|(name, _)| name.text().is_some_and(|name| COUNTS.contains(&name.as_ref())));
+    if counts || !entries.iter().all(|(_, node)| is_element(node)) {
+        return None;
+    }
+    let (names, elements) = entries.into_iter().unzip();
+    Some(List { names, ..List::new(elements, places, at, name) })
+}
+
+fn generic_list<'a>(places: &[Place<'a>], at: usize) -> Option<List<'a>> {
+    let place = places.get(at)?;
+    GENERIC.iter().find_map(|name| List::of(place.body.get(name)?, places, at, name))
+}
+
+/// The names under which arrays of objects stand in a body, outermost first, that are not at one
+/// of `taken`: what a reader of `doctor` should know of.
+pub fn object_lists(body: &Body<'_>, taken: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_object_lists(body, &mut String::new(), taken, 0, &mut found);
+    found
+}
+
+fn collect_object_lists(
+    body: &Body<'_>,
+    prefix: &mut String,
+    taken: &[&str],
+    depth: usize,
+    found: &mut Vec<String>,
+) {
+    for (name, node) in body.members() {
+        let length = prefix.len();
+        if !prefix.is_empty() {
+            prefix.push('.');
+        }
+        prefix.push_str(&part(name).into_owned());
+        if !taken.contains(&prefix.as_str()) {
+            match node.kind() {
+                Kind::Array => {
+                    let is_listed = |first: &Node<'_>| first.kind() == Kind::Object;
+                    let elements = node.elements().unwrap_or_default();
+                    found.extend(elements.first().filter(|n| is_listed(n)).map(|_| prefix.clone()));
+                }
+                Kind::Object if depth < MOST_WRAPPERS => {
+                    collect_object_lists(&Body::new(*node), prefix, taken, depth + 1, found);
+                }
+                _ => {}
+            }
+        }
+        prefix.truncate(length);
+    }
+}

@@ -1,0 +1,213 @@
+//! The evaluation of a run: its row, its criteria and their excerpts.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::cell::{Cell, read};
+use super::elements::{Keys, append_list, element_sources, no_object};
+use super::pages::Pages;
+use super::row::{Issue, Sources, append_row};
+use super::run::Normalizer;
+use super::stamp::{child_columns, system};
+use crate::json::{Body, Kind as JsonKind, List, Node, Record};
+use crate::run::FetchedRun;
+use crate::tables::{EVALUATIONS, Kind, MappedTable};
+
+/// Objects that an evaluation can stand in.
+const WRAPPERS: &[&str] =
+    &["evaluation", "data", "result", "run", "evaluator_output", "evaluatorOutput", "output"];
+
+/// Members of an evaluation itself, so that it is not looked for deeper.
+const OWN: &[&str] = &["verdict", "judge_model", "judgeModel", "overall_verdict", "overallVerdict"];
+
+impl Normalizer<'_> {
+    /// Adds the rows of an evaluation; says what the run's own row may take from it.
+    pub(super) fn append_evaluation<'a>(
+        &mut self,
+        run: &FetchedRun,
+        pages: &Pages<'a>,
+        issues: &mut Vec<Issue>,
+    ) -> Judged<'a> {
+        let Some(body) = pages.first() else { return Judged::default() };
+        let list = pages.list(&self.lists.criteria);
+        let excerpts = pages.list(&self.lists.excerpts);
+        if list.is_none() && body.node().kind() != JsonKind::Object {
+            issues.push(no_object(&EVALUATIONS, body.node()));
+            return Judged::default();
+        }
+        let objects = match &list {
+            Some(list) => list.enclosing.clone(),
+            None => enclosing_objects(body),
+        };
+        let lists = [list.as_ref(), excerpts.as_ref()];
+        let mut sources = evaluation_sources(&objects, &lists, self.evaluations.mapped);
+        pages.note_later(&mut sources.extra, &lists);
+        let judged = Judged::of(sources.records.first());
+        let mut counts = HashMap::new();
+        if let Some(list) = list {
+            self.append_criteria(run, &list, &mut counts, issues);
+        }
+        if let Some(list) = excerpts {
+            self.append_excerpts_beside(run, &list, &mut counts, issues);
+        }
+        let mut fixed = vec![("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str()))))];
+        fixed.extend(system(&self.stamp, run.revision));
+        append_row(&mut self.evaluations, &mut sources, &fixed, None, issues);
+        judged
+    }
+
+    fn append_criteria<'a>(
+        &mut self,
+        run: &FetchedRun,
+        list: &List<'a>,
+        counts: &mut HashMap<Cow<'a, str>, usize>,
+        issues: &mut Vec<Issue>,
+    ) {
+        let parents = [("run_id", run.run_id.as_str())];
+        let mut keys = Keys::new(self.criteria.mapped, &list.elements);
+        for (position, &element) in list.elements.iter().enumerate() {
+            let record = Record::new(element);
+            let name = list.names.get(position).copied();
+            let key = keys.next(record.as_ref(), name.and_then(Node::text), issues);
+            let excerpts = self.lists.criterion_excerpts.find(element);
+            let mut sources = element_sources(element, record, self.criteria.mapped, &key, issues);
+            sources.records.extend(name.map(|name| Record::of("name", name)));
+            if let (Some(list), Some(record)) = (excerpts, sources.records.first_mut()) {
+                record.take_path(&list.path);
+                counts.insert(key.clone(), list.elements.len());
+                let parents = [("run_id", run.run_id.as_str()), ("criterion_id", key.as_ref())];
+                let (builder, stamp) = (&mut self.excerpts, &self.stamp);
+                append_list(builder, &list.elements, &parents, run, stamp, issues);
+            }
+            let fixed = child_columns(&parents, position, run.revision, &self.stamp);
+            append_row(&mut self.criteria, &mut sources, &fixed, Some(&key), issues);
+        }
+    }
+
+    /// Excerpts that stand beside the criteria and name theirs; one that names none belongs to the
+    /// evaluation as a whole, and its `criterion_id` is empty.
+    fn append_excerpts_beside<'a>(
+        &mut self,
+        run: &FetchedRun,
+        list: &List<'a>,
+        counts: &mut HashMap<Cow<'a, str>, usize>,
+        issues: &mut Vec<Issue>,
+    ) {
+        let mapped = self.excerpts.mapped;
+        let paths = mapped.columns.iter().find(|column| column.name == "criterion_id");
+        let paths = paths.map_or(&[][..], |column| &column.sources);
+        for &element in &list.elements {
+            let record = Record::new(element);
+            let named = record
+                .as_ref()
+                .and_then(|record| paths.iter().find_map(|path| record.at(path)?.scalar_text()));
+            let criterion = named.unwrap_or_default();
+            let position = counts.entry(criterion.clone()).or_default();
+            let parents = [("run_id", run.run_id.as_str()), ("criterion_id", criterion.as_ref())];
+            let mut sources = element_sources(element, record, mapped, &criterion, issues);
+            let fixed = child_columns(&parents, *position, run.revision, &self.stamp);
+            *position += 1;
+            append_row(&mut self.excerpts, &mut sources, &fixed, None, issues);
+        }
+    }
+}
+
+/// The objects around what is an evaluation, the outermost first, where no list shows them.
+fn enclosing_objects<'a>(body: &Body<'a>) -> Vec<Body<'a>> {
+    let mut objects = vec![body.clone()];
+    while let Some((_, inner)) = objects.last().and_then(|outer| outer.unwrap(WRAPPERS, OWN)) {
+        objects.push(inner);
+    }
+    objects
+}
+
+fn is_same(body: &Body<'_>, node: Node<'_>) -> bool {
+    std::ptr::eq(body.node().source(), node.source())
+}
+
+/// The member of `outer` that `inner` is.
+fn name_in<'o>(outer: &'o Body<'_>, inner: &Body<'_>) -> Option<&'o str> {
+    let found = outer.members().iter().find(|(_, node)| is_same(inner, *node));
+    found.map(|(name, _)| name.as_ref())
+}
+
+/// What the evaluation's row is made of, out of the `objects` around its lists.
+///
+/// A run around an evaluation says nothing about it, as its `status` and `model` are the run's:
+/// that, and what stands around it, is only kept.
+fn evaluation_sources<'a>(
+    objects: &[Body<'a>],
+    lists: &[Option<&List<'a>>],
+    mapped: &MappedTable,
+) -> Sources<'a> {
+    let mut records = Vec::with_capacity(objects.len());
+    let (mut own, mut outer) = (0, None);
+    for (depth, body) in objects.iter().enumerate() {
+        let Some(mut record) = body.clone().into_record() else { continue };
+        for list in lists.iter().flatten() {
+            if list.enclosing.last().is_some_and(|innermost| is_same(innermost, body.node())) {
+                record.take_path(&list.member);
+            }
+        }
+        let name = objects.get(depth + 1).and_then(|inner| name_in(body, inner));
+        if name == Some("run") {
+            (own, outer) = (records.len() + 1, objects.first());
+        }
+        if let Some(name) = name {
+            record.take_named(name);
+        }
+        records.push(record);
+    }
+    let mut records: Vec<Record<'a>> = records.into_iter().skip(own).collect();
+    // The object that has the evaluation's own members comes first, then what is around its lists.
+    let is_known =
+        |record: &Record<'a>| record.members().any(|(_, name, _)| mapped.routes.contains_key(name));
+    if let Some(main) = records.iter().rposition(is_known) {
+        let main = records.remove(main);
+        records.push(main);
+    }
+    records.reverse();
+    let extra = outer.map(|outer| rest_around_run(outer, objects)).unwrap_or_default();
+    Sources { records, extra }
+}
+
+/// What stands around an evaluation in a run, without the evaluation.
+fn rest_around_run(outer: &Body<'_>, objects: &[Body<'_>]) -> String {
+    let names = objects.windows(2).filter_map(|pair| match pair {
+        [outer, inner] => name_in(outer, inner),
+        _ => None,
+    });
+    let mut rest = String::new();
+    if let Some(mut record) = outer.clone().into_record() {
+        record.take_path(&names.collect::<Vec<_>>().join("."));
+        record.write_leftovers(&mut rest, &|_| true);
+    }
+    rest
+}
+
+/// What the evaluation says that the run's row also has a column for.
+#[derive(Default)]
+pub(super) struct Judged<'a> {
+    verdict: Option<Node<'a>>,
+    classification: Option<Node<'a>>,
+}
+
+impl<'a> Judged<'a> {
+    fn of(record: Option<&Record<'a>>) -> Self {
+        let find = |names: &[&str]| {
+            let found = names.iter().find_map(|name| record?.at(name));
+            found.filter(|node| matches!(read(Kind::Text, *node).cell, Some(Cell::Text(_))))
+        };
+        Self {
+            verdict: find(&["verdict", "overall_verdict", "overallVerdict"]),
+            classification: find(&["classification"]),
+        }
+    }
+
+    /// The evaluation speaks where the run's own bodies do not: it is asked last.
+    pub(super) fn complete(self, sources: &mut Sources<'a>) {
+        for (column, node) in [("verdict", self.verdict), ("classification", self.classification)] {
+            sources.records.extend(node.map(|node| Record::of(column, node)));
+        }
+    }
+}

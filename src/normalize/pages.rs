@@ -1,0 +1,129 @@
+//! A document of a run: one body, or several where the API pages it.
+
+use crate::json::{Body, List, Node};
+use crate::run::{FetchedRun, Resource};
+use crate::tables::ListSources;
+
+/// Members that say where in a list a page stands: they differ from page to page.
+const PAGING: &[&str] = &[
+    "page",
+    "pageSize",
+    "page_size",
+    "pageNumber",
+    "page_number",
+    "currentPage",
+    "current_page",
+    "perPage",
+    "per_page",
+    "limit",
+    "offset",
+    "skip",
+    "size",
+    "start",
+    "total",
+    "totalCount",
+    "total_count",
+    "totalItems",
+    "totalRows",
+    "total_rows",
+    "totalPages",
+    "total_pages",
+    "pageCount",
+    "page_count",
+    "count",
+    "hasMore",
+    "has_more",
+    "hasNext",
+    "has_next",
+    "hasNextPage",
+    "has_next_page",
+    "next",
+    "nextPage",
+    "next_page",
+    "prev",
+    "previous",
+    "previousPage",
+    "previous_page",
+    "cursor",
+    "nextCursor",
+    "next_cursor",
+    "endCursor",
+    "end_cursor",
+    "nextPageToken",
+    "next_page_token",
+    "truncated",
+    "links",
+    "_links",
+    "pagination",
+    "meta",
+    "paging",
+    "pageInfo",
+    "page_info",
+];
+
+/// The pages of one document, in order; none where the run has no such document.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    bodies: Vec<Body<'a>>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn of(run: &'a FetchedRun, resource: Resource) -> Self {
+        let bodies = run.pages(resource).filter_map(|page| Node::accepted(&page.body));
+        Self { bodies: bodies.map(Body::new).collect() }
+    }
+
+    /// The first page: what is not a list is read from it.
+    pub(super) fn first(&self) -> Option<&Body<'a>> {
+        self.bodies.first()
+    }
+
+    /// The list of all pages together, with its place in the first page that has it.
+    pub(super) fn list(&self, sources: &ListSources) -> Option<List<'a>> {
+        let mut lists = self.bodies.iter().filter_map(|body| sources.find_in(body));
+        let mut whole = lists.next()?;
+        for list in lists {
+            whole.elements.extend(list.elements);
+            whole.names.extend(list.names);
+        }
+        Some(whole)
+    }
+
+    /// Keeps what stands beside the lists at `taken` under the document's name: all of the first
+    /// page, and of later ones the members that the first does not have.
+    pub(super) fn note_rest(&self, extra: &mut String, name: &str, taken: &[Option<&String>]) {
+        let mut rest = String::new();
+        self.write_rest(&mut rest, 0, taken);
+        if !rest.is_empty() {
+            if !extra.is_empty() {
+                extra.push(',');
+            }
+            for piece in ["\"", name, "\":{", &rest, "}"] {
+                extra.push_str(piece);
+            }
+        }
+    }
+
+    /// Keeps the members of later pages that the first does not have.
+    pub(super) fn note_later(&self, extra: &mut String, taken: &[Option<&List<'_>>]) {
+        let taken: Vec<_> = taken.iter().map(|list| list.map(|list| &list.path)).collect();
+        self.write_rest(extra, 1, &taken);
+    }
+
+    fn write_rest(&self, out: &mut String, from: usize, taken: &[Option<&String>]) {
+        for (number, body) in self.bodies.iter().enumerate().skip(from) {
+            let Some(mut record) = body.clone().into_record() else { continue };
+            for path in taken.iter().flatten() {
+                record.take_path(path);
+            }
+            record.write_leftovers(out, &|key| {
+                let is_new = number == 0 || !(self.first_has(key) || PAGING.contains(&key));
+                is_new && !matches!(key, "run_id" | "runId")
+            });
+        }
+    }
+
+    fn first_has(&self, key: &str) -> bool {
+        self.first().is_some_and(|first| first.get(key).is_some())
+    }
+}
