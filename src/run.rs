@@ -1,10 +1,16 @@
 //! The vocabulary that every room shares: runs, their documents and how far along they are.
 
+mod evaluation;
+mod words;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
+
+pub use evaluation::{EvaluationState, evaluation_state_of};
+pub use words::Meaning;
 
 /// One of the bodies that the API gives for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,74 +171,40 @@ pub enum Phase {
     Final,
 }
 
-/// Statuses after which a run does not change.
-///
-/// `pass`, `partial` and `fail` are documented, `error` is documented on another page, `timed_out`
-/// is seen in Armature's public code; the rest are what such platforms use. The set is open: see
-/// [`Phase::of`].
-const FINAL: &[&str] = &[
-    "pass",
-    "partial",
-    "fail",
-    "error",
-    "timed_out",
-    "passed",
-    "failed",
-    "success",
-    "succeeded",
-    "completed",
-    "complete",
-    "done",
-    "finished",
-    "errored",
-    "timeout",
-    "timedout",
-    "cancelled",
-    "canceled",
-    "aborted",
-    "skipped",
-];
-
-/// Statuses that say a run goes on, whatever else its row holds. `running` is documented,
-/// `pending` is documented for the sibling MCP tools.
-const OPEN: &[&str] = &[
-    "pending",
-    "running",
-    "queued",
-    "scheduled",
-    "created",
-    "starting",
-    "started",
-    "in_progress",
-    "evaluating",
-    "judging",
-    "retrying",
-];
-
 /// How long after its end a run of unknown status counts as final: documented runs take minutes,
 /// and the platform's sweeper ends stuck ones after about an hour.
 const SETTLE_MICROSECONDS: i64 = 2 * 3_600 * 1_000_000;
 
+/// How long after its start a run of unknown status and without an end counts as final: many times
+/// what the platform lets a run take.
+const ABANDONED_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
+
 impl Phase {
-    /// Decides by status; an unknown status counts as final once the run ended two hours ago.
+    /// Decides by status. A run whose status is unknown counts as final two hours after its end,
+    /// and without an end a day after its start, so that none is asked for without end.
     ///
-    /// `now` is the server's clock, in microseconds since 1970.
-    pub fn of(status: Option<&str>, ended_at: Option<i64>, now: i64) -> Self {
-        let word = status.map(|status| status.trim().to_ascii_lowercase().replace(['-', ' '], "_"));
-        match word.as_deref() {
-            Some(word) if FINAL.contains(&word) => Self::Final,
-            Some(word) if OPEN.contains(&word) => Self::Open,
-            _ => match ended_at {
-                Some(end) if now.saturating_sub(end) > SETTLE_MICROSECONDS => Self::Final,
-                _ => Self::Open,
+    /// Times are microseconds since 1970; `now` is the server's clock.
+    pub fn of(
+        status: Option<&str>,
+        started_at: Option<i64>,
+        ended_at: Option<i64>,
+        now: i64,
+    ) -> Self {
+        let is_older = |time: i64, age: i64| now.saturating_sub(time) > age;
+        let is_final = match status.map_or(Meaning::Unknown, Meaning::of) {
+            Meaning::Unknown => match (started_at, ended_at) {
+                (_, Some(end)) => is_older(end, SETTLE_MICROSECONDS),
+                (Some(start), None) => is_older(start, ABANDONED_MICROSECONDS),
+                (None, None) => false,
             },
-        }
+            meaning => meaning.is_final(),
+        };
+        if is_final { Self::Final } else { Self::Open }
     }
 
     /// Whether a status is one that this program knows.
     pub fn is_known(status: &str) -> bool {
-        let word = status.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-        FINAL.contains(&word.as_str()) || OPEN.contains(&word.as_str())
+        Meaning::of(status) != Meaning::Unknown
     }
 }
 
@@ -256,12 +228,16 @@ mod tests {
     #[test]
     fn a_phase_is_told_by_status_then_by_end_and_age() {
         let hour = 3_600_000_000;
-        assert_eq!(Phase::of(Some("pass"), None, 0), Phase::Final);
-        assert_eq!(Phase::of(Some("Timed-Out"), None, 0), Phase::Final);
-        assert_eq!(Phase::of(Some("running"), Some(0), 9 * hour), Phase::Open);
-        assert_eq!(Phase::of(Some("galvanized"), None, 9 * hour), Phase::Open);
-        assert_eq!(Phase::of(Some("galvanized"), Some(0), hour), Phase::Open);
-        assert_eq!(Phase::of(Some("galvanized"), Some(0), 3 * hour), Phase::Final);
-        assert_eq!(Phase::of(None, Some(0), 3 * hour), Phase::Final);
+        let of = Phase::of;
+        assert_eq!(of(Some("pass"), None, None, 0), Phase::Final);
+        assert_eq!(of(Some("Timed-Out"), None, None, 0), Phase::Final);
+        assert_eq!(of(Some("running"), Some(0), Some(0), 900 * hour), Phase::Open);
+        assert_eq!(of(Some("galvanized"), None, None, 900 * hour), Phase::Open);
+        assert_eq!(of(Some("galvanized"), Some(0), None, 23 * hour), Phase::Open);
+        assert_eq!(of(Some("galvanized"), Some(0), None, 25 * hour), Phase::Final);
+        assert_eq!(of(Some("galvanized"), Some(0), Some(24 * hour), 25 * hour), Phase::Open);
+        assert_eq!(of(Some("galvanized"), None, Some(0), 3 * hour), Phase::Final);
+        assert_eq!(of(None, None, Some(0), 3 * hour), Phase::Final);
+        assert_eq!(of(None, Some(0), None, 25 * hour), Phase::Final);
     }
 }

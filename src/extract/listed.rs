@@ -99,7 +99,7 @@ impl ListedRun {
 
     /// Where in its life the run is, by the server's clock.
     pub fn phase(&self, now: i64) -> Phase {
-        Phase::of(self.status.as_deref(), self.ended_at, now)
+        Phase::of(self.status.as_deref(), self.started_at, self.ended_at, now)
     }
 }
 

@@ -187,7 +187,7 @@ impl ListNames {
         at: usize,
         name: &'static str,
     ) -> Option<List<'a>> {
-        let inner = ListNames { wrappers: &[], nested: &[], keyed: &[], single: false, ..*self };
+        let inner = Self { wrappers: &[], nested: &[], keyed: &[], single: false, ..*self };
         let body = Body::new(node);
         if let Some(mut list) = inner.find(&body) {
             let outer = List::new(Vec::new(), places, at, name);
@@ -241,7 +241,7 @@ fn collect_object_lists(
         if !prefix.is_empty() {
             prefix.push('.');
         }
-        prefix.push_str(&part(name).into_owned());
+        prefix.push_str(&part(name));
         if !taken.contains(&prefix.as_str()) {
             match node.kind() {
                 Kind::Array => {
