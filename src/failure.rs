@@ -354,7 +354,7 @@ impl From<SyncError> for Failure {
                 error,
                 "`armature-export schema` lists tables and columns",
             ),
-            SyncError::Rows(_) | SyncError::Lost | SyncError::Stopped(_) => {
+            SyncError::Rows(_) | SyncError::Lost | SyncError::Broken(_) | SyncError::Stopped(_) => {
                 Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
             }
         }

@@ -61,6 +61,22 @@ pub struct DocumentStates {
     pub tool_calls: DocumentState,
 }
 
+impl DocumentStates {
+    /// Whether the API answered for one of them at least.
+    pub fn any_came(self) -> bool {
+        let states = [self.detail, self.trace, self.evaluation, self.tool_calls];
+        states.iter().any(|state| {
+            matches!(state, DocumentState::Ok | DocumentState::Partial | DocumentState::Absent)
+        })
+    }
+
+    /// Whether a list in one of them did not come whole.
+    pub fn is_partial(self) -> bool {
+        let states = [self.detail, self.trace, self.evaluation, self.tool_calls];
+        states.contains(&DocumentState::Partial)
+    }
+}
+
 /// What is known of one run. Times are microseconds since 1970 by the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -176,9 +176,9 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let (ledger, _) = lake.ledger().await?;
     let window = window(options, RangeChoice::Month, &organization, lake.head());
     let paths = RunPaths::new(&mapping);
-    let sweep = Sweep { client: &client, window, filters, paths: &paths };
+    let sweep = Sweep { client: &client, window, may_shrink: true, filters, paths: &paths };
     let mut compared = Compared::new(&ledger, window, &paths);
-    let tally = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
+    let (tally, _) = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;
     Ok(compared.finish(&tally, &in_tables, client.traffic()))
 }

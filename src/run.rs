@@ -69,6 +69,8 @@ pub enum DocumentState {
     Pending,
     /// Fetched.
     Ok,
+    /// Fetched, but a list in it did not come whole; it is asked for again later.
+    Partial,
     /// The API answered 404: there is none.
     Absent,
     /// The API could not give it; it is asked for again at the next sync.
@@ -81,6 +83,7 @@ impl DocumentState {
         match self {
             Self::Pending => "pending",
             Self::Ok => "ok",
+            Self::Partial => "partial",
             Self::Absent => "absent",
             Self::Failed => "failed",
         }

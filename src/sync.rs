@@ -136,6 +136,7 @@ fn extraction_plan(
     ExtractionPlan {
         client: client.clone(),
         window,
+        may_shrink_range: options.settings.sync.range == RangeChoice::Auto,
         filters: options.settings.filters.clone(),
         policy: FetchPolicy {
             now: window.until,

@@ -1,5 +1,6 @@
 //! One request, as often as it takes and no oftener.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,16 +12,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::connection::{base_url, describe, http_client};
+use super::connection::{base_url, describe, http_client, is_loopback, keyless_client};
+use super::continuation::paging_headers;
+use super::document::KnownPaging;
 use super::error_body::{ErrorBody, retry_after_header};
 use super::gate::Gate;
 use super::pace::Pace;
+use super::pager::Way;
 use super::rate::Rate;
 use super::retry::{Disposition, disposition, pauses};
 use super::room::Room;
 use super::traffic::{Counters, Sent, Traffic, endpoint};
 use super::{ApiError, retry};
-use crate::config::{ApiKey, ApiSettings};
+use crate::config::{ApiKey, ApiSettings, PagingSettings};
 use crate::event::{Event, Events};
 use crate::json::Node;
 
@@ -71,6 +75,12 @@ struct Shared {
     line: tokio::sync::Mutex<()>,
     room: Arc<Room>,
     traffic: Counters,
+    /// Requests in a row that could not be had, by endpoint.
+    failures: Mutex<HashMap<&'static str, u32>>,
+    /// How documents that come in pages are paged, by endpoint.
+    paging: Mutex<HashMap<&'static str, KnownPaging>>,
+    /// Asks other hosts, to which documents are redirected. It does not know the key.
+    keyless: reqwest::Client,
 }
 
 /// A body and when the server says it was given.
@@ -80,18 +90,27 @@ pub struct Answer {
     pub body: Bytes,
     /// The `Date` header, in microseconds since 1970.
     pub date: Option<i64>,
+    /// The headers that say how a list goes on, by their lower-case names.
+    pub paging: Vec<(&'static str, String)>,
 }
 
-/// An answer, or the API's word that there is none.
+/// A response, or the API's statement that there is none.
 #[derive(Clone, Debug)]
 pub enum Fetched {
     /// It is there.
     Body(Answer),
-    /// 404 or 410.
+    /// 404 or 410: the API knows no such thing.
     Absent {
         /// The `Date` header, in microseconds since 1970.
         date: Option<i64>,
     },
+    /// 204 or 205: it exists, and nothing is in it.
+    Empty {
+        /// The `Date` header, in microseconds since 1970.
+        date: Option<i64>,
+    },
+    /// 202: it is being made.
+    NotReady,
 }
 
 /// What one try came to.
@@ -103,6 +122,12 @@ enum Attempt {
         sent_at: Instant,
     },
     Retry(String),
+    /// The server is busy, and names how long (RFC 9110 gives `Retry-After` to 503 first of all).
+    /// Only this request waits: others may concern something that is not.
+    Busy {
+        named: Duration,
+        reason: String,
+    },
     /// Like `Retry`, but rarely worth it: the body itself is wrong.
     Doubtful(ApiError),
     Failed(ApiError),
@@ -113,6 +138,15 @@ const DOUBTFUL_ATTEMPTS: u32 = 2;
 
 /// How much of an error answer is read.
 const ERROR_BODY_BYTES: u64 = 64 * 1024;
+
+/// So many requests of one endpoint in a row that could not be had: it is down.
+const FAILING_ENDPOINT: u32 = 8;
+
+/// What a 202 says.
+const NOT_READY: &str = "202 Accepted: it is not ready yet";
+
+/// Redirects that one document may take over other hosts.
+const MOST_REDIRECTS: usize = 3;
 
 /// A longer body with a good status is no error in disguise.
 const MOST_ERROR_BYTES: usize = 8 * 1024;
@@ -126,6 +160,7 @@ impl Client {
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
         let base = base_url(&options.url)?;
         let http = http_client(&options.settings, &options.key, &base)?;
+        let keyless = keyless_client(&options.settings, &base)?;
         Ok(Self(Arc::new(Shared {
             http,
             base,
@@ -140,6 +175,9 @@ impl Client {
             rate: Mutex::default(),
             line: tokio::sync::Mutex::default(),
             traffic: Counters::default(),
+            failures: Mutex::default(),
+            paging: Mutex::default(),
+            keyless,
         })))
     }
 
@@ -148,17 +186,53 @@ impl Client {
     /// # Errors
     /// [`ApiError`], once there is nothing left to try.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Fetched, ApiError> {
-        let (url, endpoint) = (self.url(path, query), endpoint(path));
+        self.get_url(&self.url(path, query), endpoint(path)).await
+    }
+
+    /// Gets the page of a list at an address that the server named.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; [`ApiError::Redirected`] where the address is on another host.
+    pub async fn get_page(&self, path: &str, url: &Url) -> Result<Fetched, ApiError> {
+        if url.origin() != self.0.base.origin() {
+            let (path, to) = (self.url(path, &[]).path().to_owned(), origin_of(url));
+            return Err(ApiError::Redirected { path, to });
+        }
+        self.get_url(url, endpoint(path)).await
+    }
+
+    async fn get_url(&self, url: &Url, endpoint: &'static str) -> Result<Fetched, ApiError> {
         let path = url.path().to_owned();
         let started = Instant::now();
+        let most_attempts = self.attempts_for(endpoint);
         let (mut attempts, mut waited, mut sent) = (0_u32, Duration::ZERO, false);
         let mut pauses = pauses();
         loop {
             attempts += 1;
             let retry_budget = self.0.settings.max_retry_secs;
-            match self.attempt(&url, endpoint, std::mem::replace(&mut sent, true)).await? {
-                Attempt::Done(fetched) => return Ok(fetched),
+            match self.attempt(url, endpoint, std::mem::replace(&mut sent, true)).await? {
+                Attempt::Done(fetched) => {
+                    self.note_success(endpoint);
+                    return Ok(fetched);
+                }
                 Attempt::Failed(error) => return Err(error),
+                Attempt::Busy { named, reason } => {
+                    let limit = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
+                    if waited + named > limit {
+                        return Err(ApiError::RateLimited { path, wait: named });
+                    }
+                    // As long as one request may be tried in all, an announced wait costs no try.
+                    if waited + named <= Duration::from_secs(retry_budget).max(named) {
+                        attempts -= 1;
+                    }
+                    waited += named;
+                    if attempts >= most_attempts {
+                        self.note_failure(endpoint);
+                        let elapsed = started.elapsed();
+                        return Err(ApiError::Unavailable { path, attempts, elapsed, reason });
+                    }
+                    self.pause(&path, reason, Some(named)).await?;
+                }
                 Attempt::Wait { named, sent_at } => {
                     let wait = named.or_else(|| pauses.next()).unwrap_or_default();
                     let wait = wait.max(Duration::from_millis(50));
@@ -182,9 +256,10 @@ impl Client {
                 Attempt::Retry(reason) => {
                     let elapsed = started.elapsed();
                     let tried = elapsed.saturating_sub(waited);
-                    let spent = attempts >= self.0.settings.max_attempts
-                        || tried > Duration::from_secs(retry_budget);
+                    let spent =
+                        attempts >= most_attempts || tried > Duration::from_secs(retry_budget);
                     if spent {
+                        self.note_failure(endpoint);
                         return Err(ApiError::Unavailable { path, attempts, elapsed, reason });
                     }
                     self.pause(&path, reason, pauses.next()).await?;
@@ -203,7 +278,51 @@ impl Client {
             Fetched::Absent { .. } => {
                 Err(ApiError::NotFound { path: self.url(path, &[]).path().to_owned() })
             }
+            Fetched::Empty { .. } => Err(self.unusable(path, "204 No Content")),
+            Fetched::NotReady => Err(self.unusable(path, NOT_READY)),
         }
+    }
+
+    /// The error of a path whose response cannot be used; `problem` says what it is instead.
+    pub fn unusable(&self, path: &str, problem: &str) -> ApiError {
+        let path = self.url(path, &[]).path().to_owned();
+        ApiError::Unusable { path, problem: problem.to_owned() }
+    }
+
+    /// How often a request of an endpoint is tried. Where many in a row could not be had however
+    /// often they were tried, one try each must do: the other endpoints may be well.
+    fn attempts_for(&self, endpoint: &'static str) -> u32 {
+        let failures = self.failures().get(endpoint).copied().unwrap_or(0);
+        if failures >= FAILING_ENDPOINT { 1 } else { self.0.settings.max_attempts }
+    }
+
+    /// How the documents of a path's endpoint turned out to be paged before.
+    pub(super) fn known_paging(&self, path: &str) -> Option<KnownPaging> {
+        let known = self.0.paging.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(endpoint(path)).cloned()
+    }
+
+    /// Notes how a document in pages was read on; `None` where it could not be.
+    pub(super) fn note_paging(&self, path: &str, way: Option<Way>) {
+        let mut known = self.0.paging.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(endpoint(path)).or_insert(KnownPaging::Unknown(0));
+        match (way, &mut *entry) {
+            (Some(way), _) => *entry = KnownPaging::By(way),
+            (None, KnownPaging::Unknown(count)) => *count += 1,
+            (None, KnownPaging::By(_)) => {}
+        }
+    }
+
+    fn note_failure(&self, endpoint: &'static str) {
+        *self.failures().entry(endpoint).or_default() += 1;
+    }
+
+    fn note_success(&self, endpoint: &'static str) {
+        self.failures().remove(endpoint);
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<&'static str, u32>> {
+        self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was asked for so far, by all clones together.
@@ -220,6 +339,16 @@ impl Client {
     /// Scheme, host and port of the API: where the dashboard is, unless configured.
     pub fn origin(&self) -> String {
         self.0.base.origin().ascii_serialization()
+    }
+
+    /// How lists are paged, as configured.
+    pub fn paging(&self) -> &PagingSettings {
+        &self.0.settings.paging
+    }
+
+    /// The address of a list below the base URL, without parameters.
+    pub(super) fn list_url(&self, path: &str) -> Url {
+        self.url(path, &[])
     }
 
     /// The base URL.
@@ -296,7 +425,7 @@ impl Client {
                 *at = sent_at;
                 None
             }
-            (Attempt::Retry(_), _) | (_, None) => turn.went_badly(),
+            (Attempt::Retry(_) | Attempt::Busy { .. }, _) | (_, None) => turn.went_badly(),
             (_, Some(latency)) => turn.went_well(latency),
         };
         if let Some(at_once) = pace {
@@ -338,18 +467,53 @@ impl Client {
         };
         let latency = began.elapsed();
         sent.answered(response.status().as_u16());
-        let whole = Duration::from_secs(settings.body_timeout_secs);
-        let attempt = match timeout(whole, self.receive(response, url.path(), sent)).await {
-            Err(_) => Attempt::Retry(format!("the answer did not end within {whole:?}")),
-            Ok(attempt) => attempt,
+        let attempt = match self.follow(response, sent.endpoint()).await {
+            Ok(response) => self.receive(response, url.path(), sent).await,
+            Err(attempt) => attempt,
         };
         (attempt, Some(latency))
+    }
+
+    /// Follows a document's redirects to the hosts that the configuration names, without the key.
+    async fn follow(
+        &self,
+        mut response: Response,
+        endpoint: &'static str,
+    ) -> Result<Response, Attempt> {
+        let is_document = endpoint.starts_with("/runs/{id}");
+        for _ in 0..MOST_REDIRECTS {
+            let target = redirect_target(&response);
+            let allowed = |url: &Url| is_document && self.may_be_redirected_to(url);
+            let Some(target) = target.filter(allowed) else { break };
+            let limit = Duration::from_secs(self.0.settings.first_byte_timeout_secs);
+            response = match timeout(limit, self.0.keyless.get(target).send()).await {
+                Err(_) => {
+                    let reason = format!("no response from the redirect's host within {limit:?}");
+                    return Err(Attempt::Retry(reason));
+                }
+                Ok(Err(error)) => return Err(Attempt::Retry(self.describe(error))),
+                Ok(Ok(response)) => response,
+            };
+        }
+        Ok(response)
+    }
+
+    fn may_be_redirected_to(&self, url: &Url) -> bool {
+        let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+        let Some(host) = url.host_str() else { return false };
+        let names_it = |pattern: &String| match pattern.strip_prefix("*.") {
+            Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
+            None => host == pattern,
+        };
+        is_safe && self.0.settings.redirect_hosts.iter().any(names_it)
     }
 
     async fn receive(&self, response: Response, path: &str, sent: &mut Sent<'_>) -> Attempt {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let date = header_date(&headers);
+        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.map(str::to_owned);
         let kind = disposition(status);
         let limit = match kind {
             Disposition::Accept => self.0.settings.max_body_bytes,
@@ -357,6 +521,8 @@ impl Client {
         };
         let body = match self.read_body(response, limit, sent).await {
             Ok(Some(body)) => body,
+            _ if kind == Disposition::Empty => return Attempt::Done(Fetched::Empty { date }),
+            _ if kind == Disposition::NotReady => return Attempt::Done(Fetched::NotReady),
             Ok(None) if kind == Disposition::Accept => {
                 return Attempt::Failed(ApiError::TooLarge { path: path.to_owned(), limit });
             }
@@ -364,7 +530,12 @@ impl Client {
             Ok(None) | Err(_) => Bytes::new(),
         };
         match kind {
-            Disposition::Accept => self.accept(body, date, path),
+            Disposition::Accept => {
+                let paging = paging_headers(&headers);
+                self.accept(Answer { body, date, paging }, path, sent.endpoint())
+            }
+            Disposition::Empty => Attempt::Done(Fetched::Empty { date }),
+            Disposition::NotReady => Attempt::Done(Fetched::NotReady),
             Disposition::Absent => Attempt::Done(Fetched::Absent { date }),
             Disposition::RateLimited => {
                 let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -373,15 +544,23 @@ impl Client {
                 Attempt::Wait { named, sent_at: Instant::now() }
             }
             Disposition::Retry => {
-                let reason = format!("answered {status}{}", traced(&headers));
-                Attempt::Retry(self.0.key.mask(&reason))
+                let reason = self.0.key.mask(&format!("answered {status}{}", traced(&headers)));
+                let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let named = header.and_then(|value| retry_after_header(value, date));
+                match named {
+                    Some(named) => Attempt::Busy { named, reason },
+                    None => Attempt::Retry(reason),
+                }
             }
             Disposition::Redirected => {
-                let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-                let to = target.and_then(|target| self.0.base.join(target).ok());
-                let to = to.map(|to| to.origin().ascii_serialization());
+                let to = self.0.base.join(location.as_deref().unwrap_or_default());
+                let to = to.ok().filter(|_| location.is_some()).map(|to| origin_of(&to));
                 let to = to.unwrap_or_else(|| "an unreadable address".to_owned());
                 Attempt::Failed(ApiError::Redirected { path: path.to_owned(), to })
+            }
+            Disposition::Unexpected => {
+                let problem = format!("status {status}, which no request of this program allows");
+                Attempt::Failed(ApiError::Unusable { path: path.to_owned(), problem })
             }
             Disposition::Refused | Disposition::Rejected => {
                 Attempt::Failed(self.refusal(status, &body, &headers, path))
@@ -389,16 +568,25 @@ impl Client {
         }
     }
 
-    fn accept(&self, body: Bytes, date: Option<i64>, path: &str) -> Attempt {
+    fn accept(&self, answer: Answer, path: &str, endpoint: &'static str) -> Attempt {
         let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
-        match Node::parse(&body) {
-            Ok(node) if body.len() <= MOST_ERROR_BYTES && ErrorBody::is_error(node) => {
+        let body = &answer.body;
+        // A judge that failed is a statement about the run: `{"status": "error", "error": …}`.
+        let states_a_judge = |node: Node<'_>| {
+            endpoint == "/runs/{id}/evaluation" && node.get("status").is_some_and(is_word)
+        };
+        match Node::parse(body) {
+            Ok(node)
+                if body.len() <= MOST_ERROR_BYTES
+                    && ErrorBody::is_error(node)
+                    && !states_a_judge(node) =>
+            {
                 let code =
-                    ErrorBody::read(&body).code.map(|code| format!(" `{}`", self.mask(&code)));
+                    ErrorBody::read(body).code.map(|code| format!(" `{}`", self.mask(&code)));
                 let problem = format!("an error{} and a good status", code.unwrap_or_default());
                 Attempt::Doubtful(unusable(problem))
             }
-            Ok(_) => Attempt::Done(Fetched::Body(Answer { body, date })),
+            Ok(_) => Attempt::Done(Fetched::Body(answer)),
             Err(malformed) if body.trim_ascii_start().starts_with(b"<") => {
                 let problem = format!("HTML, which is {malformed}");
                 Attempt::Doubtful(unusable(problem))
@@ -433,8 +621,17 @@ impl Client {
         let expected = response.content_length().unwrap_or(0).min(limit);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let mut place = self.0.room.place();
+        let whole = Duration::from_secs(self.0.settings.body_timeout_secs);
+        // Only the server's time counts: waiting for memory is ours.
+        let mut left = whole;
         loop {
-            match response.chunk().await {
+            let began = Instant::now();
+            let received = timeout(left, response.chunk()).await;
+            left = left.saturating_sub(began.elapsed());
+            let Ok(received) = received else {
+                return Err(format!("the answer did not end within {whole:?}"));
+            };
+            match received {
                 Ok(Some(chunk)) => {
                     let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
                     if length > limit {
@@ -465,6 +662,25 @@ impl Client {
     fn describe(&self, error: reqwest::Error) -> String {
         self.0.key.mask(&describe(error))
     }
+}
+
+/// Scheme, host and port of an address, for messages: what follows can hold secrets.
+fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// Where a redirect leads; `None` for other responses.
+fn redirect_target(response: &Response) -> Option<Url> {
+    if disposition(response.status().as_u16()) != Disposition::Redirected {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    response.url().join(location).ok()
+}
+
+/// Whether a value is a word, and not a number: `status` is often the HTTP status once more.
+fn is_word(value: Node<'_>) -> bool {
+    value.text().is_some_and(|text| text.chars().any(char::is_alphabetic))
 }
 
 fn header_date(headers: &HeaderMap) -> Option<i64> {

@@ -58,6 +58,28 @@ pub fn install_tls() {
     let _already = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// A client for the hosts to which documents are redirected: it has no key to send, and follows
+/// nothing by itself.
+pub(super) fn keyless_client(
+    settings: &ApiSettings,
+    base: &Url,
+) -> Result<reqwest::Client, ApiError> {
+    install_tls();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(Duration::from_secs(settings.connect_timeout_secs));
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    if settings.redirect_hosts.is_empty() {
+        // Nothing is ever asked: reading the system's certificates would be for nothing.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| ApiError::Setup(error.to_string()))
+}
+
 pub(super) fn http_client(
     settings: &ApiSettings,
     key: &ApiKey,

@@ -158,13 +158,13 @@ impl ApiError {
         matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::Blocked { .. })
     }
 
-    /// Whether the trouble is the whole API's, so that asking on is pointless.
-    pub fn stops_everything(&self) -> bool {
+    /// Whether the trouble is the whole API's, so that asking on is pointless. What one response
+    /// holds, or where it redirects to, concerns that response only.
+    pub fn is_fatal(&self) -> bool {
         matches!(
             self,
             Self::Refused { status: 401, .. }
                 | Self::RateLimited { .. }
-                | Self::Redirected { .. }
                 | Self::BudgetSpent { .. }
                 | Self::DeadlinePassed
                 | Self::Interrupted

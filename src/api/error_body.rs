@@ -68,19 +68,22 @@ impl ErrorBody {
     }
 }
 
-/// `Retry-After`: seconds, or a date that is measured against the server's own clock.
+/// `Retry-After`: seconds, or a date that is measured against the server's own clock. `None` where
+/// it names no time to come.
 pub(super) fn retry_after_header(value: &str, server_now: Option<i64>) -> Option<Duration> {
     if let Some(duration) = seconds_of(value.trim()) {
         return Some(duration);
     }
     let until = DateTime::parse_from_rfc2822(value.trim()).ok()?.timestamp_micros();
     let now = server_now?;
-    Some(Duration::from_micros(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
+    let wait = Duration::from_micros(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
+    (!wait.is_zero()).then_some(wait)
 }
 
+/// Zero seconds are no plan: who asked too fast would ask at once again. They count as not stated.
 fn seconds_of(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero())
 }
 
 /// The grammar that Armature's own clients accept for codes.
@@ -120,7 +123,8 @@ mod tests {
         assert_eq!(retry_after_header("12", None), Some(Duration::from_secs(12)));
         let date = "Sun, 06 Nov 1994 08:50:07 GMT";
         assert_eq!(retry_after_header(date, now), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after_header("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after_header("Sun, 06 Nov 1994 08:00:00 GMT", now), None);
+        assert_eq!(retry_after_header("0", now), None);
         assert_eq!(retry_after_header("soon", now), None);
         assert_eq!(retry_after_header("-3", now), None);
     }

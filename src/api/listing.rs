@@ -1,17 +1,23 @@
 //! The page stream: `GET /runs`, page after page, without trusting anything about paging.
 //!
-//! Not documented, and therefore found out: the envelope, whether pages count from 0 or 1, how
-//! large they may be, whether there is a total. The end is an empty page, or pages that only
-//! repeat what was there, never a short page: a server may silently give less than was asked for.
+//! Not documented, and therefore detected: the envelope, whether pages are numbered (from 0 or from
+//! 1), skipped to, or named by tokens or addresses, how large they may be, whether there is a total.
+//! Numbered pages end with an empty page, or with pages that only repeat earlier ones, never with a
+//! short page: a server may silently give less than was asked for. Pages that name each other end
+//! where a page names no next one. How a pass ended, and what the server said against it, is in
+//! [`Listing::ending`].
 //!
 //! The list moves while it is read. [`Listing::again`] reads it once more from its head, and
-//! [`Listing::not_seen_again`] tells which of its runs the second look did not find: as long as
+//! [`Listing::not_seen_again`] tells which of its runs the second pass did not find: as long as
 //! none is missing, nothing can have moved up past the reader.
 
 use std::collections::HashMap;
 
+use super::continuation::Continuation;
 use super::page::{ListedRow, RawPage, shared};
-use super::{ApiError, Client};
+use super::pager::{PageRequest, Pager, Place, Way};
+use super::{ApiError, Client, Fetched};
+use crate::config::PagingStyle;
 use crate::digest::id_key;
 use crate::event::Event;
 use crate::tables::ListSources;
@@ -19,11 +25,11 @@ use crate::tables::ListSources;
 /// What to list.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
-    /// The fixed parameters: `range` and the filters, without `page`, `pageSize` and `sort`.
+    /// The fixed parameters: `range` and the filters, without paging parameters and `sort`.
     pub parameters: Vec<(&'static str, String)>,
     /// The `sort` key to ask for.
     pub sort: Option<String>,
-    /// The `pageSize` to ask for.
+    /// The page size to ask for.
     pub page_size: u32,
     /// Dotted paths of a row's id, in order.
     pub id_paths: Vec<String>,
@@ -42,7 +48,7 @@ pub enum PageBase {
 }
 
 impl PageBase {
-    fn first(self) -> u32 {
+    fn first(self) -> u64 {
         match self {
             Self::Zero => 0,
             Self::One => 1,
@@ -51,11 +57,11 @@ impl PageBase {
 }
 
 /// One page of the list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The rows whose id was not listed before, in this look at the list or an earlier one.
+    /// The rows whose id was not listed before, in this pass over the list or an earlier one.
     pub new: Vec<ListedRow>,
-    /// Rows that were on an earlier page of this look.
+    /// Rows that were on an earlier page of this pass.
     pub repeats: u64,
     /// Rows without an id.
     pub unnamed: u64,
@@ -65,14 +71,39 @@ pub struct Page {
     pub date: Option<i64>,
 }
 
+/// How a pass over the list ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// The request that failed after pages that did not.
+    pub error: Option<ApiError>,
+    /// What the server, or the numbers, say against the end, as a whole clause.
+    pub contradiction: Option<String>,
+    /// Whether the server itself stated the end: the total was reached, or no next page is named.
+    pub is_stated: bool,
+    /// Whether as many rows were read as limits usually are, and nothing says that they are all.
+    pub is_suspicious: bool,
+}
+
+impl Ending {
+    /// Whether the pass may have ended before the list does.
+    pub fn is_cut_off(&self) -> bool {
+        self.contradiction.is_some() || (self.error.is_some() && !self.is_stated)
+    }
+}
+
 /// What is asked for next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
     /// The first page, before its number is known.
     First,
     /// `page=1`, to see whether that is the first or the second page.
-    Probe,
-    Number(u32),
+    ProbeOne,
+    /// `page=0`, where the first page had to be asked for as `page=1`.
+    ProbeZero,
+    /// The first page with fewer rows, to see whether the server looks at the page size.
+    ProbeSize,
+    /// A further page, in this way.
+    Next(Way, PageRequest),
     End,
 }
 
@@ -87,24 +118,51 @@ const ECHOES: u32 = 2;
 /// can come of a burst of new runs, which moves whole pages down.
 const BARREN_PAGES: u32 = 5;
 
+/// Limits on how far a list can be read are multiples of this.
+const USUAL_DEPTH: u64 = 500;
+
 /// The page stream.
 #[derive(Debug)]
 pub struct Listing {
     client: Client,
     query: ListQuery,
-    next: Next,
+    pager: Pager,
+    step: Step,
+    /// How further pages were had, once that is known.
+    way: Option<Way>,
     base: Option<PageBase>,
-    /// Every id's key, with the last look that found it.
+    /// Whether the server refuses a request without a page number.
+    needs_number: bool,
+    /// Every id's key, with the last pass that found it.
     seen: HashMap<u128, u32>,
-    look: u32,
+    pass: u32,
+    pages: u32,
+    envelope: Option<String>,
+    largest_page: usize,
+    this: Pass,
+}
+
+/// What belongs to one pass over the list.
+#[derive(Clone, Debug, Default)]
+struct Pass {
     first_page: Vec<String>,
     previous_page: Vec<String>,
     echoes: u32,
     barren: u32,
-    pages: u32,
-    total: Option<u64>,
-    envelope: Option<String>,
-    largest_page: usize,
+    /// The number of the page that was asked for last.
+    number: u64,
+    /// Rows on its pages, repeats included.
+    rows: u64,
+    /// Distinct runs.
+    distinct: u64,
+    pages_with_rows: u64,
+    /// Whether an empty page ended it.
+    ended_empty: bool,
+    /// What the last page with rows said, and how many rows it had.
+    last: Continuation,
+    last_rows: u64,
+    error: Option<ApiError>,
+    contradiction: Option<String>,
 }
 
 impl Listing {
@@ -114,65 +172,73 @@ impl Listing {
     /// number it has, `page=1` is asked for next, whether that is the same page or the second. So
     /// nothing depends on a number that was found out wrongly, now or in an earlier sync.
     pub fn new(client: Client, query: ListQuery) -> Self {
+        let pager = Pager::new(client.paging().clone(), client.list_url("/runs"));
+        let needs_number = pager.first_page().is_some();
         Self {
             client,
             query,
-            next: Next::First,
+            pager,
+            step: Step::First,
+            way: None,
             base: None,
+            needs_number,
             seen: HashMap::new(),
-            look: 1,
-            first_page: Vec::new(),
-            previous_page: Vec::new(),
-            echoes: 0,
-            barren: 0,
+            pass: 1,
             pages: 0,
-            total: None,
             envelope: None,
             largest_page: 0,
+            this: Pass::default(),
         }
     }
 
     /// The next page; `None` after the end.
     ///
     /// # Errors
-    /// [`ApiError`]: a page that cannot be had, or is no list, ends the listing.
+    /// [`ApiError`]: the first page cannot be had, or is not a list, or the error concerns the
+    /// whole API. Any other error ends this pass, and is in [`Listing::ending`].
     pub async fn next(&mut self) -> Result<Option<Page>, ApiError> {
-        let number = match self.next {
-            Next::End => return Ok(None),
-            Next::First => None,
-            Next::Probe => Some(1),
-            Next::Number(number) => Some(number),
-        };
-        if self.pages >= MOST_PAGES {
-            return Err(ApiError::Endless { path: self.path(), pages: self.pages });
+        if self.step == Step::End {
+            return Ok(None);
         }
-        let page = self.read(number).await?;
-        self.take(page).map(Some)
+        if self.pages >= MOST_PAGES {
+            self.this.error = Some(ApiError::Endless { path: self.path(), pages: self.pages });
+            self.step = Step::End;
+            return Ok(None);
+        }
+        let step = self.step.clone();
+        match self.read(&step).await {
+            Ok(page) => Ok(Some(self.take(step, page))),
+            Err(error) if self.pages == 0 || error.is_fatal() => Err(error),
+            Err(error) => Ok(self.take_error(step, error)),
+        }
     }
 
-    /// Starts another look, from the head of the list.
+    /// Starts another pass, from the head of the list.
     pub fn again(&mut self) {
-        self.look += 1;
-        self.next = Next::First;
-        self.first_page.clear();
-        self.previous_page.clear();
-        (self.echoes, self.barren) = (0, 0);
+        self.pass += 1;
+        self.step = Step::First;
+        self.this = Pass::default();
     }
 
-    /// Starts another look at a list that was left before its end. The last page is as it was at
+    /// Starts another pass over a list that was left before its end. The last page is as it was at
     /// one moment: only what stood above it must be found again.
     pub fn again_above_last_page(&mut self) {
-        let last = std::mem::take(&mut self.previous_page);
+        let last = std::mem::take(&mut self.this.previous_page);
         self.again();
         for id in last {
-            self.seen.insert(id_key(&id), self.look);
+            self.seen.insert(id_key(&id), self.pass);
         }
     }
 
-    /// The keys ([`id_key`]) of runs that the look before found, and this one has not found so far.
+    /// The keys ([`id_key`]) of runs that the pass before found, and this one has not found so far.
     pub fn not_seen_again(&self) -> impl Iterator<Item = u128> {
-        let before = self.look.saturating_sub(1);
-        self.seen.iter().filter(move |(_, look)| **look == before).map(|(key, _)| *key)
+        let before = self.pass.saturating_sub(1);
+        self.seen.iter().filter(move |(_, pass)| **pass == before).map(|(key, _)| *key)
+    }
+
+    /// The keys ([`id_key`]) of all runs listed, in all passes.
+    pub fn keys(&self) -> impl Iterator<Item = u128> {
+        self.seen.keys().copied()
     }
 
     /// The number of the first page, once it is known.
@@ -180,7 +246,12 @@ impl Listing {
         self.base
     }
 
-    /// Pages asked for so far, in all looks.
+    /// How further pages are asked for, for people; `None` before there was one.
+    pub fn paging(&self) -> Option<String> {
+        self.way.as_ref().map(Way::described)
+    }
+
+    /// Pages asked for so far, in all passes.
     pub fn pages(&self) -> u32 {
         self.pages
     }
@@ -195,141 +266,366 @@ impl Listing {
         self.largest_page
     }
 
-    /// Decides what a page means for the stream.
-    fn take(&mut self, page: RawPage) -> Result<Page, ApiError> {
-        let asked = self.next;
-        let ids = page.ids();
-        if self.first_page.is_empty() && asked != Next::Probe {
-            self.first_page.clone_from(&ids);
+    /// How this pass ended, as far as it did.
+    pub fn ending(&self) -> Ending {
+        let this = &self.this;
+        // A next page that was named, asked for, and empty contradicts no total that was reached.
+        let has_all =
+            this.ended_empty && this.last.total == Some(this.distinct) && !this.last.total_is_least;
+        let said = this.last.says_more(this.distinct).filter(|_| !has_all).or_else(|| {
+            let pages = this.last.total_pages.filter(|pages| *pages > this.pages_with_rows);
+            pages.map(|pages| format!("there are {pages} pages"))
+        });
+        let said =
+            said.map(|said| format!("the API says that {said}, and listed {}", this.distinct));
+        let is_full = this.last_rows > 0
+            && u64::try_from(self.largest_page).is_ok_and(|largest| largest == this.last_rows);
+        Ending {
+            error: this.error.clone(),
+            contradiction: this.contradiction.clone().or(said),
+            is_stated: has_all || this.last.says_end(this.distinct),
+            is_suspicious: this.last.is_silent()
+                && is_full
+                && this.rows >= USUAL_DEPTH
+                && this.rows.is_multiple_of(USUAL_DEPTH),
         }
-        let (number, empty, total) = (page.number, page.is_empty(), page.total);
-        let (shown, found) = self.sift(page);
-        self.next = match asked {
-            _ if empty => Next::End,
-            Next::First => match number {
-                Some(0) => self.based(PageBase::Zero),
-                Some(1) => self.based(PageBase::One),
-                _ => Next::Probe,
-            },
-            // Whichever page this was, `page=2` comes next. Which it was is remembered only where
-            // a list that moved in between cannot deceive.
-            Next::Probe => {
-                self.base = match shared(&ids, &self.first_page) {
-                    0 => Some(PageBase::Zero),
-                    shared if shared * 10 >= ids.len() * 9 => Some(PageBase::One),
-                    _ => None,
-                };
-                Next::Number(2)
-            }
-            Next::Number(number) => self.after(number, &ids, found, total)?,
-            Next::End => Next::End,
-        };
-        self.previous_page = ids;
-        Ok(shown)
     }
 
-    /// What follows a page with rows, `found` of which were not on an earlier page of this look.
+    /// Decides what a page means for the stream.
+    fn take(&mut self, step: Step, page: RawPage) -> Page {
+        if step == Step::ProbeSize {
+            return self.take_size_probe(&page);
+        }
+        let ids = page.ids();
+        let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX) + page.unnamed;
+        let is_empty = page.is_empty();
+        if self.this.first_page.is_empty() && matches!(step, Step::First | Step::Next(..)) {
+            self.this.first_page.clone_from(&ids);
+        }
+        let said = page.continuation.clone();
+        let (shown, found) = self.sift(page);
+        let is_trial = matches!(&step, Step::Next(way, _) if self.way.as_ref() != Some(way));
+        if !is_empty && !(is_trial && found == 0) {
+            self.this.rows += rows;
+            self.this.last_rows = rows;
+            self.this.pages_with_rows += 1;
+            self.this.last = said.clone();
+        }
+        self.step = match step {
+            Step::First => self.after_first(&said, is_empty),
+            Step::ProbeOne => self.after_probe(&ids, is_empty, &said),
+            Step::ProbeZero => self.after_zero(found),
+            Step::Next(way, _) if is_trial && found == 0 && !is_empty => self.after_failed(way),
+            Step::Next(way, request) => {
+                self.way = Some(way.clone());
+                self.after(&way, &request, &ids, found, &said)
+            }
+            Step::ProbeSize | Step::End => Step::End,
+        };
+        if self.step == Step::End && is_empty {
+            self.this.ended_empty = true;
+            let distinct = self.this.distinct;
+            // The page behind the last one speaks last: also where it says that it is not the end.
+            if said.says_more(distinct).is_some() || said.says_end(distinct) {
+                self.this.last = said;
+            }
+        }
+        self.this.previous_page = ids;
+        shown
+    }
+
+    fn after_first(&mut self, said: &Continuation, is_empty: bool) -> Step {
+        self.this.number = said.page.or(self.pager.first_page().map(u64::from)).unwrap_or(1);
+        if self.pager.configured() == PagingStyle::None || (is_empty && !leads_on(said)) {
+            return Step::End;
+        }
+        let way = self.way.clone().or_else(|| self.pager.suggested(said));
+        match way {
+            None => Step::End,
+            Some(Way::Number(name)) => self.numbered(name, said),
+            Some(way) => self.request(way, said),
+        }
+    }
+
+    /// The second page of numbered ones: by its number, once it is certain which the first has.
+    fn numbered(&mut self, name: String, said: &Continuation) -> Step {
+        match (said.page, self.pager.first_page()) {
+            // What a server repeats of `page=1` says nothing about a page before it.
+            _ if self.needs_number && self.pager.first_page().is_none() => return Step::ProbeZero,
+            (Some(0), _) | (None, Some(0)) => self.base = Some(PageBase::Zero),
+            (Some(1), _) | (None, Some(1)) => self.base = Some(PageBase::One),
+            _ if name == self.pager.number_parameter() => return Step::ProbeOne,
+            _ => {}
+        }
+        self.this.number = self.base.map_or(self.this.number, PageBase::first);
+        self.request(Way::Number(name), said)
+    }
+
+    /// Whichever page this was, `page=2` comes next. Which it was is remembered only where a list
+    /// that moved in between cannot deceive.
+    fn after_probe(&mut self, ids: &[String], is_empty: bool, said: &Continuation) -> Step {
+        let way = Way::Number(self.pager.number_parameter().to_owned());
+        if is_empty {
+            return Step::End;
+        }
+        self.base = match shared(ids, &self.this.first_page) {
+            0 => Some(PageBase::Zero),
+            shared if shared * 10 >= ids.len() * 9 => Some(PageBase::One),
+            _ => None,
+        };
+        self.way.get_or_insert_with(|| way.clone());
+        self.this.number = 1;
+        self.request(way, said)
+    }
+
+    /// After `page=0`, where `page=1` came first: new rows mean that pages count from 0.
+    fn after_zero(&mut self, found: usize) -> Step {
+        self.base = Some(if found > 0 { PageBase::Zero } else { PageBase::One });
+        self.this.number = 1;
+        let way = Way::Number(self.pager.number_parameter().to_owned());
+        self.way.get_or_insert_with(|| way.clone());
+        let said = self.this.last.clone();
+        self.request(way, &said)
+    }
+
+    /// A way that only repeated what was there: the next one, as long as there is one.
+    fn after_failed(&mut self, way: Way) -> Step {
+        self.pager.fail(way);
+        let said = self.this.last.clone();
+        match self.pager.suggested(&said) {
+            Some(Way::Number(name)) if self.this.pages_with_rows <= 1 => self.numbered(name, &said),
+            Some(way) => self.request(way, &said),
+            None => self.fall_back(),
+        }
+    }
+
+    /// What follows a page, `found` of whose rows were not on an earlier page of this pass.
     fn after(
         &mut self,
-        number: u32,
+        way: &Way,
+        request: &PageRequest,
         ids: &[String],
         found: usize,
-        total: Option<u64>,
-    ) -> Result<Next, ApiError> {
+        said: &Continuation,
+    ) -> Step {
+        if let (Way::Number(_), PageRequest::Parameter(_, number)) = (way, request) {
+            self.this.number = number.parse().unwrap_or(self.this.number.saturating_add(1));
+        }
+        let next = self.request(way.clone(), said);
         if found > 0 {
-            (self.echoes, self.barren) = (0, 0);
-            return Ok(Next::Number(number.saturating_add(1)));
+            (self.this.echoes, self.this.barren) = (0, 0);
+            return next;
         }
-        let repeats_first = shared(ids, &self.first_page) * 2 > ids.len();
-        let is_echo = *ids == *self.previous_page || repeats_first;
-        self.echoes = if is_echo { self.echoes + 1 } else { 0 };
-        self.barren += 1;
-        if self.echoes >= ECHOES {
-            if repeats_first {
-                self.check_ignored(ids, total)?;
-            }
-            return Ok(Next::End);
+        if ids.is_empty() && !leads_on(said) {
+            return Step::End;
         }
-        let ends = self.barren >= BARREN_PAGES;
-        Ok(if ends { Next::End } else { Next::Number(number.saturating_add(1)) })
-    }
-
-    fn based(&mut self, base: PageBase) -> Next {
-        self.base = Some(base);
-        Next::Number(base.first() + 1)
+        if let Step::Next(_, next) = &next
+            && next == request
+        {
+            self.this.contradiction = Some("each next page is the same one".to_owned());
+            return Step::End;
+        }
+        let repeats_first = !ids.is_empty() && shared(ids, &self.this.first_page) * 2 > ids.len();
+        let is_echo = !ids.is_empty() && (*ids == *self.this.previous_page || repeats_first);
+        self.this.echoes = if is_echo { self.this.echoes + 1 } else { 0 };
+        self.this.barren += 1;
+        if self.this.echoes >= ECHOES {
+            return if repeats_first { self.after_ignored(way.clone(), ids) } else { Step::End };
+        }
+        if self.this.barren >= BARREN_PAGES { Step::End } else { next }
     }
 
     /// Further pages are the first again: either there is but one, and the server answers any
-    /// number with it, or it does not look at `page` at all.
-    fn check_ignored(&self, ids: &[String], total: Option<u64>) -> Result<(), ApiError> {
+    /// number with it, or it does not look at the parameter at all.
+    fn after_ignored(&mut self, way: Way, ids: &[String]) -> Step {
+        let is_only_page = self.this.distinct <= u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        if !is_only_page {
+            return Step::End;
+        }
         let rows = u64::try_from(ids.len()).unwrap_or(u64::MAX);
-        let is_only_page = self.seen.len() <= ids.len();
-        let full = rows >= u64::from(self.query.page_size);
-        let more = total.map_or(full, |total| total > rows);
-        if more && is_only_page { Err(ApiError::PageIgnored { path: self.path() }) } else { Ok(()) }
+        let said = self.this.last.clone();
+        let is_full = rows >= u64::from(self.query.page_size);
+        let says_all = said.total == Some(rows) && !said.total_is_least;
+        if said.says_more(rows).is_some() || (is_full && !says_all) {
+            self.pager.fail(way);
+            return self.fall_back();
+        }
+        if said.is_silent() && is_usual_limit(rows) && self.pager.size_parameter().is_some() {
+            return Step::ProbeSize;
+        }
+        Step::End
     }
 
-    /// Notes the ids of a page. Tells also how many rows were not on an earlier page of this look.
+    /// Another way to the rows that there must be, or the statement that there is none.
+    fn fall_back(&mut self) -> Step {
+        let said = self.this.last.clone();
+        let next = std::iter::from_fn(|| {
+            let way = self.pager.fallback(&said)?;
+            let step = self.request(way.clone(), &said);
+            self.pager.fail(way);
+            Some(step)
+        });
+        let mut next = next.filter(|step| *step != Step::End);
+        if let Some(step) = next.next() {
+            return step;
+        }
+        self.this.error = Some(ApiError::PageIgnored { path: self.path() });
+        Step::End
+    }
+
+    /// A server that gives fewer rows where fewer are asked for gave all of them before.
+    fn take_size_probe(&mut self, page: &RawPage) -> Page {
+        self.step = Step::End;
+        let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
+        if rows >= self.this.distinct {
+            self.this.contradiction = Some(format!(
+                "the API gives the same {rows} runs whatever page and page size are asked for, and \
+                 does not say that they are all (if they are: [api.paging] style = \"none\")"
+            ));
+        }
+        Page { date: page.date, ..Page::default() }
+    }
+
+    fn request(&self, way: Way, said: &Continuation) -> Step {
+        let place = Place { number: self.this.number, rows: self.this.rows };
+        match self.pager.request(&way, said, place) {
+            Some(request) => Step::Next(way, request),
+            None => Step::End,
+        }
+    }
+
+    /// An error after good pages: a way that was only tried did not work; otherwise it is the end
+    /// of this pass.
+    fn take_error(&mut self, step: Step, error: ApiError) -> Option<Page> {
+        let is_refusal = matches!(
+            error,
+            ApiError::Rejected { .. } | ApiError::NotFound { .. } | ApiError::Unusable { .. }
+        );
+        self.step = match step {
+            // `page=0` is refused where pages count from 1.
+            Step::ProbeZero if is_refusal => self.after_zero(0),
+            Step::ProbeSize => Step::End,
+            // `page=1` is refused by a server that pages otherwise.
+            Step::ProbeOne if is_refusal => {
+                self.pager.fail(Way::Number(self.pager.number_parameter().to_owned()));
+                self.after_refused(error)
+            }
+            Step::Next(way, _) if is_refusal && self.way.as_ref() != Some(&way) => {
+                self.pager.fail(way);
+                self.after_refused(error)
+            }
+            _ => {
+                self.this.error = Some(error);
+                Step::End
+            }
+        };
+        (self.step != Step::End).then(Page::default)
+    }
+
+    fn after_refused(&mut self, error: ApiError) -> Step {
+        let said = self.this.last.clone();
+        let step = match self.pager.suggested(&said) {
+            Some(Way::Number(name)) => self.numbered(name, &said),
+            Some(way) => self.request(way, &said),
+            None if said.says_more(self.this.distinct).is_some() => self.fall_back(),
+            None => Step::End,
+        };
+        if step == Step::End {
+            self.this.error = Some(error);
+        }
+        step
+    }
+
+    /// Notes the ids of a page. Tells also how many rows were not on an earlier page of this pass.
     fn sift(&mut self, page: RawPage) -> (Page, usize) {
         self.largest_page = self.largest_page.max(page.rows.len());
         let (mut new, mut found, mut repeats) = (Vec::new(), 0, 0);
         for row in page.rows {
-            match self.seen.insert(id_key(&row.run_id), self.look) {
+            match self.seen.insert(id_key(&row.run_id), self.pass) {
                 None => {
                     found += 1;
                     new.push(row);
                 }
-                Some(look) if look < self.look => found += 1,
+                Some(pass) if pass < self.pass => found += 1,
                 Some(_) => repeats += 1,
             }
         }
-        self.total = page.total.or(self.total);
+        self.this.distinct += u64::try_from(found).unwrap_or(0);
         self.envelope = page.envelope.or_else(|| self.envelope.take());
-        (Page { new, repeats, unnamed: page.unnamed, total: page.total, date: page.date }, found)
+        let total = page.continuation.total;
+        (Page { new, repeats, unnamed: page.unnamed, total, date: page.date }, found)
     }
 
-    async fn read(&mut self, number: Option<u32>) -> Result<RawPage, ApiError> {
-        let answer = loop {
-            let mut parameters = self.query.parameters.clone();
-            parameters.extend(number.map(|number| ("page", number.to_string())));
-            if self.query.page_size > 0 {
-                parameters.push(("pageSize", self.query.page_size.to_string()));
-            }
-            parameters.extend(self.query.sort.clone().map(|sort| ("sort", sort)));
-            match self.client.require("/runs", &parameters).await {
-                Err(ApiError::NotFound { .. }) if self.is_past_the_end() => break None,
+    async fn read(&mut self, step: &Step) -> Result<RawPage, ApiError> {
+        let fetched = loop {
+            let fetched = match step {
+                Step::Next(_, PageRequest::Address(url)) => {
+                    self.client.get_page("/runs", url).await
+                }
+                step => self.client.get("/runs", &self.parameters(step)).await,
+            };
+            match fetched {
                 Err(error @ ApiError::Rejected { .. }) if self.pages == 0 => self.relent(error)?,
-                other => break Some(other?),
+                other => break other?,
             }
         };
         self.pages += 1;
-        match answer {
-            None => Ok(RawPage::default()),
-            Some(answer) => {
+        match fetched {
+            Fetched::Empty { date } => Ok(RawPage { date, ..RawPage::default() }),
+            Fetched::Absent { .. } => Err(ApiError::NotFound { path: self.path() }),
+            Fetched::NotReady => Err(self.client.unusable("/runs", "202 Accepted, and no list")),
+            Fetched::Body(answer) => {
                 let (query, client) = (&self.query, &self.client);
                 let (ids, list) = (&query.id_paths, &query.list);
-                RawPage::parse(&answer.body, answer.date, ids, list, client, || self.path())
+                let page = RawPage::parse(&answer, ids, list, client, || self.path());
+                if page.is_err() && self.pages == 1 {
+                    // It was no page: what comes of it is not an end of the list.
+                    self.pages = 0;
+                }
+                page
             }
         }
     }
 
-    /// A 404 counts as an empty page only where the server said how many runs there are, and all
-    /// of them are here; otherwise it is an error in the middle of a list.
-    fn is_past_the_end(&self) -> bool {
-        let seen = u64::try_from(self.seen.len()).unwrap_or(0);
-        self.pages > 0 && self.total.is_some_and(|total| seen >= total)
+    fn parameters<'a>(&'a self, step: &'a Step) -> Vec<(&'a str, String)> {
+        let mut parameters: Vec<(&str, String)> =
+            self.query.parameters.iter().map(|(name, value)| (*name, value.clone())).collect();
+        let number = self.pager.number_parameter();
+        let first = self.pager.first_page().unwrap_or(1);
+        match step {
+            Step::First if self.needs_number => parameters.push((number, first.to_string())),
+            Step::ProbeOne => parameters.push((number, "1".to_owned())),
+            Step::ProbeZero => parameters.push((number, "0".to_owned())),
+            Step::Next(_, PageRequest::Parameter(name, value)) => {
+                parameters.push((name, value.clone()));
+            }
+            _ => {}
+        }
+        let size = match step {
+            Step::ProbeSize => u32::try_from(self.this.distinct / 2).unwrap_or(1).max(1),
+            _ => self.query.page_size,
+        };
+        if let Some(name) = self.pager.size_parameter().filter(|_| size > 0) {
+            parameters.push((name, size.to_string()));
+        }
+        parameters.extend(self.query.sort.clone().map(|sort| ("sort", sort)));
+        parameters
     }
 
-    /// The server rejects the first page: asks with less, and says so.
+    /// The server rejects the first page: asks for less, and says so.
     fn relent(&mut self, error: ApiError) -> Result<(), ApiError> {
         let change = if let Some(sort) = self.query.sort.take() {
             format!("listing without `sort={sort}`")
+        } else if !self.needs_number && self.query.page_size > 20 {
+            self.needs_number = true;
+            format!("listing with `{}=1`", self.pager.number_parameter())
         } else if self.query.page_size > 20 {
+            self.needs_number = self.pager.first_page().is_some();
             self.query.page_size = 20;
-            "listing with `pageSize=20`".to_owned()
+            "listing with a page size of 20".to_owned()
         } else if self.query.page_size > 0 {
             self.query.page_size = 0;
-            "listing without `pageSize`".to_owned()
+            "listing without a page size".to_owned()
         } else {
             return Err(error);
         };
@@ -338,6 +634,16 @@ impl Listing {
     }
 
     fn path(&self) -> String {
-        format!("{}/runs", self.client.base().path().trim_end_matches('/'))
+        self.client.list_url("/runs").path().to_owned()
     }
+}
+
+/// Whether a page without rows says that there are more: filters behind a token leave such pages.
+fn leads_on(said: &Continuation) -> bool {
+    said.more == Some(true) || said.says_more(u64::MAX).is_some()
+}
+
+/// Whether a number of rows is one at which servers usually cut a list off.
+fn is_usual_limit(rows: u64) -> bool {
+    rows >= 10 && (rows.is_multiple_of(10) || rows.is_multiple_of(25))
 }

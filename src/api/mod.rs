@@ -2,12 +2,15 @@
 
 mod client;
 mod connection;
+mod continuation;
+mod document;
 mod error;
 mod error_body;
 mod gate;
 mod listing;
 mod pace;
 mod page;
+mod pager;
 mod rate;
 mod retry;
 mod room;
@@ -15,8 +18,10 @@ mod traffic;
 
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
 pub use connection::{describe, install_tls};
+pub use continuation::{Continuation, Next};
+pub use document::{DocumentPages, MissingRows};
 pub use error::ApiError;
-pub use listing::{ListQuery, Listing, Page, PageBase};
+pub use listing::{Ending, ListQuery, Listing, Page, PageBase};
 pub use page::ListedRow;
 pub use retry::{Disposition, disposition};
 pub use traffic::Traffic;

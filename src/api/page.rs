@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::{ApiError, Client};
+use super::continuation::Continuation;
+use super::{Answer, ApiError, Client};
 use crate::json::{Kind, Node, member_names};
 use crate::tables::ListSources;
 
@@ -23,10 +24,8 @@ pub(super) struct RawPage {
     pub(super) rows: Vec<ListedRow>,
     /// Rows without an id.
     pub(super) unnamed: u64,
-    /// The page's number, where the server repeats it.
-    pub(super) number: Option<u64>,
-    /// How many runs there are, where the server says so.
-    pub(super) total: Option<u64>,
+    /// What it says about how the list goes on.
+    pub(super) continuation: Continuation,
     /// The server's clock, in microseconds since 1970.
     pub(super) date: Option<i64>,
     /// The path of the member that holds the rows; empty where the body itself is the list.
@@ -39,14 +38,14 @@ impl RawPage {
     /// # Errors
     /// [`ApiError`] where the body is no list, or none of its rows has an id.
     pub(super) fn parse(
-        body: &Bytes,
-        date: Option<i64>,
+        answer: &Answer,
         id_paths: &[String],
         list: &ListSources,
         client: &Client,
         path: impl Fn() -> String,
     ) -> Result<Self, ApiError> {
         let unusable = |problem: String| ApiError::Unusable { path: path(), problem };
+        let body = &answer.body;
         let node = Node::parse(body).map_err(|malformed| unusable(malformed.to_string()))?;
         let Some(list) = list.find(node) else {
             let seen = match node.kind() {
@@ -64,6 +63,11 @@ impl RawPage {
             }
         }
         let unnamed = list.elements.len() - rows.len();
+        let mut continuation =
+            Continuation::read(&list.enclosing, list.elements.len(), &answer.paging);
+        if let Some(path) = &client.paging().next_path {
+            continuation = continuation.with_next_at(node, path);
+        }
         if let (true, Some(first)) = (rows.is_empty(), list.elements.first()) {
             let tried = id_paths.join(", ");
             let seen = match first.kind() {
@@ -75,9 +79,8 @@ impl RawPage {
         Ok(Self {
             rows,
             unnamed: u64::try_from(unnamed).unwrap_or(u64::MAX),
-            number: hint(node, &["page", "currentPage", "current_page", "pageNumber"]),
-            total: hint(node, &["total", "totalCount", "total_count", "totalItems", "totalRows"]),
-            date,
+            continuation,
+            date: answer.date,
             envelope: Some(list.path),
         })
     }
@@ -91,14 +94,6 @@ impl RawPage {
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.unnamed == 0
     }
-}
-
-/// A number that the server gives about its paging, at the top or in the usual inner objects.
-fn hint(node: Node<'_>, names: &[&str]) -> Option<u64> {
-    let places = [Some(node), node.get("pagination"), node.get("meta"), node.get("page_info")];
-    places.into_iter().flatten().find_map(|place| {
-        names.iter().find_map(|name| place.get(name)?.scalar_text()?.parse().ok())
-    })
 }
 
 /// How many ids of a page stand on another one too.

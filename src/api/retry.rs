@@ -9,6 +9,13 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 pub enum Disposition {
     /// The body is the answer.
     Accept,
+    /// There is a thing, and nothing is in it.
+    Empty,
+    /// The thing is being made.
+    NotReady,
+    /// A success, or "not modified", that no request of this program can bring about: a part of a
+    /// body must not be taken for the whole.
+    Unexpected,
     /// There is no such thing, or it is not visible to the organization (documented for 404).
     Absent,
     /// The key is missing, wrong or revoked, or its role lacks permission. Never tried again.
@@ -27,6 +34,9 @@ pub enum Disposition {
 /// are tried again like [`Disposition::Retry`].
 pub fn disposition(status: u16) -> Disposition {
     match status {
+        202 => Disposition::NotReady,
+        204 | 205 => Disposition::Empty,
+        206 | 304 => Disposition::Unexpected,
         200..=299 => Disposition::Accept,
         300..=399 => Disposition::Redirected,
         401 | 403 => Disposition::Refused,

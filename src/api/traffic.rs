@@ -65,6 +65,11 @@ impl Counters {
 }
 
 impl Sent<'_> {
+    /// Such as `/runs/{id}/trace`.
+    pub(super) fn endpoint(&self) -> &'static str {
+        self.endpoint
+    }
+
     /// The answer has begun.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = Some(status);

@@ -12,5 +12,6 @@ pub use key::{ApiKey, KeyError, mask_keys};
 pub use load::{CONFIG_VERSION, ConfigError, DEFAULT_FILE, load, parse};
 pub use settings::{
     Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings,
-    RangeChoice, ScheduleSettings, Settings, SyncSettings, WebhookFormat,
+    PagingSettings, PagingStyle, RangeChoice, ScheduleSettings, Settings, SyncSettings,
+    WebhookFormat,
 };

@@ -63,6 +63,47 @@ pub struct ApiSettings {
     pub max_retry_secs: u64,
     /// The longest wait that the API may ask for; beyond it the sync ends and goes on next time.
     pub max_rate_limit_wait_secs: u64,
+    /// Hosts to which the API may redirect a run's documents, such as `*.amazonaws.com`. They are
+    /// asked without the key. Lists are never read from elsewhere.
+    pub redirect_hosts: Vec<String>,
+    /// How lists are paged, where detection finds it out wrongly.
+    pub paging: PagingSettings,
+}
+
+/// How `GET /runs` is paged. The default detects it from the responses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagingSettings {
+    /// How the next page is asked for.
+    pub style: PagingStyle,
+    /// The parameter that names the page, the offset or the token; `None` for the usual names.
+    pub parameter: Option<String>,
+    /// The parameter that names how many rows a page should have. By default `pageSize`
+    /// (documented); an empty text sends none.
+    pub size_parameter: Option<String>,
+    /// The number of the first page, sent with the first request; `None` sends none and finds out.
+    pub first_page: Option<u32>,
+    /// Dotted path of the member that holds the next token or address; `None` for the usual names.
+    pub next_path: Option<String>,
+}
+
+/// A way to ask for the next page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PagingStyle {
+    /// Whatever the responses show.
+    #[default]
+    Auto,
+    /// Numbered pages (documented: `page`).
+    Page,
+    /// The number of rows to skip.
+    Offset,
+    /// A token out of the response before.
+    Cursor,
+    /// An address out of the response before.
+    Link,
+    /// One response holds the whole list.
+    None,
 }
 
 impl Default for ApiSettings {
@@ -80,6 +121,8 @@ impl Default for ApiSettings {
             max_attempts: 5,
             max_retry_secs: 120,
             max_rate_limit_wait_secs: 900,
+            redirect_hosts: Vec::new(),
+            paging: PagingSettings::default(),
         }
     }
 }

@@ -3,12 +3,12 @@
 use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
-use crate::api::{Answer, ApiError, Client, Fetched};
+use crate::api::{Answer, ApiError, Client, DocumentPages, Fetched};
 use crate::event::Event;
 use crate::json::{Kind, Node};
 use crate::ledger::{DocumentStates, Entry};
 use crate::run::{
-    Document, DocumentState, FetchedRun, Phase, Resource, content_fingerprint, encode_id,
+    Document, DocumentState, FetchedRun, Phase, Resource, Shortfall, content_fingerprint, encode_id,
 };
 
 /// How patient the fan-out is. Times are microseconds by the server's clock.
@@ -85,7 +85,7 @@ pub async fn fetch_run(
     let mut bodies = Bodies::new(&wanted.run_id);
     let mut ended_at = wanted.listed.as_ref().and_then(|run| run.ended_at);
     if wanted.listed.is_none() {
-        bodies.fetch(client, &[Resource::Detail]).await?;
+        bodies.fetch(client, &[Resource::Detail], &policy.paths).await?;
         match bodies.detail_run(policy) {
             _ if bodies.state(Resource::Detail) == DocumentState::Absent => {
                 return Ok(Outcome::Absent);
@@ -104,7 +104,7 @@ pub async fn fetch_run(
     let young =
         known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
     if wanted.only_with_evaluation || young {
-        bodies.fetch(client, &[Resource::Evaluation]).await?;
+        bodies.fetch(client, &[Resource::Evaluation], &policy.paths).await?;
         if bodies.state(Resource::Evaluation) == DocumentState::Absent {
             let exported = wanted.known.as_ref().is_some_and(|entry| entry.revision > 0);
             match (exported && wanted.only_with_evaluation, young, &wanted.listed) {
@@ -116,7 +116,7 @@ pub async fn fetch_run(
             }
         }
     }
-    bodies.fetch(client, &Resource::FETCHED).await?;
+    bodies.fetch(client, &Resource::FETCHED, &policy.paths).await?;
     Ok(bodies.outcome(wanted, policy, young))
 }
 
@@ -124,6 +124,7 @@ pub async fn fetch_run(
 struct Bodies {
     path: Option<String>,
     documents: Vec<Document>,
+    shortfalls: Vec<Shortfall>,
     states: DocumentStates,
     error: Option<ApiError>,
 }
@@ -133,11 +134,17 @@ impl Bodies {
         // A URL cannot hold these two segments, however they are written.
         let path =
             (run_id != "." && run_id != "..").then(|| format!("/runs/{}", encode_id(run_id)));
-        Self { path, documents: Vec::new(), states: DocumentStates::default(), error: None }
+        let (documents, shortfalls) = (Vec::new(), Vec::new());
+        Self { path, documents, shortfalls, states: DocumentStates::default(), error: None }
     }
 
     /// Fetches those of the resources that are not there yet, all at once.
-    async fn fetch(&mut self, client: &Client, resources: &[Resource]) -> Result<(), ApiError> {
+    async fn fetch(
+        &mut self,
+        client: &Client,
+        resources: &[Resource],
+        paths: &RunPaths,
+    ) -> Result<(), ApiError> {
         let Some(path) = self.path.clone() else {
             self.error = Some(ApiError::Unusable {
                 path: "/runs/{id}".to_owned(),
@@ -150,13 +157,13 @@ impl Bodies {
         let path = path.as_str();
         let fetched = join_all(missing.iter().map(|&resource| async move {
             let path = format!("{path}{}", resource.path_suffix());
-            (resource, client.get(&path, &[]).await)
+            (resource, fetch_document(client, &path, resource, paths).await)
         }));
         for (resource, fetched) in fetched.await {
             let state = match fetched {
-                Ok(Fetched::Body(answer)) => self.keep(resource, answer),
-                Ok(Fetched::Absent { .. }) => DocumentState::Absent,
-                Err(error) if error.stops_everything() => return Err(error),
+                Ok(Some(document)) => self.keep(resource, document),
+                Ok(None) => DocumentState::Absent,
+                Err(error) if error.is_fatal() => return Err(error),
                 Err(error) => {
                     self.error = self.error.take().or(Some(error));
                     DocumentState::Failed
@@ -169,16 +176,22 @@ impl Bodies {
     }
 
     /// An evaluation that is `null` or empty is none: how the API says so is not documented.
-    fn keep(&mut self, resource: Resource, answer: Answer) -> DocumentState {
-        let short = answer.body.len() <= MOST_EMPTY_BYTES;
-        let node = Node::accepted(&answer.body).filter(|_| short);
+    fn keep(&mut self, resource: Resource, document: DocumentPages) -> DocumentState {
+        let DocumentPages { pages, missing } = document;
+        let short = pages.first().filter(|first| first.body.len() <= MOST_EMPTY_BYTES);
+        let node = short.and_then(|first| Node::accepted(&first.body));
         let empty = node.is_some_and(|node| is_empty(node, resource));
         if empty {
             return DocumentState::Absent;
         }
-        let document = Document { resource, page: 1, body: answer.body, http_date: answer.date };
-        self.documents.push(document);
-        DocumentState::Ok
+        for (page, answer) in (1..).zip(pages) {
+            let Answer { body, date, .. } = answer;
+            self.documents.push(Document { resource, page, body, http_date: date });
+        }
+        let Some(missing) = missing else { return DocumentState::Ok };
+        let (received, announced) = (missing.received, missing.announced);
+        self.shortfalls.push(Shortfall { resource, received, announced });
+        DocumentState::Partial
     }
 
     fn detail_run(&self, policy: &FetchPolicy) -> Option<ListedRun> {
@@ -227,9 +240,12 @@ impl Bodies {
             ended_at: shown.ended_at,
             status: shown.status,
             revision: revision + 1,
-            evaluation: self.states.evaluation,
+            evaluation: match self.states.evaluation {
+                DocumentState::Partial => DocumentState::Ok,
+                state => state,
+            },
             documents: self.documents,
-            shortfalls: Vec::new(),
+            shortfalls: self.shortfalls,
         };
         let documents = self.states;
         Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
@@ -253,6 +269,31 @@ impl Bodies {
             Resource::ToolCalls => self.states.tool_calls = state,
             Resource::Listing => {}
         }
+    }
+}
+
+/// Gets a document with all of its pages; `None` where the API has none, or not yet.
+async fn fetch_document(
+    client: &Client,
+    path: &str,
+    resource: Resource,
+    paths: &RunPaths,
+) -> Result<Option<DocumentPages>, ApiError> {
+    let first = match client.get(path, &[]).await? {
+        Fetched::Body(first) => first,
+        Fetched::Absent { .. } | Fetched::Empty { .. } => return Ok(None),
+        // An evaluation is made after its run; everything else of a run that ended is there.
+        Fetched::NotReady if resource == Resource::Evaluation => return Ok(None),
+        Fetched::NotReady => {
+            return Err(client.unusable(path, "202 Accepted: it is not ready yet"));
+        }
+    };
+    match paths.lists.of(resource) {
+        Some(list) => {
+            let trusts_total = resource != Resource::Evaluation;
+            client.read_on(path, first, list, trusts_total).await.map(Some)
+        }
+        None => Ok(Some(DocumentPages { pages: vec![first], missing: None })),
     }
 }
 

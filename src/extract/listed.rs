@@ -5,20 +5,56 @@ use bytes::Bytes;
 use crate::api::ListedRow;
 use crate::digest::fingerprint;
 use crate::json::{Node, parse_timestamp};
+use crate::run::Resource;
 use crate::run::{Phase, unwrap_run};
-use crate::tables::{ListDocument, ListSources, Mapping, RUNS};
+use crate::tables::{
+    CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, WORKFLOWS,
+};
 
 /// Where the few members stand that decisions need: the sources of the `runs` table's columns.
 #[derive(Clone, Debug)]
 pub struct RunPaths {
     /// The list of a page of `GET /runs`.
     pub list: ListSources,
+    /// Where the lists of the other documents stand.
+    pub(super) lists: DocumentLists,
     /// Paths of the id.
     pub run_id: Vec<String>,
     workflow_id: Vec<String>,
     status: Vec<String>,
     started_at: Vec<String>,
     ended_at: Vec<String>,
+}
+
+/// Where the lists of documents stand.
+#[derive(Clone, Debug)]
+pub(super) struct DocumentLists {
+    trace: ListSources,
+    evaluation: ListSources,
+    tool_calls: ListSources,
+    pub(super) workflows: ListSources,
+}
+
+impl DocumentLists {
+    fn new(mapping: &Mapping) -> Self {
+        let list = |document, table| mapping.list_sources(document, table).clone();
+        Self {
+            trace: list(ListDocument::Trace, &SPANS),
+            evaluation: list(ListDocument::Evaluation, &CRITERIA),
+            tool_calls: list(ListDocument::ToolCalls, &TOOL_CALLS),
+            workflows: list(ListDocument::Workflows, &WORKFLOWS),
+        }
+    }
+
+    /// The list whose rows a document can give in pages.
+    pub(super) fn of(&self, resource: Resource) -> Option<&ListSources> {
+        match resource {
+            Resource::Trace => Some(&self.trace),
+            Resource::Evaluation => Some(&self.evaluation),
+            Resource::ToolCalls => Some(&self.tool_calls),
+            Resource::Detail | Resource::Listing => None,
+        }
+    }
 }
 
 impl RunPaths {
@@ -31,6 +67,7 @@ impl RunPaths {
         };
         Self {
             list: mapping.list_sources(ListDocument::Listing, &RUNS).clone(),
+            lists: DocumentLists::new(mapping),
             run_id: sources("run_id"),
             workflow_id: sources("workflow_id"),
             status: sources("status"),

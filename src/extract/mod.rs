@@ -3,7 +3,9 @@
 mod decide;
 mod fetch;
 mod follow;
+mod list_scan;
 mod listed;
+mod narrow;
 mod order;
 mod pipeline;
 mod resources;

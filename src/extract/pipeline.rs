@@ -28,6 +28,8 @@ pub struct ExtractionPlan {
     pub client: Client,
     /// How far back to list.
     pub window: Window,
+    /// Whether a smaller range may be listed where the API refuses the window's.
+    pub may_shrink_range: bool,
     /// Which runs.
     pub filters: Filters,
     /// How patient to be.
@@ -60,14 +62,19 @@ pub enum Extracted {
     },
     /// The sweep came to its end.
     Swept(SweepTally),
+    /// The extraction came to its end: nothing is missing of what it set out to do.
+    Finished,
     /// The extraction ends here, before its end. What came out so far is good.
     Stopped(ApiError),
+    /// A task of it panicked, or ended without a word: a fault of this program.
+    Broken(String),
 }
 
 /// An extraction under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct Extraction {
     output: mpsc::Receiver<Extracted>,
+    /// Ends with the supervising task, which ends all others.
     _tasks: JoinSet<()>,
 }
 
@@ -110,20 +117,52 @@ impl Extraction {
         let (send, output) = mpsc::channel(plan.concurrency.max(4));
         let (queue, queued) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog(watch::Sender::new(0)));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(sweep(plan.clone(), queue, Arc::clone(&backlog)));
-        tasks.spawn(async move {
+        let mut work = JoinSet::new();
+        work.spawn(sweep(plan.clone(), queue, Arc::clone(&backlog)));
+        let last = send.clone();
+        work.spawn(async move {
             let mut fan_out = FanOut::new(plan, send, backlog);
-            if let Err(error) = fan_out.run(queued).await {
-                fan_out.send(Extracted::Stopped(error)).await;
+            let end = match fan_out.run(queued).await {
+                Ok(()) => Extracted::Finished,
+                Err(Ended::ByApi(error)) => Extracted::Stopped(error),
+                Err(Ended::ByFault(fault)) => Extracted::Broken(fault),
+            };
+            fan_out.send(end).await;
+        });
+        let mut tasks = JoinSet::new();
+        // A panic anywhere must not look like an end that came early.
+        tasks.spawn(async move {
+            while let Some(ended) = work.join_next().await {
+                if let Err(fault) = ended {
+                    let _dropped = last.send(Extracted::Broken(described(&fault))).await;
+                }
             }
         });
         Self { output, _tasks: tasks }
     }
 
-    /// What comes next; `None` after the end.
-    pub async fn next(&mut self) -> Option<Extracted> {
-        self.output.recv().await
+    /// What comes next. The last is [`Extracted::Finished`], [`Extracted::Stopped`] or
+    /// [`Extracted::Broken`]; a channel that closes before one of them is a fault, too.
+    pub async fn next(&mut self) -> Extracted {
+        let closed = || Extracted::Broken("the extraction ended without a result".to_owned());
+        self.output.recv().await.unwrap_or_else(closed)
+    }
+}
+
+/// What became of a task, without the words of its panic: they can hold data.
+fn described(fault: &tokio::task::JoinError) -> String {
+    if fault.is_panic() { "a task panicked" } else { "a task was cancelled" }.to_owned()
+}
+
+/// Why the fan-out ended before its end.
+enum Ended {
+    ByApi(ApiError),
+    ByFault(String),
+}
+
+impl From<ApiError> for Ended {
+    fn from(error: ApiError) -> Self {
+        Self::ByApi(error)
     }
 }
 
@@ -137,22 +176,19 @@ async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backl
     let sweep = Sweep {
         client: &plan.client,
         window: plan.window,
+        may_shrink: plan.may_shrink_range,
         filters: &plan.filters,
         paths: &plan.policy.paths,
     };
-    let mut listed = HashSet::new();
     let result = sweep
         .run(wait, |runs| {
-            // Lists of several workflows can overlap: a run is decided about once.
-            let mut runs = runs;
-            runs.retain(|run| listed.insert(id_key(&run.run_id)));
             let (page, wanted) = sort_page(&plan, runs);
             backlog.add(wanted);
             // Nobody receives any more only where the extraction has ended.
             let _ended = queue.send(page);
         })
         .await;
-    let _ended = queue.send(Queued::Swept(result.map(|report| (report, listed))));
+    let _ended = queue.send(Queued::Swept(result));
 }
 
 /// A page for the fan-out, and how many runs it has to fetch.
@@ -244,18 +280,21 @@ impl FanOut {
         }
     }
 
-    async fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Queued>) -> Result<(), ApiError> {
+    async fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Queued>) -> Result<(), Ended> {
         let mut listing = true;
         loop {
             let is_spent = self.spent || self.start_runs();
             if self.running.is_empty() && (is_spent || !listing) {
-                return if is_spent { Err(self.budget_spent()) } else { Ok(()) };
+                return if is_spent { Err(self.budget_spent().into()) } else { Ok(()) };
             }
             tokio::select! {
                 biased;
                 queued = queue.recv(), if listing => match queued {
                     Some(queued) => listing = self.take(queued).await?,
-                    None => listing = false,
+                    None => {
+                        let fault = "the list's task ended without a result";
+                        return Err(Ended::ByFault(fault.to_owned()));
+                    }
                 },
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
                     self.finish(done).await?;
@@ -337,18 +376,23 @@ impl FanOut {
     async fn finish(
         &mut self,
         done: Result<Fetching, tokio::task::JoinError>,
-    ) -> Result<(), ApiError> {
-        let (wanted, fetched) = done.map_err(|error| ApiError::Setup(error.to_string()))?;
+    ) -> Result<(), Ended> {
+        let (wanted, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
         let outcome = fetched?;
         let events = self.plan.client.events();
-        if let Outcome::Failed { error, .. } = &outcome {
-            // A run that failed before says nothing about the API's health today.
+        if let Outcome::Failed { error, documents } = &outcome {
+            // A run that failed before says nothing about the API's health today, and one of whose
+            // documents some came says that the API is there.
             let known = wanted.known.as_ref();
             let failed_before = known.is_some_and(|entry| entry.state == RunState::Failed);
-            self.failures_in_a_row += usize::from(!failed_before);
+            if documents.any_came() {
+                self.failures_in_a_row = 0;
+            } else {
+                self.failures_in_a_row += usize::from(!failed_before);
+            }
             let many = self.failures_in_a_row >= FAILURES_IN_A_ROW.max(2 * self.plan.concurrency);
             if many && error.may_be_everywhere() {
-                return Err(error.clone());
+                return Err(error.clone().into());
             }
             let (run_id, reason) = (wanted.run_id.clone(), error.to_string());
             events.emit(Event::RunFailed { run_id, reason });

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::api::{ApiError, Client, Fetched};
+use crate::api::{ApiError, Client, DocumentPages, Fetched, MissingRows};
+use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
 use crate::tables::ListSources;
 
@@ -48,28 +49,30 @@ pub async fn organization(client: &Client) -> Result<Organization, ApiError> {
     })
 }
 
-/// A list that does not page, as one body.
+/// A small list with all of its pages.
 #[derive(Clone, Debug)]
 pub struct ResourceList {
-    body: Bytes,
+    pages: Vec<Bytes>,
     list: ListSources,
+    /// Set where the API says that there are more rows than it gave.
+    pub missing: Option<MissingRows>,
 }
 
 impl ResourceList {
-    /// The body as it was sent.
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    /// Tells whether the list changed: a fingerprint of its bodies.
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint(self.pages.iter().map(Bytes::as_ref))
     }
 
-    /// The elements of the list; none where the body holds no list.
+    /// The elements of the list; none where the bodies hold no list.
     pub fn elements(&self) -> Vec<Node<'_>> {
-        let node = Node::parse(&self.body).ok();
-        let list = node.and_then(|node| self.list.find(node));
-        list.map(|list| list.elements).unwrap_or_default()
+        let nodes = self.pages.iter().filter_map(|page| Node::accepted(page));
+        nodes.filter_map(|node| self.list.find(node)).flat_map(|list| list.elements).collect()
     }
 }
 
-/// Gets `/workflows` or `/mcp-servers`; `None` where the API has no such list.
+/// Gets `/workflows` or `/mcp-servers`, to the end of the list; `None` where the API has no such
+/// list.
 ///
 /// # Errors
 /// [`ApiError`] where it cannot be had.
@@ -79,7 +82,11 @@ pub async fn resource_list(
     list: &ListSources,
 ) -> Result<Option<ResourceList>, ApiError> {
     match client.get(path, &[]).await? {
-        Fetched::Body(answer) => Ok(Some(ResourceList { body: answer.body, list: list.clone() })),
-        Fetched::Absent { .. } => Ok(None),
+        Fetched::Body(first) => {
+            let DocumentPages { pages, missing } = client.read_on(path, first, list, true).await?;
+            let pages = pages.into_iter().map(|page| page.body).collect();
+            Ok(Some(ResourceList { pages, list: list.clone(), missing }))
+        }
+        Fetched::Absent { .. } | Fetched::Empty { .. } | Fetched::NotReady => Ok(None),
     }
 }

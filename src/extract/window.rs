@@ -59,6 +59,19 @@ pub struct Window {
     pub known_before: Option<i64>,
 }
 
+impl Window {
+    /// The next smaller range, up to the same moment; `None` for the smallest.
+    pub fn shrunk(self) -> Option<Self> {
+        let range = match self.range {
+            Range::Month => Range::Week,
+            Range::Week => Range::Day,
+            Range::Day => return None,
+        };
+        let from = self.until.saturating_sub(range.length());
+        Some(Self { range, from, known_before: self.known_before.filter(|at| *at > from), ..self })
+    }
+}
+
 /// Chooses the window: the smallest that joins what is proven, with `overlap` microseconds of it
 /// listed again; the largest where nothing is proven. A hole in what is proven is listed again as
 /// long as it is in reach; what is in `gaps` is given up.

@@ -157,8 +157,9 @@ fn run_state(name: &str) -> Result<RunState, ParquetError> {
 }
 
 fn document_state(name: &str) -> Result<DocumentState, ParquetError> {
-    use DocumentState::{Absent, Failed, Ok as Have, Pending};
-    let found = [Pending, Have, Absent, Failed].into_iter().find(|state| state.name() == name);
+    use DocumentState::{Absent, Failed, Ok as Have, Partial, Pending};
+    let found =
+        [Pending, Have, Partial, Absent, Failed].into_iter().find(|state| state.name() == name);
     found.ok_or_else(|| ParquetError::General(format!("unknown document state `{name}`")))
 }
 

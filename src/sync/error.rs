@@ -23,6 +23,9 @@ pub enum SyncError {
     /// A chunk of runs that was not being written after all: a fault of this program.
     #[error("a chunk of runs was lost on its way to the lake")]
     Lost,
+    /// The extraction ended without a result: a fault of this program.
+    #[error("the extraction failed: {0}")]
+    Broken(String),
     /// A task that ended before its time: a fault of this program.
     #[error("a part of the sync stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),

@@ -138,8 +138,7 @@ impl Export {
     ) -> Result<Option<ApiError>, SyncError> {
         loop {
             let extracted = match timeout(IDLE, extraction.next()).await {
-                Ok(Some(extracted)) => extracted,
-                Ok(None) => return Ok(None),
+                Ok(extracted) => extracted,
                 // Nothing comes, as in a long wait: what is written is committed, not kept back.
                 Err(_) if self.chunk_is_full() => {
                     self.write_chunk().await?;
@@ -174,7 +173,9 @@ impl Export {
                     tally.doubts.extend(zero);
                     self.sweep = Some(tally);
                 }
+                Extracted::Finished => return Ok(None),
                 Extracted::Stopped(error) => return Ok(Some(error)),
+                Extracted::Broken(fault) => return Err(SyncError::Broken(fault)),
             }
             if self.chunk_is_full() {
                 self.write_chunk().await?;
@@ -358,7 +359,14 @@ impl Export {
                     continue;
                 }
             };
-            let content = fingerprint([list.body().as_ref()]);
+            if let Some(missing) = list.missing {
+                let notice = format!(
+                    "`{}` is not whole: the API gave {} rows, and says that there are more",
+                    table.name, missing.received
+                );
+                self.events.emit(Event::Notice(notice));
+            }
+            let content = list.fingerprint();
             if self.content(table) == Some(content) {
                 continue;
             }

@@ -116,7 +116,7 @@ impl Probe {
     async fn openapi(&self, examination: &mut Examination, client: &Client) {
         let answer = match client.get("/openapi", &[]).await {
             Ok(Fetched::Body(answer)) => answer,
-            Ok(Fetched::Absent { .. }) => {
+            Ok(_) => {
                 return examination.ok("openapi", "not served by this host (it is optional)");
             }
             Err(error) => {

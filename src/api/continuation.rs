@@ -1,0 +1,580 @@
+//! What a server says about how a list goes on: totals, page numbers, cursors, links.
+//!
+//! None of it is documented for this API (the page names `page` and `pageSize` only), so every
+//! usual spelling is understood, in the body and in headers. A statement that there is more counts
+//! against a list that seems to end; see [`Continuation::says_more`].
+
+use std::borrow::Cow;
+
+use reqwest::header::HeaderMap;
+
+use crate::json::{Body, Kind, Node};
+
+/// What one page says about the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Continuation {
+    /// Rows in the whole list.
+    pub total: Option<u64>,
+    /// Whether the total is a lower bound only, as search engines give it.
+    pub total_is_least: bool,
+    /// Pages in the whole list.
+    pub total_pages: Option<u64>,
+    /// The number of this page.
+    pub page: Option<u64>,
+    /// Rows on a page, as the server repeats it.
+    pub page_size: Option<u64>,
+    /// Rows before this page.
+    pub offset: Option<u64>,
+    /// Whether there is more.
+    pub more: Option<bool>,
+    /// What comes next.
+    pub next: Next,
+}
+
+/// What comes after a page, as the server states it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing is stated.
+    #[default]
+    Unstated,
+    /// `null`, `false` or an empty text where the next page would be named: this is the last one.
+    Nothing,
+    /// The page of this number.
+    Page(u64),
+    /// The page that begins after so many rows.
+    Offset(u64),
+    /// The page at this address, absolute or not.
+    Url(String),
+    /// The page behind this token.
+    Token {
+        /// The token, opaque.
+        token: String,
+        /// The member that holds it, as it was sent: tells how the parameter is likely called.
+        member: String,
+    },
+}
+
+/// Headers that say how a list goes on, by their lower-case names.
+const HEADERS: &[&str] = &[
+    "link",
+    "content-range",
+    "x-total-count",
+    "x-total",
+    "total-count",
+    "x-total-pages",
+    "x-page",
+    "x-per-page",
+    "x-next-page",
+    "x-has-more",
+    "x-next-cursor",
+    "x-next-page-token",
+];
+
+/// How deep in each other such objects are looked into: `paging: {cursors: {after}}`.
+const MOST_NESTED: u32 = 2;
+
+/// Objects that hold statements about the page they stand on, by their folded names.
+const PLACES: &[&str] = &[
+    "pagination",
+    "paging",
+    "page",
+    "pageinfo",
+    "pagingmetadata",
+    "paginationmetadata",
+    "meta",
+    "metadata",
+    "links",
+    "cursor",
+    "cursors",
+    "responsemetadata",
+    "listmetadata",
+];
+
+const TOTALS: &[&str] = &[
+    "total",
+    "totalcount",
+    "totalitems",
+    "totalrows",
+    "totalresults",
+    "totalrecords",
+    "totalelements",
+    "totalhits",
+    "totalentries",
+    "totalruns",
+    "totalsize",
+    "numfound",
+    "recordcount",
+    "rowcount",
+    "itemcount",
+    "resultcount",
+    "odatacount",
+    "toolcallcount",
+    "totaltoolcalls",
+    "spancount",
+    "totalspans",
+    "totalevents",
+    "totalcriteria",
+];
+const TOTAL_PAGES: &[&str] = &["totalpages", "pagecount", "pages", "numpages", "lastpage"];
+const PAGES: &[&str] =
+    &["page", "currentpage", "pagenumber", "pageno", "pagenum", "pageindex", "current"];
+const PAGE_SIZES: &[&str] =
+    &["pagesize", "perpage", "limit", "size", "itemsperpage", "pagelimit", "maxresults"];
+const OFFSETS: &[&str] = &["offset", "skip", "startindex", "from", "start"];
+const MORE: &[&str] = &[
+    "hasmore",
+    "hasnext",
+    "hasnextpage",
+    "more",
+    "morepages",
+    "hasmorepages",
+    "hasmoreitems",
+    "hasmoreresults",
+    "moreavailable",
+    "moreresults",
+    "truncated",
+    "istruncated",
+    "incomplete",
+    "incompleteresults",
+];
+const LAST: &[&str] =
+    &["last", "islast", "islastpage", "lastpage", "isfinal", "isend", "endoflist"];
+/// Members that name the next page itself; `null` in them is the end.
+const NEXT: &[&str] = &[
+    "next",
+    "nextpage",
+    "nextlink",
+    "nexturl",
+    "nexturi",
+    "nexthref",
+    "nextpageurl",
+    "nextpagelink",
+    "odatanextlink",
+    "nextoffset",
+    "nextskip",
+    "nextstart",
+    "nextcursor",
+    "nextpagecursor",
+    "nextpagetoken",
+    "nexttoken",
+    "nextmarker",
+    "nextkey",
+    "nextstartingafter",
+    "nextafter",
+    "continuationtoken",
+    "nextcontinuationtoken",
+    "continuation",
+];
+/// Members that hold a token, and may only repeat the one that was sent: `null` says nothing.
+const TOKENS: &[&str] =
+    &["endcursor", "cursor", "after", "pagetoken", "scrollid", "marker", "lastevaluatedkey"];
+
+impl Continuation {
+    /// Reads what a page says. `places` are the objects around the list, from the body inwards;
+    /// `rows` is how many rows the page has, `headers` what [`paging_headers`] kept.
+    pub fn read(places: &[Body<'_>], rows: usize, headers: &[(&'static str, String)]) -> Self {
+        let mut found = Self::default();
+        for place in places {
+            found.take_members(place.members(), "", rows, MOST_NESTED);
+        }
+        for (name, value) in headers {
+            found.take_header(name, value);
+        }
+        found
+    }
+
+    /// Whether a body has any member that [`Continuation::read`] would look at, itself or in an
+    /// object around its content. Most documents have none, and need no second look.
+    pub(super) fn is_mentioned(body: &Body<'_>) -> bool {
+        let is_word = |name: &str| {
+            let folded = fold(name);
+            let folded = folded.as_str();
+            folded == "count"
+                || [TOTALS, TOTAL_PAGES, MORE, LAST, NEXT, TOKENS, PLACES]
+                    .iter()
+                    .any(|words| words.contains(&folded))
+        };
+        body.members().iter().any(|(name, value)| {
+            let inner = || value.members().unwrap_or_default();
+            is_word(name)
+                || (value.kind() == Kind::Object && inner().iter().any(|(name, _)| is_word(name)))
+        })
+    }
+
+    /// Takes what comes next from the member at a dotted path, as the configuration may say.
+    #[must_use]
+    pub fn with_next_at(self, body: Node<'_>, path: &str) -> Self {
+        let next = body.at(path).map_or(Next::Nothing, |value| {
+            let number = value.kind() == Kind::Number;
+            next_of(path, if number { "nextpage" } else { "nextcursor" }, value)
+        });
+        Self { next, ..self }
+    }
+
+    fn take_members(
+        &mut self,
+        members: &[(Cow<'_, str>, Node<'_>)],
+        own_name: &str,
+        rows: usize,
+        levels: u32,
+    ) {
+        for (name, value) in members {
+            let folded = fold(name);
+            let is_place = levels > 0 && PLACES.contains(&folded.as_str());
+            if let Some(inner) = value.members().filter(|_| is_place) {
+                self.take_members(&inner, &folded, rows, levels - 1);
+            }
+            // `page: {"number": 2, "size": 20}`, as in HAL and JSON:API.
+            let is_page_number = own_name == "page" && folded == "number";
+            self.take(if is_page_number { "page" } else { name }, *value, rows);
+        }
+    }
+
+    /// Takes one member into account. What was found further out, or earlier, stays, except that
+    /// a statement that there is more always counts.
+    fn take(&mut self, name: &str, value: Node<'_>, rows: usize) {
+        let folded = fold(name);
+        let folded = folded.as_str();
+        let number = || whole(value);
+        if TOTALS.contains(&folded) {
+            self.take_total(value);
+        } else if folded == "count" {
+            // Some servers mean the page by it, others the list: only a larger number is clear.
+            let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+            self.total = self.total.or(number().filter(|count| *count > rows));
+        } else if matches!(folded, "totalrelation" | "totalcountrelation" | "totalisestimate") {
+            self.total_is_least |= matches!(value.scalar_text().as_deref(), Some("gte" | "true"));
+        } else if MORE.contains(&folded) {
+            if let Some(more) = boolean(value) {
+                self.more = Some(self.more.unwrap_or(false) || more);
+            }
+        } else if LAST.contains(&folded) && value.kind() == Kind::Boolean {
+            let more = value.source() == "false";
+            self.more = Some(self.more.unwrap_or(false) || more);
+        } else if TOTAL_PAGES.contains(&folded) {
+            self.total_pages = self.total_pages.or(number());
+        } else if PAGES.contains(&folded) {
+            self.page = self.page.or(number());
+        } else if PAGE_SIZES.contains(&folded) {
+            self.page_size = self.page_size.or(number());
+        } else if OFFSETS.contains(&folded) && value.kind() != Kind::Object {
+            self.offset = self.offset.or(number());
+        } else if NEXT.contains(&folded) {
+            self.take_next(next_of(name, folded, value));
+        } else if TOKENS.contains(&folded) && value.kind() != Kind::Object {
+            if let Some(token) = value.scalar_text().filter(|token| !token.is_empty()) {
+                let (token, member) = (token.into_owned(), name.to_owned());
+                self.take_next(Next::Token { token, member });
+            }
+        }
+    }
+
+    fn take_total(&mut self, value: Node<'_>) {
+        let inner = value.get("value").or_else(|| value.get("count"));
+        let relation = value.get("relation").and_then(Node::text);
+        self.total_is_least |= relation.is_some_and(|relation| relation == "gte");
+        self.total = self.total.or(whole(inner.unwrap_or(value)));
+    }
+
+    /// An address is worth more than a token, and both more than a statement of the end: where
+    /// statements contradict each other, the one that leads on is followed.
+    fn take_next(&mut self, next: Next) {
+        let worth = |next: &Next| match next {
+            Next::Unstated => 0,
+            Next::Nothing => 1,
+            Next::Token { .. } => 2,
+            Next::Page(_) | Next::Offset(_) => 3,
+            Next::Url(_) => 4,
+        };
+        if worth(&next) > worth(&self.next) {
+            self.next = next;
+        }
+    }
+
+    fn take_header(&mut self, name: &str, value: &str) {
+        let number = || value.trim().parse::<u64>().ok();
+        match name {
+            "link" => self.take_next(link(value)),
+            "content-range" => {
+                // `runs 0-19/75`
+                let range = value.rsplit_once(' ').map_or(value, |(_, range)| range);
+                if let Some((rows, total)) = range.split_once('/') {
+                    self.total = self.total.or(total.trim().parse().ok());
+                    let first = rows.split_once('-').and_then(|(first, _)| first.parse().ok());
+                    self.offset = self.offset.or(first);
+                }
+            }
+            "x-total-count" | "x-total" | "total-count" => self.total = self.total.or(number()),
+            "x-total-pages" => self.total_pages = self.total_pages.or(number()),
+            "x-page" => self.page = self.page.or(number()),
+            "x-per-page" => self.page_size = self.page_size.or(number()),
+            "x-has-more" => {
+                let more = value.trim().eq_ignore_ascii_case("true");
+                self.more = Some(self.more.unwrap_or(false) || more);
+            }
+            "x-next-page" => {
+                self.take_next(number().map_or(Next::Nothing, Next::Page));
+            }
+            _ if value.trim().is_empty() => self.take_next(Next::Nothing),
+            _ => {
+                let (token, member) = (value.trim().to_owned(), name.to_owned());
+                self.take_next(Next::Token { token, member });
+            }
+        }
+    }
+
+    /// Why there must be more rows than the `seen` ones, up to and including this page; `None`
+    /// where nothing says so. Goes on after "the API says that".
+    pub fn says_more(&self, seen: u64) -> Option<String> {
+        if let Some(total) = self.total.filter(|total| *total > seen) {
+            let least = if self.total_is_least { "at least " } else { "" };
+            return Some(format!("there are {least}{total}"));
+        }
+        if self.more == Some(true) {
+            return Some("there are more".to_owned());
+        }
+        // Whether pages count from 0 or 1, this one is not the last.
+        if self.page.zip(self.total_pages).is_some_and(|(page, pages)| page + 1 < pages) {
+            return Some("there are more pages".to_owned());
+        }
+        match &self.next {
+            // A token that may only repeat what was sent leads on unless the page says otherwise.
+            Next::Token { .. } if self.more == Some(false) => None,
+            Next::Page(_) | Next::Offset(_) | Next::Url(_) | Next::Token { .. } => {
+                Some("there is a next page".to_owned())
+            }
+            Next::Unstated | Next::Nothing => None,
+        }
+    }
+
+    /// Whether the server states that this page is the last one, or that `seen` rows are all.
+    pub fn says_end(&self, seen: u64) -> bool {
+        let reached = self.total == Some(seen) && !self.total_is_least;
+        let stated = self.more == Some(false) || self.next == Next::Nothing;
+        self.says_more(seen).is_none() && (reached || stated)
+    }
+
+    /// Whether anything at all is stated about the list's length or its continuation.
+    pub fn is_silent(&self) -> bool {
+        self.total.is_none() && self.more.is_none() && self.next == Next::Unstated
+    }
+
+    /// Whether the server pages by row numbers: it repeats an offset, and no page number.
+    pub fn pages_by_offset(&self) -> bool {
+        self.offset.is_some() && self.page.is_none()
+    }
+}
+
+/// The headers of an answer that say how a list goes on.
+pub(super) fn paging_headers(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+    let read = |name: &&'static str| {
+        let values = headers.get_all(*name).iter().filter_map(|value| value.to_str().ok());
+        let values: Vec<&str> = values.collect();
+        (!values.is_empty()).then(|| (*name, values.join(", ")))
+    };
+    HEADERS.iter().filter_map(read).collect()
+}
+
+/// A member's name without case and separators: `next_page`, `nextPage` and `next-page` are one.
+fn fold(name: &str) -> String {
+    let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | '@' | '$'));
+    kept.flat_map(char::to_lowercase).take(40).collect()
+}
+
+fn whole(value: Node<'_>) -> Option<u64> {
+    value.scalar_text()?.trim().parse().ok()
+}
+
+fn boolean(value: Node<'_>) -> Option<bool> {
+    match value.scalar_text()?.trim() {
+        "true" | "True" | "1" => Some(true),
+        "false" | "False" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn next_of(name: &str, folded: &str, value: Node<'_>) -> Next {
+    match value.kind() {
+        Kind::Null => Next::Nothing,
+        Kind::Boolean | Kind::Array => Next::Unstated,
+        Kind::Object => {
+            let members = value.members().unwrap_or_default();
+            let named = members.iter().find_map(|(key, value)| {
+                let next = match fold(key).as_str() {
+                    "href" | "url" | "uri" | "link" => next_of("href", "nexturl", *value),
+                    "page" | "number" => next_of(key, "nextpage", *value),
+                    "offset" => next_of(key, "nextoffset", *value),
+                    "cursor" | "token" | "after" => next_of(key, "nextcursor", *value),
+                    _ => Next::Unstated,
+                };
+                (next != Next::Unstated).then_some(next)
+            });
+            named.unwrap_or_default()
+        }
+        Kind::Number | Kind::Text => {
+            let Some(text) = value.scalar_text() else { return Next::Unstated };
+            let text = text.trim();
+            let number = text.parse::<u64>().ok();
+            match (folded, number) {
+                _ if text.is_empty() => Next::Nothing,
+                ("nextoffset" | "nextskip" | "nextstart", Some(number)) => Next::Offset(number),
+                ("next" | "nextpage", Some(number)) => Next::Page(number),
+                _ if is_address(text) => Next::Url(text.to_owned()),
+                _ => Next::Token { token: text.to_owned(), member: name.to_owned() },
+            }
+        }
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("http://")
+        || text.starts_with("https://")
+        || text.starts_with('/')
+        || text.starts_with('?')
+}
+
+/// The `Link` header (RFC 8288): the target of `rel="next"`. One with other relations only says
+/// that there is no next page.
+fn link(value: &str) -> Next {
+    let mut has_relation = false;
+    for entry in value.split('<').skip(1) {
+        let Some((target, parameters)) = entry.split_once('>') else { continue };
+        for parameter in parameters.split(';') {
+            let Some((name, relation)) = parameter.split_once('=') else { continue };
+            if !name.trim().eq_ignore_ascii_case("rel") {
+                continue;
+            }
+            let relation = relation.trim().trim_end_matches(',').trim().trim_matches('"');
+            if relation.split_whitespace().any(|word| word.eq_ignore_ascii_case("next")) {
+                return Next::Url(target.trim().to_owned());
+            }
+            let pages = ["prev", "previous", "first", "last"];
+            has_relation |= pages.iter().any(|page| relation.eq_ignore_ascii_case(page));
+        }
+    }
+    if has_relation { Next::Nothing } else { Next::Unstated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(json: &str, rows: usize) -> Continuation {
+        Continuation::read(&[Body::new(Node::parse(json.as_bytes()).unwrap())], rows, &[])
+    }
+
+    fn token(token: &str, member: &str) -> Next {
+        Next::Token { token: token.into(), member: member.into() }
+    }
+
+    #[test]
+    fn totals_in_every_spelling_and_place() {
+        for json in [
+            r#"{"total": 75}"#,
+            r#"{"total": "75"}"#,
+            r#"{"totalCount": 75}"#,
+            r#"{"total_count": 75}"#,
+            r#"{"count": 75}"#,
+            r#"{"pagination": {"total": 75}}"#,
+            r#"{"meta": {"total_items": 75}}"#,
+            r#"{"page_info": {"totalResults": 75}}"#,
+            r#"{"paging": {"total": 75}}"#,
+            r#"{"page": {"totalElements": 75, "number": 0, "size": 20}}"#,
+            r#"{"total": {"value": 75, "relation": "eq"}}"#,
+            r#"{"@odata.count": 75}"#,
+        ] {
+            let found = read(json, 20);
+            assert_eq!(found.total, Some(75), "{json}");
+            assert!(found.says_more(20).is_some() && found.says_more(75).is_none(), "{json}");
+            assert!(found.says_end(75) && !found.says_end(20), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_the_page_is_no_total() {
+        assert_eq!(read(r#"{"count": 20}"#, 20).total, None);
+        let least = read(r#"{"total": {"value": 10000, "relation": "gte"}}"#, 100);
+        assert!(!least.says_end(10_000));
+    }
+
+    #[test]
+    fn more_and_no_more_in_every_spelling() {
+        for json in [
+            r#"{"hasMore": true}"#,
+            r#"{"has_more": true}"#,
+            r#"{"pageInfo": {"hasNextPage": true}}"#,
+            r#"{"pagination": {"hasNext": "true"}}"#,
+            r#"{"truncated": true}"#,
+            r#"{"is_truncated": true, "hasMore": false}"#,
+            r#"{"last": false}"#,
+            r#"{"hasMore": false, "next": "/runs?page=2"}"#,
+        ] {
+            assert!(read(json, 20).says_more(20).is_some(), "{json}");
+            assert!(!read(json, 20).says_end(20), "{json}");
+        }
+        for json in [
+            r#"{"hasMore": false}"#,
+            r#"{"next": null}"#,
+            r#"{"next_page": ""}"#,
+            r#"{"links": {"next": null, "self": "/runs"}}"#,
+            r#"{"nextCursor": null}"#,
+            r#"{"last": true}"#,
+            r#"{"pageInfo": {"hasNextPage": false, "endCursor": "abc"}}"#,
+        ] {
+            assert_eq!(read(json, 20).says_more(20), None, "{json}");
+            assert!(read(json, 20).says_end(20), "{json}");
+        }
+        for json in [r#"{}"#, r#"{"cursor": null}"#, r#"{"page": 1, "pageSize": 20}"#, "[1]"] {
+            assert!(read(json, 20).is_silent(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_comes_next() {
+        let next = |json| read(json, 20).next;
+        assert_eq!(next(r#"{"nextPage": 2}"#), Next::Page(2));
+        assert_eq!(next(r#"{"next": 3}"#), Next::Page(3));
+        assert_eq!(next(r#"{"next_offset": 40}"#), Next::Offset(40));
+        assert_eq!(
+            next(r#"{"links": {"next": "/runs?page=2"}}"#),
+            Next::Url("/runs?page=2".into())
+        );
+        assert_eq!(next(r#"{"_links": {"next": {"href": "?p=2"}}}"#), Next::Url("?p=2".into()));
+        assert_eq!(next(r#"{"nextCursor": "abc"}"#), token("abc", "nextCursor"));
+        assert_eq!(next(r#"{"next_page_token": "t"}"#), token("t", "next_page_token"));
+        assert_eq!(next(r#"{"paging": {"cursors": {"after": "x"}}}"#), token("x", "after"));
+        assert_eq!(next(r#"{"response_metadata": {"next_cursor": ""}}"#), Next::Nothing);
+        assert_eq!(next(r#"{"cursor": {"next": "n", "prev": null}}"#), token("n", "next"));
+        assert_eq!(next(r#"{"next": null, "nextCursor": "c"}"#), token("c", "nextCursor"));
+    }
+
+    #[test]
+    fn headers_speak_too() {
+        let read = |name, value: &str| Continuation::read(&[], 20, &[(name, value.to_owned())]);
+        let next = r#"<https://h/runs?page=1>; rel="prev", <https://h/runs?page=3>; rel="next""#;
+        assert_eq!(read("link", next).next, Next::Url("https://h/runs?page=3".into()));
+        assert_eq!(read("link", r#"</runs?page=1>; rel="first""#).next, Next::Nothing);
+        assert_eq!(read("link", "</style.css>; rel=preload").next, Next::Unstated);
+        assert_eq!(read("x-total-count", "75").total, Some(75));
+        let range = read("content-range", "runs 20-39/75");
+        assert_eq!((range.offset, range.total), (Some(20), Some(75)));
+        assert_eq!(read("x-next-page", "").next, Next::Nothing);
+    }
+
+    proptest! {
+        /// A page cannot be the last one and have another after it.
+        #[test]
+        fn the_end_and_more_exclude_each_other(
+            total in prop::option::of(0_u64..50), more in prop::option::of(any::<bool>()),
+            next in prop_oneof![
+                Just(Next::Unstated), Just(Next::Nothing), Just(Next::Page(2)),
+                Just(Next::Url("/x".to_owned())), Just(token("t", "cursor")),
+            ],
+            seen in 0_u64..50,
+        ) {
+            let page = Continuation { total, more, next, ..Continuation::default() };
+            prop_assert!(!(page.says_end(seen) && page.says_more(seen).is_some()));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Documents whose list comes in pages, read to their end.
+//!
+//! Nothing is documented about paging inside documents, and most have none: one that says nothing
+//! of further rows costs one request. One that does is followed like any list; what cannot be had
+//! is a shortfall, never silence.
+
+use std::collections::HashSet;
+
+use super::continuation::{Continuation, Next};
+use super::pager::{PageRequest, Pager, Place, Way};
+use super::{Answer, ApiError, Client, Fetched};
+use crate::config::PagingSettings;
+use crate::digest::fingerprint;
+use crate::json::{Body, Node};
+use crate::tables::ListSources;
+
+/// A document with all of its pages that could be had.
+#[derive(Clone, Debug)]
+pub struct DocumentPages {
+    /// The pages, the first one first.
+    pub pages: Vec<Answer>,
+    /// Set where the document says that there are more rows than came.
+    pub missing: Option<MissingRows>,
+}
+
+/// Rows that a document announces and does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingRows {
+    /// Rows that came.
+    pub received: u64,
+    /// Rows that there are; `None` where the document says only that there are more.
+    pub announced: Option<u64>,
+}
+
+/// How the documents of an endpoint turned out to be paged.
+#[derive(Clone, Debug)]
+pub(super) enum KnownPaging {
+    /// In this way.
+    By(Way),
+    /// In none that is known: so many documents in a row could not be read on.
+    Unknown(u32),
+}
+
+/// After so many documents that could not be read on, only what the server names is tried.
+const HOPELESS: u32 = 2;
+
+/// Pages of one document at the most.
+const MOST_PAGES: usize = 10_000;
+
+/// What a page of a document is, as far as reading on needs it.
+#[derive(Debug)]
+struct Seen {
+    rows: u64,
+    /// Tells whether the rows came before.
+    fingerprint: u64,
+    said: Continuation,
+}
+
+impl Seen {
+    /// `None` where the page holds no list. A total counts as one of the list where `trusts_total`,
+    /// or where something else speaks of paging: an evaluation's `total` can be that of its scores.
+    fn read(answer: &Answer, list: &ListSources, trusts_total: bool) -> Option<Self> {
+        let found = list.find(Node::accepted(&answer.body)?)?;
+        let mut said = Continuation::read(&found.enclosing, found.elements.len(), &answer.paging);
+        let pages = said.page.is_some()
+            || said.page_size.is_some()
+            || said.offset.is_some()
+            || said.more.is_some()
+            || said.next != Next::Unstated;
+        if !trusts_total && !pages {
+            said.total = None;
+        }
+        let sources = found.elements.iter().map(|element| element.source().as_bytes());
+        let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
+        Some(Self { rows, fingerprint: fingerprint(sources), said })
+    }
+
+    /// Whether a page says that there are more rows. Cheap for the usual one that does not: no
+    /// digest of its rows is made.
+    fn says_more(answer: &Answer, list: &ListSources, trusts_total: bool) -> bool {
+        let Some(node) = Node::accepted(&answer.body) else { return false };
+        if answer.paging.is_empty() && !Continuation::is_mentioned(&Body::new(node)) {
+            return false;
+        }
+        Self::read(answer, list, trusts_total)
+            .is_some_and(|seen| seen.said.says_more(seen.rows).is_some())
+    }
+}
+
+impl Client {
+    /// Reads a document on to the end of its list, from its first page.
+    ///
+    /// # Errors
+    /// [`ApiError`] only where it concerns the whole API: a page that cannot be had is a shortfall.
+    pub async fn read_on(
+        &self,
+        path: &str,
+        first: Answer,
+        list: &ListSources,
+        trusts_total: bool,
+    ) -> Result<DocumentPages, ApiError> {
+        if !Seen::says_more(&first, list, trusts_total) {
+            return Ok(DocumentPages { pages: vec![first], missing: None });
+        }
+        let Some(seen) = Seen::read(&first, list, trusts_total) else {
+            return Ok(DocumentPages { pages: vec![first], missing: None });
+        };
+        let known = self.known_paging(path);
+        let pager = Pager::new(PagingSettings::default(), self.list_url(path));
+        let way = match &known {
+            Some(KnownPaging::By(way)) => Some(way.clone()),
+            _ => None,
+        };
+        let is_hopeless = matches!(known, Some(KnownPaging::Unknown(count)) if count >= HOPELESS);
+        let reading = Reading {
+            client: self,
+            path,
+            list,
+            trusts_total,
+            is_hopeless,
+            number: seen.said.page.unwrap_or(0),
+            received: seen.rows,
+            fingerprints: HashSet::from([seen.fingerprint]),
+            last: seen.said,
+            pages: vec![first],
+            pager,
+            way,
+        };
+        reading.run().await
+    }
+}
+
+/// A document that is being read on.
+struct Reading<'a> {
+    client: &'a Client,
+    path: &'a str,
+    list: &'a ListSources,
+    trusts_total: bool,
+    is_hopeless: bool,
+    /// The number of the last page; 0 where it is not known.
+    number: u64,
+    received: u64,
+    fingerprints: HashSet<u64>,
+    last: Continuation,
+    pages: Vec<Answer>,
+    pager: Pager,
+    way: Option<Way>,
+}
+
+impl Reading<'_> {
+    async fn run(mut self) -> Result<DocumentPages, ApiError> {
+        while self.last.says_more(self.received).is_some() && self.pages.len() < MOST_PAGES {
+            let Some((way, request)) = self.next() else { break };
+            let is_proven = self.pages.len() > 1 && self.way.as_ref() == Some(&way);
+            match self.page(&request).await? {
+                Some((answer, seen)) if self.fingerprints.insert(seen.fingerprint) => {
+                    self.take(way, &request, answer, seen);
+                }
+                // Pages count from 1: that was the first one again.
+                Some(_) if self.number == 0 && matches!(way, Way::Number(_)) => self.number = 1,
+                _ if is_proven => break,
+                _ => {
+                    self.pager.fail(way);
+                    self.way = None;
+                }
+            }
+        }
+        let missing = self.last.says_more(self.received).map(|_| MissingRows {
+            received: self.received,
+            announced: self.last.total.filter(|total| *total > self.received),
+        });
+        self.client.note_paging(self.path, self.way.filter(|_| self.pages.len() > 1));
+        Ok(DocumentPages { pages: self.pages, missing })
+    }
+
+    fn next(&mut self) -> Option<(Way, PageRequest)> {
+        let place = Place { number: self.number, rows: self.received };
+        loop {
+            let suggested = self.way.take().or_else(|| self.pager.suggested(&self.last));
+            let way = match suggested {
+                None if self.is_hopeless => return None,
+                None => self.pager.fallback(&self.last)?,
+                Some(way) => way,
+            };
+            match self.pager.request(&way, &self.last, place) {
+                Some(request) => {
+                    self.way = Some(way.clone());
+                    return Some((way, request));
+                }
+                None => self.pager.fail(way),
+            }
+        }
+    }
+
+    async fn page(&self, request: &PageRequest) -> Result<Option<(Answer, Seen)>, ApiError> {
+        let fetched = match request {
+            PageRequest::Address(url) => self.client.get_page(self.path, url).await,
+            PageRequest::Parameter(name, value) => {
+                self.client.get(self.path, &[(name.as_str(), value.clone())]).await
+            }
+        };
+        let answer = match fetched {
+            Ok(Fetched::Body(answer)) => answer,
+            Err(error) if error.is_fatal() => return Err(error),
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        let seen = Seen::read(&answer, self.list, self.trusts_total);
+        Ok(seen.filter(|seen| seen.rows > 0).map(|seen| (answer, seen)))
+    }
+
+    fn take(&mut self, way: Way, request: &PageRequest, answer: Answer, seen: Seen) {
+        self.number = match (&way, request) {
+            (Way::Number(_), PageRequest::Parameter(_, number)) => {
+                number.parse().unwrap_or(self.number.saturating_add(1))
+            }
+            _ => self.number,
+        };
+        self.way = Some(way);
+        self.received += seen.rows;
+        // A page without a total of its own does not take back the one before.
+        let total = seen.said.total.or(self.last.total);
+        self.last = Continuation { total, ..seen.said };
+        self.pages.push(answer);
+    }
+}

@@ -1,0 +1,317 @@
+//! How the next page of a list is asked for: numbers, offsets, tokens or addresses.
+//!
+//! The API documents `page` and `pageSize`, and nothing of what follows from them. So the ways are
+//! tried in the order in which the responses suggest them; one that only brings rows that were
+//! there already did not work, and the next one is tried.
+
+use url::Url;
+
+use super::continuation::{Continuation, Next};
+use crate::config::{PagingSettings, PagingStyle};
+
+/// A way to ask for further pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `page=2`, under this name.
+    Number(String),
+    /// `offset=20`, under this name.
+    Offset(String),
+    /// `cursor=…`, under this name.
+    Token(String),
+    /// The address that the page before names.
+    Address,
+}
+
+/// One request for a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PageRequest {
+    /// With one more parameter.
+    Parameter(String, String),
+    /// At an address of its own.
+    Address(Url),
+}
+
+/// What is known of the place in the list after a page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The number of the page, as it was asked for.
+    pub(super) number: u64,
+    /// Rows up to and including it.
+    pub(super) rows: u64,
+}
+
+/// The ways of one list.
+#[derive(Clone, Debug)]
+pub(super) struct Pager {
+    settings: PagingSettings,
+    /// Where the list is, without parameters.
+    list: Url,
+    failed: Vec<Way>,
+}
+
+/// Usual names of the parameter for the number of rows to skip.
+const OFFSETS: &[&str] = &["offset", "skip"];
+
+/// Usual names of the parameter for a page's number, after the documented one.
+const NUMBERS: &[&str] = &["page", "pageNumber", "page_number", "p"];
+
+impl Way {
+    /// For people: the parameter, or the address.
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Number(name) => format!("page numbers (`{name}`)"),
+            Self::Offset(name) => format!("offsets (`{name}`)"),
+            Self::Token(name) => format!("cursors (`{name}`)"),
+            Self::Address => "addresses of the next page".to_owned(),
+        }
+    }
+}
+
+impl Pager {
+    /// Of the list at this address.
+    pub(super) fn new(settings: PagingSettings, list: Url) -> Self {
+        Self { settings, list, failed: Vec::new() }
+    }
+
+    /// How the configuration says that the list is paged.
+    pub(super) fn configured(&self) -> PagingStyle {
+        self.settings.style
+    }
+
+    /// The number of the first page, where it must be sent.
+    pub(super) fn first_page(&self) -> Option<u32> {
+        self.settings.first_page
+    }
+
+    /// The name of the parameter for a page's number.
+    pub(super) fn number_parameter(&self) -> &str {
+        match (self.settings.style, &self.settings.parameter) {
+            (PagingStyle::Page | PagingStyle::Auto, Some(name)) => name,
+            _ => "page",
+        }
+    }
+
+    /// The name of the parameter for the size of a page; `None` where none is to be sent.
+    pub(super) fn size_parameter(&self) -> Option<&str> {
+        let name = self.settings.size_parameter.as_deref().unwrap_or("pageSize");
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// Notes that a way brought nothing new.
+    pub(super) fn fail(&mut self, way: Way) {
+        self.failed.push(way);
+    }
+
+    /// The way that a page's own statements suggest most: what the server names is what it knows
+    /// to answer. `None` where nothing is suggested that was not tried in vain.
+    pub(super) fn suggested(&self, page: &Continuation) -> Option<Way> {
+        self.ways(page).into_iter().find(|way| !self.failed.contains(way))
+    }
+
+    /// The way to try where page numbers brought nothing new, though there is more.
+    pub(super) fn fallback(&self, page: &Continuation) -> Option<Way> {
+        if self.settings.style != PagingStyle::Auto {
+            return None;
+        }
+        let tokens = token_ways(page);
+        let others = OFFSETS.iter().map(|name| Way::Offset((*name).to_owned()));
+        let numbers = NUMBERS.iter().map(|name| Way::Number((*name).to_owned()));
+        let all = self.ways(page).into_iter().chain(tokens).chain(others).chain(numbers);
+        all.into_iter().find(|way| !self.failed.contains(way))
+    }
+
+    fn ways(&self, page: &Continuation) -> Vec<Way> {
+        let named = |name: &str| self.settings.parameter.clone().unwrap_or_else(|| name.to_owned());
+        match self.settings.style {
+            PagingStyle::None => Vec::new(),
+            PagingStyle::Page => vec![Way::Number(named("page"))],
+            PagingStyle::Offset => vec![Way::Offset(named("offset"))],
+            PagingStyle::Link => vec![Way::Address],
+            PagingStyle::Cursor => match &self.settings.parameter {
+                Some(name) => vec![Way::Token(name.clone())],
+                None => token_ways(page),
+            },
+            PagingStyle::Auto => {
+                let mut ways = match &page.next {
+                    Next::Url(_) => vec![Way::Address],
+                    // A token under a name that says so. A bare `next` may be anything.
+                    Next::Token { member, .. } if !is_bare(member) => token_ways(page),
+                    Next::Offset(_) => vec![Way::Offset("offset".to_owned())],
+                    _ if page.pages_by_offset() => {
+                        OFFSETS.iter().map(|name| Way::Offset((*name).to_owned())).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                ways.push(Way::Number(self.number_parameter().to_owned()));
+                ways
+            }
+        }
+    }
+
+    /// What to ask for after a page; `None` where the page names nothing that the way could use.
+    pub(super) fn request(
+        &self,
+        way: &Way,
+        page: &Continuation,
+        place: Place,
+    ) -> Option<PageRequest> {
+        let parameter =
+            |name: &str, value: String| Some(PageRequest::Parameter(name.to_owned(), value));
+        match (way, &page.next) {
+            (Way::Number(name), Next::Page(number)) if *number > place.number => {
+                parameter(name, number.to_string())
+            }
+            (Way::Number(name), _) => parameter(name, place.number.saturating_add(1).to_string()),
+            (Way::Offset(name), Next::Offset(rows)) => parameter(name, rows.to_string()),
+            (Way::Offset(name), _) => parameter(name, place.rows.to_string()),
+            (Way::Token(name), Next::Token { token, .. }) => parameter(name, token.clone()),
+            (Way::Token(name), Next::Page(number) | Next::Offset(number)) => {
+                parameter(name, number.to_string())
+            }
+            (Way::Address | Way::Token(_), Next::Url(address)) => {
+                Some(PageRequest::Address(self.address(address)?))
+            }
+            (Way::Address, Next::Token { token, .. }) => {
+                Some(PageRequest::Address(self.address(token)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// An address that the server names for the next page. One on another host, as servers behind
+    /// a proxy give it, is asked for here with its parameters: the key goes nowhere else.
+    fn address(&self, text: &str) -> Option<Url> {
+        let url = self.list.join(text).ok()?;
+        if url.origin() == self.list.origin() {
+            return Some(url);
+        }
+        let mut here = self.list.clone();
+        here.set_query(Some(url.query()?));
+        Some(here)
+    }
+}
+
+/// Whether a member's name does not say that it holds a token.
+fn is_bare(member: &str) -> bool {
+    matches!(member, "next" | "nextPage" | "next_page" | "more")
+}
+
+/// The likeliest names of the parameter for a token, by the name of the member that holds it.
+fn token_ways(page: &Continuation) -> Vec<Way> {
+    let Next::Token { member, .. } = &page.next else { return Vec::new() };
+    let folded: String =
+        member.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_lowercase();
+    let without_next = strip_next(member);
+    let mut names: Vec<String> = Vec::new();
+    match folded.as_str() {
+        "endcursor" => names.push("after".to_owned()),
+        "lastevaluatedkey" => names.push("exclusiveStartKey".to_owned()),
+        "xnextcursor" => names.push("cursor".to_owned()),
+        _ => names.extend(without_next),
+    }
+    let usual = ["cursor", "after", "pageToken", "page_token", "token"];
+    names.extend(usual.iter().map(|name| (*name).to_owned()));
+    names.push(member.clone());
+    let mut ways: Vec<Way> = Vec::new();
+    for name in names.into_iter().filter(|name| !name.starts_with("x-")) {
+        if !ways.contains(&Way::Token(name.clone())) {
+            ways.push(Way::Token(name));
+        }
+    }
+    ways
+}
+
+/// `nextPageToken` → `pageToken`, `next_cursor` → `cursor`.
+fn strip_next(member: &str) -> Option<String> {
+    let rest = member.strip_prefix("next")?;
+    let rest = rest.trim_start_matches(['_', '-']);
+    let mut letters = rest.chars();
+    let first = letters.next()?.to_ascii_lowercase();
+    Some(std::iter::once(first).chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pager(settings: PagingSettings) -> Pager {
+        Pager::new(settings, Url::parse("https://h.example/v1/runs").unwrap())
+    }
+
+    fn page(next: Next) -> Continuation {
+        Continuation { next, ..Continuation::default() }
+    }
+
+    fn token(member: &str) -> Continuation {
+        page(Next::Token { token: "t".into(), member: member.into() })
+    }
+
+    const PLACE: Place = Place { number: 1, rows: 20 };
+
+    #[test]
+    fn what_the_server_names_is_tried_first_and_numbers_last() {
+        let ways = |page: &Continuation| {
+            let mut pager = pager(PagingSettings::default());
+            std::iter::from_fn(|| {
+                let way = pager.suggested(page)?;
+                pager.fail(way.clone());
+                Some(way)
+            })
+            .collect::<Vec<_>>()
+        };
+        let number = Way::Number("page".into());
+        assert_eq!(ways(&page(Next::Unstated)), [number.clone()]);
+        assert_eq!(ways(&page(Next::Url("/x".into()))), [Way::Address, number.clone()]);
+        assert_eq!(ways(&token("next")), [number.clone()]);
+        let token_ways = ways(&token("nextPageToken"));
+        assert_eq!(token_ways.first(), Some(&Way::Token("pageToken".into())));
+        assert_eq!(token_ways.last(), Some(&number));
+        assert_eq!(ways(&token("endCursor")).first(), Some(&Way::Token("after".into())));
+        let offset = Continuation { offset: Some(0), ..Continuation::default() };
+        assert_eq!(ways(&offset).first(), Some(&Way::Offset("offset".into())));
+    }
+
+    #[test]
+    fn the_configuration_overrides_what_is_detected() {
+        let cursor = PagingSettings {
+            style: PagingStyle::Cursor,
+            parameter: Some("from".into()),
+            ..PagingSettings::default()
+        };
+        assert_eq!(pager(cursor).suggested(&token("x")), Some(Way::Token("from".into())));
+        let none = PagingSettings { style: PagingStyle::None, ..PagingSettings::default() };
+        assert_eq!(pager(none).suggested(&token("nextCursor")), None);
+    }
+
+    #[test]
+    fn an_address_never_leads_to_another_host() {
+        let pager = pager(PagingSettings::default());
+        let address =
+            |text: &str| match pager.request(&Way::Address, &page(Next::Url(text.into())), PLACE) {
+                Some(PageRequest::Address(url)) => url.to_string(),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(address("/v1/runs?page=2"), "https://h.example/v1/runs?page=2");
+        assert_eq!(address("?page=2"), "https://h.example/v1/runs?page=2");
+        let foreign = address("http://internal:8000/v1/runs?page=2&range=7d");
+        assert_eq!(foreign, "https://h.example/v1/runs?page=2&range=7d");
+    }
+
+    #[test]
+    fn each_way_has_its_request() {
+        let pager = pager(PagingSettings::default());
+        let parameter =
+            |name: &str, value: &str| Some(PageRequest::Parameter(name.into(), value.into()));
+        let silent = page(Next::Unstated);
+        let number = Way::Number("page".into());
+        assert_eq!(pager.request(&number, &silent, PLACE), parameter("page", "2"));
+        assert_eq!(pager.request(&number, &page(Next::Page(7)), PLACE), parameter("page", "7"));
+        // A next page that is not further on would be a loop.
+        assert_eq!(pager.request(&number, &page(Next::Page(1)), PLACE), parameter("page", "2"));
+        let offset = Way::Offset("offset".into());
+        assert_eq!(pager.request(&offset, &silent, PLACE), parameter("offset", "20"));
+        let cursor = Way::Token("cursor".into());
+        assert_eq!(pager.request(&cursor, &token("nextCursor"), PLACE), parameter("cursor", "t"));
+        assert_eq!(pager.request(&cursor, &silent, PLACE), None);
+    }
+}
