@@ -181,14 +181,14 @@ impl From<ApiError> for Failure {
             ),
             ApiError::Rejected { .. } => (
                 Exit::Usage,
-                "check [filters] in the configuration against the API's documentation",
+                "check sync.range and [filters] in the configuration against the API's documentation",
             ),
             ApiError::NotFound { .. } => {
                 (Exit::Usage, "check the API URL: its path usually ends in /api/armature/v1")
             }
             ApiError::Redirected { .. } => (
                 Exit::Usage,
-                "give the address that it redirects to as the API URL, if you trust it with your key",
+                "name its host in api.redirect_hosts to get documents from there, without the key; or give it as the API URL, if you trust it with the key",
             ),
             ApiError::Unavailable { .. } => (
                 Exit::Unreachable,
@@ -211,7 +211,7 @@ impl From<ApiError> for Failure {
             ),
             ApiError::PageIgnored { .. } | ApiError::Endless { .. } => (
                 Exit::Unreachable,
-                "the server does not page as documented; nothing was marked as exported that is not",
+                "nothing was marked as exported that is not; [api.paging] in the configuration says how the API pages, `armature-export doctor` shows what was detected",
             ),
             ApiError::BudgetSpent { .. } => (
                 Exit::Incomplete,

@@ -70,6 +70,11 @@ impl DocumentStates {
         })
     }
 
+    /// Whether the evaluation is there, whole or in part.
+    pub fn has_evaluation(self) -> bool {
+        matches!(self.evaluation, DocumentState::Ok | DocumentState::Partial)
+    }
+
     /// Whether a list in one of them did not come whole.
     pub fn is_partial(self) -> bool {
         let states = [self.detail, self.trace, self.evaluation, self.tool_calls];
@@ -108,7 +113,7 @@ pub struct Entry {
     /// Its documents.
     #[serde(default)]
     pub documents: DocumentStates,
-    /// Syncs that failed to get its documents, in a row.
+    /// Syncs that failed to get its documents, or found the run absent, in a row.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
     /// When to ask again for an evaluation that was not there.

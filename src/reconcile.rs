@@ -174,7 +174,7 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let lake = LakeView::open(&options.settings.lake.path).await?;
     lake.check_export(organization.id.as_deref(), filters)?;
     let (ledger, _) = lake.ledger().await?;
-    let window = window(options, RangeChoice::Month, &organization, lake.head());
+    let window = window(options, RangeChoice::Month, &organization, lake.head(), &mapping);
     let paths = RunPaths::new(&mapping);
     let sweep = Sweep { client: &client, window, may_shrink: true, filters, paths: &paths };
     let mut compared = Compared::new(&ledger, window, &paths);

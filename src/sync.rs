@@ -66,7 +66,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let mut lake = Lake::open(&options.settings.lake.path).await?;
     lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
     let range = options.settings.sync.range;
-    let window = window(&options, range, &organization, lake.head());
+    let window = window(&options, range, &organization, lake.head(), &mapping);
     options.events.emit(Event::WindowChosen { range: window.range.name() });
 
     let extraction = Extraction::start(extraction_plan(&options, &client, &mapping, window, &lake));
@@ -106,13 +106,17 @@ pub(crate) fn window(
     range: RangeChoice,
     organization: &Organization,
     head: Option<&Manifest>,
+    mapping: &Mapping,
 ) -> Window {
     let now = organization.server_now.unwrap_or_else(|| {
         let notice = "the API sends no `Date`; this machine's clock is taken for it";
         options.events.emit(Event::Notice(notice.to_owned()));
         options.now
     });
-    let proven = head.map(|head| head.proven.as_slice()).unwrap_or_default();
+    // Time that was proven by rows that were read otherwise is listed again.
+    let is_mapped_anew = export::is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
+    let proven = head.filter(|_| !is_mapped_anew).map(|head| head.proven.as_slice());
+    let proven = proven.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(options.settings.sync.overlap_secs);
     let window = plan(range, proven, &gaps, now, overlap);

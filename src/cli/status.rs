@@ -30,6 +30,10 @@ struct Status {
     behind_seconds: Option<i64>,
     gaps: Vec<Moments>,
     failed_runs: Vec<FailedRun>,
+    /// Listed, and answered with 404 by their id.
+    absent_runs: Vec<FailedRun>,
+    /// Runs exported with fewer rows than the API announces.
+    partial_runs: u64,
     syncs: Vec<SyncRecord>,
     duckdb: Target,
 }
@@ -83,16 +87,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
     let head = lake.head();
     let proven = head.map(|head| head.proven.clone()).unwrap_or_default();
     let gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
-    let mut failed: Vec<FailedRun> = ledger
-        .iter()
-        .filter(|(_, entry)| entry.state == RunState::Failed)
-        .map(|(run_id, entry)| FailedRun {
-            run_id: run_id.to_owned(),
-            failures: entry.failures,
-            problem: entry.problem.as_deref().map(str::to_owned),
-        })
-        .collect();
-    failed.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+    let partial = ledger.iter().filter(|(_, entry)| entry.documents.is_partial()).count();
     let behind = proven.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
     Status {
         lake: lake.root().display().to_string(),
@@ -105,10 +100,26 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         proven: proven.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
         behind_seconds: behind.map(|seconds| seconds.max(0)),
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
-        failed_runs: failed,
+        failed_runs: runs_in(ledger, RunState::Failed),
+        absent_runs: runs_in(ledger, RunState::Absent),
+        partial_runs: u64::try_from(partial).unwrap_or(u64::MAX),
         syncs: Vec::new(),
         duckdb: Target { path: String::new(), state: "off".to_owned(), commits_behind: None },
     }
+}
+
+/// The runs in a state, by their ids, with what went wrong.
+fn runs_in(ledger: &Ledger, state: RunState) -> Vec<FailedRun> {
+    let runs = ledger.iter().filter(|(_, entry)| entry.state == state);
+    let mut runs: Vec<FailedRun> = runs
+        .map(|(run_id, entry)| FailedRun {
+            run_id: run_id.to_owned(),
+            failures: entry.failures,
+            problem: entry.problem.as_deref().map(str::to_owned),
+        })
+        .collect();
+    runs.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+    runs
 }
 
 fn moments(from: i64, until: i64) -> Moments {
@@ -152,6 +163,10 @@ fn text(status: &Status) -> String {
         "  runs          {}",
         if runs.is_empty() { "none".into() } else { runs.join(" · ") }
     ));
+    if status.partial_runs > 0 {
+        let runs = counted(status.partial_runs, "run has", "runs have");
+        line(format!("  partial       {runs} fewer rows than the API announces (see _issues)"));
+    }
     for proven in &status.proven {
         line(format!("  proven        {} to {}", proven.from, proven.until));
     }
@@ -178,14 +193,21 @@ fn text(status: &Status) -> String {
     let rows: Vec<Vec<String>> =
         status.rows.iter().map(|(table, rows)| vec![table.clone(), count(*rows)]).collect();
     line(format!("\n{}", render(&["table", "rows"], &rows)));
-    if !status.failed_runs.is_empty() {
-        line("\nfailed runs, tried again at each sync".to_owned());
-        for run in status.failed_runs.iter().take(SHOWN) {
+    let troubled = [
+        ("failed runs, tried again at each sync", &status.failed_runs),
+        (
+            "absent runs, tried again for some syncs and whenever they are listed",
+            &status.absent_runs,
+        ),
+    ];
+    for (title, runs) in troubled.iter().filter(|(_, runs)| !runs.is_empty()) {
+        line(format!("\n{title}"));
+        for run in runs.iter().take(SHOWN) {
             let problem = run.problem.as_deref().unwrap_or("unknown");
             line(format!("  {} ({}x): {problem}", run.run_id.escape_debug(), run.failures));
         }
-        if status.failed_runs.len() > SHOWN {
-            line(format!("  and {} more (see --output json)", status.failed_runs.len() - SHOWN));
+        if runs.len() > SHOWN {
+            line(format!("  and {} more (see --output json)", runs.len() - SHOWN));
         }
     }
     line(format!("\nlast syncs\n{}", syncs(&status.syncs)));

@@ -91,6 +91,7 @@ pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
         (runs.unchanged, "unchanged"),
         (runs.failed, "failed"),
         (runs.absent, "absent"),
+        (runs.partial, "not whole"),
     ];
     let shown = parts.iter().filter(|(number, name)| *number > 0 || *name == "listed");
     let shown: Vec<String> =

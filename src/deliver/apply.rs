@@ -337,6 +337,8 @@ pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
         ("runs_changed", sync.runs_changed.to_string()),
         ("runs_open", sync.runs_open.to_string()),
         ("runs_failed", sync.runs_failed.to_string()),
+        ("runs_absent", sync.runs_absent.to_string()),
+        ("runs_partial", sync.runs_partial.to_string()),
         ("requests", sync.requests.to_string()),
         ("bytes_received", sync.bytes_received.to_string()),
         ("_commit", manifest.commit.to_string()),

@@ -2,7 +2,7 @@
 
 use super::ListedRun;
 use crate::ledger::{Entry, RunState};
-use crate::run::{DocumentState, Phase};
+use crate::run::Phase;
 
 /// What to do about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,19 @@ pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
         RunState::Open | RunState::Failed | RunState::Absent => Decision::Fetch,
         RunState::Waiting => Decision::CheckEvaluation,
         RunState::Exported if entry.row_fingerprint != run.fingerprint => Decision::Fetch,
+        RunState::Exported if is_check_due(entry, now) && entry.documents.is_partial() => {
+            Decision::Fetch
+        }
         RunState::Exported if is_check_due(entry, now) => Decision::CheckEvaluation,
         RunState::Exported => Decision::Unchanged,
     }
 }
 
-/// Whether a run that was exported without its evaluation should be asked for it again.
+/// Whether a run that was exported without its evaluation, or without all of its rows, should be
+/// asked for them again.
 pub(super) fn is_check_due(entry: &Entry, now: i64) -> bool {
-    entry.documents.evaluation != DocumentState::Ok && entry.check_at.is_some_and(|at| at <= now)
+    let is_whole = entry.documents.has_evaluation() && !entry.documents.is_partial();
+    !is_whole && entry.check_at.is_some_and(|at| at <= now)
 }
 
 #[cfg(test)]

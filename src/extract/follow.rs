@@ -4,21 +4,27 @@ use super::Wanted;
 use super::decide::is_check_due;
 use crate::ledger::{Ledger, RunState};
 
-/// Open and waiting runs, failed ones, and those that are due for another look at their
-/// evaluation: all by id, also long after they left every window.
+/// A run that was listed and is not known by its id is asked for in so many syncs: the API may be
+/// about to know it. After that only where it is listed again.
+const ABSENT_SYNCS: u32 = 5;
+
+/// Open and waiting runs, failed ones, those that the API did not know lately, and those that are
+/// due for another request for their evaluation or their missing rows: all by id, also long after
+/// they left every window.
 pub fn unlisted(ledger: &Ledger, is_listed: impl Fn(&str) -> bool, now: i64) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = ledger
         .iter()
         .filter(|(_, entry)| match entry.state {
             RunState::Open | RunState::Waiting | RunState::Failed => true,
             RunState::Exported => is_check_due(entry, now),
-            RunState::Absent => false,
+            RunState::Absent => entry.failures < ABSENT_SYNCS,
         })
         .filter(|(run_id, _)| !is_listed(run_id))
         .map(|(run_id, entry)| Wanted {
             listed: None,
             run_id: run_id.to_owned(),
-            only_with_evaluation: entry.state == RunState::Exported,
+            only_with_evaluation: entry.state == RunState::Exported
+                && !entry.documents.is_partial(),
             known: Some(entry),
         })
         .collect();

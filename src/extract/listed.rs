@@ -77,6 +77,18 @@ impl RunPaths {
     }
 }
 
+impl RunPaths {
+    /// Tells whether rows of the list are read in another way than before: then what is known of
+    /// them may be wrong.
+    pub fn fingerprint(&self) -> u64 {
+        let lists = self.list.user_paths();
+        let all = [&self.run_id, &self.workflow_id, &self.status, &self.started_at, &self.ended_at];
+        let columns = all.iter().map(|paths| paths.join("\n"));
+        let texts: Vec<String> = columns.chain([lists.join("\n")]).collect();
+        fingerprint(texts.iter().map(String::as_bytes))
+    }
+}
+
 /// A run as a row of the list, or its detail, shows it.
 #[derive(Clone, Debug)]
 pub struct ListedRun {

@@ -398,7 +398,12 @@ impl FanOut {
             events.emit(Event::RunFailed { run_id, reason });
         } else {
             self.failures_in_a_row = 0;
-            events.emit(Event::RunFetched);
+            if matches!(outcome, Outcome::Absent) {
+                let reason = "the API does not know it (404)".to_owned();
+                events.emit(Event::RunFailed { run_id: wanted.run_id.clone(), reason });
+            } else {
+                events.emit(Event::RunFetched);
+            }
         }
         let (wanted, outcome) = (Box::new(wanted), Box::new(outcome));
         self.send(Extracted::Done { wanted, outcome }).await;

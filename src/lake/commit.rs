@@ -29,6 +29,8 @@ pub struct Draft {
     pub new_gaps: Vec<Gap>,
     /// Whether the list goes from new to old, where all of it was read.
     pub newest_first: Option<bool>,
+    /// Tells how rows of the list were read; `None` where none was.
+    pub listing_mapping: Option<u64>,
     /// The sync's record, in its last commit.
     pub sync: Option<SyncRecord>,
     /// Paths of older parts that are gone, and whose place no part takes.
@@ -85,6 +87,7 @@ impl Lake {
                 .proven
                 .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
             gaps,
+            listing_mapping: draft.listing_mapping.or(head.and_then(|head| head.listing_mapping)),
             newest_first: draft.newest_first.or(head.and_then(|head| head.newest_first)),
             contents,
             sync: draft.sync,

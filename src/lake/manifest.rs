@@ -51,6 +51,9 @@ pub struct Manifest {
     /// Whether the list went from new to old when the whole of it was last read.
     #[serde(default)]
     pub newest_first: Option<bool>,
+    /// Tells how rows of the list were read, so that a corrected mapping lists all of them again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing_mapping: Option<u64>,
     /// What the rows of each replaced table were made from, after this commit: tells whether
     /// they would change.
     pub contents: std::collections::BTreeMap<String, u64>,
@@ -280,6 +283,12 @@ pub struct SyncRecord {
     pub runs_open: u64,
     /// Runs whose documents could not be had.
     pub runs_failed: u64,
+    /// Runs that were listed, and not known to the API by their id.
+    #[serde(default)]
+    pub runs_absent: u64,
+    /// Runs exported with fewer rows than the API announces.
+    #[serde(default)]
+    pub runs_partial: u64,
     /// Requests sent.
     pub requests: u64,
     /// Bytes of bodies, decompressed.

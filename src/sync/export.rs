@@ -16,13 +16,14 @@ use crate::deliver::{DeliverError, Delivery};
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{
-    Extracted, Extraction, ListedRun, Range, SweepTally, Window, out_of_reach, resource_list,
+    Extracted, Extraction, ListedRun, Range, RunPaths, SweepTally, Wanted, Window, out_of_reach,
+    resource_list,
 };
 use crate::interval::{Interval, merge};
 use crate::lake::{
     Draft, Gap, Lake, Manifest, PartOptions, PartWriter, Staging, SweepRecord, SyncRecord,
 };
-use crate::ledger::Entry;
+use crate::ledger::{Entry, RunState};
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
@@ -46,8 +47,17 @@ pub(super) struct Export {
     writing: Option<Writing>,
     open: BTreeMap<String, ListedRun>,
     counts: RunCounts,
+    /// Listed runs that came out of the extraction, one way or another.
+    accounted: u64,
+    /// Listed runs that were asked for by their id, and how many of them the API did not know.
+    asked: u64,
+    unknown: u64,
     sweep: Option<SweepTally>,
     unexpected_zero: bool,
+    /// Tells how rows of the list are read.
+    listing_mapping: u64,
+    /// Whether they were read otherwise until now.
+    is_mapped_anew: bool,
     rows: BTreeMap<String, u64>,
     commits: u64,
 }
@@ -109,6 +119,8 @@ impl Export {
     ) -> Self {
         let settings = options.settings.clone();
         let compression_level = settings.lake.compression_level;
+        let listing_mapping = RunPaths::new(&mapping).fingerprint();
+        let is_mapped_anew = is_mapped_anew(lake.head(), listing_mapping);
         Self {
             lake,
             events: options.events.clone(),
@@ -124,8 +136,13 @@ impl Export {
             writing: None,
             open: BTreeMap::new(),
             counts: RunCounts::default(),
+            accounted: 0,
+            asked: 0,
+            unknown: 0,
             sweep: None,
             unexpected_zero: false,
+            listing_mapping,
+            is_mapped_anew,
             rows: BTreeMap::new(),
             commits: 0,
         }
@@ -150,15 +167,20 @@ impl Export {
                 }
             };
             match extracted {
-                Extracted::Unchanged { runs } => self.counts.unchanged += runs,
+                Extracted::Unchanged { runs } => {
+                    self.counts.unchanged += runs;
+                    self.accounted += runs;
+                }
                 Extracted::Open { seen } => {
                     self.counts.open += 1;
+                    self.accounted += 1;
                     let known = self.lake.ledger().get(&seen.run_id);
                     let run_id = seen.run_id.clone();
                     let effect = self.patience.open(seen, known.as_ref());
                     self.note(run_id, effect, None);
                 }
                 Extracted::Done { wanted, outcome } => {
+                    self.account(&wanted, &outcome);
                     let effect = self.patience.effect(&wanted, &outcome, &mut self.counts);
                     let run = match *outcome {
                         crate::extract::Outcome::Complete { run, .. } => Some(*run),
@@ -171,15 +193,50 @@ impl Export {
                     let zero = self.unexpected_zero(tally.runs);
                     self.unexpected_zero = zero.is_some();
                     tally.doubts.extend(zero);
+                    self.window = tally.window.unwrap_or(self.window);
                     self.sweep = Some(tally);
                 }
-                Extracted::Finished => return Ok(None),
+                Extracted::Finished => {
+                    self.check_accounts();
+                    return Ok(None);
+                }
                 Extracted::Stopped(error) => return Ok(Some(error)),
                 Extracted::Broken(fault) => return Err(SyncError::Broken(fault)),
             }
             if self.chunk_is_full() {
                 self.write_chunk().await?;
             }
+        }
+    }
+
+    fn account(&mut self, wanted: &Wanted, outcome: &crate::extract::Outcome) {
+        if wanted.listed.is_some() {
+            self.accounted += 1;
+            self.asked += 1;
+            self.unknown += u64::from(matches!(outcome, crate::extract::Outcome::Absent));
+        }
+    }
+
+    /// What the numbers say against the list, once all runs have come.
+    fn check_accounts(&mut self) {
+        let Some(sweep) = &mut self.sweep else { return };
+        if sweep.runs != self.accounted {
+            sweep.doubts.push(format!(
+                "{} runs were listed, and {} were accounted for: a bug, please report it",
+                sweep.runs, self.accounted
+            ));
+        }
+        // A run can be deleted between the list and its documents; not half of them.
+        let is_first = self.lake.ledger().iter().all(|(_, entry)| entry.revision == 0);
+        let are_many = self.unknown >= 3 && self.unknown * 2 >= self.asked;
+        let are_all = self.unknown > 0 && self.unknown == self.asked && is_first;
+        if are_many || are_all {
+            sweep.doubts.push(format!(
+                "{} of {} listed runs are answered with 404 by their id, so the id is likely read \
+                 from the wrong member: `armature-export doctor` shows what there is, and \
+                 [[columns]] with table = \"runs\" and name = \"run_id\" names the right one",
+                self.unknown, self.asked
+            ));
         }
     }
 
@@ -291,6 +348,12 @@ impl Export {
         let mut chunk = std::mem::take(&mut self.chunk);
         let changed: HashSet<&String> = chunk.changes.iter().map(|(run_id, _)| run_id).collect();
         let mut forgotten = self.lake.ledger().out_of_reach(self.window.until);
+        if self.is_mapped_anew {
+            // They are known by what was taken for their ids.
+            let absent = self.lake.ledger().iter();
+            let absent = absent.filter(|(_, e)| e.state == RunState::Absent && e.revision == 0);
+            forgotten.extend(absent.map(|(run_id, _)| (run_id.to_owned(), None)));
+        }
         forgotten.retain(|(run_id, _)| !changed.contains(run_id));
         chunk.changes.extend(forgotten);
         let mut writing = self.start_writing(chunk);
@@ -310,6 +373,7 @@ impl Export {
             proven,
             new_gaps,
             newest_first: self.sweep.as_ref().and_then(|sweep| sweep.newest_first),
+            listing_mapping: Some(self.listing_mapping),
             sync: Some(record),
             ..self.draft()
         };
@@ -443,7 +507,12 @@ impl Export {
         match stopped {
             Some(ApiError::Interrupted) => Outcome::Interrupted,
             Some(_) => Outcome::Stopped,
-            None if self.counts.failed > 0 || new_gap || !certified => Outcome::Incomplete,
+            None if self.counts.failed + self.counts.absent + self.counts.partial > 0
+                || new_gap
+                || !certified =>
+            {
+                Outcome::Incomplete
+            }
             None => Outcome::Complete,
         }
     }
@@ -472,6 +541,8 @@ impl Export {
             runs_changed: self.counts.changed,
             runs_open: self.counts.open + self.counts.waiting,
             runs_failed: self.counts.failed,
+            runs_absent: self.counts.absent,
+            runs_partial: self.counts.partial,
             requests: traffic.requests,
             bytes_received: traffic.bytes_received,
         }
@@ -508,6 +579,12 @@ impl Export {
             stop: stopped,
         }
     }
+}
+
+/// Whether rows of the list were read otherwise by the sync before. What an earlier version wrote
+/// does not say.
+pub(super) fn is_mapped_anew(head: Option<&Manifest>, listing_mapping: u64) -> bool {
+    head.and_then(|head| head.listing_mapping).is_some_and(|before| before != listing_mapping)
 }
 
 fn sweep_record(tally: &SweepTally) -> SweepRecord {

@@ -72,7 +72,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         ledger = lake.ledger().await?.0;
     }
     let head = lake.as_ref().and_then(LakeView::head);
-    let window = window(&options, options.settings.sync.range, &organization, head);
+    let window = window(&options, options.settings.sync.range, &organization, head, &mapping);
     let paths = RunPaths::new(&mapping);
     let query = list_query(window, &options.settings.filters, None, &paths);
     let page = first_page(&client, query, &paths).await?;

@@ -58,8 +58,10 @@ pub struct RunCounts {
     pub unchanged: u64,
     /// Their documents could not be had; tried again at the next sync.
     pub failed: u64,
-    /// Listed, but the API says that there is no such run.
+    /// Listed, but the API says that there is no such run; tried again at the next sync.
     pub absent: u64,
+    /// Exported with fewer rows than the API announces. They count among the others, too.
+    pub partial: u64,
 }
 
 /// The time that was listed.
@@ -92,6 +94,10 @@ pub struct SweepSummary {
     pub proof: Option<&'static str>,
     /// Why it proves nothing.
     pub doubts: Vec<String>,
+    /// Narrower lists that were read because the API lists only so far down.
+    pub narrower_lists: u32,
+    /// Runs that the API says there are, and that no list reached.
+    pub out_of_reach: u64,
 }
 
 impl From<&SweepTally> for SweepSummary {
@@ -105,6 +111,8 @@ impl From<&SweepTally> for SweepSummary {
             certified: tally.is_certified(),
             proof: tally.proof.map(Proof::name),
             doubts: tally.doubts.clone(),
+            narrower_lists: tally.narrower_lists,
+            out_of_reach: tally.out_of_reach,
         }
     }
 }
@@ -225,9 +233,25 @@ impl SyncReport {
         let failed = (failed > 0).then(|| {
             format!("{failed} {noun} could not be fetched; tried again next time (see `status`)")
         });
+        let many = |number: u64| if number == 1 { "run" } else { "runs" };
+        let absent = self.runs.absent;
+        let absent = (absent > 0).then(|| {
+            format!(
+                "{absent} listed {} answered with 404 by its id; tried again next time (see `status`)",
+                if absent == 1 { "run is" } else { "runs are" }
+            )
+        });
+        let partial = self.runs.partial;
+        let partial = (partial > 0).then(|| {
+            format!(
+                "{partial} {} came with fewer rows than the API announces; tried again later (see \
+                 table _issues)",
+                many(partial)
+            )
+        });
         let doubts = self.sweep.doubts.iter();
         let doubts = doubts.map(|doubt| format!("the list could not be relied on: {doubt}"));
-        failed.into_iter().chain(doubts).collect()
+        failed.into_iter().chain(absent).chain(partial).chain(doubts).collect()
     }
 
     /// Whether the lake is now proven up to this sync, and the DuckDB file has all of it.

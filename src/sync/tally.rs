@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::extract::{ListedRun, Outcome, Wanted};
 use crate::ledger::{DocumentStates, Entry, RunState};
-use crate::run::DocumentState;
 
 use super::report::RunCounts;
 
@@ -15,6 +14,9 @@ pub(super) struct Patience {
     pub(super) evaluation_grace: i64,
     pub(super) evaluation_recheck: i64,
 }
+
+/// Why a listed run is absent, as `status` names it.
+const ABSENT: &str = "the API lists it, and answers `GET /runs/{id}` with 404";
 
 /// What an outcome changes.
 #[derive(Debug, Default)]
@@ -42,6 +44,9 @@ impl Patience {
     ) -> Effect {
         let known = wanted.known.as_ref();
         let exported = known.is_some_and(|entry| entry.revision > 0);
+        if let Outcome::Complete { documents, .. } = outcome {
+            counts.partial += u64::from(documents.is_partial());
+        }
         match outcome {
             // Its rows stay as they are; the next sync looks at it again.
             Outcome::Open { .. } | Outcome::Waiting { .. } if exported => {
@@ -98,13 +103,26 @@ impl Patience {
                 });
                 Effect { entry, ..Effect::default() }
             }
+            // Rows that were exported stay: absence never deletes. A run that is not listed any more
+            // either is only gone.
+            Outcome::Absent if exported && wanted.listed.is_none() => {
+                counts.unchanged += 1;
+                let entry = known.map(|known| Entry { check_at: None, ..known.clone() });
+                Effect { entry, ..Effect::default() }
+            }
             Outcome::Absent => {
                 counts.absent += 1;
                 let entry = self.entry(wanted, RunState::Absent);
-                // Rows that were exported stay: absence never deletes.
                 let state = if exported { RunState::Exported } else { RunState::Absent };
                 let documents = known.map(|entry| entry.documents).unwrap_or_default();
-                let entry = Entry { state, documents, ..entry };
+                let before = known.filter(|entry| entry.state == RunState::Absent);
+                let entry = Entry {
+                    state,
+                    documents,
+                    failures: before.map_or(0, |entry| entry.failures).saturating_add(1),
+                    problem: Some(ABSENT.into()),
+                    ..entry
+                };
                 Effect { entry: Some(entry), ..Effect::default() }
             }
             Outcome::Failed { documents, error } => {
@@ -162,10 +180,10 @@ impl Patience {
         }
     }
 
-    /// When to ask again for an evaluation that was not there: after as long as the run is over
-    /// already, so ever less often, and not for ever.
+    /// When to ask again for an evaluation that was not there, or for rows that did not come: after
+    /// as long as the run is over already, so ever less often, and not for ever.
     fn next_check(&self, documents: DocumentStates, ended_at: Option<i64>) -> Option<i64> {
-        if documents.evaluation == DocumentState::Ok {
+        if documents.has_evaluation() && !documents.is_partial() {
             return None;
         }
         let age = ended_at.map_or(0, |end| self.now.saturating_sub(end)).max(0);

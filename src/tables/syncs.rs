@@ -43,6 +43,16 @@ pub static SYNCS: Table = Table {
         ),
         Column::derived("runs_open", Kind::Integer, "Runs that had not ended."),
         Column::derived("runs_failed", Kind::Integer, "Runs whose documents could not be had."),
+        Column::derived(
+            "runs_absent",
+            Kind::Integer,
+            "Runs that were listed, and answered with 404 by their id.",
+        ),
+        Column::derived(
+            "runs_partial",
+            Kind::Integer,
+            "Runs exported with fewer rows than the API announces (see `_issues`).",
+        ),
         Column::derived("requests", Kind::Integer, "Requests sent, retries included."),
         Column::derived("bytes_received", Kind::Integer, "Bytes of bodies, decompressed."),
     ],
