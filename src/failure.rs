@@ -190,7 +190,7 @@ impl From<ApiError> for Failure {
                 Exit::Usage,
                 "name its host in api.redirect_hosts to get documents from there, without the key; or give it as the API URL, if you trust it with the key",
             ),
-            ApiError::Unavailable { .. } => (
+            ApiError::NotReady { .. } | ApiError::Unavailable { .. } => (
                 Exit::Unreachable,
                 "nothing is lost: the next sync goes on. `armature-export doctor` looks closer",
             ),

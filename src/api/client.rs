@@ -142,9 +142,6 @@ const ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// So many requests of one endpoint in a row that could not be had: it is down.
 const FAILING_ENDPOINT: u32 = 8;
 
-/// What a 202 says.
-const NOT_READY: &str = "202 Accepted: it is not ready yet";
-
 /// Redirects that one document may take over other hosts.
 const MOST_REDIRECTS: usize = 3;
 
@@ -279,7 +276,7 @@ impl Client {
                 Err(ApiError::NotFound { path: self.url(path, &[]).path().to_owned() })
             }
             Fetched::Empty { .. } => Err(self.unusable(path, "204 No Content")),
-            Fetched::NotReady => Err(self.unusable(path, NOT_READY)),
+            Fetched::NotReady => Err(self.not_ready(path)),
         }
     }
 
@@ -287,6 +284,11 @@ impl Client {
     pub fn unusable(&self, path: &str, problem: &str) -> ApiError {
         let path = self.url(path, &[]).path().to_owned();
         ApiError::Unusable { path, problem: problem.to_owned() }
+    }
+
+    /// The error of a path that was answered with 202.
+    pub fn not_ready(&self, path: &str) -> ApiError {
+        ApiError::NotReady { path: self.url(path, &[]).path().to_owned() }
     }
 
     /// How often a request of an endpoint is tried. Where many in a row could not be had however

@@ -103,6 +103,12 @@ pub enum ApiError {
         /// What the body is instead.
         problem: String,
     },
+    /// 202 where there must be something.
+    #[error("`GET {path}` was answered with 202: it is not ready yet")]
+    NotReady {
+        /// The request's path.
+        path: String,
+    },
     /// A list in no wrapping that is known.
     #[error(
         "`GET {path}` was answered with a body in which no list of runs was found (its members: \

@@ -16,10 +16,11 @@ use std::collections::HashMap;
 use super::continuation::Continuation;
 use super::page::{ListedRow, RawPage, shared};
 use super::pager::{PageRequest, Pager, Place, Way};
-use super::{ApiError, Client, Fetched};
+use super::{Answer, ApiError, Client, Fetched};
 use crate::config::PagingStyle;
 use crate::digest::id_key;
 use crate::event::Event;
+use crate::json::Node;
 use crate::tables::ListSources;
 
 /// What to list.
@@ -98,8 +99,6 @@ enum Step {
     First,
     /// `page=1`, to see whether that is the first or the second page.
     ProbeOne,
-    /// `page=0`, where the first page had to be asked for as `page=1`.
-    ProbeZero,
     /// The first page with fewer rows, to see whether the server looks at the page size.
     ProbeSize,
     /// A further page, in this way.
@@ -131,12 +130,15 @@ pub struct Listing {
     /// How further pages were had, once that is known.
     way: Option<Way>,
     base: Option<PageBase>,
-    /// Whether the server refuses a request without a page number.
-    needs_number: bool,
+    /// The number that the first page is asked for with, where the server wants one.
+    first_number: Option<u32>,
     /// Every id's key, with the last pass that found it.
     seen: HashMap<u128, u32>,
     pass: u32,
+    /// Pages asked for.
     pages: u32,
+    /// Whether one of them was a page of the list.
+    has_page: bool,
     envelope: Option<String>,
     largest_page: usize,
     this: Pass,
@@ -162,6 +164,8 @@ struct Pass {
     last: Continuation,
     last_rows: u64,
     error: Option<ApiError>,
+    /// The refusal of a further page, where other ways were tried after it.
+    refusal: Option<ApiError>,
     contradiction: Option<String>,
 }
 
@@ -173,7 +177,7 @@ impl Listing {
     /// nothing depends on a number that was found out wrongly, now or in an earlier sync.
     pub fn new(client: Client, query: ListQuery) -> Self {
         let pager = Pager::new(client.paging().clone(), client.list_url("/runs"));
-        let needs_number = pager.first_page().is_some();
+        let first_number = pager.first_page();
         Self {
             client,
             query,
@@ -181,10 +185,11 @@ impl Listing {
             step: Step::First,
             way: None,
             base: None,
-            needs_number,
+            first_number,
             seen: HashMap::new(),
             pass: 1,
             pages: 0,
+            has_page: false,
             envelope: None,
             largest_page: 0,
             this: Pass::default(),
@@ -207,8 +212,11 @@ impl Listing {
         }
         let step = self.step.clone();
         match self.read(&step).await {
-            Ok(page) => Ok(Some(self.take(step, page))),
-            Err(error) if self.pages == 0 || error.is_fatal() => Err(error),
+            Ok(page) => {
+                self.has_page = true;
+                Ok(Some(self.take(step, page)))
+            }
+            Err(error) if !self.has_page || error.is_fatal() => Err(error),
             Err(error) => Ok(self.take_error(step, error)),
         }
     }
@@ -305,7 +313,11 @@ impl Listing {
         let said = page.continuation.clone();
         let (shown, found) = self.sift(page);
         let is_trial = matches!(&step, Step::Next(way, _) if self.way.as_ref() != Some(way));
-        if !is_empty && !(is_trial && found == 0) {
+        // The first page over again says nothing about the end.
+        let is_echo = matches!(step, Step::Next(..))
+            && found == 0
+            && shared(&ids, &self.this.first_page) * 2 > ids.len();
+        if !is_empty && !is_echo && !(is_trial && found == 0) {
             self.this.rows += rows;
             self.this.last_rows = rows;
             self.this.pages_with_rows += 1;
@@ -314,7 +326,6 @@ impl Listing {
         self.step = match step {
             Step::First => self.after_first(&said, is_empty),
             Step::ProbeOne => self.after_probe(&ids, is_empty, &said),
-            Step::ProbeZero => self.after_zero(found),
             Step::Next(way, _) if is_trial && found == 0 && !is_empty => self.after_failed(way),
             Step::Next(way, request) => {
                 self.way = Some(way.clone());
@@ -335,7 +346,7 @@ impl Listing {
     }
 
     fn after_first(&mut self, said: &Continuation, is_empty: bool) -> Step {
-        self.this.number = said.page.or(self.pager.first_page().map(u64::from)).unwrap_or(1);
+        self.this.number = said.page.or(self.first_number.map(u64::from)).unwrap_or(1);
         if self.pager.configured() == PagingStyle::None || (is_empty && !leads_on(said)) {
             return Step::End;
         }
@@ -349,13 +360,20 @@ impl Listing {
 
     /// The second page of numbered ones: by its number, once it is certain which the first has.
     fn numbered(&mut self, name: String, said: &Continuation) -> Step {
-        match (said.page, self.pager.first_page()) {
-            // What a server repeats of `page=1` says nothing about a page before it.
-            _ if self.needs_number && self.pager.first_page().is_none() => return Step::ProbeZero,
-            (Some(0), _) | (None, Some(0)) => self.base = Some(PageBase::Zero),
+        let is_documented = name == self.pager.number_parameter();
+        match (said.page, self.first_number) {
+            (Some(0), _) => self.base = Some(PageBase::Zero),
+            // Asked for as page 0, it may have been answered as if it were page 1.
             (Some(1), _) | (None, Some(1)) => self.base = Some(PageBase::One),
-            _ if name == self.pager.number_parameter() => return Step::ProbeOne,
+            (None, Some(0)) if self.pager.first_page() == Some(0) => {
+                self.base = Some(PageBase::Zero);
+            }
+            _ if is_documented => return Step::ProbeOne,
             _ => {}
+        }
+        if is_documented {
+            // Documented, and therefore no trial: a page that comes twice is no proof against it.
+            self.way = Some(Way::Number(name.clone()));
         }
         self.this.number = self.base.map_or(self.this.number, PageBase::first);
         self.request(Way::Number(name), said)
@@ -376,16 +394,6 @@ impl Listing {
         self.way.get_or_insert_with(|| way.clone());
         self.this.number = 1;
         self.request(way, said)
-    }
-
-    /// After `page=0`, where `page=1` came first: new rows mean that pages count from 0.
-    fn after_zero(&mut self, found: usize) -> Step {
-        self.base = Some(if found > 0 { PageBase::Zero } else { PageBase::One });
-        self.this.number = 1;
-        let way = Way::Number(self.pager.number_parameter().to_owned());
-        self.way.get_or_insert_with(|| way.clone());
-        let said = self.this.last.clone();
-        self.request(way, &said)
     }
 
     /// A way that only repeated what was there: the next one, as long as there is one.
@@ -469,7 +477,8 @@ impl Listing {
         if let Some(step) = next.next() {
             return step;
         }
-        self.this.error = Some(ApiError::PageIgnored { path: self.path() });
+        let ignored = ApiError::PageIgnored { path: self.path() };
+        self.this.error = Some(self.this.refusal.take().unwrap_or(ignored));
         Step::End
     }
 
@@ -502,8 +511,6 @@ impl Listing {
             ApiError::Rejected { .. } | ApiError::NotFound { .. } | ApiError::Unusable { .. }
         );
         self.step = match step {
-            // `page=0` is refused where pages count from 1.
-            Step::ProbeZero if is_refusal => self.after_zero(0),
             Step::ProbeSize => Step::End,
             // `page=1` is refused by a server that pages otherwise.
             Step::ProbeOne if is_refusal => {
@@ -524,6 +531,7 @@ impl Listing {
 
     fn after_refused(&mut self, error: ApiError) -> Step {
         let said = self.this.last.clone();
+        self.this.refusal.get_or_insert_with(|| error.clone());
         let step = match self.pager.suggested(&said) {
             Some(Way::Number(name)) => self.numbered(name, &said),
             Some(way) => self.request(way, &said),
@@ -531,7 +539,7 @@ impl Listing {
             None => Step::End,
         };
         if step == Step::End {
-            self.this.error = Some(error);
+            self.this.error.get_or_insert(error);
         }
         step
     }
@@ -565,7 +573,10 @@ impl Listing {
                 step => self.client.get("/runs", &self.parameters(step)).await,
             };
             match fetched {
-                Err(error @ ApiError::Rejected { .. }) if self.pages == 0 => self.relent(error)?,
+                Err(error @ ApiError::Rejected { .. }) if !self.has_page => self.relent(error)?,
+                Ok(Fetched::Body(answer)) if self.is_before_the_first(step, &answer) => {
+                    self.first_number = Some(1);
+                }
                 other => break other?,
             }
         };
@@ -573,29 +584,33 @@ impl Listing {
         match fetched {
             Fetched::Empty { date } => Ok(RawPage { date, ..RawPage::default() }),
             Fetched::Absent { .. } => Err(ApiError::NotFound { path: self.path() }),
-            Fetched::NotReady => Err(self.client.unusable("/runs", "202 Accepted, and no list")),
+            Fetched::NotReady => Err(self.client.not_ready("/runs")),
             Fetched::Body(answer) => {
                 let (query, client) = (&self.query, &self.client);
                 let (ids, list) = (&query.id_paths, &query.list);
-                let page = RawPage::parse(&answer, ids, list, client, || self.path());
-                if page.is_err() && self.pages == 1 {
-                    // It was no page: what comes of it is not an end of the list.
-                    self.pages = 0;
-                }
-                page
+                RawPage::parse(&answer, ids, list, client, || self.path())
             }
         }
+    }
+
+    /// Whether a page that was asked for as page 0 is empty: pages count from 1 then.
+    fn is_before_the_first(&self, step: &Step, answer: &Answer) -> bool {
+        let was_guessed = self.first_number == Some(0) && self.pager.first_page().is_none();
+        if !was_guessed || *step != Step::First {
+            return false;
+        }
+        let list = Node::accepted(&answer.body).and_then(|node| self.query.list.find(node));
+        list.is_some_and(|list| list.elements.is_empty())
     }
 
     fn parameters<'a>(&'a self, step: &'a Step) -> Vec<(&'a str, String)> {
         let mut parameters: Vec<(&str, String)> =
             self.query.parameters.iter().map(|(name, value)| (*name, value.clone())).collect();
         let number = self.pager.number_parameter();
-        let first = self.pager.first_page().unwrap_or(1);
+        let first = self.first_number;
         match step {
-            Step::First if self.needs_number => parameters.push((number, first.to_string())),
+            Step::First => parameters.extend(first.map(|first| (number, first.to_string()))),
             Step::ProbeOne => parameters.push((number, "1".to_owned())),
-            Step::ProbeZero => parameters.push((number, "0".to_owned())),
             Step::Next(_, PageRequest::Parameter(name, value)) => {
                 parameters.push((name, value.clone()));
             }
@@ -616,11 +631,15 @@ impl Listing {
     fn relent(&mut self, error: ApiError) -> Result<(), ApiError> {
         let change = if let Some(sort) = self.query.sort.take() {
             format!("listing without `sort={sort}`")
-        } else if !self.needs_number && self.query.page_size > 20 {
-            self.needs_number = true;
+        } else if self.first_number.is_none() && self.query.page_size > 20 {
+            // Were pages to count from 0, the first one would be missed with `page=1`.
+            self.first_number = Some(0);
+            format!("listing with `{}=0`", self.pager.number_parameter())
+        } else if self.first_number == Some(0) && self.pager.first_page().is_none() {
+            self.first_number = Some(1);
             format!("listing with `{}=1`", self.pager.number_parameter())
         } else if self.query.page_size > 20 {
-            self.needs_number = self.pager.first_page().is_some();
+            self.first_number = self.pager.first_page();
             self.query.page_size = 20;
             "listing with a page size of 20".to_owned()
         } else if self.query.page_size > 0 {

@@ -5,10 +5,11 @@ use futures::future::join_all;
 use super::{ListedRun, RunPaths};
 use crate::api::{Answer, ApiError, Client, DocumentPages, Fetched};
 use crate::event::Event;
-use crate::json::{Kind, Node};
+use crate::json::Node;
 use crate::ledger::{DocumentStates, Entry};
 use crate::run::{
-    Document, DocumentState, FetchedRun, Phase, Resource, Shortfall, content_fingerprint, encode_id,
+    Document, DocumentState, EvaluationState, FetchedRun, Phase, Resource, Shortfall,
+    content_fingerprint, encode_id, evaluation_state_of,
 };
 
 /// How patient the fan-out is. Times are microseconds by the server's clock.
@@ -60,7 +61,10 @@ pub enum Outcome {
         seen: ListedRun,
     },
     /// It was exported without its evaluation, which is still not there.
-    StillUnevaluated,
+    StillUnevaluated {
+        /// Whether the API says that it is being made.
+        is_pending: bool,
+    },
     /// The API says that there is no such run.
     Absent,
     /// A document could not be had.
@@ -108,7 +112,10 @@ pub async fn fetch_run(
         if bodies.state(Resource::Evaluation) == DocumentState::Absent {
             let exported = wanted.known.as_ref().is_some_and(|entry| entry.revision > 0);
             match (exported && wanted.only_with_evaluation, young, &wanted.listed) {
-                (true, _, _) => return Ok(Outcome::StillUnevaluated),
+                (true, _, _) => {
+                    let is_pending = bodies.evaluation_is_pending;
+                    return Ok(Outcome::StillUnevaluated { is_pending });
+                }
                 (false, true, Some(listed)) => {
                     return Ok(Outcome::Waiting { seen: listed.clone() });
                 }
@@ -125,6 +132,8 @@ struct Bodies {
     path: Option<String>,
     documents: Vec<Document>,
     shortfalls: Vec<Shortfall>,
+    /// Whether the API says that the evaluation is being made.
+    evaluation_is_pending: bool,
     states: DocumentStates,
     error: Option<ApiError>,
 }
@@ -135,7 +144,8 @@ impl Bodies {
         let path =
             (run_id != "." && run_id != "..").then(|| format!("/runs/{}", encode_id(run_id)));
         let (documents, shortfalls) = (Vec::new(), Vec::new());
-        Self { path, documents, shortfalls, states: DocumentStates::default(), error: None }
+        let (states, error) = (DocumentStates::default(), None);
+        Self { path, documents, shortfalls, evaluation_is_pending: false, states, error }
     }
 
     /// Fetches those of the resources that are not there yet, all at once.
@@ -163,6 +173,10 @@ impl Bodies {
             let state = match fetched {
                 Ok(Some(document)) => self.keep(resource, document),
                 Ok(None) => DocumentState::Absent,
+                Err(error) if is_pending_evaluation(&error, resource) => {
+                    self.evaluation_is_pending = true;
+                    DocumentState::Absent
+                }
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(error) => {
                     self.error = self.error.take().or(Some(error));
@@ -175,13 +189,17 @@ impl Bodies {
         Ok(())
     }
 
-    /// An evaluation that is `null` or empty is none: how the API says so is not documented.
+    /// An evaluation that is a placeholder is none yet: how the API says so is not documented.
     fn keep(&mut self, resource: Resource, document: DocumentPages) -> DocumentState {
         let DocumentPages { pages, missing } = document;
-        let short = pages.first().filter(|first| first.body.len() <= MOST_EMPTY_BYTES);
-        let node = short.and_then(|first| Node::accepted(&first.body));
-        let empty = node.is_some_and(|node| is_empty(node, resource));
-        if empty {
+        let node = pages.first().and_then(|first| Node::accepted(&first.body));
+        let state = node.map(|node| match resource {
+            Resource::Evaluation => evaluation_state_of(node),
+            _ if node.is_null() => EvaluationState::Absent,
+            _ => EvaluationState::Present,
+        });
+        if matches!(state, Some(EvaluationState::Absent | EvaluationState::Pending)) {
+            self.evaluation_is_pending |= state == Some(EvaluationState::Pending);
             return DocumentState::Absent;
         }
         for (page, answer) in (1..).zip(pages) {
@@ -242,12 +260,16 @@ impl Bodies {
             revision: revision + 1,
             evaluation: match self.states.evaluation {
                 DocumentState::Partial => DocumentState::Ok,
+                DocumentState::Absent if self.evaluation_is_pending => DocumentState::Pending,
                 state => state,
             },
             documents: self.documents,
             shortfalls: self.shortfalls,
         };
-        let documents = self.states;
+        let mut documents = self.states;
+        if self.evaluation_is_pending {
+            documents.evaluation = DocumentState::Pending;
+        }
         Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
     }
 
@@ -282,11 +304,7 @@ async fn fetch_document(
     let first = match client.get(path, &[]).await? {
         Fetched::Body(first) => first,
         Fetched::Absent { .. } | Fetched::Empty { .. } => return Ok(None),
-        // An evaluation is made after its run; everything else of a run that ended is there.
-        Fetched::NotReady if resource == Resource::Evaluation => return Ok(None),
-        Fetched::NotReady => {
-            return Err(client.unusable(path, "202 Accepted: it is not ready yet"));
-        }
+        Fetched::NotReady => return Err(client.not_ready(path)),
     };
     match paths.lists.of(resource) {
         Some(list) => {
@@ -297,19 +315,7 @@ async fn fetch_document(
     }
 }
 
-/// A longer body is not empty, whatever it holds.
-const MOST_EMPTY_BYTES: usize = 1024;
-
-fn is_empty(node: Node<'_>, resource: Resource) -> bool {
-    match node.kind() {
-        Kind::Null => true,
-        Kind::Array if resource == Resource::Evaluation => true,
-        Kind::Object if resource == Resource::Evaluation => {
-            let members = node.members().unwrap_or_default();
-            members.iter().all(|(key, value)| {
-                value.is_null() || matches!(key.as_ref(), "run_id" | "runId" | "run")
-            })
-        }
-        _ => false,
-    }
+/// An evaluation is made after its run; everything else of a run that ended is there.
+fn is_pending_evaluation(error: &ApiError, resource: Resource) -> bool {
+    resource == Resource::Evaluation && matches!(error, ApiError::NotReady { .. })
 }

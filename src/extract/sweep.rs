@@ -90,6 +90,8 @@ impl SweepTally {
             (one, other) => one.or(other),
         };
         self.reaches_to = self.reaches_to.max(other.reaches_to);
+        self.narrower_lists += other.narrower_lists;
+        self.out_of_reach += other.out_of_reach;
     }
 }
 
@@ -129,23 +131,24 @@ impl Sweep<'_> {
                 show(runs);
             }
         };
-        let mut window = self.window;
+        let (mut window, mut refused) = (self.window, None);
         let mut tally = loop {
             let sweep = Self { window, ..*self };
             match sweep.all_lists(&wait, &mut show_new).await {
                 Err(error) if self.may_shrink && is_refusal(&error) => {
-                    let Some(smaller) = window.shrunk() else { return Err(error) };
-                    let notice = format!(
-                        "{error}; listing range={} instead of range={}",
-                        smaller.range.name(),
-                        window.range.name()
-                    );
-                    self.client.events().emit(Event::Notice(notice));
+                    // Which parameter it refuses shows only in what helps.
+                    let first = refused.get_or_insert(error);
+                    let Some(smaller) = window.shrunk() else { return Err(first.clone()) };
                     window = smaller;
                 }
                 other => break other?,
             }
         };
+        if let Some(error) = refused {
+            let (asked, used) = (self.window.range.name(), window.range.name());
+            let notice = format!("{error}; listed range={used} instead of range={asked}");
+            self.client.events().emit(Event::Notice(notice));
+        }
         tally.runs = u64::try_from(listed.len()).unwrap_or(u64::MAX);
         tally.window = Some(window);
         self.client.events().emit(Event::ListingDone { runs: tally.runs });
@@ -214,7 +217,15 @@ impl Sweep<'_> {
 
 /// Whether the server refuses what was asked for, rather than to speak at all.
 fn is_refusal(error: &ApiError) -> bool {
-    matches!(error, ApiError::Rejected { .. } | ApiError::Refused { status: 402 | 403, .. })
+    const DOCUMENTED: [&str; 2] = ["forbidden_role", "feature_disabled"];
+    match error {
+        ApiError::Rejected { .. } => true,
+        // A plan that does not go so far back; the documented codes speak of the key.
+        ApiError::Refused { status: 403, code: Some(code), .. } => {
+            !DOCUMENTED.contains(&code.as_str())
+        }
+        _ => false,
+    }
 }
 
 /// What is asked for to list a window: of one workflow, or of all.

@@ -84,7 +84,7 @@ pub struct Failures {
     /// 429 with `retryAfterSec` at the top of the body.
     pub rate_limit_body_percent: f64,
     /// The wait that these three ask for.
-    pub retry_after_seconds: u32,
+    pub retry_after_seconds: f64,
     /// 429 that asks for more patience than anybody has.
     pub rate_limit_long_percent: f64,
     /// The wait that it asks for.
@@ -119,7 +119,7 @@ impl Default for Failures {
             rate_limit_header_percent: 0.0,
             rate_limit_details_percent: 0.0,
             rate_limit_body_percent: 0.0,
-            retry_after_seconds: 1,
+            retry_after_seconds: 1.0,
             rate_limit_long_percent: 0.0,
             long_retry_after_seconds: 86_400,
             server_error_percent: 0.0,

@@ -220,7 +220,7 @@ impl Failures {
 
     fn answer(&self, failure: Failure, random: &mut Seeded) -> Answer {
         let wait = self.retry_after_seconds;
-        let limited = |header: Option<u32>, body: String| Answer::Status {
+        let limited = |header: Option<f64>, body: String| Answer::Status {
             status: 429,
             headers: header
                 .map(|wait| ("Retry-After".to_owned(), wait.to_string()))
@@ -240,7 +240,9 @@ impl Failures {
             Failure::RateLimitBody => {
                 limited(None, format!(r#"{{"error":"slow down","retryAfterSec":{wait}}}"#))
             }
-            Failure::RateLimitLong => limited(Some(self.long_retry_after_seconds), String::new()),
+            Failure::RateLimitLong => {
+                limited(Some(self.long_retry_after_seconds.into()), String::new())
+            }
             Failure::ServerError => {
                 let status = *[500, 502, 503].get(cut % 3).unwrap_or(&500);
                 Answer::Status { status, headers: vec![], body: String::new() }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::documents::listing;
 use super::faulty::{Disturbance, Faulty, Total};
 use super::overlay::{Overlay, RunOverride};
+use super::paging::PastEnd;
 use super::plan::RunPlan;
 use super::shape::{Page, Shape};
 use super::world::World;
@@ -39,17 +40,28 @@ impl RunQuery {
         shape: &Shape,
     ) -> Result<Self, BadParameter> {
         let text = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
+        let paging = &shape.paging;
         let page = number(parameters, "page")?;
         let size = number(parameters, "pageSize")?;
+        if paging.needs_number && page.is_none() {
+            let message = "page is required".to_owned();
+            return Err(BadParameter { name: "page", message });
+        }
+        let page = Page { skip: paging.skip(parameters), ..shape.page(page, size) };
+        let deepest = paging.deepest_row.map(u64::from);
+        if deepest.is_some_and(|deepest| shape.offset(page) >= deepest) {
+            let message = "the page lies too deep".to_owned();
+            return Err(BadParameter { name: "page", message });
+        }
         Ok(Self {
-            range: range(parameters)?,
+            range: range(parameters, paging.largest_range_days)?,
             workflow: text("workflowId"),
             status: text("status"),
             classification: text("classification"),
             search: text("search").map(|value| value.to_lowercase()),
             // Sort keys are not documented: others than this pair are ignored.
             is_oldest_first: text("sort").is_some_and(|key| key == "started_at"),
-            page: shape.page(page, size),
+            page,
         })
     }
 
@@ -86,7 +98,20 @@ impl RunQuery {
     }
 }
 
-fn range(parameters: &HashMap<String, String>) -> Result<i64, BadParameter> {
+fn range(
+    parameters: &HashMap<String, String>,
+    largest_days: Option<u32>,
+) -> Result<i64, BadParameter> {
+    let largest = largest_days.map_or(i64::MAX, |days| i64::from(days) * 24 * HOUR);
+    let range = whole_range(parameters)?;
+    if range > largest {
+        let message = "the range is not available on this plan".to_owned();
+        return Err(BadParameter { name: "range", message });
+    }
+    Ok(range)
+}
+
+fn whole_range(parameters: &HashMap<String, String>) -> Result<i64, BadParameter> {
     match parameters.get("range").map(String::as_str) {
         None | Some("24h") => Ok(24 * HOUR),
         Some("7d") => Ok(7 * 24 * HOUR),
@@ -122,21 +147,56 @@ pub(super) struct Lister<'a> {
     pub(super) shape: &'a Shape,
     /// Milliseconds.
     pub(super) now: i64,
+    /// The path and query of the request.
+    pub(super) address: &'a str,
+}
+
+/// A page of the list as it is served.
+pub(super) enum Served {
+    Page {
+        body: Value,
+        link: Option<String>,
+    },
+    /// Behind the last page.
+    BadRequest,
+    NotFound,
 }
 
 impl<'a> Lister<'a> {
     /// One page as a body.
-    pub(super) fn page(&self, query: &RunQuery) -> Value {
+    pub(super) fn page(&self, query: &RunQuery) -> Served {
         let (from, to) = self.bounds(query);
-        let (total, entries) = if query.has_filters() || !self.overlay.is_empty() {
-            let all = self.scan(query, query.is_oldest_first);
-            (length(&all), self.cut(all.into_iter(), query.page))
-        } else if query.is_oldest_first {
-            (to - from, self.cut((from..to).map(Entry::Run), query.page))
-        } else {
-            (to - from, self.cut((from..to).rev().map(Entry::Run), query.page))
+        let is_filtered = query.has_filters() || !self.overlay.is_empty();
+        let mut all =
+            if is_filtered { self.scan(query, query.is_oldest_first) } else { Vec::new() };
+        let total = if is_filtered { length(&all) } else { to - from };
+        let page = match self.served(query.page, total) {
+            Ok(page) => page,
+            Err(refused) => return refused,
         };
-        self.body(&entries, query.page, Some(total))
+        let entries = if is_filtered {
+            self.cut(all.drain(..), page)
+        } else if query.is_oldest_first {
+            self.cut((from..to).map(Entry::Run), page)
+        } else {
+            self.cut((from..to).rev().map(Entry::Run), page)
+        };
+        self.body(&entries, page, Some(total), total)
+    }
+
+    /// The page that is given where one is asked for: what is behind the last one is a choice.
+    fn served(&self, page: Page, rows: u64) -> Result<Page, Served> {
+        let offset = self.shape.offset(page);
+        if offset == 0 || offset < rows {
+            return Ok(page);
+        }
+        let first = Page { number: self.shape.page_base, skip: page.skip.map(|_| 0), ..page };
+        match self.shape.paging.past_end {
+            PastEnd::Empty => Ok(page),
+            PastEnd::First => Ok(first),
+            PastEnd::BadRequest => Err(Served::BadRequest),
+            PastEnd::NotFound => Err(Served::NotFound),
+        }
     }
 
     /// One page that deviates.
@@ -145,7 +205,7 @@ impl<'a> Lister<'a> {
         query: &RunQuery,
         disturbance: Disturbance,
         faulty: &mut Faulty,
-    ) -> Value {
+    ) -> Served {
         let offset = self.shape.offset(query.page);
         if let Some((mut random, requests)) = disturbance.vanishing {
             let (from, to) = self.bounds(query);
@@ -161,8 +221,16 @@ impl<'a> Lister<'a> {
         if let Some(mut random) = disturbance.shuffle {
             all.sort_by_cached_key(|_| random.draw());
         }
-        let before = Page { number: query.page.number.saturating_sub(1), ..query.page };
-        let page = if disturbance.repeats_page && offset > 0 { before } else { query.page };
+        let asked = match self.served(query.page, right) {
+            Ok(page) => page,
+            Err(refused) => return refused,
+        };
+        let before = Page {
+            number: asked.number.saturating_sub(1),
+            skip: asked.skip.map(|rows| rows.saturating_sub(asked.size.into())),
+            ..asked
+        };
+        let page = if disturbance.repeats_page && offset > 0 { before } else { asked };
         let mut entries = self.cut(all.into_iter(), page);
         if disturbance.is_empty && offset > 0 {
             entries.clear();
@@ -173,7 +241,7 @@ impl<'a> Lister<'a> {
             Total::TooHigh => Some(right + right / 2 + 1),
             Total::Missing => None,
         };
-        self.body(&entries, query.page, total)
+        self.body(&entries, asked, total, right)
     }
 
     /// The numbers of the runs in the range: the first, and the one behind the last.
@@ -188,12 +256,17 @@ impl<'a> Lister<'a> {
         all.skip(offset).take(size).collect()
     }
 
-    fn body(&self, entries: &[Entry<'_>], page: Page, total: Option<u64>) -> Value {
+    fn body(&self, entries: &[Entry<'_>], page: Page, total: Option<u64>, rows: u64) -> Served {
         let records = entries.iter().map(|entry| match entry {
             Entry::Run(number) => self.shape.record(listing(&self.world.plan(*number), self.now)),
             Entry::Override(run) => run.listing.clone(),
         });
-        self.shape.page_of_runs(records.collect(), page, total)
+        let records = records.collect();
+        let body = self.shape.page_of_runs(records, page, total, rows, self.address);
+        Served::Page {
+            body,
+            link: self.shape.paging.link(self.shape.cut(page, rows), self.address),
+        }
     }
 
     /// All entries that the query takes, in order. Looks at every run of the range.

@@ -18,7 +18,7 @@ use super::clock::http_date;
 use super::documents::{detail, evaluation, servers, tool_calls, trace, workflows};
 use super::faults::{Asked, Endpoint};
 use super::faulty::{Decision, Disturbance};
-use super::listing::{BadParameter, Lister, RunQuery};
+use super::listing::{BadParameter, Lister, RunQuery, Served};
 use super::overlay::Overlay;
 use super::shape::Shape;
 use super::state::{InFlight, RequestRecord, Shared};
@@ -92,7 +92,9 @@ async fn serve(
     let ruled = shared.rules.lock().unwrap_or_else(PoisonError::into_inner).decide(&asked);
     let Decision { answer, is_revoked, list, skew_seconds } = shared.decide(&asked);
     let key = header(request, &AUTHORIZATION).filter(|_| !is_revoked);
-    let reply = right_reply(shared, &asked, &parameters, &shape, key, list);
+    let address = request.uri.path_and_query().map_or("", |address| address.as_str());
+    let address = format!("{BASE_PATH}{address}");
+    let reply = right_reply(shared, &asked, &parameters, &shape, key, list, &address);
     let mut transmission = transmit(reply, ruled.or(answer), &shared.stopping);
     if skew_seconds != Some(0) {
         let date = shared.skewed_date(skew_seconds);
@@ -125,6 +127,7 @@ fn right_reply(
     shape: &Shape,
     authorization: Option<&str>,
     disturbance: Option<Disturbance>,
+    address: &str,
 ) -> Reply {
     if asked.endpoint == Endpoint::OpenApi {
         return Reply::json(StatusCode::OK, &open_api());
@@ -139,10 +142,21 @@ fn right_reply(
         Endpoint::Workflows => Some(shape.list("workflows", workflows(&shared.world))),
         Endpoint::McpServers => Some(json!({"rows": servers(&shared.world)})),
         Endpoint::Runs => match RunQuery::parse(parameters, shape) {
-            Ok(query) => Some(run_list(shared, &overlay, shape, &query, disturbance)),
+            Ok(query) => {
+                return run_list(shared, &overlay, shape, &query, disturbance, address);
+            }
             Err(bad) => return validation_failed(&bad),
         },
-        _ => asked.run_id.and_then(|id| run_document(shared, &overlay, shape, asked.endpoint, id)),
+        endpoint => {
+            let id = asked.run_id;
+            let whole = id.and_then(|id| run_document(shared, &overlay, shape, endpoint, id));
+            match whole {
+                Some(whole) if matches!(endpoint, Endpoint::Trace | Endpoint::ToolCalls) => {
+                    return document_page(shape, whole, parameters, address);
+                }
+                whole => whole,
+            }
+        }
     };
     body.map_or_else(
         || error(StatusCode::NOT_FOUND, "not_found", "There is no such thing here."),
@@ -156,18 +170,38 @@ fn run_list(
     shape: &Shape,
     query: &RunQuery,
     disturbance: Option<Disturbance>,
-) -> Value {
+    address: &str,
+) -> Reply {
     let mut faulty = shared.faulty.lock().unwrap_or_else(PoisonError::into_inner);
     let step = disturbance.as_ref().map_or(0, |disturbance| disturbance.clock_step);
     if step > 0 {
         shared.clock.advance(Duration::seconds(i64::from(step)));
     }
     let now = shared.clock.now().timestamp_millis();
-    let lister = Lister { world: &shared.world, overlay, shape, now };
-    match (disturbance, faulty.as_mut()) {
+    let lister = Lister { world: &shared.world, overlay, shape, now, address };
+    let served = match (disturbance, faulty.as_mut()) {
         (Some(disturbance), Some(faulty)) => lister.disturbed_page(query, disturbance, faulty),
         _ => lister.page(query),
+    };
+    match served {
+        Served::Page { body, link } => Reply { link, ..Reply::json(StatusCode::OK, &body) },
+        Served::BadRequest => {
+            error(StatusCode::BAD_REQUEST, "validation_failed", "The page is out of range.")
+        }
+        Served::NotFound => error(StatusCode::NOT_FOUND, "not_found", "There is no such page."),
     }
+}
+
+/// One page of a document that comes in pages.
+fn document_page(
+    shape: &Shape,
+    whole: Value,
+    parameters: &HashMap<String, String>,
+    address: &str,
+) -> Reply {
+    let (body, cut) = shape.paging.document_page(whole, parameters, shape.page_base, address);
+    let link = cut.and_then(|cut| shape.paging.link(cut, address));
+    Reply { link, ..Reply::json(StatusCode::OK, &body) }
 }
 
 fn run_document(

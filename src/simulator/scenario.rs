@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 use super::lives::Lives;
+use super::paging::{Paging, PagingStyle, PastEnd};
 use super::random::{Seeded, combine};
 use super::shape::{Casing, ListEnvelope, Shape};
 use super::world::WorldSettings;
 
 const SCENARIO_STREAM: u64 = 31;
+const PAGING_STREAM: u64 = 32;
 /// One scenario in so many is about runs that stay open for longer than the API lists them.
 const LONG_EVERY: u64 = 8;
 
@@ -37,7 +39,10 @@ impl Scenario {
         let is_long = seed % LONG_EVERY == LONG_EVERY - 1;
         Self {
             world: world(seed, is_long, &mut random),
-            shape: shape(&mut random),
+            shape: Shape {
+                paging: paging(&mut Seeded::new(combine(seed, PAGING_STREAM))),
+                ..shape(&mut random)
+            },
             faults: FaultPlan {
                 seed,
                 end_after_requests: some(&mut random, 15, (200, 2_000)),
@@ -108,6 +113,31 @@ fn shape(random: &mut Seeded) -> Shape {
         ignores_page: false,
         numbers_as_text: random.percent(20),
         has_unknown_keys: random.percent(50),
+        paging: Paging::default(),
+    }
+}
+
+/// Limits that keep runs out of reach for good are not among them: then no list would be whole.
+fn paging(random: &mut Seeded) -> Paging {
+    const STYLES: [PagingStyle; 5] = [
+        PagingStyle::Number,
+        PagingStyle::Offset,
+        PagingStyle::Cursor,
+        PagingStyle::Link,
+        PagingStyle::LinkHeader,
+    ];
+    const ENDS: [PastEnd; 4] =
+        [PastEnd::Empty, PastEnd::First, PastEnd::BadRequest, PastEnd::NotFound];
+    let style = STYLES.get(random.weighted(&[6, 1, 1, 1, 1])).copied().unwrap_or_default();
+    let past_end = ENDS.get(random.weighted(&[6, 1, 1, 1])).copied().unwrap_or_default();
+    let document_rows = some(random, 25, (2, 6)).and_then(|rows| u32::try_from(rows).ok());
+    Paging {
+        style,
+        has_more: random.percent(40),
+        past_end,
+        needs_number: style == PagingStyle::Number && random.percent(10),
+        document_rows,
+        ..Paging::default()
     }
 }
 
@@ -132,7 +162,7 @@ fn failures(random: &mut Seeded) -> Failures {
         rate_limit_header_percent: rare(20),
         rate_limit_details_percent: rare(20),
         rate_limit_body_percent: rare(20),
-        retry_after_seconds: 0,
+        retry_after_seconds: 0.05,
         rate_limit_long_percent: rare(5),
         long_retry_after_seconds: 86_400,
         server_error_percent: rare(30),

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::paging::{Cut, Paging, PagingStyle};
+
 /// Keys whose values belong to customers: no shape touches what is below them.
 const PAYLOADS: [&str; 4] = ["arguments", "result", "attributes", "metadata"];
 
@@ -65,6 +67,8 @@ pub struct Shape {
     pub numbers_as_text: bool,
     /// Whether every record has a key that nobody knows.
     pub has_unknown_keys: bool,
+    /// How lists come in pages.
+    pub paging: Paging,
 }
 
 impl Default for Shape {
@@ -82,6 +86,7 @@ impl Default for Shape {
             ignores_page: false,
             numbers_as_text: false,
             has_unknown_keys: false,
+            paging: Paging::default(),
         }
     }
 }
@@ -91,6 +96,8 @@ impl Default for Shape {
 pub(super) struct Page {
     pub(super) number: u32,
     pub(super) size: u32,
+    /// Rows before it, where pages are not numbered.
+    pub(super) skip: Option<u64>,
 }
 
 impl Shape {
@@ -101,12 +108,20 @@ impl Shape {
         Page {
             number: number.max(self.page_base),
             size: size.unwrap_or(self.default_page_size).clamp(1, self.maximum_page_size.max(1)),
+            skip: None,
         }
     }
 
     /// How many runs stand before this page.
     pub(super) fn offset(&self, page: Page) -> u64 {
-        u64::from(page.number.saturating_sub(self.page_base)) * u64::from(page.size)
+        page.skip.unwrap_or_else(|| {
+            u64::from(page.number.saturating_sub(self.page_base)) * u64::from(page.size)
+        })
+    }
+
+    /// Where a page lies in a list of so many rows.
+    pub(super) fn cut(&self, page: Page, rows: u64) -> Cut {
+        Cut { offset: self.offset(page), size: page.size.into(), rows }
     }
 
     /// A canonical record in this shape.
@@ -157,9 +172,12 @@ impl Shape {
         records: Vec<Value>,
         page: Page,
         total: Option<u64>,
+        rows: u64,
+        address: &str,
     ) -> Value {
         let mut more = Map::new();
-        if self.has_page_echo {
+        self.paging.annotate(&mut more, self.cut(page, rows), address);
+        if self.has_page_echo && self.paging.style == PagingStyle::Number {
             more.insert("page".to_owned(), page.number.into());
             more.insert("pageSize".to_owned(), page.size.into());
         }
@@ -231,8 +249,8 @@ mod tests {
     #[test]
     fn pages_are_clamped_and_based() {
         let shape = Shape::default();
-        assert_eq!(shape.page(None, None), Page { number: 1, size: 20 });
-        assert_eq!(shape.page(Some(0), Some(1000)), Page { number: 1, size: 100 });
+        assert_eq!(shape.page(None, None), Page { number: 1, size: 20, skip: None });
+        assert_eq!(shape.page(Some(0), Some(1000)), Page { number: 1, size: 100, skip: None });
         assert_eq!(shape.offset(shape.page(Some(3), Some(10))), 20);
         let from_zero = Shape { page_base: 0, ..shape };
         assert_eq!(from_zero.offset(from_zero.page(Some(3), Some(10))), 30);
@@ -246,9 +264,9 @@ mod tests {
     fn echo_total_and_wrapping_are_choices() {
         let shape = Shape { has_page_echo: false, has_total: false, ..Shape::default() };
         let page = shape.page(None, None);
-        assert_eq!(shape.page_of_runs(vec![], page, Some(9)), json!({"rows": []}));
+        assert_eq!(shape.page_of_runs(vec![], page, Some(9), 9, "/runs"), json!({"rows": []}));
         assert_eq!(
-            Shape::default().page_of_runs(vec![], page, Some(9)),
+            Shape::default().page_of_runs(vec![], page, Some(9), 9, "/runs"),
             json!({"rows": [], "page": 1, "pageSize": 20, "total": 9})
         );
         let wrapped = Shape { wrapped: true, ..shape };

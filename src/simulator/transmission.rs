@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LINK, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -23,11 +23,13 @@ const DRIPS_PER_SECOND: u32 = 20;
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+    /// The `Link` header.
+    pub(super) link: Option<String>,
 }
 
 impl Reply {
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
-        Self { status, body: Bytes::from(body.to_string()) }
+        Self { status, body: Bytes::from(body.to_string()), link: None }
     }
 }
 
@@ -63,7 +65,8 @@ impl Stopping {
 /// Applies an answer to the right reply.
 pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping) -> Transmission {
     let mut silence = Duration::ZERO;
-    let response = match answer {
+    let link = reply.link.as_ref().and_then(|link| HeaderValue::try_from(link).ok());
+    let mut response = match answer {
         None => whole(reply),
         Some(Answer::Stall { seconds }) => {
             silence = duration(seconds);
@@ -102,6 +105,9 @@ pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping
             in_pieces(&reply, reply.body.len(), pieces, stopping)
         }
     };
+    if let Some(link) = link {
+        response.headers_mut().entry(LINK).or_insert(link);
+    }
     Transmission { silence, response }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::extract::{ListedRun, Outcome, Wanted};
 use crate::ledger::{DocumentStates, Entry, RunState};
 
+use crate::run::DocumentState;
+
 use super::report::RunCounts;
 
 /// The times that decide when to ask again, in microseconds by the server's clock.
@@ -57,7 +59,7 @@ impl Patience {
                 counts.unchanged += 1;
                 let entry = known.map(|known| Entry {
                     row_fingerprint: row_fingerprint(wanted, known),
-                    check_at: self.next_check(*documents, known.ended_at),
+                    check_at: self.next_check(*documents, known.ended_at, known.first_listed_at),
                     documents: *documents,
                     state: RunState::Exported,
                     failures: 0,
@@ -68,6 +70,7 @@ impl Patience {
             }
             Outcome::Complete { run, documents, content_fingerprint, .. } => {
                 let first = run.revision == 1;
+                let first_listed_at = known.map_or(self.now, |entry| entry.first_listed_at);
                 counts.new += u64::from(first);
                 counts.changed += u64::from(!first);
                 let entry = Entry {
@@ -78,7 +81,7 @@ impl Patience {
                     revision: run.revision,
                     documents: *documents,
                     failures: 0,
-                    check_at: self.next_check(*documents, run.ended_at),
+                    check_at: self.next_check(*documents, run.ended_at, first_listed_at),
                     problem: None,
                     // The commit that will hold the rows is not known yet.
                     commit: 0,
@@ -94,10 +97,14 @@ impl Patience {
                 counts.waiting += 1;
                 self.unfinished(with_id(seen, wanted), known, RunState::Waiting)
             }
-            Outcome::StillUnevaluated => {
+            Outcome::StillUnevaluated { is_pending } => {
                 counts.unchanged += 1;
                 let entry = known.map(|known| Entry {
-                    check_at: self.next_check(known.documents, known.ended_at),
+                    check_at: self.next_check(
+                        waiting(known, *is_pending),
+                        known.ended_at,
+                        known.first_listed_at,
+                    ),
                     row_fingerprint: row_fingerprint(wanted, known),
                     ..known.clone()
                 });
@@ -180,16 +187,32 @@ impl Patience {
         }
     }
 
-    /// When to ask again for an evaluation that was not there, or for rows that did not come: after
-    /// as long as the run is over already, so ever less often, and not for ever.
-    fn next_check(&self, documents: DocumentStates, ended_at: Option<i64>) -> Option<i64> {
-        if documents.has_evaluation() && !documents.is_partial() {
-            return None;
-        }
-        let age = ended_at.map_or(0, |end| self.now.saturating_sub(end)).max(0);
-        let pause = age.max(self.evaluation_grace);
+    /// When to ask again for an evaluation that was not there, or for rows that did not come: ever
+    /// less often, after as long as the wait lasts already, and not for ever. The wait for an
+    /// evaluation begins with the run's end, that for rows when the run was first listed.
+    fn next_check(
+        &self,
+        documents: DocumentStates,
+        ended_at: Option<i64>,
+        first_listed_at: i64,
+    ) -> Option<i64> {
+        let since = |moment: Option<i64>| moment.map_or(0, |at| self.now.saturating_sub(at)).max(0);
+        let age = match (documents.is_partial(), documents.has_evaluation()) {
+            (false, true) => return None,
+            (true, _) => since(Some(first_listed_at)),
+            (false, false) => since(ended_at),
+        };
+        // What the API says is being made is asked for at the next sync.
+        let is_pending = documents.evaluation == DocumentState::Pending;
+        let pause = if is_pending { 0 } else { age.max(self.evaluation_grace) };
         (age < self.evaluation_recheck).then(|| self.now.saturating_add(pause))
     }
+}
+
+/// The documents of a run that still has no evaluation.
+fn waiting(known: &Entry, is_pending: bool) -> DocumentStates {
+    let evaluation = if is_pending { DocumentState::Pending } else { DocumentState::Absent };
+    DocumentStates { evaluation, ..known.documents }
 }
 
 fn with_id(seen: &ListedRun, wanted: &Wanted) -> ListedRun {

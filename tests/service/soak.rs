@@ -93,7 +93,7 @@ fn faults() -> FaultPlan {
         list: ListFaults { repeated_page_percent: 3.0, ..ListFaults::default() },
         failures: Failures {
             rate_limit_header_percent: 1.0,
-            retry_after_seconds: 1,
+            retry_after_seconds: 1.0,
             server_error_percent: 8.0,
             reset_percent: 2.0,
             short_length_percent: 1.0,

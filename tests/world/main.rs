@@ -5,6 +5,7 @@
 
 mod kit;
 mod lives;
+mod paging;
 #[expect(dead_code, reason = "shared with other tests, which use all of it")]
 mod rows;
 mod shapes;
