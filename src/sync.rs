@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::{ApiError, Budget, Client, ClientOptions};
-use crate::config::{ApiKey, RangeChoice, Settings};
+use crate::config::{ApiKey, RangeChoice, Settings, SyncSettings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
 use crate::extract::{
@@ -113,15 +113,30 @@ pub(crate) fn window(
         options.events.emit(Event::Notice(notice.to_owned()));
         options.now
     });
+    let settings = Settings {
+        sync: SyncSettings { range, ..options.settings.sync.clone() },
+        ..options.settings.clone()
+    };
+    planned_window(&settings, now, head, mapping)
+}
+
+/// The window that a sync at this moment, in microseconds since 1970 by the server's clock, would
+/// list.
+pub fn planned_window(
+    settings: &Settings,
+    now: i64,
+    head: Option<&Manifest>,
+    mapping: &Mapping,
+) -> Window {
     // Time that was proven by rows that were read otherwise is listed again.
     let is_mapped_anew = export::is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
     let proven = head.filter(|_| !is_mapped_anew).map(|head| head.proven.as_slice());
     let proven = proven.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
-    let overlap = microseconds(options.settings.sync.overlap_secs);
-    let window = plan(range, proven, &gaps, now, overlap);
+    let overlap = microseconds(settings.sync.overlap_secs);
+    let window = plan(settings.sync.range, proven, &gaps, now, overlap);
     // A run enters such a selection whenever it changes, also far down in the list.
-    let filters = &options.settings.filters;
+    let filters = &settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
     let is_still = moving.iter().all(|set| set.is_none());
     // To end early, the order must be known from a sweep that read the whole list.

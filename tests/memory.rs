@@ -51,7 +51,7 @@ fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
         let options = DeliveryOptions { path: lab.duckdb(), memory_limit_mb, ..options };
         let delivered = lab.runtime.block_on(async {
             let lake = LakeView::open(&lab.lake()).await.unwrap();
-            rebuild(&lake, &Mapping::new(&[]).unwrap(), &options).await.unwrap()
+            rebuild(&lake, &Mapping::new(&[], &[]).unwrap(), &options).await.unwrap()
         });
         drop(options);
         assert_eq!((delivered.rows["runs"], delivered.rows["tool_calls"]), (RUNS, 5 * RUNS));

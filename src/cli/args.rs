@@ -102,8 +102,9 @@ pub(super) enum Command {
 
     /// Checks key, API, mapping, lake and DuckDB file, and says what to do about each finding.
     ///
-    /// Changes nothing. Asks for about ten requests.
-    Doctor(ConnectionArguments),
+    /// Changes nothing. Sends about ten requests; some more where the list is paged in an unusual
+    /// way. Exit code 0 only where a sync would work.
+    Doctor(DoctorArguments),
 
     /// Shows what the lake holds, how far it is proven, and what is missing. Asks the API nothing.
     Status(TargetArguments),
@@ -178,6 +179,17 @@ pub(super) struct TargetArguments {
     /// The DuckDB file. Goes before the configuration (default: `armature.duckdb`).
     #[arg(long, value_name = "FILE")]
     pub(super) duckdb: Option<PathBuf>,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+
+    /// Save the API's own description (`GET /openapi`) as this file, to look up what a body holds.
+    #[arg(long, value_name = "FILE")]
+    pub(super) save_openapi: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Args)]

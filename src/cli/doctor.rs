@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::args::ConnectionArguments;
+use super::args::DoctorArguments;
 use super::context::{Context, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::normalize::{MappingReport, TableReport};
@@ -79,10 +79,9 @@ impl Examination {
     }
 }
 
-pub(super) async fn run(
-    context: &Context,
-    arguments: &ConnectionArguments,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, arguments: &DoctorArguments) -> Result<Exit, Failure> {
+    let save_openapi = arguments.save_openapi.clone();
+    let arguments = &arguments.connection;
     let mut examination = Examination::default();
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
@@ -91,7 +90,7 @@ pub(super) async fn run(
         Ok((settings, url, key)) => {
             let stop = stop_on_signal("stopping");
             let now = now().timestamp_micros();
-            let probe = probe::Probe { settings, url, key, events, stop, now };
+            let probe = probe::Probe { settings, url, key, events, stop, now, save_openapi };
             probe.examine(&mut examination).await;
         }
     }

@@ -357,7 +357,8 @@ mod tests {
         std::fs::create_dir_all(lake.join("_armature")).unwrap();
         let identity = serde_json::to_vec(&Identity::new(None, Filters::default())).unwrap();
         std::fs::write(lake.join("_armature/format.json"), identity).unwrap();
-        let (lake, mapping) = (LakeView::open(&lake).await.unwrap(), Mapping::new(&[]).unwrap());
+        let (lake, mapping) =
+            (LakeView::open(&lake).await.unwrap(), Mapping::new(&[], &[]).unwrap());
         let path = folder.join("a.duckdb");
         let options = DeliveryOptions::new(
             &crate::config::DuckdbSettings { path: path.clone(), ..Default::default() },

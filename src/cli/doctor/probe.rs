@@ -1,18 +1,24 @@
 //! The part of the examination that asks the API: about ten requests.
 
+use std::path::PathBuf;
+
 use tokio::sync::watch;
 
 use super::Examination;
-use crate::api::{ApiError, Budget, Client, ClientOptions, Fetched, ListQuery, Listing, PageBase};
-use crate::config::{ApiKey, Settings};
+use crate::api::{
+    ApiError, Budget, Client, ClientOptions, Ending, Fetched, ListQuery, Listing, PageBase,
+};
+use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::event::Events;
 use crate::extract::{
-    FetchPolicy, ListedRun, Organization, Outcome, RunPaths, Wanted, fetch_run, organization,
+    FetchPolicy, ListedRun, Organization, Outcome, Range, RunPaths, Wanted, fetch_run, organization,
 };
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
+use crate::lake::LakeView;
 use crate::normalize::{Normalizer, Stamp};
-use crate::run::{DocumentState, Phase};
+use crate::run::{DocumentState, Phase, Shortfall};
+use crate::sync::planned_window;
 use crate::tables::Mapping;
 
 /// What the examination of the API needs.
@@ -24,10 +30,15 @@ pub(super) struct Probe {
     pub(super) events: Events,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) now: i64,
+    /// Where to save the API's own description.
+    pub(super) save_openapi: Option<PathBuf>,
 }
 
-/// Pages of the list that are looked at.
+/// Pages of the list with new runs that are looked at.
 const PAGES: usize = 3;
+
+/// Pages of the list that are asked for, where they bring nothing new.
+const MOST_PAGES: u32 = 40;
 
 /// Runs whose documents are looked at.
 const RUNS: usize = 2;
@@ -70,10 +81,20 @@ impl Probe {
             }
         };
         let paths = RunPaths::new(&mapping);
-        match self.list(examination, &client, &paths).await {
+        let planned = self.planned_range(&organization, &mapping).await;
+        match self.list(examination, &client, &paths, planned).await {
             Ok(runs) => self.documents(examination, &client, &mapping, &runs, &organization).await,
             Err(error) => examination.fail("list", &error.into()),
         }
+    }
+
+    /// The range that the next sync would ask for.
+    async fn planned_range(&self, organization: &Organization, mapping: &Mapping) -> Range {
+        // A lake that cannot be read is told of by the check of the lake.
+        let lake = LakeView::open(&self.settings.lake.path).await.ok();
+        let head = lake.as_ref().and_then(LakeView::head);
+        let now = organization.server_now.unwrap_or(self.now);
+        planned_window(&self.settings, now, head, mapping).range
     }
 
     fn report_organization(
@@ -115,7 +136,10 @@ impl Probe {
 
     async fn openapi(&self, examination: &mut Examination, client: &Client) {
         let answer = match client.get("/openapi", &[]).await {
-            Ok(Fetched::Body(answer)) => answer,
+            Ok(Fetched::Body(answer)) => {
+                self.save_openapi(examination, &answer.body);
+                answer
+            }
             Ok(_) => {
                 return examination.ok("openapi", "not served by this host (it is optional)");
             }
@@ -133,7 +157,9 @@ impl Probe {
             .filter(|suffix| !paths.iter().any(|path| path.ends_with(suffix)))
             .collect();
         if missing.is_empty() {
-            examination.ok("openapi", format!("served, with {} paths", paths.len()));
+            let offer =
+                if self.save_openapi.is_none() { " (--save-openapi FILE saves it)" } else { "" };
+            examination.ok("openapi", format!("served, with {} paths{offer}", paths.len()));
         } else {
             examination.warn(
                 "openapi",
@@ -143,28 +169,91 @@ impl Probe {
         }
     }
 
-    /// Lists a little of the shortest range that has runs.
+    /// Writes the API's own description where the user wants it.
+    fn save_openapi(&self, examination: &mut Examination, body: &[u8]) {
+        let Some(path) = &self.save_openapi else { return };
+        match std::fs::write(path, body) {
+            Ok(()) => examination.ok("openapi", format!("saved as `{}`", path.display())),
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                let error = error.context(format!("failed to write `{}`", path.display()));
+                examination.fail("openapi", &Failure::new(Exit::Storage, error));
+            }
+        }
+    }
+
+    /// Lists a little of the range that a sync would ask for, and of longer ones until there are
+    /// runs to look at.
     async fn list(
         &self,
         examination: &mut Examination,
         client: &Client,
         paths: &RunPaths,
+        planned: Range,
     ) -> Result<Vec<ListedRun>, ApiError> {
-        for range in ["24h", "7d", "30d"] {
-            let mut listing = Listing::new(client.clone(), self.query(range, paths));
-            let (mut runs, mut total) = (Vec::new(), None);
-            for _ in 0..PAGES {
-                let Some(page) = listing.next().await? else { break };
-                total = page.total.or(total);
-                runs.extend(page.new.into_iter().map(|row| ListedRun::read(row, paths)));
-            }
-            if runs.is_empty() && range != "30d" {
+        let may_shrink = self.settings.sync.range == RangeChoice::Auto;
+        let longer = [Range::Day, Range::Week, Range::Month].into_iter();
+        let longer: Vec<Range> = longer.filter(|range| *range > planned).collect();
+        let mut refused = None;
+        let mut ranges = std::collections::VecDeque::from([planned]);
+        ranges.extend(longer);
+        while let Some(range) = ranges.pop_front() {
+            let mut listing = Listing::new(client.clone(), self.query(range.name(), paths));
+            let looked_at = match self.look_at(&mut listing, paths).await {
+                Err(
+                    error @ (ApiError::Rejected { .. } | ApiError::Refused { status: 403, .. }),
+                ) if may_shrink && range <= planned && range != Range::Day => {
+                    refused.get_or_insert((range, error));
+                    let shorter = if range == Range::Month { Range::Week } else { Range::Day };
+                    ranges = std::collections::VecDeque::from([shorter]);
+                    continue;
+                }
+                // A range longer than the one that counts.
+                Err(_) if range > planned => continue,
+                looked_at => looked_at?,
+            };
+            if looked_at.runs.is_empty() && !ranges.is_empty() {
                 continue;
             }
-            self.report_list(examination, range, &listing, &runs, total);
-            return Ok(runs);
+            if let Some((asked, error)) = &refused {
+                examination.warn(
+                    "range",
+                    format!("range={} is refused: {error}", asked.name()),
+                    format!(
+                        "a sync lists range={} instead; sync.range = \"{}\" spares the attempt",
+                        range.name(),
+                        range.name()
+                    ),
+                );
+            }
+            self.report_list(examination, range.name(), &listing, &looked_at);
+            return Ok(looked_at.runs);
         }
+        self.report_nothing(examination);
         Ok(Vec::new())
+    }
+
+    async fn look_at(&self, listing: &mut Listing, paths: &RunPaths) -> Result<LookedAt, ApiError> {
+        let mut looked_at = LookedAt::default();
+        let mut pages = 0;
+        while pages < PAGES && listing.pages() < MOST_PAGES {
+            let Some(page) = listing.next().await? else {
+                looked_at.has_ended = true;
+                break;
+            };
+            pages += usize::from(!page.new.is_empty());
+            looked_at.total = page.total.or(looked_at.total);
+            looked_at.runs.extend(page.new.into_iter().map(|row| ListedRun::read(row, paths)));
+        }
+        Ok(looked_at)
+    }
+
+    fn report_nothing(&self, examination: &mut Examination) {
+        examination.warn(
+            "list",
+            "no runs in the last 30 days",
+            "check [filters] in the configuration, and that the organization has runs",
+        );
     }
 
     fn query(&self, range: &str, paths: &RunPaths) -> ListQuery {
@@ -191,15 +280,11 @@ impl Probe {
         examination: &mut Examination,
         range: &str,
         listing: &Listing,
-        runs: &[ListedRun],
-        total: Option<u64>,
+        looked_at: &LookedAt,
     ) {
+        let LookedAt { runs, total, has_ended } = looked_at;
         if runs.is_empty() {
-            return examination.warn(
-                "list",
-                "no runs in the last 30 days",
-                "check [filters] in the configuration, and that the organization has runs",
-            );
+            return self.report_nothing(examination);
         }
         let envelope = match listing.envelope() {
             Some(name) => format!("under `{name}`"),
@@ -210,11 +295,19 @@ impl Probe {
             "list",
             format!("{} runs of the last {range} looked at, {envelope}; {total}", runs.len()),
         );
-        match listing.base() {
-            Some(PageBase::Zero) => examination.ok("pages", "count from 0"),
-            Some(PageBase::One) => examination.ok("pages", "count from 1"),
+        let counted = match listing.base() {
+            Some(PageBase::Zero) => ", which count from 0",
+            Some(PageBase::One) => ", which count from 1",
+            None => "",
+        };
+        match listing.paging() {
+            Some(paging) => examination.ok("pages", format!("{paging}{counted}")),
             None => examination
-                .ok("pages", "all runs fit on one: whether they count from 0 or 1 does not show"),
+                .ok("pages", "all runs fit on one: how there would be more does not show"),
+        }
+        let ending = listing.ending();
+        if *has_ended && ending.is_cut_off() {
+            report_cut_off(examination, ending);
         }
         let (asked, given) = (self.settings.filters.page_size, listing.largest_page());
         let fewer = usize::try_from(asked).is_ok_and(|asked| given < asked) && listing.pages() > 2;
@@ -269,6 +362,9 @@ impl Probe {
                         DocumentState::Ok => "with its evaluation",
                         _ => "without an evaluation",
                     };
+                    for shortfall in &run.shortfalls {
+                        report_shortfall(examination, shortfall);
+                    }
                     let bytes = run.body_bytes();
                     examination.ok(
                         "documents",
@@ -289,6 +385,37 @@ impl Probe {
         }
         examination.mapping = normalizer.report();
     }
+}
+
+fn report_shortfall(examination: &mut Examination, shortfall: &Shortfall) {
+    let received = shortfall.received;
+    let announced = shortfall.announced.map(|rows| format!("{rows} rows are announced"));
+    let announced = announced.unwrap_or_else(|| "more are announced".to_owned());
+    examination.warn(
+        "documents",
+        format!("`{}`: {received} rows came, and {announced}", shortfall.resource.name()),
+        "such runs are exported with the rows that came, named in `_issues`, and make a sync exit with 3",
+    );
+}
+
+/// What was seen of a list.
+#[derive(Debug, Default)]
+struct LookedAt {
+    runs: Vec<ListedRun>,
+    total: Option<u64>,
+    /// Whether it was read to its end.
+    has_ended: bool,
+}
+
+/// The list ends before it should: a sync would export what it gives, and prove nothing.
+fn report_cut_off(examination: &mut Examination, ending: Ending) {
+    let error = ending.error.map(anyhow::Error::new);
+    let said = ending.contradiction.map(anyhow::Error::msg);
+    let Some(error) = error.or(said) else { return };
+    let hint = "a sync would export what the list gives, and never call it whole: [api.paging] in \
+                the configuration says how the API pages";
+    examination
+        .fail("pages", &Failure { exit: Exit::Incomplete, error, hint: Some(hint.to_owned()) });
 }
 
 fn report_order(examination: &mut Examination, runs: &[ListedRun]) {
