@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::sql::{TablePlan, identifier, literal};
-use super::views::VIEWS;
+use super::views::views;
 use super::{DeliverError, DeliveryOptions};
 use crate::crash;
 use crate::event::Event;
@@ -158,7 +158,7 @@ impl Database {
             sql.push_str(";\n");
             sql.push_str(&planned.comments);
         }
-        sql.push_str(VIEWS);
+        sql.push_str(&views());
         sql.push_str("COMMIT;");
         self.execute("create the tables", &sql)?;
         crash::point("after_tables_are_created");

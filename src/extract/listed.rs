@@ -4,9 +4,8 @@ use bytes::Bytes;
 
 use crate::api::ListedRow;
 use crate::digest::fingerprint;
-use crate::json::{Node, parse_timestamp};
-use crate::run::Resource;
-use crate::run::{Phase, unwrap_run};
+use crate::json::{Node, TimeFormat, parse_timestamp};
+use crate::run::{Phase, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, WORKFLOWS,
 };
@@ -22,8 +21,21 @@ pub struct RunPaths {
     pub run_id: Vec<String>,
     workflow_id: Vec<String>,
     status: Vec<String>,
-    started_at: Vec<String>,
-    ended_at: Vec<String>,
+    started_at: Times,
+    ended_at: Times,
+}
+
+/// Where a time stands, and what the user says about its form.
+#[derive(Clone, Debug)]
+struct Times {
+    paths: Vec<String>,
+    format: TimeFormat,
+}
+
+impl Times {
+    fn read(&self, node: Option<Node<'_>>) -> Option<i64> {
+        first(node, &self.paths, |node| parse_timestamp(node, self.format).ok())
+    }
 }
 
 /// Where the lists of documents stand.
@@ -65,14 +77,19 @@ impl RunPaths {
             let column = runs.columns.iter().find(|column| column.name == name);
             column.map(|column| column.sources.clone()).unwrap_or_default()
         };
+        let times = |name: &str| {
+            let column = runs.columns.iter().find(|column| column.name == name);
+            let format = column.map(|column| column.time).unwrap_or_default();
+            Times { paths: sources(name), format }
+        };
         Self {
             list: mapping.list_sources(ListDocument::Listing, &RUNS).clone(),
             lists: DocumentLists::new(mapping),
             run_id: sources("run_id"),
             workflow_id: sources("workflow_id"),
             status: sources("status"),
-            started_at: sources("started_at"),
-            ended_at: sources("ended_at"),
+            started_at: times("started_at"),
+            ended_at: times("ended_at"),
         }
     }
 }
@@ -118,8 +135,8 @@ impl ListedRun {
         let node = node.map(|body| unwrap_run(body).map_or(body, |(_, inner)| inner));
         let status =
             first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
-        let started_at = first(node, &paths.started_at, |node| parse_timestamp(node).ok());
-        let ended_at = first(node, &paths.ended_at, |node| parse_timestamp(node).ok());
+        let started_at = paths.started_at.read(node);
+        let ended_at = paths.ended_at.read(node);
         let fingerprint = fingerprint([body.as_ref()]);
         Self { run_id, status, started_at, ended_at, body, fingerprint }
     }

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
 use super::path::Step;
+use super::portable::portable_strings;
 use super::scan::Pieces;
 
 /// One JSON value, as the slice of the body that holds it.
@@ -135,6 +136,18 @@ impl<'a> Node<'a> {
         decoded(self.text)
     }
 
+    /// The content of a string, also of one that is no Unicode text: U+FFFD stands in place of each
+    /// half of a surrogate pair, and the second value tells whether there was one.
+    pub fn lossy_text(self) -> Option<(Cow<'a, str>, bool)> {
+        if self.kind() != Kind::Text {
+            return None;
+        }
+        match decoded(self.text) {
+            Some(text) => Some((text, false)),
+            None => lossy(self.text).map(|text| (text, true)),
+        }
+    }
+
     /// A string's content, or a number's or boolean's own text: what can stand as plain text.
     pub fn scalar_text(self) -> Option<Cow<'a, str>> {
         match self.kind() {
@@ -153,7 +166,8 @@ impl<'a> Node<'a> {
         let mut members = Vec::with_capacity(16);
         while let Some(name) = pieces.next_piece().ok()? {
             let value = pieces.value_of_member()?;
-            members.push((decoded(name)?, Self { text: value }));
+            let name = decoded(name).or_else(|| lossy(name))?;
+            members.push((name, Self { text: value }));
         }
         Some(members)
     }
@@ -207,6 +221,12 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(content));
     }
     serde_json::from_str::<Borrowed<'_>>(text).ok().map(|borrowed| borrowed.0)
+}
+
+/// The content of a string that holds half a surrogate pair.
+fn lossy(text: &str) -> Option<Cow<'static, str>> {
+    let (text, _) = portable_strings(text);
+    serde_json::from_str::<String>(&text).ok().map(Cow::Owned)
 }
 
 struct Borrowed<'a>(Cow<'a, str>);
@@ -281,6 +301,9 @@ mod tests {
         let node = Node::parse(br#""\ud800""#).unwrap();
         assert_eq!(node.kind(), Kind::Text);
         assert!(node.text().is_none());
+        assert_eq!(node.lossy_text().unwrap(), ("\u{fffd}".into(), true));
+        let object = Node::parse(br#"{"a\udc00":1}"#).unwrap();
+        assert_eq!(object.members().unwrap()[0].0, "a\u{fffd}");
     }
 
     // The plain way to look inside: slower, and checking everything again.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Node;
 use super::path::Step;
+use super::portable::portable;
 
 /// A JSON object on its way into a row: what no column took is left over, and is kept.
 #[derive(Debug, Default)]
@@ -132,30 +133,73 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Appends `"key":value` pairs of all that was not taken, for keys that `keep` accepts.
-    pub fn write_leftovers(&self, out: &mut String, keep: &dyn Fn(&str) -> bool) {
+    /// Appends all that was not taken, for keys that `keep` accepts.
+    pub fn write_leftovers(&self, out: &mut Leftovers, keep: &dyn Fn(&str) -> bool) {
         for member in self.members.iter().filter(|member| !member.taken && keep(&member.key)) {
             match &member.inside {
-                None => write_member(out, &member.key, member.node.source()),
+                None => out.push(&member.key, member.node),
                 Some(inside) => {
-                    let mut inner = String::new();
+                    let mut inner = Leftovers::default();
                     inside.write_leftovers(&mut inner, &|_| true);
-                    if !inner.is_empty() {
-                        write_member(out, &member.key, &format!("{{{inner}}}"));
-                    }
+                    out.push_all(&member.key, inner);
                 }
             }
         }
     }
 }
 
-fn write_member(out: &mut String, key: &str, value: &str) {
-    if !out.is_empty() {
-        out.push(',');
+/// Members that no column took, as JSON text that every reader takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// `"key":value` pairs, with commas between them.
+    members: String,
+    /// What had to be changed about the first value for which that was so.
+    change: Option<&'static str>,
+}
+
+impl Leftovers {
+    /// Adds a member as it was sent, apart from what readers reject.
+    fn push(&mut self, key: &str, value: Node<'_>) {
+        let value = portable(value.source());
+        self.change = self.change.or(value.change);
+        self.push_text(key, &["", &value.text, ""]);
     }
-    out.push_str(&serde_json::Value::from(key).to_string());
-    out.push(':');
-    out.push_str(value);
+
+    /// Adds an object of members, unless there are none.
+    pub fn push_all(&mut self, key: &str, inner: Self) {
+        if !inner.members.is_empty() {
+            self.change = self.change.or(inner.change);
+            self.push_text(key, &["{", &inner.members, "}"]);
+        }
+    }
+
+    /// Adds the members of another one.
+    pub fn append(&mut self, others: &Self) {
+        self.change = self.change.or(others.change);
+        if !(self.members.is_empty() || others.members.is_empty()) {
+            self.members.push(',');
+        }
+        self.members.push_str(&others.members);
+    }
+
+    fn push_text(&mut self, key: &str, value: &[&str]) {
+        if !self.members.is_empty() {
+            self.members.push(',');
+        }
+        self.members.push_str(&serde_json::Value::from(key).to_string());
+        self.members.push(':');
+        value.iter().for_each(|piece| self.members.push_str(piece));
+    }
+
+    /// What had to be changed about a value.
+    pub fn change(&self) -> Option<&'static str> {
+        self.change
+    }
+
+    /// The JSON object of all members; `None` where there are none.
+    pub fn into_object(self) -> Option<String> {
+        (!self.members.is_empty()).then(|| format!("{{{}}}", self.members))
+    }
 }
 
 #[cfg(test)]
@@ -170,17 +214,17 @@ mod tests {
         let (address, node) = record.descend(1, "id").unwrap();
         assert_eq!(node.source(), "\"w\"");
         record.take(&address);
-        let mut out = String::new();
+        let mut out = Leftovers::default();
         record.write_leftovers(&mut out, &|_| true);
-        assert_eq!(out, r#""workflow":{"team":"x"},"cost":1.10,"a\"b":[1, 2]"#);
+        assert_eq!(out.members, r#""workflow":{"team":"x"},"cost":1.10,"a\"b":[1, 2]"#);
     }
 
     #[test]
     fn looking_inside_without_taking_loses_nothing() {
         let mut record = Record::new(Node::parse(br#"{"a":{"b":{"c":1}}}"#).unwrap()).unwrap();
         assert!(record.descend(0, "b.x").is_none());
-        let mut out = String::new();
+        let mut out = Leftovers::default();
         record.write_leftovers(&mut out, &|_| true);
-        assert_eq!(out, r#""a":{"b":{"c":1}}"#);
+        assert_eq!(out.members, r#""a":{"b":{"c":1}}"#);
     }
 }

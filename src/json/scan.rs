@@ -10,7 +10,7 @@ fn after_space(text: &[u8], at: usize) -> usize {
 }
 
 /// The place after the string whose opening quote stands before `at`.
-fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
         match text.get(found)? {

@@ -10,6 +10,7 @@ use arrow::error::ArrowError;
 
 use super::cell::Cell;
 use super::report::{TableReport, Usage};
+use crate::json::TimeUnit;
 use crate::tables::{Kind, MappedTable};
 
 /// The columns of one table while rows are added.
@@ -61,6 +62,19 @@ impl<'m> TableBuilder<'m> {
     pub(super) fn note_source(&mut self, column: usize, rank: Option<usize>) {
         if let (Some(usage), Some(rank)) = (&mut self.usage, rank) {
             usage.note_source(column, rank);
+        }
+    }
+
+    /// Notes that a value stands at a column's source, whether it fills the column or not.
+    pub(super) fn note_candidate(&mut self, column: usize, rank: usize) {
+        if let Some(usage) = &mut self.usage {
+            usage.note_candidate(column, rank);
+        }
+    }
+
+    pub(super) fn note_unit(&mut self, column: usize, unit: TimeUnit) {
+        if let Some(usage) = &mut self.usage {
+            usage.note_unit(column, unit);
         }
     }
 

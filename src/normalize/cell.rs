@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind as JsonKind, Node, parse_timestamp};
+use crate::json::{Kind as JsonKind, Node, REPLACED, TimeFormat, parse_timestamp, portable};
 use crate::tables::Kind;
 
 /// A value that fits a column.
@@ -25,14 +25,14 @@ pub(super) struct Reading<'a> {
 }
 
 /// Reads a value that is not null.
-pub(super) fn read(kind: Kind, node: Node<'_>) -> Reading<'_> {
+pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> {
     let result = match kind {
-        Kind::Text => text(node).map(Cell::Text),
-        Kind::Json => Ok(Cell::Text(json(node))),
+        Kind::Text => return text(node),
+        Kind::Json => return json(node),
         Kind::Integer => integer(node).map(Cell::Integer),
         Kind::Float => float(node).map(Cell::Float),
         Kind::Boolean => boolean(node).map(Cell::Boolean),
-        Kind::Timestamp => parse_timestamp(node).map(Cell::Timestamp),
+        Kind::Timestamp => parse_timestamp(node, time).map(Cell::Timestamp),
         Kind::Decimal => return decimal(node),
     };
     match result {
@@ -41,22 +41,35 @@ pub(super) fn read(kind: Kind, node: Node<'_>) -> Reading<'_> {
     }
 }
 
-fn text(node: Node<'_>) -> Result<Cow<'_, str>, &'static str> {
-    match node.kind() {
-        JsonKind::Array | JsonKind::Object | JsonKind::Null => Err("not plain text"),
-        _ => node.scalar_text().ok_or("a string that is no Unicode text"),
+/// A scalar as text. Half a surrogate pair, as texts have that were cut off, is replaced.
+fn text(node: Node<'_>) -> Reading<'_> {
+    let read = match node.kind() {
+        JsonKind::Array | JsonKind::Object | JsonKind::Null => None,
+        JsonKind::Text => node.lossy_text(),
+        JsonKind::Number | JsonKind::Boolean => node.scalar_text().map(|text| (text, false)),
+    };
+    match read {
+        Some((text, replaced)) => {
+            Reading { cell: Some(Cell::Text(text)), problem: replaced.then_some(REPLACED) }
+        }
+        None => Reading { cell: None, problem: Some("not plain text") },
     }
 }
 
-/// JSON as sent; a string that holds a whole object or array stands as that.
-fn json(node: Node<'_>) -> Cow<'_, str> {
-    if let Some(text) = node.text() {
+/// JSON as sent, apart from what readers reject; a string that holds a whole object or array
+/// stands as that.
+fn json(node: Node<'_>) -> Reading<'_> {
+    if let Some((text, replaced)) = node.lossy_text() {
         let inner = text.trim();
         if inner.starts_with(['{', '[']) && Node::from_source(inner).is_ok() {
-            return Cow::Owned(inner.to_owned());
+            let inner = portable(inner);
+            let problem = replaced.then_some(REPLACED).or(inner.change);
+            let cell = Cell::Text(Cow::Owned(inner.text.into_owned()));
+            return Reading { cell: Some(cell), problem };
         }
     }
-    Cow::Borrowed(node.source())
+    let portable = portable(node.source());
+    Reading { cell: Some(Cell::Text(portable.text)), problem: portable.change }
 }
 
 /// The text of a number, also of one that was sent as a string.
@@ -202,7 +215,7 @@ mod tests {
     use super::*;
 
     fn cell(kind: Kind, json: &'static str) -> Result<Cell<'static>, &'static str> {
-        let reading = read(kind, Node::parse(json.as_bytes()).unwrap());
+        let reading = read(kind, Node::parse(json.as_bytes()).unwrap(), TimeFormat::default());
         match (reading.cell, reading.problem) {
             (Some(cell), None) => Ok(cell),
             (_, problem) => Err(problem.unwrap()),
@@ -240,7 +253,8 @@ mod tests {
             cell(Kind::Decimal, "1e20"),
             Err("a number with more than 20 digits before the point")
         );
-        let rounded = read(Kind::Decimal, Node::parse(b"1.2345678901234567e-05").unwrap());
+        let rounded = Node::parse(b"1.2345678901234567e-05").unwrap();
+        let rounded = read(Kind::Decimal, rounded, TimeFormat::default());
         assert_eq!(rounded.cell, Some(Cell::Decimal(12_345_678_901_235)));
         assert!(rounded.problem.is_some());
     }
@@ -256,6 +270,22 @@ mod tests {
         assert_eq!(text(r#""[redacted:jwt]""#), r#""[redacted:jwt]""#);
         assert_eq!(text(r#""{\"a\": 1""#), r#""{\"a\": 1""#);
         assert_eq!(text("12"), "12");
+    }
+
+    #[test]
+    fn what_readers_reject_is_replaced_and_told() {
+        let cell = |kind, json: &'static str| {
+            let reading = read(kind, Node::parse(json.as_bytes()).unwrap(), TimeFormat::default());
+            assert!(reading.problem.is_some(), "{json}");
+            match reading.cell {
+                Some(Cell::Text(text)) => text.into_owned(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(cell(Kind::Text, r#""cut \ud83d""#), "cut \u{fffd}");
+        assert_eq!(cell(Kind::Json, r#""cut \ud83d""#), "\"cut \u{fffd}\"");
+        assert_eq!(cell(Kind::Json, r#"{"a":"\ud83d"}"#), "{\"a\":\"\u{fffd}\"}");
+        assert_eq!(cell(Kind::Json, r#""{\"a\":\"\\ud83d\"}""#), "{\"a\":\"\u{fffd}\"}");
     }
 
     #[test]

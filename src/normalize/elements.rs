@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::builder::TableBuilder;
 use super::row::{Issue, Sources, append_row};
 use super::stamp::{Stamp, child_columns};
-use crate::json::{Node, Record};
+use crate::json::{Leftovers, Node, Record};
 use crate::run::{FetchedRun, Resource, Shortfall};
 use crate::tables::{
     CRITERIA, EXCERPTS, MappedColumn, MappedTable, Origin, RUNS, SPANS, TOOL_CALLS, Table,
@@ -41,10 +41,13 @@ pub(super) fn element_sources<'a>(
     issues: &mut Vec<Issue>,
 ) -> Sources<'a> {
     if let Some(record) = record {
-        return Sources { records: vec![record], extra: String::new() };
+        return Sources { records: vec![record], extra: Leftovers::default() };
     }
     if mapped.table.name == EXCERPTS.name && element.scalar_text().is_some() {
-        return Sources { records: vec![Record::of("excerpt", element)], extra: String::new() };
+        return Sources {
+            records: vec![Record::of("excerpt", element)],
+            extra: Leftovers::default(),
+        };
     }
     issues.push(Issue {
         table: mapped.table.name,
@@ -56,7 +59,7 @@ pub(super) fn element_sources<'a>(
         problem: "an element that is no object",
         rows: None,
     });
-    Sources { records: vec![Record::of("value", element)], extra: String::new() }
+    Sources { records: vec![Record::of("value", element)], extra: Leftovers::default() }
 }
 
 /// Gives each element of a list a key that no other one has.

@@ -9,9 +9,9 @@ use super::pages::Pages;
 use super::row::{Issue, Sources, append_row};
 use super::run::Normalizer;
 use super::stamp::{child_columns, system};
-use crate::json::{Body, Kind as JsonKind, List, Node, Record};
+use crate::json::{Body, Kind as JsonKind, Leftovers, List, Node, Record, TimeFormat};
 use crate::run::FetchedRun;
-use crate::tables::{EVALUATIONS, Kind, MappedTable};
+use crate::tables::{EVALUATIONS, Kind, ListDocument, MappedTable};
 
 /// Objects that an evaluation can stand in.
 const WRAPPERS: &[&str] =
@@ -34,6 +34,13 @@ impl Normalizer<'_> {
         if list.is_none() && body.node().kind() != JsonKind::Object {
             issues.push(no_object(&EVALUATIONS, body.node()));
             return Judged::default();
+        }
+        if let Some(usage) = &mut self.usage {
+            let taken = [list.as_ref(), excerpts.as_ref()].map(|list| list.map(|list| &list.path));
+            usage.note_lists(ListDocument::Evaluation, body, &taken);
+            if list.as_ref().is_none_or(|list| list.elements.is_empty()) {
+                usage.note_evaluation_without_criteria();
+            }
         }
         let objects = match &list {
             Some(list) => list.enclosing.clone(),
@@ -172,12 +179,12 @@ fn evaluation_sources<'a>(
 }
 
 /// What stands around an evaluation in a run, without the evaluation.
-fn rest_around_run(outer: &Body<'_>, objects: &[Body<'_>]) -> String {
+fn rest_around_run(outer: &Body<'_>, objects: &[Body<'_>]) -> Leftovers {
     let names = objects.windows(2).filter_map(|pair| match pair {
         [outer, inner] => name_in(outer, inner),
         _ => None,
     });
-    let mut rest = String::new();
+    let mut rest = Leftovers::default();
     if let Some(mut record) = outer.clone().into_record() {
         record.take_path(&names.collect::<Vec<_>>().join("."));
         record.write_leftovers(&mut rest, &|_| true);
@@ -195,11 +202,21 @@ pub(super) struct Judged<'a> {
 impl<'a> Judged<'a> {
     fn of(record: Option<&Record<'a>>) -> Self {
         let find = |names: &[&str]| {
-            let found = names.iter().find_map(|name| record?.at(name));
-            found.filter(|node| matches!(read(Kind::Text, *node).cell, Some(Cell::Text(_))))
+            let is_text = |node: &Node<'_>| {
+                matches!(read(Kind::Text, *node, TimeFormat::default()).cell, Some(Cell::Text(_)))
+            };
+            names.iter().find_map(|name| record?.at(name).filter(is_text))
         };
         Self {
-            verdict: find(&["verdict", "overall_verdict", "overallVerdict"]),
+            verdict: find(&[
+                "verdict",
+                "verdict.name",
+                "verdict.value",
+                "overall_verdict",
+                "overallVerdict",
+                "evaluator_verdict",
+                "evaluatorVerdict",
+            ]),
             classification: find(&["classification"]),
         }
     }

@@ -5,8 +5,11 @@
 
 mod builder;
 mod cell;
+mod choose;
+mod duration;
 mod elements;
 mod evaluation;
+mod failure;
 mod issues;
 mod pages;
 mod report;
@@ -15,7 +18,7 @@ mod run;
 mod single;
 mod stamp;
 
-pub use report::{ColumnReport, MappingReport, TableReport};
+pub use report::{ColumnReport, MappingReport, TableReport, UnusedList};
 pub use run::{Batch, Normalizer};
 pub use single::{OpenRun, open_run_rows, resource_rows};
 pub use stamp::{Stamp, dashboard_of};

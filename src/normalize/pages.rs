@@ -1,6 +1,6 @@
 //! A document of a run: one body, or several where the API pages it.
 
-use crate::json::{Body, List, Node};
+use crate::json::{Body, Leftovers, List, Node};
 use crate::run::{FetchedRun, Resource};
 use crate::tables::ListSources;
 
@@ -91,26 +91,19 @@ impl<'a> Pages<'a> {
 
     /// Keeps what stands beside the lists at `taken` under the document's name: all of the first
     /// page, and of later ones the members that the first does not have.
-    pub(super) fn note_rest(&self, extra: &mut String, name: &str, taken: &[Option<&String>]) {
-        let mut rest = String::new();
+    pub(super) fn note_rest(&self, extra: &mut Leftovers, name: &str, taken: &[Option<&String>]) {
+        let mut rest = Leftovers::default();
         self.write_rest(&mut rest, 0, taken);
-        if !rest.is_empty() {
-            if !extra.is_empty() {
-                extra.push(',');
-            }
-            for piece in ["\"", name, "\":{", &rest, "}"] {
-                extra.push_str(piece);
-            }
-        }
+        extra.push_all(name, rest);
     }
 
     /// Keeps the members of later pages that the first does not have.
-    pub(super) fn note_later(&self, extra: &mut String, taken: &[Option<&List<'_>>]) {
+    pub(super) fn note_later(&self, extra: &mut Leftovers, taken: &[Option<&List<'_>>]) {
         let taken: Vec<_> = taken.iter().map(|list| list.map(|list| &list.path)).collect();
         self.write_rest(extra, 1, &taken);
     }
 
-    fn write_rest(&self, out: &mut String, from: usize, taken: &[Option<&String>]) {
+    fn write_rest(&self, out: &mut Leftovers, from: usize, taken: &[Option<&String>]) {
         for (number, body) in self.bodies.iter().enumerate().skip(from) {
             let Some(mut record) = body.clone().into_record() else { continue };
             for path in taken.iter().flatten() {

@@ -1,17 +1,30 @@
 //! Which path filled which column, and which members no column took: what `doctor` shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::json::Node;
-use crate::tables::{MappedTable, Origin};
+use crate::json::{Body, Node, TimeUnit, object_lists};
+use crate::tables::{ListDocument, MappedTable, Origin};
 
 /// How the bodies seen so far met the declarations.
 #[derive(Debug, Default, Serialize)]
 pub struct MappingReport {
     /// Tables that are filled from bodies.
     pub tables: Vec<TableReport>,
+    /// Arrays of objects that no list took.
+    pub unused_lists: Vec<UnusedList>,
+    /// Evaluations in which no list of criteria was found.
+    pub evaluations_without_criteria: usize,
+}
+
+/// An array of objects in a document whose elements are rows of no table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct UnusedList {
+    /// The document, by its name in `[[lists]]`.
+    pub document: &'static str,
+    /// Where in it, as `[[lists]]` takes it.
+    pub path: String,
 }
 
 /// One table of a [`MappingReport`].
@@ -36,6 +49,45 @@ pub struct ColumnReport {
     pub filled_from: BTreeMap<String, usize>,
     /// The paths that were tried.
     pub tried: Vec<String>,
+    /// Those of the user's own paths at which no row has a value.
+    pub unmatched: Vec<String>,
+    /// The units in which durations were stated, or which were told by start and end, with the
+    /// number of rows.
+    pub units: BTreeMap<&'static str, usize>,
+}
+
+/// What was seen in documents while rows were added.
+#[derive(Debug, Default)]
+pub(super) struct DocumentUsage {
+    unused_lists: BTreeSet<UnusedList>,
+    evaluations_without_criteria: usize,
+}
+
+impl DocumentUsage {
+    /// Notes the arrays of objects in a body besides those at `taken`.
+    pub(super) fn note_lists(
+        &mut self,
+        document: ListDocument,
+        body: &Body<'_>,
+        taken: &[Option<&String>],
+    ) {
+        let taken: Vec<&str> = taken.iter().flatten().map(|path| path.as_str()).collect();
+        let unused = object_lists(body, &taken).into_iter();
+        let document = document.name();
+        self.unused_lists.extend(unused.map(|path| UnusedList { document, path }));
+    }
+
+    pub(super) fn note_evaluation_without_criteria(&mut self) {
+        self.evaluations_without_criteria += 1;
+    }
+
+    pub(super) fn report(&self, tables: Vec<TableReport>) -> MappingReport {
+        MappingReport {
+            tables,
+            unused_lists: self.unused_lists.iter().cloned().collect(),
+            evaluations_without_criteria: self.evaluations_without_criteria,
+        }
+    }
 }
 
 /// Counts while rows are added.
@@ -43,19 +95,31 @@ pub struct ColumnReport {
 pub(super) struct Usage {
     rows: usize,
     ranks: Vec<BTreeMap<usize, usize>>,
+    /// Columns and ranks at which a value stood.
+    matched: BTreeSet<(usize, usize)>,
+    units: BTreeMap<(usize, &'static str), usize>,
     untaken: BTreeMap<String, usize>,
 }
 
 impl Usage {
     pub(super) fn new(mapped: &MappedTable) -> Self {
         let ranks = vec![BTreeMap::new(); mapped.columns.len()];
-        Self { rows: 0, ranks, untaken: BTreeMap::new() }
+        let (matched, units) = (BTreeSet::new(), BTreeMap::new());
+        Self { rows: 0, ranks, matched, units, untaken: BTreeMap::new() }
     }
 
     pub(super) fn note_source(&mut self, column: usize, rank: usize) {
         if let Some(ranks) = self.ranks.get_mut(column) {
             *ranks.entry(rank).or_default() += 1;
         }
+    }
+
+    pub(super) fn note_candidate(&mut self, column: usize, rank: usize) {
+        self.matched.insert((column, rank));
+    }
+
+    pub(super) fn note_unit(&mut self, column: usize, unit: TimeUnit) {
+        *self.units.entry((column, unit.name())).or_default() += 1;
     }
 
     pub(super) fn note_row(&mut self, extra: Option<&str>) {
@@ -67,15 +131,23 @@ impl Usage {
     }
 
     pub(super) fn report(&self, mapped: &MappedTable) -> TableReport {
-        let columns = mapped.columns.iter().zip(&self.ranks);
+        let columns = mapped.columns.iter().zip(&self.ranks).enumerate();
         let columns = columns
-            .filter(|(column, _)| matches!(column.origin, Origin::Body | Origin::Key))
-            .map(|(column, ranks)| {
+            .filter(|(_, (column, _))| matches!(column.origin, Origin::Body | Origin::Key))
+            .map(|(index, (column, ranks))| {
+                let is_unmatched =
+                    |rank: &usize| column.configured && !self.matched.contains(&(index, *rank));
+                let own_units = self.units.iter().filter(|((column, _), _)| *column == index);
                 let path = |rank: &usize| column.sources.get(*rank).cloned().unwrap_or_default();
                 ColumnReport {
                     column: column.name.clone(),
                     filled_from: ranks.iter().map(|(rank, rows)| (path(rank), *rows)).collect(),
                     tried: column.sources.clone(),
+                    unmatched: (0..column.sources.len())
+                        .filter(is_unmatched)
+                        .map(|rank| path(&rank))
+                        .collect(),
+                    units: own_units.map(|((_, unit), rows)| (*unit, *rows)).collect(),
                 }
             });
         TableReport {

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use super::builder::TableBuilder;
-use super::cell::{Cell, read};
-use crate::json::{Address, Node, Record};
-use crate::tables::{MappedColumn, MappedTable, Origin};
+use super::cell::Cell;
+use super::choose::{Chosen, Times, choose, choose_duration, choose_failure};
+use crate::json::{Address, Leftovers, Node, Record};
+use crate::run::Meaning;
+use crate::tables::{MappedColumn, MappedTable, Origin, Reading};
 
 /// A value that did not fit its column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +31,17 @@ pub(super) type Fixed<'a> = [(&'static str, Option<Cell<'a>>)];
 pub(super) struct Sources<'a> {
     /// Bodies in order of preference. All of the first is kept; of the others, what is new.
     pub(super) records: Vec<Record<'a>>,
-    /// More members for `_extra`, as `"key":value` pairs.
-    pub(super) extra: String,
+    /// More members for `_extra`.
+    pub(super) extra: Leftovers,
 }
 
 /// A place in the body that could fill a column.
-struct Candidate<'a> {
-    column: usize,
-    record: usize,
-    rank: usize,
-    address: Address,
-    node: Node<'a>,
+pub(super) struct Candidate<'a> {
+    pub(super) column: usize,
+    pub(super) record: usize,
+    pub(super) rank: usize,
+    pub(super) address: Address,
+    pub(super) node: Node<'a>,
 }
 
 /// Adds one row. `key` is the row's own id where the body gives none, or gives one twice.
@@ -52,59 +54,150 @@ pub(super) fn append_row(
 ) {
     let mapped = builder.mapped;
     let candidates = collect(mapped, &mut sources.records);
+    candidates.iter().for_each(|found| builder.note_candidate(found.column, found.rank));
+    let mut row =
+        Row { builder, sources, fixed, key, problems: Vec::new(), times: Times::default() };
+    let mut words = Words::default();
     let mut rest = candidates.as_slice();
-    let mut problems = Vec::new();
-    let row_key = key.map(Cow::as_ref).or_else(|| fixed_key(fixed)).unwrap_or_default().to_owned();
     for (index, column) in mapped.columns.iter().enumerate() {
         let length = rest.iter().take_while(|candidate| candidate.column == index).count();
         let (own, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         rest = others;
+        if column.name == "_extra" {
+            // What remains is known only once the columns that wait for others are filled.
+            row.fill_late(&candidates);
+            row.fill_extra(index);
+        } else if !column.is_late() {
+            row.fill(index, column, own, &mut words);
+        }
+    }
+    let problems = row.problems;
+    builder.end_row();
+    if problems.is_empty() {
+        return;
+    }
+    let row_key = key.map(Cow::as_ref).or_else(|| fixed_key(fixed)).unwrap_or_default();
+    issues.extend(problems.into_iter().map(|problem| Issue {
+        table: mapped.table.name,
+        row_key: row_key.to_owned(),
+        column: Some(problem.column.name.clone()),
+        source: Some(problem.source),
+        expected: problem.column.kind.name(),
+        found: problem.found,
+        problem: problem.problem,
+        rows: None,
+    }));
+}
+
+/// A value of a row that did not fit, or not whole.
+pub(super) struct Problem<'m> {
+    pub(super) column: &'m MappedColumn,
+    pub(super) source: String,
+    pub(super) found: &'static str,
+    pub(super) problem: &'static str,
+}
+
+/// What the words in the columns of a row mean, until the columns for it are filled.
+#[derive(Default)]
+struct Words(Vec<(usize, Meaning)>);
+
+/// A row while it is filled.
+struct Row<'r, 'm, 'a, 'f> {
+    builder: &'r mut TableBuilder<'m>,
+    sources: &'r mut Sources<'a>,
+    fixed: &'r Fixed<'f>,
+    key: Option<&'r Cow<'r, str>>,
+    problems: Vec<Problem<'m>>,
+    times: Times,
+}
+
+impl<'m, 'a> Row<'_, 'm, 'a, '_> {
+    fn fill(
+        &mut self,
+        index: usize,
+        column: &'m MappedColumn,
+        own: &[Candidate<'a>],
+        words: &mut Words,
+    ) {
         match column.origin {
             Origin::Body => {
-                let chosen = choose(column, own, &mut sources.records, &mut problems);
-                builder.set(index, chosen.as_ref().map(|(cell, _)| cell));
-                builder.note_source(index, chosen.map(|(_, rank)| rank));
+                let chosen = choose(column, own, &mut self.sources.records, &mut self.problems);
+                if let Some(Chosen { cell, .. }) = &chosen {
+                    self.times.note(&column.name, cell);
+                    if let (Some(meaning), Cell::Text(word)) = (column.meaning, cell) {
+                        words.0.push((meaning, Meaning::of(word)));
+                    }
+                }
+                self.set(index, chosen);
             }
             Origin::Key => {
-                let rank = take_equal(own, key.map(Cow::as_ref), &mut sources.records);
-                builder.note_source(index, rank);
-                builder.set(index, key.cloned().map(Cell::Text).as_ref());
+                let key = self.key.map(Cow::as_ref);
+                let rank = take_equal(own, key, &mut self.sources.records);
+                self.builder.note_source(index, rank);
+                let cell = key.map(|key| Cell::Text(Cow::Borrowed(key)));
+                self.builder.set(index, cell.as_ref());
             }
             Origin::Parent => {
-                let cell = find(fixed, &column.name);
+                let cell = find(self.fixed, &column.name);
                 let parent = match cell {
                     Some(Cell::Text(text)) => Some(text.as_ref()),
                     _ => None,
                 };
-                take_equal(own, parent, &mut sources.records);
-                builder.set(index, cell);
-            }
-            Origin::System if column.name == "_extra" => {
-                let extra = leftovers(mapped, sources);
-                builder.note_leftovers(extra.as_deref());
-                builder.set(index, extra.map(|text| Cell::Text(Cow::Owned(text))).as_ref());
+                take_equal(own, parent, &mut self.sources.records);
+                self.builder.set(index, cell);
             }
             Origin::Derived => {
-                let cell = find(fixed, &column.name);
+                let cell = find(self.fixed, &column.name);
                 if let Some(Cell::Integer(number)) = cell {
-                    take_equal(own, Some(&number.to_string()), &mut sources.records);
+                    take_equal(own, Some(&number.to_string()), &mut self.sources.records);
                 }
-                builder.set(index, cell);
+                self.builder.set(index, cell);
             }
-            Origin::System => builder.set(index, find(fixed, &column.name)),
+            Origin::Meaning(_) => {
+                let meaning = words.0.iter().find(|(column, _)| *column == index);
+                let cell = meaning.map(|(_, meaning)| Cell::Text(Cow::Borrowed(meaning.name())));
+                self.builder.set(index, cell.as_ref());
+            }
+            Origin::System => self.builder.set(index, find(self.fixed, &column.name)),
         }
     }
-    builder.end_row();
-    issues.extend(problems.into_iter().map(|(column, source, found, problem)| Issue {
-        table: mapped.table.name,
-        row_key: row_key.clone(),
-        column: Some(column.name.clone()),
-        source: Some(source),
-        expected: column.kind.name(),
-        found,
-        problem,
-        rows: None,
-    }));
+
+    /// Fills the columns that depend on others: durations on start and end, for instance.
+    fn fill_late(&mut self, candidates: &[Candidate<'a>]) {
+        let mapped = self.builder.mapped;
+        for (index, column) in mapped.columns.iter().enumerate().filter(|(_, c)| c.is_late()) {
+            let from = candidates.partition_point(|candidate| candidate.column < index);
+            let to = candidates.partition_point(|candidate| candidate.column <= index);
+            let own = candidates.get(from..to).unwrap_or_default();
+            let (records, problems) = (&mut self.sources.records, &mut self.problems);
+            let chosen = match column.reading {
+                Reading::Duration => choose_duration(column, own, self.times, records, problems),
+                _ => choose_failure(column, own, records, problems),
+            };
+            self.set(index, chosen);
+        }
+    }
+
+    fn set(&mut self, index: usize, chosen: Option<Chosen<'a>>) {
+        self.builder.set(index, chosen.as_ref().map(|chosen| &chosen.cell));
+        if let Some(unit) = chosen.as_ref().and_then(|chosen| chosen.unit) {
+            self.builder.note_unit(index, unit);
+        }
+        self.builder.note_source(index, chosen.map(|chosen| chosen.rank));
+    }
+
+    fn fill_extra(&mut self, index: usize) {
+        let extra = leftovers(self.builder.mapped, self.sources);
+        if let (Some(problem), Some(column)) =
+            (extra.change(), self.builder.mapped.columns.get(index))
+        {
+            let source = String::new();
+            self.problems.push(Problem { column, source, found: "object", problem });
+        }
+        let extra = extra.into_object();
+        self.builder.note_leftovers(extra.as_deref());
+        self.builder.set(index, extra.map(|text| Cell::Text(Cow::Owned(text))).as_ref());
+    }
 }
 
 fn find<'f, 'a>(fixed: &'f Fixed<'a>, name: &str) -> Option<&'f Cell<'a>> {
@@ -151,39 +244,6 @@ fn collect<'a>(mapped: &MappedTable, records: &mut [Record<'a>]) -> Vec<Candidat
     candidates
 }
 
-type Problem<'c> = (&'c MappedColumn, String, &'static str, &'static str);
-
-/// The first candidate that fits. Where none does, the first one is the column's problem.
-fn choose<'a, 'c>(
-    column: &'c MappedColumn,
-    candidates: &[Candidate<'a>],
-    records: &mut [Record<'a>],
-    problems: &mut Vec<Problem<'c>>,
-) -> Option<(Cell<'a>, usize)> {
-    let mut first_problem = None;
-    for candidate in candidates {
-        let reading = read(column.kind, candidate.node);
-        let noted = reading.problem.map(|problem| {
-            let source = column.sources.get(candidate.rank).cloned().unwrap_or_default();
-            (column, source, candidate.node.kind().name(), problem)
-        });
-        if let Some(cell) = reading.cell {
-            match noted {
-                Some(noted) => problems.push(noted),
-                None => {
-                    if let Some(record) = records.get_mut(candidate.record) {
-                        record.take(&candidate.address);
-                    }
-                }
-            }
-            return Some((cell, candidate.rank));
-        }
-        first_problem = first_problem.or(noted);
-    }
-    problems.extend(first_problem);
-    None
-}
-
 /// Members that only repeat a key that the row has anyway are no leftovers.
 ///
 /// Returns which path the key stood at first.
@@ -206,8 +266,8 @@ fn take_equal(
 
 /// What no column took: all of it from the first record; from the others, the members that the
 /// first does not have and no column knows.
-fn leftovers(mapped: &MappedTable, sources: &Sources<'_>) -> Option<String> {
-    let mut out = String::new();
+fn leftovers(mapped: &MappedTable, sources: &Sources<'_>) -> Leftovers {
+    let mut out = Leftovers::default();
     if let Some((first, others)) = sources.records.split_first() {
         first.write_leftovers(&mut out, &|_| true);
         for record in others {
@@ -216,11 +276,6 @@ fn leftovers(mapped: &MappedTable, sources: &Sources<'_>) -> Option<String> {
             });
         }
     }
-    if !sources.extra.is_empty() {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.push_str(&sources.extra);
-    }
-    (!out.is_empty()).then(|| format!("{{{out}}}"))
+    out.append(&sources.extra);
+    out
 }

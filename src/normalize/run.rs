@@ -10,12 +10,12 @@ use super::cell::Cell;
 use super::elements::{append_list, no_list, shortfall_issue};
 use super::issues::append_issues;
 use super::pages::Pages;
-use super::report::MappingReport;
+use super::report::{DocumentUsage, MappingReport};
 use super::row::Issue;
 use super::row::{Sources, append_row};
 use super::stamp::{Stamp, integer, run_columns, system};
 use crate::digest::sha256_hex;
-use crate::json::{Node, Record};
+use crate::json::{Leftovers, Node, Record};
 use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, ListDocument, ListSources, Mapping, RUNS,
@@ -44,6 +44,7 @@ pub struct Normalizer<'m> {
     issues: TableBuilder<'m>,
     pub(super) lists: Lists,
     pub(super) stamp: Stamp,
+    pub(super) usage: Option<DocumentUsage>,
 }
 
 /// Where the lists of a run's documents stand.
@@ -88,6 +89,7 @@ impl<'m> Normalizer<'m> {
             issues: builder(&ISSUES),
             lists: Lists::new(mapping),
             stamp,
+            usage: None,
         }
     }
 
@@ -97,19 +99,24 @@ impl<'m> Normalizer<'m> {
         for builder in self.builders_mut() {
             builder.observe();
         }
+        self.usage = Some(DocumentUsage::default());
         self
     }
 
     /// What [`Normalizer::observed`] saw.
     pub fn report(&self) -> MappingReport {
         let tables = self.builders().into_iter().filter_map(TableBuilder::report);
-        MappingReport { tables: tables.collect() }
+        let tables = tables.collect();
+        match &self.usage {
+            Some(usage) => usage.report(tables),
+            None => MappingReport { tables, ..MappingReport::default() },
+        }
     }
 
     /// Adds every row of a run.
     pub fn append(&mut self, run: &FetchedRun) {
         let mut issues = Vec::new();
-        let mut extra = String::new();
+        let mut extra = Leftovers::default();
         let node =
             |resource| run.document(resource).and_then(|document| Node::accepted(&document.body));
         let trace = Pages::of(run, Resource::Trace);
@@ -182,12 +189,17 @@ impl<'m> Normalizer<'m> {
         &mut self,
         run: &FetchedRun,
         trace: &Pages<'_>,
-        extra: &mut String,
+        extra: &mut Leftovers,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let Some(first) = trace.first() else { return 0 };
         let calls = self.lists.trace_tool_calls.find_in(first).map(|list| list.path);
-        let Some(list) = trace.list(&self.lists.spans) else {
+        let list = trace.list(&self.lists.spans);
+        if let Some(usage) = &mut self.usage {
+            let taken = [list.as_ref().map(|list| &list.path), calls.as_ref()];
+            usage.note_lists(ListDocument::Trace, first, &taken);
+        }
+        let Some(list) = list else {
             issues.push(no_list(&SPANS, first.node()));
             return 0;
         };
@@ -202,7 +214,7 @@ impl<'m> Normalizer<'m> {
         &mut self,
         run: &FetchedRun,
         trace: &Pages<'_>,
-        extra: &mut String,
+        extra: &mut Leftovers,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let calls = Pages::of(run, Resource::ToolCalls);
@@ -212,7 +224,11 @@ impl<'m> Normalizer<'m> {
                 if list.is_none() {
                     issues.push(no_list(&TOOL_CALLS, first.node()));
                 }
-                calls.note_rest(extra, "tool_calls", &[list.as_ref().map(|list| &list.path)]);
+                let taken = [list.as_ref().map(|list| &list.path)];
+                calls.note_rest(extra, "tool_calls", &taken);
+                if let Some(usage) = &mut self.usage {
+                    usage.note_lists(ListDocument::ToolCalls, first, &taken);
+                }
                 list
             }
             None => trace.list(&self.lists.trace_tool_calls),
@@ -258,5 +274,5 @@ pub(super) fn run_sources<'a>(detail: Option<Node<'a>>, listing: Option<Node<'a>
         }
     }
     records.extend(listing.and_then(Record::new));
-    Sources { records, extra: String::new() }
+    Sources { records, extra: Leftovers::default() }
 }

@@ -11,7 +11,7 @@ use super::elements::Keys;
 use super::row::{Sources, append_row};
 use super::run::run_sources;
 use super::stamp::{Stamp, run_columns, system};
-use crate::json::{Node, Record};
+use crate::json::{Leftovers, Node, Record};
 use crate::run::DocumentState;
 use crate::tables::{MappedTable, Mapping, OPEN_RUNS};
 
@@ -62,7 +62,7 @@ pub fn resource_rows(
         // These tables are of no run, so that `_issues` has no place for theirs.
         let key = keys.next(record.as_ref(), None, &mut Vec::new());
         let record = record.unwrap_or_else(|| Record::of("value", element));
-        let mut sources = Sources { records: vec![record], extra: String::new() };
+        let mut sources = Sources { records: vec![record], extra: Leftovers::default() };
         let fixed: Vec<(&'static str, Option<Cell<'_>>)> = system(stamp, 1).into_iter().collect();
         append_row(&mut builder, &mut sources, &fixed, Some(&key), &mut Vec::new());
     }

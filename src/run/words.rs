@@ -147,6 +147,11 @@ impl Meaning {
         known.map_or(Self::Unknown, |(meaning, _)| *meaning)
     }
 
+    /// Every word that is known, by what it means; in lower case, without `_`, `-` and spaces.
+    pub fn words() -> impl Iterator<Item = (Self, &'static [&'static str])> {
+        WORDS.iter().copied()
+    }
+
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {

@@ -109,6 +109,7 @@ pub(super) fn tool_calls(plan: &RunPlan, now: i64) -> Vec<Value> {
                 "is_error": call.error.is_some(),
                 "error": call.error,
                 "started_at": with_milliseconds(call.start),
+                "finished_at": with_milliseconds(call.end),
                 "duration_ms": call.end - call.start,
             })
         })
@@ -125,6 +126,7 @@ pub(super) fn evaluation(plan: &RunPlan, now: i64) -> Option<Value> {
         judgement.criteria.iter().enumerate().map(|(at, one)| criterion_body(at, one)).collect();
     Some(json!({
         "run_id": plan.id.to_string(),
+        "status": "completed",
         "verdict": judgement.verdict,
         "classification": judgement.classification,
         "judge_model": JUDGE_MODEL,

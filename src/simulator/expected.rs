@@ -121,6 +121,7 @@ impl Expected {
                 "error_message": call.error,
                 "started_at": with_microseconds(call.start),
                 "duration_ms": call.end - call.start,
+                "ended_at": with_microseconds(call.end),
             }))
         }));
     }
@@ -136,6 +137,7 @@ impl Expected {
                 "verdict": criterion.verdict,
                 "score": score(criterion.score),
                 "rationale": criterion.rationale,
+                "verdict_meaning": meaning(criterion.verdict),
             })));
             self.excerpts.extend(criterion.excerpts.iter().enumerate().map(|(position, one)| {
                 row(json!({
@@ -181,6 +183,9 @@ fn run_row(
         "evaluation_state": if judgement.is_some() { "ok" } else { "absent" },
         "tool_call_count": content.tool_calls.len(),
         "span_count": content.spans.len(),
+        "status_meaning": meaning(plan.status(now)),
+        "verdict_meaning": judgement.map(|judgement| meaning(judgement.verdict)),
+        "cost_currency": null,
     }))
 }
 
@@ -192,6 +197,7 @@ fn open_run_row(world: &World, plan: &RunPlan, now: i64) -> Row {
         "workflow_id": plan.workflow_id.to_string(),
         "workflow_name": plan.workflow.name,
         "status": plan.status(now),
+        "status_meaning": meaning(plan.status(now)),
         "classification": plan.classification_at(now),
         "trigger_type": plan.trigger,
         "model": plan.model.id,
@@ -211,7 +217,22 @@ fn evaluation_row(plan: &RunPlan, judgement: &Judgement) -> Row {
         "judge_model": JUDGE_MODEL,
         "summary": judgement.summary,
         "evaluated_at": with_microseconds(plan.settled),
+        "status": "completed",
+        "error_message": null,
+        "verdict_meaning": meaning(judgement.verdict),
     }))
+}
+
+/// What a word means that the simulator uses; a later version of the API may have others.
+fn meaning(word: &str) -> &'static str {
+    match word {
+        "pass" => "passed",
+        "partial" => "partial",
+        "fail" => "failed",
+        "error" | "timed_out" => "error",
+        "pending" | "running" => "open",
+        _ => "unknown",
+    }
 }
 
 fn row(value: Value) -> Row {

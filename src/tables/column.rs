@@ -45,6 +45,23 @@ pub struct Column {
     pub sources: &'static [&'static str],
     /// Who fills it.
     pub origin: Origin,
+    /// How its values are understood.
+    pub reading: Reading,
+}
+
+/// How the values of a column are understood, beyond its type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// By the type alone: the first source with a value that fits fills the column.
+    #[default]
+    Plain,
+    /// A grade: of a `status` only words that are one count, and true and false are `pass` and
+    /// `fail`.
+    Verdict,
+    /// Milliseconds, out of a duration in any unit.
+    Duration,
+    /// Whether it failed, by all that its sources state.
+    Failure,
 }
 
 /// The type of a column's values.
@@ -122,6 +139,8 @@ pub enum Origin {
     Parent,
     /// The exporter: a count, a position, a state.
     Derived,
+    /// The exporter: what the word in another column of the row means.
+    Meaning(&'static str),
     /// The exporter, in every table.
     System,
 }
@@ -134,7 +153,33 @@ impl Column {
         description: &'static str,
         sources: &'static [&'static str],
     ) -> Self {
-        Self { name, kind, description, sources, origin: Origin::Body }
+        Self { name, kind, description, sources, origin: Origin::Body, reading: Reading::Plain }
+    }
+
+    /// A grade.
+    pub const fn verdict(description: &'static str, sources: &'static [&'static str]) -> Self {
+        Self { reading: Reading::Verdict, ..Self::new("verdict", Kind::Text, description, sources) }
+    }
+
+    /// A duration in milliseconds.
+    pub const fn duration(description: &'static str, sources: &'static [&'static str]) -> Self {
+        let column = Self::new("duration_ms", Kind::Integer, description, sources);
+        Self { reading: Reading::Duration, ..column }
+    }
+
+    /// Whether something failed.
+    pub const fn failure(
+        name: &'static str,
+        description: &'static str,
+        sources: &'static [&'static str],
+    ) -> Self {
+        let column = Self::new(name, Kind::Boolean, description, sources);
+        Self { reading: Reading::Failure, ..column }
+    }
+
+    /// What the word in the column `of` means, by the names of [`crate::run::Meaning`].
+    pub const fn meaning(name: &'static str, of: &'static str, description: &'static str) -> Self {
+        Self { origin: Origin::Meaning(of), ..Self::derived(name, Kind::Text, description) }
     }
 
     /// The column that names a row within its parent.
@@ -143,7 +188,7 @@ impl Column {
         description: &'static str,
         sources: &'static [&'static str],
     ) -> Self {
-        Self { name, kind: Kind::Text, description, sources, origin: Origin::Key }
+        Self { origin: Origin::Key, ..Self::new(name, Kind::Text, description, sources) }
     }
 
     /// A column that repeats the parent's key. `sources` name where bodies repeat it too.
@@ -152,23 +197,22 @@ impl Column {
         description: &'static str,
         sources: &'static [&'static str],
     ) -> Self {
-        Self { name, kind: Kind::Text, description, sources, origin: Origin::Parent }
+        Self { origin: Origin::Parent, ..Self::new(name, Kind::Text, description, sources) }
     }
 
     /// A column that the exporter works out.
     pub const fn derived(name: &'static str, kind: Kind, description: &'static str) -> Self {
-        Self { name, kind, description, sources: &[], origin: Origin::Derived }
+        Self { origin: Origin::Derived, ..Self::new(name, kind, description, &[]) }
     }
 
     /// The row's place in its list. Bodies that number their rows the same way say nothing new.
     pub const fn position(description: &'static str) -> Self {
-        let sources: &[&str] = &["position"];
-        let (name, kind) = ("position", Kind::Integer);
-        Self { name, kind, description, sources, origin: Origin::Derived }
+        let column = Self::new("position", Kind::Integer, description, &["position"]);
+        Self { origin: Origin::Derived, ..column }
     }
 
     const fn system(name: &'static str, kind: Kind, description: &'static str) -> Self {
-        Self { name, kind, description, sources: &[], origin: Origin::System }
+        Self { origin: Origin::System, ..Self::new(name, kind, description, &[]) }
     }
 }
 

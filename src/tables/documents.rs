@@ -19,7 +19,12 @@ pub static DOCUMENTS: Table = Table {
             Kind::Integer,
             "Which page of it, from 1; null in rows that a version before 0.2 wrote, which are first pages.",
         ),
-        Column::derived("body", Kind::Json, "The JSON text as received, decompressed."),
+        Column::derived(
+            "body",
+            Kind::Json,
+            "The JSON text exactly as received, decompressed: also where it holds what JSON \
+             functions reject, such as half a surrogate pair.",
+        ),
         Column::derived("bytes", Kind::Integer, "Length of the body in bytes."),
         Column::derived("sha256", Kind::Text, "SHA-256 of the body, in hexadecimal."),
         Column::derived("http_date", Kind::Timestamp, "The server's `Date` for it."),

@@ -8,19 +8,32 @@ pub static EXCERPTS: Table = Table {
     write: Write::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
-        Column::parent("criterion_id", "The criterion.", &["criterion_id", "criterionId"]),
+        Column::parent(
+            "criterion_id",
+            "The criterion; empty for an excerpt beside the criteria that names none.",
+            &["criterion_id", "criterionId", "criterion.id", "criterion"],
+        ),
         Column::position("Place among the criterion's excerpts, from 0."),
         Column::new(
             "excerpt",
             Kind::Text,
             "The words quoted.",
-            &["excerpt", "text", "quote", "content"],
+            &["excerpt", "text", "quote", "content", "body"],
         ),
         Column::new(
             "source",
             Kind::Text,
             "Where they stand.",
-            &["source", "span_id", "spanId", "location", "trace_event_id"],
+            &[
+                "source",
+                "span_id",
+                "spanId",
+                "location",
+                "trace_event_id",
+                "traceEventId",
+                "tool_call_id",
+                "toolCallId",
+            ],
         ),
     ],
 };

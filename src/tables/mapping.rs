@@ -7,11 +7,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use super::lists::{ListDocument, ListOverride, ListSources, Lists};
-use super::{ALL, Column, Kind, Origin, SYSTEM_COLUMNS, Table};
-use crate::json::{Step, is_path};
+use super::{ALL, Column, Kind, Origin, Reading, SYSTEM_COLUMNS, Table};
+use crate::json::{Step, TimeFormat, TimeUnit, is_path};
 
 /// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnOverride {
     /// The table, such as `runs`.
@@ -21,8 +21,17 @@ pub struct ColumnOverride {
     /// The type of a new column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// Dotted paths to try in order, such as `metadata.team`.
+    /// Paths to try in order, such as `metadata.team`; a member name that holds dots can be
+    /// quoted, as in `attributes."gen_ai.system"`. May be left out where a column that is there
+    /// only gets a `time_zone` or a `unit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
+    /// The zone of times that state none, such as `Europe/Berlin`; for timestamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// The unit of times and durations that are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<TimeUnit>,
     /// What a new column holds, for the data dictionary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -77,6 +86,42 @@ pub enum MappingError {
     BadName {
         /// As configured.
         name: String,
+    },
+    /// A name that readers of the files or of DuckDB give a meaning of their own.
+    #[error(
+        "column name `{name}` is reserved: {reason}, so that readers would show that in place of \
+         the column; choose another name"
+    )]
+    ReservedName {
+        /// As configured.
+        name: String,
+        /// Who uses it.
+        reason: &'static str,
+    },
+    /// A zone that is not in the time zone database.
+    #[error(
+        "column `{table}.{name}` has the time_zone `{zone}`, which is not in the IANA time zone \
+         database; zones are written like `Europe/Berlin`"
+    )]
+    UnknownZone {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+        /// As configured.
+        zone: String,
+    },
+    /// A zone or a unit for values that have none.
+    #[error("column `{table}.{name}` takes no `{option}`: it holds no {what}")]
+    NoTime {
+        /// As configured.
+        table: String,
+        /// As configured.
+        name: String,
+        /// `time_zone` or `unit`.
+        option: &'static str,
+        /// What the option is for.
+        what: &'static str,
     },
     /// A document that has no list for that table.
     #[error(
@@ -140,6 +185,21 @@ pub struct MappedColumn {
     pub origin: Origin,
     /// Whether the user added it.
     pub added: bool,
+    /// Whether the user named its sources.
+    pub configured: bool,
+    /// How its values are understood.
+    pub reading: Reading,
+    /// What the user says about its times.
+    pub time: TimeFormat,
+    /// The column that says what the word in this one means: index into [`MappedTable::columns`].
+    pub meaning: Option<usize>,
+}
+
+impl MappedColumn {
+    /// Whether it is filled after the others, as it depends on them.
+    pub fn is_late(&self) -> bool {
+        matches!(self.reading, Reading::Duration | Reading::Failure)
+    }
 }
 
 /// A table as this sync writes it.
@@ -162,6 +222,7 @@ impl MappedTable {
             apply(table, &mut columns, change)?;
         }
         columns.extend(SYSTEM_COLUMNS.iter().map(MappedColumn::from));
+        link_meanings(&mut columns);
         let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
         for (column, mapped) in columns.iter().enumerate() {
             for (rank, source) in mapped.sources.iter().enumerate() {
@@ -185,6 +246,23 @@ impl MappedTable {
     }
 }
 
+/// Tells each column whose word another one explains which one that is.
+fn link_meanings(columns: &mut [MappedColumn]) {
+    let links: Vec<(usize, &'static str)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(index, column)| match column.origin {
+            Origin::Meaning(of) => Some((index, of)),
+            _ => None,
+        })
+        .collect();
+    for (index, of) in links {
+        if let Some(column) = columns.iter_mut().find(|column| column.name == of) {
+            column.meaning = Some(index);
+        }
+    }
+}
+
 impl From<&Column> for MappedColumn {
     fn from(column: &Column) -> Self {
         Self {
@@ -194,6 +272,10 @@ impl From<&Column> for MappedColumn {
             sources: column.sources.iter().map(|&source| source.to_owned()).collect(),
             origin: column.origin,
             added: false,
+            configured: false,
+            reading: column.reading,
+            time: TimeFormat::default(),
+            meaning: None,
         }
     }
 }
@@ -264,10 +346,14 @@ fn apply(
 ) -> Result<(), MappingError> {
     let (table_name, name) = (change.table.clone(), change.name.clone());
     let sources: Vec<String> = change.sources.iter().map(|path| path.trim().to_owned()).collect();
-    if sources.is_empty() || !sources.iter().all(|path| is_path(path)) {
+    let existing = columns.iter_mut().find(|column| column.name == name);
+    // A zone or a unit alone leaves the sources as they are.
+    let only_time = change.time_zone.is_some() || change.unit.is_some();
+    let may_be_empty = existing.is_some() && only_time;
+    if sources.is_empty() && !may_be_empty || !sources.iter().all(|path| is_path(path)) {
         return Err(MappingError::NoSources { table: table_name, name });
     }
-    if let Some(column) = columns.iter_mut().find(|column| column.name == name) {
+    if let Some(column) = existing {
         if !matches!(column.origin, Origin::Body | Origin::Key) {
             return Err(MappingError::NotFromBody { table: table_name, name });
         }
@@ -275,7 +361,11 @@ fn apply(
             let kind = column.kind.name();
             return Err(MappingError::OtherKind { table: table_name, name, kind });
         }
-        column.sources = sources;
+        column.time = time_format(change, column.kind, column.reading)?;
+        if !sources.is_empty() {
+            column.sources = sources;
+            column.configured = true;
+        }
         return Ok(());
     }
     if table.column(&name).is_some() {
@@ -283,6 +373,9 @@ fn apply(
     }
     if !is_usable_name(&name) {
         return Err(MappingError::BadName { name });
+    }
+    if let Some((_, reason)) = RESERVED.iter().find(|(names, _)| names.contains(&name.as_str())) {
+        return Err(MappingError::ReservedName { name, reason });
     }
     let Some(kind) = change.kind else {
         return Err(MappingError::MissingKind { table: table_name, name });
@@ -296,9 +389,53 @@ fn apply(
         sources,
         origin: Origin::Body,
         added: true,
+        configured: true,
+        reading: Reading::Plain,
+        time: time_format(change, kind, Reading::Plain)?,
+        meaning: None,
     });
     Ok(())
 }
+
+/// What a change says about times, checked against the column that it is for.
+fn time_format(
+    change: &ColumnOverride,
+    kind: Kind,
+    reading: Reading,
+) -> Result<TimeFormat, MappingError> {
+    let refused = |option, what| {
+        let (table, name) = (change.table.clone(), change.name.clone());
+        MappingError::NoTime { table, name, option, what }
+    };
+    if change.time_zone.is_some() && kind != Kind::Timestamp {
+        return Err(refused("time_zone", "timestamps"));
+    }
+    if change.unit.is_some() && kind != Kind::Timestamp && reading != Reading::Duration {
+        return Err(refused("unit", "timestamps or durations"));
+    }
+    let zone = change.time_zone.as_ref().map(|zone| {
+        zone.trim().parse::<chrono_tz::Tz>().map_err(|_| MappingError::UnknownZone {
+            table: change.table.clone(),
+            name: change.name.clone(),
+            zone: zone.clone(),
+        })
+    });
+    Ok(TimeFormat { zone: zone.transpose()?, unit: change.unit })
+}
+
+/// Names that readers give a meaning of their own, and what that is.
+const RESERVED: &[(&[&str], &str)] = &[
+    (
+        &["date", "run_date"],
+        "the folders of the lake are named by it (`date=2026-11-25`), and readers make a column of \
+         that",
+    ),
+    (
+        &["filename", "file_row_number", "file_index", "file_last_modified", "file_size"],
+        "DuckDB's Parquet reader can add a column of that name",
+    ),
+    (&["rowid"], "DuckDB numbers the rows of every table by it"),
+];
 
 fn is_usable_name(name: &str) -> bool {
     name.len() <= 63
@@ -312,7 +449,8 @@ mod tests {
 
     fn change(table: &str, name: &str, kind: Option<Kind>, sources: &[&str]) -> ColumnOverride {
         let sources = sources.iter().map(|&source| source.to_owned()).collect();
-        ColumnOverride { table: table.into(), name: name.into(), kind, sources, description: None }
+        let (table, name) = (table.into(), name.into());
+        ColumnOverride { table, name, kind, sources, ..ColumnOverride::default() }
     }
 
     #[test]
@@ -348,6 +486,25 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_or_a_unit_leaves_the_sources_as_they_are() {
+        let zone = ColumnOverride {
+            time_zone: Some("Europe/Berlin".into()),
+            ..change("runs", "started_at", None, &[])
+        };
+        let unit = ColumnOverride {
+            unit: Some(TimeUnit::Seconds),
+            ..change("runs", "duration_ms", None, &[])
+        };
+        let mapping = Mapping::new(&[zone, unit], &[]).unwrap();
+        let runs = mapping.table(&crate::tables::RUNS);
+        let started = &runs.columns[runs.index("started_at").unwrap()];
+        assert_eq!(started.time.zone, Some(chrono_tz::Tz::Europe__Berlin));
+        assert!(started.sources.contains(&"started_at".to_owned()) && !started.configured);
+        let duration = &runs.columns[runs.index("duration_ms").unwrap()];
+        assert_eq!(duration.time.unit, Some(TimeUnit::Seconds));
+    }
+
+    #[test]
     fn wrong_changes_are_refused_by_name() {
         let message = |change| Mapping::new(&[change], &[]).unwrap_err().to_string();
         insta::assert_snapshot!(
@@ -360,6 +517,23 @@ mod tests {
                 message(change("runs", "team", None, &["a"])),
                 message(change("runs", "Team; drop", Some(Kind::Text), &["a"])),
                 message(change("runs", "team", Some(Kind::Text), &["a..b"])),
+                message(change("runs", "team", Some(Kind::Text), &["a.\"b"])),
+                message(change("runs", "date", Some(Kind::Text), &["a"])),
+                message(change("runs", "rowid", Some(Kind::Text), &["a"])),
+                message(change("runs", "filename", Some(Kind::Text), &["a"])),
+                message(ColumnOverride {
+                    time_zone: Some("Berlin".into()),
+                    ..change("runs", "started_at", None, &[])
+                }),
+                message(ColumnOverride {
+                    time_zone: Some("Europe/Berlin".into()),
+                    ..change("runs", "status", None, &[])
+                }),
+                message(ColumnOverride {
+                    unit: Some(TimeUnit::Seconds),
+                    ..change("runs", "cost", None, &[])
+                }),
+                message(change("runs", "started_at", None, &[])),
             ]
             .join("\n")
         );

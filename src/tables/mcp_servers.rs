@@ -8,7 +8,11 @@ pub static MCP_SERVERS: Table = Table {
     key: &["mcp_server_id"],
     write: Write::Replace,
     columns: &[
-        Column::key("mcp_server_id", "The server's id.", &["id", "mcp_server_id", "mcpServerId"]),
+        Column::key(
+            "mcp_server_id",
+            "The server's id.",
+            &["mcp_server_id", "mcpServerId", "server_id", "serverId", "id"],
+        ),
         Column::new("name", Kind::Text, "Its name.", &["name"]),
         Column::new(
             "transport_type",

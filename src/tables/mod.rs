@@ -22,7 +22,7 @@ mod syncs;
 mod tool_calls;
 mod workflows;
 
-pub use column::{Column, Kind, Origin, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
+pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
 pub use dictionary::{Entry, dictionary};
 pub use lists::{ListDocument, ListOverride, ListSources};
 pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, MappingError, Route};

@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, Write, runs};
 
 /// One row per span of a run's trace.
 pub static SPANS: Table = Table {
@@ -11,50 +11,89 @@ pub static SPANS: Table = Table {
         Column::key(
             "span_id",
             "The span's id; `#<position>` where the API gives none.",
-            &["id", "span_id", "spanId", "event_id", "eventId"],
+            &[
+                "span_id",
+                "spanId",
+                "context.span_id",
+                "context.spanId",
+                "event_id",
+                "eventId",
+                "step_id",
+                "stepId",
+                "id",
+            ],
         ),
         Column::new(
             "parent_span_id",
             Kind::Text,
             "The span that this one happened in; null for the outermost.",
-            &["parent_id", "parentId", "parent_span_id", "parentSpanId"],
+            &[
+                "parent_span_id",
+                "parentSpanId",
+                "parent_id",
+                "parentId",
+                "parent_event_id",
+                "parentEventId",
+                "parentObservationId",
+                "parent_observation_id",
+            ],
         ),
         Column::position("Place in the trace, from 0."),
         Column::new(
             "name",
             Kind::Text,
             "What happened.",
-            &["name", "span_name", "spanName", "title"],
+            &["name", "span_name", "spanName", "title", "metadata.tool_name"],
         ),
         Column::new(
             "kind",
             Kind::Text,
             "The sort of span.",
-            &["kind", "type", "span_kind", "spanKind"],
+            &["kind", "type", "span_kind", "spanKind", "role"],
         ),
         Column::new(
             "status",
             Kind::Text,
             "How it ended.",
-            &["status", "status.code", "outcome", "state"],
+            &["status", "status_code", "statusCode", "status.code", "outcome", "state", "level"],
         ),
         Column::new(
             "started_at",
             Kind::Timestamp,
             "When it started.",
-            &["started_at", "startedAt", "start_time", "startTime", "timestamp"],
+            &[
+                "started_at",
+                "startedAt",
+                "start_time",
+                "startTime",
+                "startTimeUnixNano",
+                "start_time_unix_nano",
+                "timestamp",
+                "created_at",
+                "createdAt",
+            ],
         ),
         Column::new(
             "ended_at",
             Kind::Timestamp,
             "When it ended.",
-            &["finished_at", "finishedAt", "ended_at", "endedAt", "end_time", "endTime"],
+            &[
+                "finished_at",
+                "finishedAt",
+                "ended_at",
+                "endedAt",
+                "completed_at",
+                "completedAt",
+                "end_time",
+                "endTime",
+                "endTimeUnixNano",
+                "end_time_unix_nano",
+            ],
         ),
-        Column::new(
-            "duration_ms",
-            Kind::Integer,
-            "How long it took, in milliseconds.",
-            &["duration_ms", "durationMs", "duration"],
+        Column::duration(
+            "How long it took, in milliseconds. A duration without a unit is compared with end \
+             minus start; where it fits in no unit, this is null.",
+            runs::DURATIONS,
         ),
         Column::new(
             "attributes",

@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, Write, runs};
 
 /// One row per MCP tool call of a run.
 pub static TOOL_CALLS: Table = Table {
@@ -12,7 +12,7 @@ pub static TOOL_CALLS: Table = Table {
         Column::key(
             "tool_call_id",
             "The call's id; `#<position>` where the API gives none.",
-            &["id", "tool_call_id", "toolCallId", "call_id", "callId"],
+            &["tool_call_id", "toolCallId", "call_id", "callId", "event_id", "eventId", "id"],
         ),
         Column::position("Place among the run's calls, from 0."),
         Column::new(
@@ -25,44 +25,113 @@ pub static TOOL_CALLS: Table = Table {
             "tool_name",
             Kind::Text,
             "The tool.",
-            &["tool_name", "toolName", "name", "tool", "tool.name"],
+            &[
+                "tool_name",
+                "toolName",
+                "metadata.tool_name",
+                "metadata.toolName",
+                "tool",
+                "tool.name",
+                "name",
+                "function.name",
+            ],
         ),
         Column::new(
             "arguments",
             Kind::Json,
             "What the agent passed. Redaction can turn any value into a marker string.",
-            &["arguments", "args", "input", "parameters", "params"],
+            &[
+                "arguments",
+                "args",
+                "input",
+                "parameters",
+                "params",
+                "input_preview",
+                "inputPreview",
+                "metadata.input_preview",
+                "function.arguments",
+            ],
         ),
         Column::new(
             "result",
             Kind::Json,
             "What the tool answered. A text that is no JSON (a plain answer, a redaction marker, \
              JSON that was cut off) is a JSON string.",
-            &["result", "result_body", "resultBody", "output", "response"],
+            &[
+                "result",
+                "result_body",
+                "resultBody",
+                "output",
+                "response",
+                "result_preview",
+                "resultPreview",
+            ],
         ),
-        Column::new(
+        Column::failure(
             "is_error",
-            Kind::Boolean,
-            "Whether the tool answered with an error.",
-            &["is_error", "isError", "errored"],
+            "Whether the call failed, by all that is stated about it: `is_error`, `ok`, \
+             `success`, a status word, an `error`, or `isError` in the result, as MCP has it. An \
+             error that is stated anywhere counts; null where nothing is stated.",
+            &[
+                "is_error",
+                "isError",
+                "errored",
+                "ok",
+                "success",
+                "succeeded",
+                "status",
+                "state",
+                "outcome",
+                "error",
+                "error_message",
+                "errorMessage",
+                "result",
+                "result_body",
+                "resultBody",
+                "result_preview",
+                "output",
+                "response",
+            ],
         ),
         Column::new(
             "error_message",
             Kind::Text,
             "The error.",
-            &["error_message", "errorMessage", "error", "error.message"],
+            &["error_message", "errorMessage", "error", "error.message", "error.text"],
         ),
         Column::new(
             "started_at",
             Kind::Timestamp,
             "When the call started.",
-            &["started_at", "startedAt", "start_time", "startTime", "timestamp", "created_at"],
+            &[
+                "started_at",
+                "startedAt",
+                "start_time",
+                "startTime",
+                "timestamp",
+                "created_at",
+                "createdAt",
+            ],
+        ),
+        Column::duration(
+            "How long the call took, in milliseconds. A duration without a unit is compared with \
+             end minus start; where it fits in no unit, this is null.",
+            runs::DURATIONS,
         ),
         Column::new(
-            "duration_ms",
-            Kind::Integer,
-            "How long the call took, in milliseconds.",
-            &["duration_ms", "durationMs", "duration", "latency_ms", "latencyMs"],
+            "ended_at",
+            Kind::Timestamp,
+            "When the call ended.",
+            &[
+                "finished_at",
+                "finishedAt",
+                "ended_at",
+                "endedAt",
+                "completed_at",
+                "completedAt",
+                "end_time",
+                "endTime",
+            ],
         ),
     ],
 };

@@ -8,7 +8,7 @@ pub static WORKFLOWS: Table = Table {
     key: &["workflow_id"],
     write: Write::Replace,
     columns: &[
-        Column::key("workflow_id", "The workflow's id.", &["id", "workflow_id", "workflowId"]),
+        Column::key("workflow_id", "The workflow's id.", &["workflow_id", "workflowId", "id"]),
         Column::new("name", Kind::Text, "Its name.", &["name", "workflow_name", "workflowName"]),
         Column::new("description", Kind::Text, "What it tests.", &["description"]),
         Column::new(
@@ -27,7 +27,14 @@ pub static WORKFLOWS: Table = Table {
             "tester_model",
             Kind::Text,
             "The tester agent's model.",
-            &["tester_model_id", "testerModelId", "tester_model", "testerModel"],
+            &[
+                "tester_model_id",
+                "testerModelId",
+                "tester_model",
+                "testerModel",
+                "tester.modelId",
+                "model",
+            ],
         ),
         Column::new(
             "tester_prompt",

@@ -135,7 +135,7 @@ async fn columns_that_came_later_or_went_stay_with_their_rows() {
         name: "model_again".to_owned(),
         kind: Some(Kind::Text),
         sources: vec!["model".to_owned(), "model_id".to_owned()],
-        description: None,
+        ..ColumnOverride::default()
     });
     kit.simulator.advance(Duration::hours(20));
     kit.sync().await;

@@ -98,7 +98,7 @@ async fn a_column_that_was_added_later_reaches_old_runs() {
         name: "team".to_owned(),
         kind: Some(Kind::Text),
         sources: vec!["team".to_owned()],
-        description: None,
+        ..ColumnOverride::default()
     });
     replayed(&kit).await;
     let teams = "SELECT count(*) FROM runs WHERE team = 'blue' AND _extra IS NULL";
@@ -116,7 +116,7 @@ async fn a_mapping_that_moves_the_start_moves_runs_to_their_day() {
         name: "started_at".to_owned(),
         kind: None,
         sources: vec![path.to_owned()],
-        description: None,
+        ..ColumnOverride::default()
     };
     kit.settings.columns.push(started("nowhere"));
     kit.sync().await;

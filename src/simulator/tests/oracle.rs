@@ -28,7 +28,10 @@ fn no_column_is_empty_in_all_rows() {
         let rows = tables[table].as_array().unwrap();
         for column in rows[0].as_object().unwrap().keys() {
             let is_filled = rows.iter().any(|row| !row[column].is_null() && row[column] != "");
-            assert!(is_filled, "{table}.{column}");
+            // No run of the world has these.
+            let is_known = [("runs", "cost_currency"), ("evaluations", "error_message")];
+            let is_known = is_known.contains(&(table, column.as_str()));
+            assert!(is_filled || is_known, "{table}.{column}");
         }
     }
     let statuses: BTreeSet<_> = expected.runs.iter().map(|run| run["status"].to_string()).collect();

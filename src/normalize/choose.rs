@@ -1,0 +1,168 @@
+//! Which of the places that could fill a column does.
+
+use std::borrow::Cow;
+
+use super::cell::{Cell, Reading as Read, read};
+use super::duration::{read_duration, unit_of};
+use super::failure::states_failure;
+use super::row::{Candidate, Problem};
+use crate::json::{Record, TimeUnit};
+use crate::run::Meaning;
+use crate::tables::{MappedColumn, Reading};
+
+/// What fills a column.
+pub(super) struct Chosen<'a> {
+    pub(super) cell: Cell<'a>,
+    /// Which of the column's sources it stood at.
+    pub(super) rank: usize,
+    /// The unit that a duration was stated in.
+    pub(super) unit: Option<TimeUnit>,
+}
+
+/// Start and end of a row, in microseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+impl Times {
+    /// Remembers a cell of the row if it is its start or its end.
+    pub(super) fn note(&mut self, column: &str, cell: &Cell<'_>) {
+        match (column, cell) {
+            ("started_at", Cell::Timestamp(at)) => self.started_at = Some(*at),
+            ("ended_at", Cell::Timestamp(at)) => self.ended_at = Some(*at),
+            _ => {}
+        }
+    }
+
+    fn elapsed(self) -> Option<i64> {
+        self.ended_at?.checked_sub(self.started_at?)
+    }
+}
+
+fn source<'m>(column: &'m MappedColumn, candidate: &Candidate<'_>) -> &'m str {
+    column.sources.get(candidate.rank).map_or("", String::as_str)
+}
+
+fn problem<'m>(
+    column: &'m MappedColumn,
+    candidate: &Candidate<'_>,
+    problem: &'static str,
+) -> Problem<'m> {
+    let source = source(column, candidate).to_owned();
+    Problem { column, source, found: candidate.node.kind().name(), problem }
+}
+
+fn take(candidate: &Candidate<'_>, records: &mut [Record<'_>]) {
+    if let Some(record) = records.get_mut(candidate.record) {
+        record.take(&candidate.address);
+    }
+}
+
+/// The first candidate that fits. Where none does, the first one is the column's problem.
+pub(super) fn choose<'a, 'm>(
+    column: &'m MappedColumn,
+    candidates: &[Candidate<'a>],
+    records: &mut [Record<'a>],
+    problems: &mut Vec<Problem<'m>>,
+) -> Option<Chosen<'a>> {
+    let mut first_problem = None;
+    for candidate in candidates {
+        let reading = match column.reading {
+            Reading::Verdict => match verdict(source(column, candidate), candidate) {
+                Some(reading) => reading,
+                None => continue,
+            },
+            _ => read(column.kind, candidate.node, column.time),
+        };
+        let noted = reading.problem.map(|text| problem(column, candidate, text));
+        if let Some(cell) = reading.cell {
+            match noted {
+                Some(noted) => problems.push(noted),
+                None => take(candidate, records),
+            }
+            return Some(Chosen { cell, rank: candidate.rank, unit: None });
+        }
+        first_problem = first_problem.or(noted);
+    }
+    problems.extend(first_problem);
+    None
+}
+
+/// A grade. The status of an evaluation is the state of a process, unless its word is a grade;
+/// true and false are words of the API's own set.
+fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
+    let name = source.rsplit('.').next().unwrap_or(source);
+    let word = candidate.node.scalar_text();
+    if matches!(name, "status" | "state") {
+        word.as_ref().filter(|word| Meaning::of(word).is_grade())?;
+    }
+    let grade = match word.as_deref() {
+        Some("true") => Some("pass"),
+        Some("false") => Some("fail"),
+        _ => None,
+    };
+    match grade {
+        Some(grade) => Some(Read { cell: Some(Cell::Text(Cow::Borrowed(grade))), problem: None }),
+        None => Some(read(crate::tables::Kind::Text, candidate.node, Default::default())),
+    }
+}
+
+/// The first duration whose unit is stated or fits. What has less than a millisecond more is cut
+/// off, and stays as it was sent in `_extra`.
+pub(super) fn choose_duration<'a, 'm>(
+    column: &'m MappedColumn,
+    candidates: &[Candidate<'a>],
+    times: Times,
+    records: &mut [Record<'a>],
+    problems: &mut Vec<Problem<'m>>,
+) -> Option<Chosen<'a>> {
+    let mut first_problem = None;
+    for candidate in candidates {
+        let stated = column.time.unit.or_else(|| unit_of(source(column, candidate)));
+        match read_duration(candidate.node, stated, times.elapsed()) {
+            Ok(duration) => {
+                if !duration.is_rounded {
+                    take(candidate, records);
+                }
+                let cell = Cell::Integer(duration.milliseconds);
+                return Some(Chosen { cell, rank: candidate.rank, unit: Some(duration.unit) });
+            }
+            Err(text) => {
+                first_problem = first_problem.or_else(|| Some(problem(column, candidate, text)));
+            }
+        }
+    }
+    problems.extend(first_problem);
+    None
+}
+
+/// What all candidates together state: one that says that it failed is enough.
+pub(super) fn choose_failure<'a, 'm>(
+    column: &'m MappedColumn,
+    candidates: &[Candidate<'a>],
+    records: &mut [Record<'a>],
+    problems: &mut Vec<Problem<'m>>,
+) -> Option<Chosen<'a>> {
+    let mut stated: Option<(bool, usize)> = None;
+    for candidate in candidates {
+        let Some(failed) = states_failure(source(column, candidate), candidate.node) else {
+            continue;
+        };
+        if stated.is_none_or(|(before, _)| failed && !before) {
+            stated = Some((failed, candidate.rank));
+        }
+        // A flag says nothing more than the column; other members do.
+        if matches!(candidate.node.scalar_text().as_deref(), Some("true" | "false")) {
+            take(candidate, records);
+        }
+    }
+    let Some((failed, rank)) = stated else {
+        // Only of the column's own member it is sure that it should have said something.
+        let own = candidates.iter().find(|candidate| candidate.rank == 0);
+        problems.extend(own.map(|own| problem(column, own, "neither true nor false")));
+        return None;
+    };
+    Some(Chosen { cell: Cell::Boolean(failed), rank, unit: None })
+}

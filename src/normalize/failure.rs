@@ -1,0 +1,132 @@
+//! Whether a tool call failed, in all the ways in which APIs say so.
+//!
+//! MCP answers with `isError` inside the result; Armature's own SDKs record `ok: false` and an
+//! `error`; others have `success: false` or a status word. Where two statements contradict each
+//! other the error counts: a call that is said to have failed somewhere is worth looking at, and
+//! counting it as good would hide it. Where nothing is stated, nothing is known.
+
+use crate::json::{Kind, Node};
+use crate::run::Meaning;
+
+/// Members that are true where all went well.
+const GOOD: &[&str] = &["ok", "success", "succeeded", "successful", "isSuccess", "is_success"];
+
+/// Members that hold an error, or nothing.
+const ERRORS: &[&str] = &["error", "errors", "error_message", "errorMessage", "exception"];
+
+/// Members that hold the answer, in which MCP says whether it is an error.
+const RESULTS: &[&str] =
+    &["result", "result_body", "resultBody", "result_preview", "output", "response"];
+
+/// What one member says: `Some(true)` that the call failed. `path` is where the value stands.
+pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
+    let name = path.trim_end_matches('"').rsplit(['.', '"']).next().unwrap_or(path);
+    if RESULTS.contains(&name) {
+        return result_states_failure(node);
+    }
+    if ERRORS.contains(&name) {
+        return match node.kind() {
+            Kind::Boolean => Some(node.source() == "true"),
+            _ => (!is_nothing(node)).then_some(true),
+        };
+    }
+    let is_good = word_or_boolean(node)?;
+    let is_flag = matches!(node.scalar_text().as_deref(), Some("true" | "false"));
+    // `is_error: true` is bad, `ok: true` is good, and so is `status: "ok"`.
+    Some(if is_flag && !GOOD.contains(&name) { is_good } else { !is_good })
+}
+
+/// A boolean as it is; a word as whether it is a good one.
+fn word_or_boolean(node: Node<'_>) -> Option<bool> {
+    let text = node.scalar_text()?;
+    match text.as_ref() {
+        "true" => Some(true),
+        "false" => Some(false),
+        word => match Meaning::of(word) {
+            Meaning::Passed | Meaning::Ended => Some(true),
+            Meaning::Failed | Meaning::Error => Some(false),
+            _ => None,
+        },
+    }
+}
+
+/// The `isError` of an MCP result, also of one that is JSON in a string.
+fn result_states_failure(node: Node<'_>) -> Option<bool> {
+    let text = node.text();
+    let node = match &text {
+        // Only an object can say so: looking into every other text would cost more than it gives.
+        Some(text) if text.contains("rror\"") => Node::from_source(text.trim()).ok()?,
+        Some(_) => return None,
+        None => node,
+    };
+    if node.kind() != Kind::Object {
+        return None;
+    }
+    let stated = ["isError", "is_error"].iter().find_map(|name| node.get(name))?;
+    match stated.scalar_text().as_deref() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    }
+}
+
+fn is_nothing(node: Node<'_>) -> bool {
+    match node.kind() {
+        Kind::Null => true,
+        Kind::Text => node.text().is_some_and(|text| text.trim().is_empty()),
+        Kind::Array => node.elements().is_some_and(|elements| elements.is_empty()),
+        Kind::Object => node.members().is_some_and(|members| members.is_empty()),
+        Kind::Number | Kind::Boolean => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(path: &str, json: &str) -> Option<bool> {
+        states_failure(path, Node::parse(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        for (path, json) in [
+            ("is_error", "true"),
+            ("isError", "\"true\""),
+            ("ok", "false"),
+            ("success", "\"false\""),
+            ("status", "\"error\""),
+            ("status", "\"timed_out\""),
+            ("error", "\"boom\""),
+            ("error", "{\"message\":\"boom\"}"),
+            ("error", "true"),
+            ("result", "{\"isError\":true,\"content\":[]}"),
+            ("result", "\"{\\\"isError\\\":true}\""),
+            ("result.isError", "true"),
+        ] {
+            assert_eq!(states(path, json), Some(true), "{path} {json}");
+        }
+        for (path, json) in [
+            ("is_error", "false"),
+            ("ok", "true"),
+            ("status", "\"ok\""),
+            ("status", "\"completed\""),
+            ("error", "false"),
+            ("result", "{\"isError\":false}"),
+        ] {
+            assert_eq!(states(path, json), Some(false), "{path} {json}");
+        }
+        for (path, json) in [
+            ("is_error", "\"maybe\""),
+            ("status", "\"galvanized\""),
+            ("status", "\"running\""),
+            ("error", "\"\""),
+            ("error", "{}"),
+            ("result", "{\"ok\":true}"),
+            ("result", "\"an Error\\\" in text\""),
+            ("result", "[{\"isError\":true}]"),
+        ] {
+            assert_eq!(states(path, json), None, "{path} {json}");
+        }
+    }
+}
