@@ -30,7 +30,7 @@ const GENERIC: &[&str] = &[
 const WRAPPERS: &[&str] = &["data", "result", "results", "response", "payload", "body", "output"];
 
 /// How many objects around a list are looked through.
-const MOST_WRAPPERS: usize = 2;
+const MOST_WRAPPERS: usize = 3;
 
 /// Members of an object that counts its criteria instead of holding them.
 const COUNTS: &[&str] = &["total", "count", "passed", "failed", "partial", "required", "pending"];

@@ -82,7 +82,12 @@ impl<'a> Pages<'a> {
     pub(super) fn list(&self, sources: &ListSources) -> Option<List<'a>> {
         let mut lists = self.bodies.iter().filter_map(|body| sources.find_in(body));
         let mut whole = lists.next()?;
+        let first: Vec<&str> = whole.elements.iter().map(|node| node.source()).collect();
         for list in lists {
+            // Each page can repeat a list that stands beside the paged one.
+            if list.elements.iter().map(|node| node.source()).eq(first.iter().copied()) {
+                continue;
+            }
             whole.elements.extend(list.elements);
             whole.names.extend(list.names);
         }

@@ -130,7 +130,12 @@ impl Found {
             if is_empty(value) || is_beside(name) && value.kind() != Kind::Object {
                 continue;
             }
-            if STATUS.contains(&name) && value.kind() == Kind::Text {
+            if name == "run" {
+                // The status and the error of a run around it are not the evaluation's.
+                if let Some(evaluation) = value.get("evaluation") {
+                    self.look_deeper(evaluation, depth);
+                }
+            } else if STATUS.contains(&name) && value.kind() == Kind::Text {
                 let word = value.text().unwrap_or_default();
                 self.status = self.status.or(Some(Meaning::of(&word)));
             } else if ERROR.contains(&name) {
@@ -234,6 +239,7 @@ mod tests {
             r#"{"run_id":"r"}"#,
             r#"{"run":{"id":"r"},"evaluation":null}"#,
             r#"{"verdict":null,"criteria":[]}"#,
+            r#"{"run":{"id":"r","status":"error","error":"no server","evaluation":null}}"#,
             r#"{"evaluation":{"id":"e","created_at":"2026-11-25T00:00:00Z"}}"#,
             r#"{"rows":[],"total":0}"#,
             r#"{"status":"completed","verdict":null}"#,

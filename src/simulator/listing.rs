@@ -258,7 +258,10 @@ impl<'a> Lister<'a> {
 
     fn body(&self, entries: &[Entry<'_>], page: Page, total: Option<u64>, rows: u64) -> Served {
         let records = entries.iter().map(|entry| match entry {
-            Entry::Run(number) => self.shape.record(listing(&self.world.plan(*number), self.now)),
+            Entry::Run(number) => {
+                let row = listing(&self.world.plan(*number), self.now);
+                self.shape.record(self.shape.documents.run(row))
+            }
             Entry::Override(run) => run.listing.clone(),
         });
         let records = records.collect();

@@ -14,6 +14,7 @@ mod catalog_tools;
 mod catalog_workflows;
 mod clock;
 mod content;
+mod dialect;
 mod documents;
 mod expected;
 mod fault_plan;
@@ -39,6 +40,7 @@ mod transmission;
 mod world;
 
 pub use clock::SimulatedClock;
+pub use dialect::DocumentDialect;
 pub use expected::{Expected, Row};
 pub use fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 pub use faults::{Answer, Endpoint, Rule};

@@ -216,13 +216,17 @@ fn run_document(
         return run.documents.get(&endpoint).cloned().flatten();
     }
     let plan = shared.world.find(id, now).filter(|_| overlay.shows(id))?;
+    let dialect = shape.documents;
     match endpoint {
-        Endpoint::Run => Some(shape.single("run", detail(&plan, now))),
-        Endpoint::Trace => Some(shape.single("trace", trace(&plan, now))),
+        Endpoint::Run => Some(shape.single("run", dialect.run(detail(&plan, now)))),
+        Endpoint::Trace => Some(shape.single("trace", dialect.trace(trace(&plan, now)))),
         Endpoint::Evaluation => {
-            evaluation(&plan, now).map(|found| shape.single("evaluation", found))
+            let found = evaluation(&plan, now).map(|found| dialect.evaluation(found));
+            found.map(|found| shape.single("evaluation", found))
         }
-        Endpoint::ToolCalls => Some(shape.list("tool_calls", tool_calls(&plan, now))),
+        Endpoint::ToolCalls => {
+            Some(shape.list("tool_calls", dialect.tool_calls(tool_calls(&plan, now))))
+        }
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dialect::DocumentDialect;
 use super::fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 use super::lives::Lives;
 use super::paging::{Paging, PagingStyle, PastEnd};
@@ -11,6 +12,7 @@ use super::world::WorldSettings;
 
 const SCENARIO_STREAM: u64 = 31;
 const PAGING_STREAM: u64 = 32;
+const DIALECT_STREAM: u64 = 33;
 /// One scenario in so many is about runs that stay open for longer than the API lists them.
 const LONG_EVERY: u64 = 8;
 
@@ -41,6 +43,7 @@ impl Scenario {
             world: world(seed, is_long, &mut random),
             shape: Shape {
                 paging: paging(&mut Seeded::new(combine(seed, PAGING_STREAM))),
+                documents: dialect(&mut Seeded::new(combine(seed, DIALECT_STREAM))),
                 ..shape(&mut random)
             },
             faults: FaultPlan {
@@ -114,7 +117,14 @@ fn shape(random: &mut Seeded) -> Shape {
         numbers_as_text: random.percent(20),
         has_unknown_keys: random.percent(50),
         paging: Paging::default(),
+        documents: DocumentDialect::Plain,
     }
+}
+
+fn dialect(random: &mut Seeded) -> DocumentDialect {
+    const DIALECTS: [DocumentDialect; 3] =
+        [DocumentDialect::Plain, DocumentDialect::Nested, DocumentDialect::Epoch];
+    DIALECTS.get(random.weighted(&[2, 1, 1])).copied().unwrap_or_default()
 }
 
 /// Limits that keep runs out of reach for good are not among them: then no list would be whole.

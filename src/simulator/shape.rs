@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::dialect::DocumentDialect;
 use super::paging::{Cut, Paging, PagingStyle};
 
 /// Keys whose values belong to customers: no shape touches what is below them.
-const PAYLOADS: [&str; 4] = ["arguments", "result", "attributes", "metadata"];
+const PAYLOADS: [&str; 6] =
+    ["arguments", "result", "attributes", "metadata", "input_preview", "result_preview"];
 
 /// What a list stands under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub struct Shape {
     pub list: ListEnvelope,
     /// How keys are spelt, apart from those inside arguments, results, attributes and metadata.
     pub casing: Casing,
+    /// How the documents of a run say what they say.
+    pub documents: DocumentDialect,
     /// Whether single objects stand under their name: `{"run": {...}}`.
     pub wrapped: bool,
     /// The number of the first page: 0 or 1.
@@ -76,6 +80,7 @@ impl Default for Shape {
         Self {
             list: ListEnvelope::Rows,
             casing: Casing::Snake,
+            documents: DocumentDialect::Plain,
             wrapped: false,
             page_base: 1,
             default_page_size: 20,

@@ -1,6 +1,8 @@
 //! The same world in every shape that its bodies could have.
 
-use armature_export::simulator::{Casing, ListEnvelope, Shape, SimulatorSettings, WorldSettings};
+use armature_export::simulator::{
+    Casing, DocumentDialect, ListEnvelope, Shape, SimulatorSettings, WorldSettings,
+};
 
 use super::kit::Kit;
 
@@ -29,6 +31,15 @@ async fn every_envelope_and_spelling() {
         ListEnvelope::Bare,
     ] {
         check(Shape { list, casing: Casing::Camel, wrapped: true, ..Shape::default() }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_that_say_the_same_in_other_ways() {
+    for documents in [DocumentDialect::Nested, DocumentDialect::Epoch] {
+        for casing in [Casing::Snake, Casing::Camel] {
+            check(Shape { documents, casing, ..Shape::default() }).await;
+        }
     }
 }
 
