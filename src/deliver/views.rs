@@ -26,7 +26,7 @@ fn meaning_of(meaning: &str, word: &str) -> String {
 }
 
 /// `{run}` and `{criterion}` stand for what the status of `r` and the verdict of `c` mean.
-const VIEWS: &str = "
+pub(super) const VIEWS: &str = "
 CREATE OR REPLACE VIEW run_overview AS
 SELECT r.run_id, make_timestamp(epoch_us(r.started_at))::DATE AS day, r.workflow_name, r.model,
        r.harness, r.status, r.verdict, r.classification, r.duration_ms, r.cost,

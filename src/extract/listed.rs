@@ -99,9 +99,13 @@ impl RunPaths {
     /// them may be wrong.
     pub fn fingerprint(&self) -> u64 {
         let lists = self.list.user_paths();
-        let all = [&self.run_id, &self.workflow_id, &self.status, &self.started_at, &self.ended_at];
+        let (start, end) = (&self.started_at, &self.ended_at);
+        let all = [&self.run_id, &self.workflow_id, &self.status, &start.paths, &end.paths];
         let columns = all.iter().map(|paths| paths.join("\n"));
-        let texts: Vec<String> = columns.chain([lists.join("\n")]).collect();
+        let formats =
+            [start.format, end.format].into_iter().filter(|it| *it != TimeFormat::default());
+        let formats = formats.map(|format| format!("{format:?}"));
+        let texts: Vec<String> = columns.chain([lists.join("\n")]).chain(formats).collect();
         fingerprint(texts.iter().map(String::as_bytes))
     }
 }
