@@ -2,6 +2,8 @@
 //!
 //! Days are UTC days, made without the time-zone extension, which not every reader has.
 
+use std::fmt::Write as _;
+
 use crate::run::Meaning;
 
 /// The statements that make the views.
@@ -19,9 +21,10 @@ fn meaning_of(meaning: &str, word: &str) -> String {
         let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
         let (words, name) = (words.join(", "), meaning.name());
         let plain = format!("regexp_replace(lower(trim({word})), '[-_ ]', '', 'g')");
-        sql.push_str(&format!(" WHEN {plain} IN ({words}) THEN '{name}'"));
+        // Writing to a String cannot fail.
+        let _infallible = write!(sql, " WHEN {plain} IN ({words}) THEN '{name}'");
     }
-    sql.push_str(&format!(" WHEN {word} IS NOT NULL THEN 'unknown' END)"));
+    let _infallible = write!(sql, " WHEN {word} IS NOT NULL THEN 'unknown' END)");
     sql
 }
 

@@ -1,7 +1,7 @@
 //! JSON text that every reader takes.
 //!
 //! RFC 8259 allows more than readers do. DuckDB's JSON functions reject half a surrogate pair and
-//! end the process on values that are nested very deep; Polars and BigQuery reject numbers that
+//! end the process on values that are nested very deep; Polars and `BigQuery` reject numbers that
 //! fit no 64 bits and nesting of some hundred levels. Bodies hold all of these: texts that were
 //! cut in the middle of an emoji, ids of forty digits, results of recursive tools.
 

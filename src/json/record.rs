@@ -141,7 +141,7 @@ impl<'a> Record<'a> {
                 Some(inside) => {
                     let mut inner = Leftovers::default();
                     inside.write_leftovers(&mut inner, &|_| true);
-                    out.push_all(&member.key, inner);
+                    out.push_all(&member.key, &inner);
                 }
             }
         }
@@ -166,7 +166,7 @@ impl Leftovers {
     }
 
     /// Adds an object of members, unless there are none.
-    pub fn push_all(&mut self, key: &str, inner: Self) {
+    pub fn push_all(&mut self, key: &str, inner: &Self) {
         if !inner.members.is_empty() {
             self.change = self.change.or(inner.change);
             self.push_text(key, &["{", &inner.members, "}"]);
@@ -188,7 +188,9 @@ impl Leftovers {
         }
         self.members.push_str(&serde_json::Value::from(key).to_string());
         self.members.push(':');
-        value.iter().for_each(|piece| self.members.push_str(piece));
+        for piece in value {
+            self.members.push_str(piece);
+        }
     }
 
     /// What had to be changed about a value.

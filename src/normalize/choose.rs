@@ -6,9 +6,9 @@ use super::cell::{Cell, Reading as Read, read};
 use super::duration::{read_duration, unit_of};
 use super::failure::states_failure;
 use super::row::{Candidate, Problem};
-use crate::json::{Record, TimeUnit};
+use crate::json::{Record, TimeFormat, TimeUnit};
 use crate::run::Meaning;
-use crate::tables::{MappedColumn, Reading};
+use crate::tables::{Kind, MappedColumn, Reading};
 
 /// What fills a column.
 pub(super) struct Chosen<'a> {
@@ -48,10 +48,10 @@ fn source<'m>(column: &'m MappedColumn, candidate: &Candidate<'_>) -> &'m str {
 fn problem<'m>(
     column: &'m MappedColumn,
     candidate: &Candidate<'_>,
-    problem: &'static str,
+    what: &'static str,
 ) -> Problem<'m> {
     let source = source(column, candidate).to_owned();
-    Problem { column, source, found: candidate.node.kind().name(), problem }
+    Problem { column, source, found: candidate.node.kind().name(), what }
 }
 
 fn take(candidate: &Candidate<'_>, records: &mut [Record<'_>]) {
@@ -105,7 +105,7 @@ fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
     };
     match grade {
         Some(grade) => Some(Read { cell: Some(Cell::Text(Cow::Borrowed(grade))), problem: None }),
-        None => Some(read(crate::tables::Kind::Text, candidate.node, Default::default())),
+        None => Some(read(Kind::Text, candidate.node, TimeFormat::default())),
     }
 }
 

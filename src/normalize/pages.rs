@@ -99,7 +99,7 @@ impl<'a> Pages<'a> {
     pub(super) fn note_rest(&self, extra: &mut Leftovers, name: &str, taken: &[Option<&String>]) {
         let mut rest = Leftovers::default();
         self.write_rest(&mut rest, 0, taken);
-        extra.push_all(name, rest);
+        extra.push_all(name, &rest);
     }
 
     /// Keeps the members of later pages that the first does not have.

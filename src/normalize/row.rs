@@ -54,7 +54,9 @@ pub(super) fn append_row(
 ) {
     let mapped = builder.mapped;
     let candidates = collect(mapped, &mut sources.records);
-    candidates.iter().for_each(|found| builder.note_candidate(found.column, found.rank));
+    for found in &candidates {
+        builder.note_candidate(found.column, found.rank);
+    }
     let mut row =
         Row { builder, sources, fixed, key, problems: Vec::new(), times: Times::default() };
     let mut words = Words::default();
@@ -84,7 +86,7 @@ pub(super) fn append_row(
         source: Some(problem.source),
         expected: problem.column.kind.name(),
         found: problem.found,
-        problem: problem.problem,
+        problem: problem.what,
         rows: None,
     }));
 }
@@ -94,7 +96,7 @@ pub(super) struct Problem<'m> {
     pub(super) column: &'m MappedColumn,
     pub(super) source: String,
     pub(super) found: &'static str,
-    pub(super) problem: &'static str,
+    pub(super) what: &'static str,
 }
 
 /// What the words in the columns of a row mean, until the columns for it are filled.
@@ -192,7 +194,7 @@ impl<'m, 'a> Row<'_, 'm, 'a, '_> {
             (extra.change(), self.builder.mapped.columns.get(index))
         {
             let source = String::new();
-            self.problems.push(Problem { column, source, found: "object", problem });
+            self.problems.push(Problem { column, source, found: "object", what: problem });
         }
         let extra = extra.into_object();
         self.builder.note_leftovers(extra.as_deref());

@@ -7,6 +7,7 @@ mod column;
 mod dictionary;
 mod lists;
 mod mapping;
+mod mapping_error;
 
 mod criteria;
 mod documents;
@@ -25,7 +26,8 @@ mod workflows;
 pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
 pub use dictionary::{Entry, dictionary};
 pub use lists::{ListDocument, ListOverride, ListSources};
-pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, MappingError, Route};
+pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, Route};
+pub use mapping_error::MappingError;
 
 pub use criteria::CRITERIA;
 pub use documents::DOCUMENTS;
