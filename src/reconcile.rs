@@ -13,7 +13,7 @@ use crate::api::{ApiError, Traffic};
 use crate::config::RangeChoice;
 use crate::deliver::{DeliverError, DeliveryOptions, LakeReader};
 use crate::extract::{
-    DAY, Decision, ListedRun, Range, RunPaths, Sweep, SweepTally, Window, decide, organization,
+    DAY, Decision, ListedRun, RunPaths, Sweep, SweepTally, Window, decide, organization,
 };
 use crate::interval::utc_day;
 use crate::lake::{LakeError, LakeView};
@@ -265,7 +265,8 @@ impl<'a> Compared<'a> {
         let mut total = Comparison::default();
         self.groups.values().for_each(|group| total.merge(*group));
         // Runs near the window's begin may have left it meanwhile.
-        let from = self.window.until.saturating_sub(Range::Month.length()).saturating_add(DAY);
+        let window = tally.window.unwrap_or(self.window);
+        let from = window.from.saturating_add(DAY);
         let is_gone = |(run_id, entry): &(&str, Entry)| {
             let started = entry.started_at.is_some_and(|start| start >= from);
             started && entry.state == RunState::Exported && !self.listed.contains(*run_id)
@@ -293,6 +294,12 @@ fn verdict(run: &ListedRun, known: Option<&Entry>, now: i64) -> Verdict {
         (_, Some(RunState::Open | RunState::Waiting)) => Verdict::Pending,
         // Its evaluation is due to be asked for again; its row is the same.
         (Decision::CheckEvaluation, _) => Verdict::Same,
+        // Rows that did not come are due to be asked for again; its row is the same.
+        (Decision::Fetch, Some(RunState::Exported))
+            if known.is_some_and(|entry| entry.row_fingerprint == run.fingerprint) =>
+        {
+            Verdict::Same
+        }
         (Decision::Fetch, Some(RunState::Exported)) => Verdict::Changed,
         (Decision::Fetch, None | Some(RunState::Absent)) => Verdict::Missing,
     }

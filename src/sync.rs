@@ -155,7 +155,10 @@ fn extraction_plan(
     ExtractionPlan {
         client: client.clone(),
         window,
-        may_shrink_range: options.settings.sync.range == RangeChoice::Auto,
+        may_shrink_range: matches!(
+            options.settings.sync.range,
+            RangeChoice::Auto | RangeChoice::Longest
+        ),
         filters: options.settings.filters.clone(),
         policy: FetchPolicy {
             now: window.until,

@@ -59,9 +59,14 @@ struct Seen {
 impl Seen {
     /// `None` where the page holds no list. A total counts as one of the list where `trusts_total`,
     /// or where something else speaks of paging: an evaluation's `total` can be that of its scores.
-    fn read(answer: &Answer, list: &ListSources, trusts_total: bool) -> Option<Self> {
-        let found = list.find(Node::accepted(&answer.body)?)?;
-        let mut said = Continuation::read(&found.enclosing, found.elements.len(), &answer.paging);
+    fn read(
+        body: &[u8],
+        headers: &[(&'static str, String)],
+        list: &ListSources,
+        trusts_total: bool,
+    ) -> Option<Self> {
+        let found = list.find(Node::accepted(body)?)?;
+        let mut said = Continuation::read(&found.enclosing, found.elements.len(), headers);
         let pages = said.page.is_some()
             || said.page_size.is_some()
             || said.offset.is_some()
@@ -82,7 +87,7 @@ impl Seen {
         if answer.paging.is_empty() && !Continuation::is_mentioned(&Body::new(node)) {
             return false;
         }
-        Self::read(answer, list, trusts_total)
+        Self::read(&answer.body, &answer.paging, list, trusts_total)
             .is_some_and(|seen| seen.said.says_more(seen.rows).is_some())
     }
 }
@@ -102,7 +107,7 @@ impl Client {
         if !Seen::says_more(&first, list, trusts_total) {
             return Ok(DocumentPages { pages: vec![first], missing: None });
         }
-        let Some(seen) = Seen::read(&first, list, trusts_total) else {
+        let Some(seen) = Seen::read(&first.body, &first.paging, list, trusts_total) else {
             return Ok(DocumentPages { pages: vec![first], missing: None });
         };
         let known = self.known_paging(path);
@@ -128,6 +133,27 @@ impl Client {
         };
         reading.run().await
     }
+}
+
+/// What the stored pages of a document say of rows that they do not hold, as
+/// [`Client::read_on`] found it, except for what only headers said: they are not stored.
+pub fn missing_rows<'a>(
+    pages: impl IntoIterator<Item = &'a [u8]>,
+    list: &ListSources,
+    trusts_total: bool,
+) -> Option<MissingRows> {
+    let (mut received, mut last) = (0_u64, None);
+    for page in pages {
+        if let Some(seen) = Seen::read(page, &[], list, trusts_total) {
+            received += seen.rows;
+            let total = seen.said.total.or(last.and_then(|last: Continuation| last.total));
+            last = Some(Continuation { total, ..seen.said });
+        }
+    }
+    let last = last?;
+    last.says_more(received)?;
+    let announced = last.total.filter(|total| *total > received);
+    Some(MissingRows { received, announced })
 }
 
 /// A document that is being read on.
@@ -204,7 +230,7 @@ impl Reading<'_> {
             Err(error) if error.is_fatal() => return Err(error),
             Ok(_) | Err(_) => return Ok(None),
         };
-        let seen = Seen::read(&answer, self.list, self.trusts_total);
+        let seen = Seen::read(&answer.body, &answer.paging, self.list, self.trusts_total);
         Ok(seen.filter(|seen| seen.rows > 0).map(|seen| (answer, seen)))
     }
 

@@ -19,7 +19,7 @@ mod traffic;
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
 pub use connection::{describe, install_tls};
 pub use continuation::{Continuation, Next};
-pub use document::{DocumentPages, MissingRows};
+pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;
 pub use listing::{Ending, ListQuery, Listing, Page, PageBase};
 pub use page::ListedRow;

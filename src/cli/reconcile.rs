@@ -47,7 +47,7 @@ pub(super) async fn run(
         return Ok(exit(&before));
     }
     let mut month = settings.clone();
-    month.sync.range = RangeChoice::Month;
+    month.sync.range = RangeChoice::Longest;
     let report = run_once(context, month, url.clone(), key.clone(), stop.clone()).await?;
     let after = compare().await?;
     let result = Reconciled { before: &before, repair: Some(&report), after: Some(&after) };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Settings;
+use super::{ApiSettings, PagingStyle, Settings};
 use crate::tables::{Mapping, MappingError};
 
 /// The commented default file, as `init` writes it.
@@ -177,10 +177,39 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
             return Err(ConfigError::Value { option, problem });
         }
     }
+    check_api(api)?;
     let level = settings.lake.compression_level;
     if !(1..=22).contains(&level) {
         let problem = format!("is {level}; allowed are 1 to 22");
         return Err(ConfigError::Value { option: "lake.compression_level", problem });
+    }
+    Ok(())
+}
+
+fn check_api(api: &ApiSettings) -> Result<(), ConfigError> {
+    let wrong =
+        |option, problem: &str| Err(ConfigError::Value { option, problem: problem.to_owned() });
+    let is_host = |host: &String| {
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let is_part =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        !name.is_empty() && name.chars().all(is_part)
+    };
+    if let Some(host) = api.redirect_hosts.iter().find(|host| !is_host(host)) {
+        let problem =
+            format!("has `{host}`; allowed are names of hosts, such as `*.amazonaws.com`");
+        return wrong("api.redirect_hosts", &problem);
+    }
+    let paging = &api.paging;
+    if paging.parameter.as_ref().is_some_and(String::is_empty) {
+        return wrong("api.paging.parameter", "is empty; leave it out for the usual names");
+    }
+    if paging.next_path.as_ref().is_some_and(|path| path.split('.').any(str::is_empty)) {
+        return wrong("api.paging.next_path", "is not a path of member names");
+    }
+    let is_numbered = matches!(paging.style, PagingStyle::Auto | PagingStyle::Page);
+    if paging.first_page.is_some() && !is_numbered {
+        return wrong("api.paging.first_page", "needs `style = \"page\"`: only pages have numbers");
     }
     Ok(())
 }
@@ -220,6 +249,10 @@ mod tests {
             "url",
             "key_file",
             "dashboard_url",
+            "redirect_hosts",
+            "size_parameter",
+            "first_page",
+            "next_path",
             "workflow_ids",
             "status",
             "classification",
@@ -253,6 +286,8 @@ mod tests {
             message("[api]\nconcurency = 4\n"),
             message("[sync]\nrange = \"90d\"\n"),
             message("[api]\nconcurrency = 0\n"),
+            message("[api]\nredirect_hosts = [\"https://storage.example.com/x\"]\n"),
+            message("[api.paging]\nstyle = \"cursor\"\nfirst_page = 1\n"),
             message("[[columns]]\ntable = \"runs\"\nname = \"team\"\nsources = [\"metadata.team\"]\n"),
             message("[lake]\ncompression_level = 99\n"),
         ].join("\n\n"));

@@ -177,6 +177,10 @@ pub enum RangeChoice {
     #[serde(rename = "30d")]
     #[value(name = "30d")]
     Month,
+    /// The longest that the API allows: for a repair, which no user asks for by this name.
+    #[serde(skip)]
+    #[value(skip)]
+    Longest,
 }
 
 /// How to sync.

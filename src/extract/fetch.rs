@@ -3,7 +3,7 @@
 use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
-use crate::api::{Answer, ApiError, Client, DocumentPages, Fetched};
+use crate::api::{Answer, ApiError, Client, DocumentPages, Fetched, missing_rows};
 use crate::event::Event;
 use crate::json::Node;
 use crate::ledger::{DocumentStates, Entry};
@@ -294,6 +294,26 @@ impl Bodies {
     }
 }
 
+/// The lists of a run's stored documents that did not come whole.
+pub fn shortfalls(documents: &[Document], paths: &RunPaths) -> Vec<Shortfall> {
+    let resources = [Resource::Trace, Resource::Evaluation, Resource::ToolCalls];
+    let found = resources.into_iter().filter_map(|resource| {
+        let of = documents.iter().filter(|document| document.resource == resource);
+        let pages = of.map(|document| document.body.as_ref());
+        let list = paths.lists.of(resource)?;
+        let missing = missing_rows(pages, list, trusts_total(resource))?;
+        let (received, announced) = (missing.received, missing.announced);
+        Some(Shortfall { resource, received, announced })
+    });
+    found.collect()
+}
+
+/// Whether a `total` beside the list of a document can only be one of rows: an evaluation's can be
+/// that of its scores.
+fn trusts_total(resource: Resource) -> bool {
+    resource != Resource::Evaluation
+}
+
 /// Gets a document with all of its pages; `None` where the API has none, or not yet.
 async fn fetch_document(
     client: &Client,
@@ -307,10 +327,7 @@ async fn fetch_document(
         Fetched::NotReady => return Err(client.not_ready(path)),
     };
     match paths.lists.of(resource) {
-        Some(list) => {
-            let trusts_total = resource != Resource::Evaluation;
-            client.read_on(path, first, list, trusts_total).await.map(Some)
-        }
+        Some(list) => client.read_on(path, first, list, trusts_total(resource)).await.map(Some),
         None => Ok(Some(DocumentPages { pages: vec![first], missing: None })),
     }
 }

@@ -216,7 +216,7 @@ impl Sweep<'_> {
 }
 
 /// Whether the server refuses what was asked for, rather than to speak at all.
-fn is_refusal(error: &ApiError) -> bool {
+pub fn is_refusal(error: &ApiError) -> bool {
     const DOCUMENTED: [&str; 2] = ["forbidden_role", "feature_disabled"];
     match error {
         ApiError::Rejected { .. } => true,

@@ -90,7 +90,7 @@ pub fn plan(
         RangeChoice::Auto => Range::ALL.into_iter().find(covers).unwrap_or(Range::Month),
         RangeChoice::Day => Range::Day,
         RangeChoice::Week => Range::Week,
-        RangeChoice::Month => Range::Month,
+        RangeChoice::Month | RangeChoice::Longest => Range::Month,
     };
     let from = now.saturating_sub(range.length());
     let is_known = |until: i64| {

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::ReplayError;
 use crate::digest::sha256_of_file;
-use crate::extract::{ListedRun, RunPaths};
+use crate::extract::{ListedRun, RunPaths, shortfalls};
 use crate::lake::{LakeError, Part, part_columns, part_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
@@ -225,6 +225,7 @@ fn complete(run: &mut FetchedRun, paths: &RunPaths) {
     if run.document(Resource::Evaluation).is_some() {
         run.evaluation = DocumentState::Ok;
     }
+    run.shortfalls = shortfalls(&run.documents, paths);
     let read = |resource| {
         let document = run.document(resource)?;
         Some(ListedRun::from_body(run.run_id.clone(), document.body.clone(), paths))

@@ -110,7 +110,7 @@ impl Service {
         }
         tracing::info!(job = "reconcile", "fetching what differs");
         let mut month = self.current.settings.clone();
-        month.sync.range = RangeChoice::Month;
+        month.sync.range = RangeChoice::Longest;
         let repair = self.sync(month).await;
         if repair.is_no_news() {
             return repair;
@@ -321,6 +321,8 @@ fn log_sync(report: &SyncReport) {
         runs_changed = runs.changed,
         runs_open = runs.open + runs.waiting,
         runs_failed = runs.failed,
+        runs_absent = runs.absent,
+        runs_partial = runs.partial,
         requests = report.requests,
         retries = report.retries,
         bytes_received = report.bytes_received,

@@ -8,8 +8,10 @@ use serde::Serialize;
 use super::report::WindowReport;
 use super::{SyncError, SyncOptions, client, window};
 use crate::api::{ListQuery, Listing};
+use crate::config::RangeChoice;
 use crate::extract::{
-    Decision, ListedRun, RunPaths, Window, decide, list_query, organization, out_of_reach, unlisted,
+    Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, organization,
+    out_of_reach, unlisted,
 };
 use crate::interval::{Interval, merge, rfc3339};
 use crate::lake::{LakeError, LakeView, Manifest};
@@ -72,10 +74,20 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         ledger = lake.ledger().await?.0;
     }
     let head = lake.as_ref().and_then(LakeView::head);
-    let window = window(&options, options.settings.sync.range, &organization, head, &mapping);
+    let mut window = window(&options, options.settings.sync.range, &organization, head, &mapping);
     let paths = RunPaths::new(&mapping);
-    let query = list_query(window, &options.settings.filters, None, &paths);
-    let page = first_page(&client, query, &paths).await?;
+    let page = loop {
+        let query = list_query(window, &options.settings.filters, None, &paths);
+        match first_page(&client, query, &paths).await {
+            // As a sync does it.
+            Err(SyncError::Api(error))
+                if options.settings.sync.range == RangeChoice::Auto && is_refusal(&error) =>
+            {
+                window = window.shrunk().ok_or(error)?;
+            }
+            page => break page?,
+        }
+    };
     let estimate = Estimate::new(&page, window, &ledger);
     let rate = match &lake {
         Some(lake) => observed_rate(lake).await?,
