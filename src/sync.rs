@@ -3,6 +3,7 @@
 //! Find out who the key belongs to, open the lake, choose the window, extract, normalize, commit
 //! in chunks, deliver. Whatever stops it, what was complete until then is committed.
 
+mod accounts;
 mod error;
 mod export;
 mod forecast;

@@ -126,7 +126,16 @@ mod tests {
         let mut options = BTreeSet::new();
         keys(&toml::Table::try_from(Scenario::default()).unwrap(), &mut options);
         // Those without a default are not in the table.
-        options.extend(["end_after_requests", "revoked_after_requests"].map(str::to_owned));
+        options.extend(
+            [
+                "end_after_requests",
+                "revoked_after_requests",
+                "deepest_row",
+                "largest_range_days",
+                "document_rows",
+            ]
+            .map(str::to_owned),
+        );
         for option in options {
             let is_shown = |line: &str| {
                 let line = line.trim_start_matches("# ");

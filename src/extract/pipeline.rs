@@ -415,3 +415,24 @@ impl FanOut {
         let _ended = self.output.send(extracted).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_channel_that_closes_is_not_an_end() {
+        let (send, output) = mpsc::channel(1);
+        let mut extraction = Extraction { output, _tasks: JoinSet::new() };
+        send.send(Extracted::Unchanged { runs: 1 }).await.unwrap();
+        drop(send);
+        assert!(matches!(extraction.next().await, Extracted::Unchanged { runs: 1 }));
+        assert!(matches!(extraction.next().await, Extracted::Broken(_)));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_without_its_words() {
+        let task = tokio::spawn(async { panic!("customer data") });
+        assert_eq!(described(&task.await.unwrap_err()), "a task panicked");
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::clock::{SimulatedClock, http_date};
@@ -28,6 +29,8 @@ pub struct RequestRecord {
     pub status: u16,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
+    /// Whether there was an `Authorization` header.
+    pub has_authorization: bool,
     /// When the request came in, by the real clock, to measure the pace of a client.
     pub received: Instant,
 }
@@ -40,6 +43,7 @@ impl RequestRecord {
             query: request.uri.query().map(str::to_owned),
             status: 0,
             user_agent: user_agent.map(str::to_owned),
+            has_authorization: request.headers.contains_key(AUTHORIZATION),
             received: Instant::now(),
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::accounts::Accounts;
 use super::report::{GapReport, Outcome, RunCounts, SweepSummary, SyncReport};
 use super::tally::{Effect, Patience};
 use super::{SyncError, SyncOptions, microseconds};
@@ -16,7 +17,7 @@ use crate::deliver::{DeliverError, Delivery};
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{
-    Extracted, Extraction, ListedRun, Range, RunPaths, SweepTally, Wanted, Window, out_of_reach,
+    Extracted, Extraction, ListedRun, Range, RunPaths, SweepTally, Window, out_of_reach,
     resource_list,
 };
 use crate::interval::{Interval, merge};
@@ -47,11 +48,7 @@ pub(super) struct Export {
     writing: Option<Writing>,
     open: BTreeMap<String, ListedRun>,
     counts: RunCounts,
-    /// Listed runs that came out of the extraction, one way or another.
-    accounted: u64,
-    /// Listed runs that were asked for by their id, and how many of them the API did not know.
-    asked: u64,
-    unknown: u64,
+    accounts: Accounts,
     sweep: Option<SweepTally>,
     unexpected_zero: bool,
     /// Tells how rows of the list are read.
@@ -136,9 +133,7 @@ impl Export {
             writing: None,
             open: BTreeMap::new(),
             counts: RunCounts::default(),
-            accounted: 0,
-            asked: 0,
-            unknown: 0,
+            accounts: Accounts::default(),
             sweep: None,
             unexpected_zero: false,
             listing_mapping,
@@ -169,18 +164,18 @@ impl Export {
             match extracted {
                 Extracted::Unchanged { runs } => {
                     self.counts.unchanged += runs;
-                    self.accounted += runs;
+                    self.accounts.add_unasked(runs);
                 }
                 Extracted::Open { seen } => {
                     self.counts.open += 1;
-                    self.accounted += 1;
+                    self.accounts.add_unasked(1);
                     let known = self.lake.ledger().get(&seen.run_id);
                     let run_id = seen.run_id.clone();
                     let effect = self.patience.open(seen, known.as_ref());
                     self.note(run_id, effect, None);
                 }
                 Extracted::Done { wanted, outcome } => {
-                    self.account(&wanted, &outcome);
+                    self.accounts.add(&wanted, &outcome);
                     let effect = self.patience.effect(&wanted, &outcome, &mut self.counts);
                     let run = match *outcome {
                         crate::extract::Outcome::Complete { run, .. } => Some(*run),
@@ -209,34 +204,11 @@ impl Export {
         }
     }
 
-    fn account(&mut self, wanted: &Wanted, outcome: &crate::extract::Outcome) {
-        if wanted.listed.is_some() {
-            self.accounted += 1;
-            self.asked += 1;
-            self.unknown += u64::from(matches!(outcome, crate::extract::Outcome::Absent));
-        }
-    }
-
     /// What the numbers say against the list, once all runs have come.
     fn check_accounts(&mut self) {
-        let Some(sweep) = &mut self.sweep else { return };
-        if sweep.runs != self.accounted {
-            sweep.doubts.push(format!(
-                "{} runs were listed, and {} were accounted for: a bug, please report it",
-                sweep.runs, self.accounted
-            ));
-        }
-        // A run can be deleted between the list and its documents; not half of them.
         let is_first = self.lake.ledger().iter().all(|(_, entry)| entry.revision == 0);
-        let are_many = self.unknown >= 3 && self.unknown * 2 >= self.asked;
-        let are_all = self.unknown > 0 && self.unknown == self.asked && is_first;
-        if are_many || are_all {
-            sweep.doubts.push(format!(
-                "{} of {} listed runs are answered with 404 by their id, so the id is likely read \
-                 from the wrong member: `armature-export doctor` shows what there is, and \
-                 [[columns]] with table = \"runs\" and name = \"run_id\" names the right one",
-                self.unknown, self.asked
-            ));
+        if let Some(sweep) = &mut self.sweep {
+            sweep.doubts.extend(self.accounts.doubts(sweep.runs, is_first));
         }
     }
 
