@@ -41,11 +41,11 @@ impl Scenario {
         let is_long = seed % LONG_EVERY == LONG_EVERY - 1;
         Self {
             world: world(seed, is_long, &mut random),
-            shape: Shape {
+            shape: with_provable_end(Shape {
                 paging: paging(&mut Seeded::new(combine(seed, PAGING_STREAM))),
                 documents: dialect(&mut Seeded::new(combine(seed, DIALECT_STREAM))),
                 ..shape(&mut random)
-            },
+            }),
             faults: FaultPlan {
                 seed,
                 end_after_requests: some(&mut random, 15, (200, 2_000)),
@@ -125,6 +125,17 @@ fn dialect(random: &mut Seeded) -> DocumentDialect {
     const DIALECTS: [DocumentDialect; 3] =
         [DocumentDialect::Plain, DocumentDialect::Nested, DocumentDialect::Epoch];
     DIALECTS.get(random.weighted(&[2, 1, 1])).copied().unwrap_or_default()
+}
+
+/// A list that ends with an error, and says nowhere that it is whole, can never be proven: such a
+/// series would have no end.
+fn with_provable_end(shape: Shape) -> Shape {
+    let says_so = shape.has_total || shape.paging.has_more;
+    let says_nothing = shape.list == ListEnvelope::Bare || !says_so;
+    let ends_with_error = matches!(shape.paging.past_end, PastEnd::BadRequest | PastEnd::NotFound);
+    let is_unprovable = says_nothing && ends_with_error;
+    let past_end = if is_unprovable { PastEnd::Empty } else { shape.paging.past_end };
+    Shape { paging: Paging { past_end, ..shape.paging }, ..shape }
 }
 
 /// Limits that keep runs out of reach for good are not among them: then no list would be whole.
