@@ -159,6 +159,9 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// What to do where HTTPS has nobody to trust.
+const NO_CERTIFICATES: &str = "install your system's CA certificates (the package `ca-certificates`), or name a PEM file of them as SSL_CERT_FILE, or a folder as SSL_CERT_DIR";
+
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let (exit, hint) = match &error {
@@ -167,6 +170,7 @@ impl From<ApiError> for Failure {
                 "give the API's base URL, such as https://your-org.armature.app/api/armature/v1",
             ),
             ApiError::Setup(_) => (Exit::Bug, ""),
+            ApiError::NoCertificates { .. } => (Exit::Usage, NO_CERTIFICATES),
             ApiError::Refused { status: 401, .. } => (
                 Exit::Refused,
                 "check ARMATURE_API_KEY: it may be revoked, cut off, or of another region (US and EU keys differ)",
@@ -236,6 +240,7 @@ impl From<LakeError> for Failure {
             LakeError::Locked { .. } => {
                 (Exit::Storage, "wait for it to end, or give this export a lake of its own")
             }
+            LakeError::CannotLock { .. } => (Exit::Storage, NO_LOCKS),
             LakeError::LostRace { .. } | LakeError::StagingLost { .. } => {
                 (Exit::Storage, "sync again; if it stays so, two machines write this lake")
             }
@@ -419,6 +424,7 @@ impl From<NotifyError> for Failure {
     fn from(error: NotifyError) -> Self {
         match error {
             NotifyError::Config(error) => error.into(),
+            NotifyError::NoCertificates { .. } => Self::hinted(Exit::Usage, error, NO_CERTIFICATES),
             NotifyError::Setup(_) => Self::hinted(Exit::Bug, error, ""),
         }
     }

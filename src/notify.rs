@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{describe, install_tls};
+use crate::api::{certificates_looked_in, describe, install_tls};
 use crate::config::{ConfigError, HookUrl, NotifySettings, WebhookFormat, mask_keys};
 use crate::observe::Metrics;
 
@@ -117,6 +117,12 @@ pub enum NotifyError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// HTTPS needs CA certificates, and this machine has none.
+    #[error("no CA certificates were found, which messages by HTTPS need; looked in {looked_in}")]
+    NoCertificates {
+        /// Where they were looked for.
+        looked_in: String,
+    },
     /// TLS cannot be set up.
     #[error("failed to set up HTTPS for messages")]
     Setup(#[source] reqwest::Error),
@@ -128,14 +134,21 @@ impl Notifier {
     /// # Errors
     /// [`NotifyError`] where a URL cannot be used.
     pub fn start(settings: &NotifySettings, metrics: &Arc<Metrics>) -> Result<Self, NotifyError> {
+        let (webhook, ping) = (settings.webhook()?, settings.ping()?);
         install_tls();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
             .timeout(Duration::from_secs(settings.timeout_secs))
             // A receiver that moved must be named anew: its secret is not for others.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(NotifyError::Setup)?;
+            .redirect(redirect::Policy::none());
+        if [&webhook, &ping].into_iter().flatten().all(|url| !url.is_https()) {
+            // Nobody is told by HTTPS: a machine without CA certificates will do.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(|error| match certificates_looked_in(&error) {
+            Some(looked_in) => NotifyError::NoCertificates { looked_in },
+            None => NotifyError::Setup(error),
+        })?;
         let line = |url: HookUrl| {
             let (queue, posts) = mpsc::channel(QUEUE);
             let sender = Sender {
@@ -152,8 +165,8 @@ impl Notifier {
             }
         }
         Ok(Self {
-            webhook: settings.webhook()?.map(line),
-            ping: settings.ping()?.map(line),
+            webhook: webhook.map(line),
+            ping: ping.map(line),
             format: settings.webhook_format,
             metrics: Arc::clone(metrics),
         })

@@ -1,6 +1,7 @@
 //! The way to the API: which addresses are allowed, and how connections are made.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -116,7 +117,40 @@ pub(super) fn http_client(
         // No redirect leads elsewhere: reading the system's certificates would be for nothing.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| setup(error.to_string()))
+    builder.build().map_err(|error| match certificates_looked_in(&error) {
+        Some(looked_in) => ApiError::NoCertificates { looked_in },
+        None => setup(describe(error)),
+    })
+}
+
+/// Where CA certificates were looked for, if an HTTPS client could not be made because there are
+/// none; `None` for any other failure.
+///
+/// The TLS library reads them when a client is made. It looks where `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` say, and only without them in the system's usual places.
+pub fn certificates_looked_in(error: &reqwest::Error) -> Option<String> {
+    let mut source = std::error::Error::source(error);
+    let mut is_about_certificates = false;
+    while let Some(cause) = source {
+        is_about_certificates |= cause.to_string().contains("CA certificates");
+        source = cause.source();
+    }
+    if !is_about_certificates {
+        return None;
+    }
+    #[expect(clippy::disallowed_methods, reason = "what the TLS library read, for the message")]
+    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| (name, std::env::var_os(name)));
+    let named = named.into_iter().filter_map(|(name, value)| {
+        Some(format!("`{}` ({name})", PathBuf::from(value?).display()))
+    });
+    let named: Vec<String> = named.collect();
+    Some(if named.is_empty() {
+        "the system's usual places, such as /etc/ssl/certs; SSL_CERT_FILE and SSL_CERT_DIR are not \
+         set"
+        .to_owned()
+    } else {
+        named.join(" and ")
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub enum ApiError {
     /// The HTTP client cannot be set up.
     #[error("failed to set up the HTTP client: {0}")]
     Setup(String),
+    /// HTTPS needs CA certificates, and this machine has none.
+    #[error("no CA certificates were found, which HTTPS needs; looked in {looked_in}")]
+    NoCertificates {
+        /// Where they were looked for.
+        looked_in: String,
+    },
     /// 401, or 403 with a JSON body.
     #[error("the API refused `GET {path}` with {status}{}", said(code.as_ref(), message.as_ref()))]
     Refused {

@@ -17,7 +17,7 @@ mod room;
 mod traffic;
 
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
-pub use connection::{describe, install_tls};
+pub use connection::{certificates_looked_in, describe, install_tls};
 pub use continuation::{Continuation, Next};
 pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;

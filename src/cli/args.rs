@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::RangeChoice;
@@ -169,15 +170,19 @@ pub(super) struct ConnectionArguments {
     pub(super) targets: TargetArguments,
 }
 
+fn local_path_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(crate::config::local_path)
+}
+
 /// Where the data goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct TargetArguments {
     /// The folder for the Parquet files. Goes before the configuration (default: `lake`).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path_parser())]
     pub(super) lake: Option<PathBuf>,
 
     /// The DuckDB file. Goes before the configuration (default: `armature.duckdb`).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) duckdb: Option<PathBuf>,
 }
 
@@ -353,7 +358,7 @@ pub(super) struct VerifyArguments {
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
     /// Where to write it. A file that is there already stays as it is.
-    #[arg(default_value = "armature-export.toml")]
+    #[arg(default_value = "armature-export.toml", value_parser = local_path_parser())]
     pub(super) path: PathBuf,
 }
 

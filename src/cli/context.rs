@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::args::{ConnectionArguments, Global, OutputFormat, TargetArguments};
-use crate::config::{ApiKey, Settings, load};
+use crate::config::{ApiKey, Settings, check_path, load};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::observe::{LogFormat, Progress, Verbosity, events, start_log};
@@ -102,7 +102,14 @@ impl Context {
 
     /// The key, from the environment or the file that the settings name.
     pub(super) fn key(settings: &Settings) -> Result<ApiKey, Failure> {
-        let file = key_file_from_environment().or_else(|| settings.api.key_file.clone());
+        let file = key_file_from_environment();
+        if let Some(Err(problem)) = file.as_deref().map(check_path) {
+            return Err(Failure::usage(
+                format!("ARMATURE_API_KEY_FILE {problem}"),
+                "name the file that holds the key by its whole path",
+            ));
+        }
+        let file = file.or_else(|| settings.api.key_file.clone());
         Ok(ApiKey::find(key_from_environment(), file.as_deref())?)
     }
 

@@ -13,6 +13,7 @@ use super::{ConfigError, NotifySettings};
 pub struct HookUrl {
     url: SecretString,
     host: String,
+    is_https: bool,
 }
 
 impl HookUrl {
@@ -24,7 +25,13 @@ impl HookUrl {
             return Err(refuse("is neither an https nor an http URL"));
         }
         let Some(host) = url.host_str() else { return Err(refuse("names no host")) };
-        Ok(Self { host: host.to_owned(), url: SecretString::from(text) })
+        let is_https = url.scheme() == "https";
+        Ok(Self { host: host.to_owned(), is_https, url: SecretString::from(text) })
+    }
+
+    /// Whether asking it takes TLS.
+    pub fn is_https(&self) -> bool {
+        self.is_https
     }
 
     /// The URL itself. For the request only.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ApiSettings, PagingStyle, Settings};
+use super::{ApiSettings, PagingStyle, Settings, check_path};
 use crate::tables::{Mapping, MappingError};
 
 /// The commented default file, as `init` writes it.
@@ -140,7 +140,24 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
+fn check_paths(settings: &Settings) -> Result<(), ConfigError> {
+    let notify = &settings.notify;
+    let paths = [
+        ("lake.path", Some(&settings.lake.path)),
+        ("duckdb.path", Some(&settings.duckdb.path)),
+        ("api.key_file", settings.api.key_file.as_ref()),
+        ("notify.webhook_url_file", notify.webhook_url_file.as_ref()),
+        ("notify.ping_url_file", notify.ping_url_file.as_ref()),
+    ];
+    for (option, path) in paths {
+        let Some(path) = path else { continue };
+        check_path(path).map_err(|problem| ConfigError::Value { option, problem })?;
+    }
+    Ok(())
+}
+
 fn check(settings: &Settings) -> Result<(), ConfigError> {
+    check_paths(settings)?;
     let api = &settings.api;
     let sync = &settings.sync;
     let schedule = &settings.schedule;
@@ -277,6 +294,20 @@ mod tests {
         ] {
             let told = message(text);
             assert!(!told.contains("s3cret") && told.contains("line 2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_checked() {
+        for (option, text) in [
+            ("lake.path", "[lake]\npath = \"s3://b/lake\"\n"),
+            ("duckdb.path", "[duckdb]\npath = \"~/a.duckdb\"\n"),
+            ("api.key_file", "[api]\nkey_file = \"$HOME/key\"\n"),
+            ("notify.webhook_url_file", "[notify]\nwebhook_url_file = \"%HOME%/hook\"\n"),
+            ("notify.ping_url_file", "[notify]\nping_url_file = \"file:///hook\"\n"),
+        ] {
+            let told = message(text);
+            assert!(told.starts_with(&format!("configuration: `{option}` ")), "{told}");
         }
     }
 

@@ -263,15 +263,8 @@ fn create(file: &Path) -> Result<(), DeliverError> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.new", Uuid::new_v4().simple()));
     let new = PathBuf::from(name);
-    let create = || {
-        let connection = Connection::open_in_memory()?;
-        connection.execute_batch(&format!(
-            "ATTACH {} AS {DATABASE} (STORAGE_VERSION '{STORAGE}'); DETACH {DATABASE};",
-            literal(&new.to_string_lossy())
-        ))
-    };
-    let created =
-        create().map_err(|error| DeliverError::duckdb("create the database", file, &error));
+    let created = create_empty(&new)
+        .map_err(|error| DeliverError::duckdb("create the database", file, &error));
     let placed = created.and_then(|()| place_new(&new, file));
     let removed = std::fs::remove_file(&new);
     placed?;
@@ -281,6 +274,31 @@ fn create(file: &Path) -> Result<(), DeliverError> {
         }
         _ => Ok(()),
     }
+}
+
+fn create_empty(file: &Path) -> Result<(), duckdb::Error> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(&format!(
+        "ATTACH {} AS {DATABASE} (STORAGE_VERSION '{STORAGE}'); DETACH {DATABASE};",
+        literal(&file.to_string_lossy())
+    ))
+}
+
+/// Makes a database in a folder, which writes and locks as a delivery does, and leaves nothing behind.
+///
+/// # Errors
+/// [`DeliverError`] where a delivery would fail too.
+pub fn try_folder(folder: &Path) -> Result<(), DeliverError> {
+    let file = folder.join(format!(".armature-export-{}.duckdb", std::process::id()));
+    let created = create_empty(&file)
+        .map_err(|error| DeliverError::duckdb("create a database", folder, &error));
+    let removed = match std::fs::remove_file(&file) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(DeliverError::Io { action: "remove", path: file, source })
+        }
+        _ => Ok(()),
+    };
+    created.and(removed)
 }
 
 /// Gives a new file its name, unless there is a file of that name by now.

@@ -29,7 +29,7 @@ use crate::tables::Mapping;
 use apply::Step;
 pub use compare::{Delivered, Difference};
 use database::{Applied, more_memory};
-pub use database::{inspect, query};
+pub use database::{inspect, query, try_folder};
 pub use error::DeliverError;
 pub use fault::Fault;
 pub use reader::LakeReader;

@@ -15,6 +15,14 @@ pub enum LakeError {
         /// Who, as ` (process 12 since …)`, where it is known.
         holder: String,
     },
+    /// The file system does not lock files.
+    #[error("the file system of `{}` cannot lock files", path.display())]
+    CannotLock {
+        /// The file that was to be locked, or its folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A commit of the same number appeared: another process wrote past the lock.
     #[error("another process committed to the lake `{}` at the same time (commit {commit})", path.display())]
     LostRace {

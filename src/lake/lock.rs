@@ -34,8 +34,8 @@ impl Lock {
                 let holder = if known { format!(" ({})", holder.trim()) } else { String::new() };
                 return Err(LakeError::Locked { path: lake.to_owned(), holder });
             }
-            Err(TryLockError::Error(error)) => {
-                return Err(LakeError::io("lock", path)(error));
+            Err(TryLockError::Error(source)) => {
+                return Err(LakeError::CannotLock { path: path.to_owned(), source });
             }
         }
         let note = format!("process {}\n", std::process::id());
@@ -45,5 +45,26 @@ impl Lock {
             .and_then(|_| file.write_all(note.as_bytes()));
         written.map_err(LakeError::io("write the lock", path))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Tries to lock a file in a folder, and leaves nothing behind.
+///
+/// # Errors
+/// [`LakeError::CannotLock`], or [`LakeError::Io`] where no file can be made there.
+pub fn try_lock_in(folder: &Path) -> Result<(), LakeError> {
+    let path = folder.join(format!(".armature-export-{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(&path).map_err(LakeError::io("write to", folder))?;
+    let locked = file.try_lock();
+    drop(file);
+    super::files::remove_file(&path)?;
+    match locked {
+        Err(TryLockError::Error(source)) => {
+            Err(LakeError::CannotLock { path: folder.to_owned(), source })
+        }
+        // Nobody else has a file of this name.
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
     }
 }

@@ -31,6 +31,7 @@ pub use commit::Draft;
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
 pub use live::{LivePart, LiveParts, PartGroup};
+pub use lock::try_lock_in;
 pub use manifest::{CommitRange, Gap, Manifest, Part, SweepRecord, SyncRecord};
 pub use open::{Lake, LakeView};
 pub use part::{PartOptions, PartWriter, part_columns, part_rows, part_schema};

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::Examination;
 use crate::config::Settings;
-use crate::deliver::inspect;
+use crate::deliver::{DeliverError, Fault, inspect, try_folder};
 use crate::failure::{Exit, Failure};
-use crate::lake::{LakeError, LakeView};
+use crate::lake::{LakeError, LakeView, try_lock_in};
 
 /// Whether the lake can be read and written.
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
@@ -22,7 +22,7 @@ pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
         }
         Err(error) => return examination.fail("lake", &error.into()),
     }
-    writable(examination, "lake", path);
+    try_lake_folder(examination, path);
 }
 
 /// Whether the DuckDB file can be read and written.
@@ -33,7 +33,7 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     }
     if !path.exists() {
         examination.ok("duckdb", format!("`{}` is new: the first sync makes it", path.display()));
-        return writable(examination, "duckdb", path.parent().unwrap_or(path));
+        return try_duckdb_folder(examination, path.parent().unwrap_or(path));
     }
     match inspect(path, &[]) {
         Ok((commit, _)) => {
@@ -44,16 +44,43 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     }
 }
 
-/// Tries to write where the folder is, or will be made; what it writes has no name that stays.
-fn writable(examination: &mut Examination, check: &'static str, path: &Path) {
-    let existing = path.ancestors().find(|folder| folder.exists());
-    let folder = existing.unwrap_or_else(|| Path::new("."));
-    let name = folder.join(format!(".armature-export-{}", std::process::id()));
-    let written = std::fs::write(&name, b"").and_then(|()| std::fs::remove_file(&name));
-    if let Err(error) = written {
-        let error = anyhow::Error::new(error);
-        let error = error.context(format!("`{}` is not writable", folder.display()));
-        let hint = Some("choose another folder, or let this user write there".to_owned());
-        examination.fail(check, &Failure { exit: Exit::Storage, error, hint });
+/// The folder that is there, of those in which a path is or will be made.
+fn existing_folder(path: &Path) -> &Path {
+    let existing = path.ancestors().find(|folder| folder.is_dir());
+    existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Tries to write and to lock a file where the lake is, or will be made.
+fn try_lake_folder(examination: &mut Examination, path: &Path) {
+    let folder = existing_folder(path);
+    match try_lock_in(folder) {
+        Ok(()) => {}
+        Err(LakeError::Io { source, .. }) => {
+            not_writable(examination, "lake", folder, source.into());
+        }
+        Err(error) => examination.fail("lake", &error.into()),
     }
+}
+
+/// Tries to make a database, which writes and locks as DuckDB does, where the file will be.
+fn try_duckdb_folder(examination: &mut Examination, path: &Path) {
+    let folder = existing_folder(path);
+    match try_folder(folder) {
+        Ok(()) => {}
+        Err(DeliverError::Duckdb { fault: Fault::NotWritable, message, .. }) => {
+            not_writable(examination, "duckdb", folder, anyhow::Error::msg(message));
+        }
+        Err(error) => examination.fail("duckdb", &error.into()),
+    }
+}
+
+fn not_writable(
+    examination: &mut Examination,
+    check: &'static str,
+    folder: &Path,
+    error: anyhow::Error,
+) {
+    let error = error.context(format!("`{}` is not writable", folder.display()));
+    let hint = Some("choose another folder, or let this user write there".to_owned());
+    examination.fail(check, &Failure { exit: Exit::Storage, error, hint });
 }
