@@ -78,7 +78,14 @@ pub(super) fn keyless_client(
         // Nothing is ever asked: reading the system's certificates would be for nothing.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| ApiError::Setup(error.to_string()))
+    built(builder)
+}
+
+fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ApiError> {
+    builder.build().map_err(|error| match certificates_looked_in(&error) {
+        Some(looked_in) => ApiError::NoCertificates { looked_in },
+        None => ApiError::Setup(describe(error)),
+    })
 }
 
 pub(super) fn http_client(
@@ -117,10 +124,7 @@ pub(super) fn http_client(
         // No redirect leads elsewhere: reading the system's certificates would be for nothing.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| match certificates_looked_in(&error) {
-        Some(looked_in) => ApiError::NoCertificates { looked_in },
-        None => setup(describe(error)),
-    })
+    built(builder)
 }
 
 /// Where CA certificates were looked for, if an HTTPS client could not be made because there are
