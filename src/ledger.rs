@@ -129,6 +129,10 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+/// A run that was listed and is not known by its id is asked for in so many syncs: the API may be
+/// about to know it. After that only where it is listed again.
+pub const ABSENT_SYNCS: u32 = 5;
+
 /// What is known of every run. Cheap to clone: clones share all but the latest changes.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {

@@ -53,7 +53,7 @@ fn an_unknown_configuration_key() {
         |
       3 | concurency = 3
         | ^^^^^^^^^^
-      unknown field `concurency`, expected one of `url`, `key_file`, `dashboard_url`, `concurrency`, `connect_timeout_secs`, `first_byte_timeout_secs`, `body_timeout_secs`, `max_body_bytes`, `bodies_in_flight_bytes`, `max_attempts`, `max_retry_secs`, `max_rate_limit_wait_secs`
+      unknown field `concurency`, expected one of `url`, `key_file`, `dashboard_url`, `concurrency`, `connect_timeout_secs`, `first_byte_timeout_secs`, `body_timeout_secs`, `max_body_bytes`, `bodies_in_flight_bytes`, `max_attempts`, `max_retry_secs`, `max_rate_limit_wait_secs`, `redirect_hosts`, `paging`
     hint: `armature-export init` writes a file with every option explained
     ");
     lab.configure("");

@@ -43,7 +43,7 @@ fn statuses_that_say_nothing_of_the_whole_api() {
 fn a_redirect_elsewhere() {
     let location = "https://storage.example.com/traces/x.json?signature=abc".to_owned();
     let redirect = Answer::Redirect { status: 302, location };
-    insta::assert_snapshot!(concerns_its_run_only(Endpoint::Trace, redirect), @"");
+    insta::assert_snapshot!(concerns_its_run_only(Endpoint::Trace, redirect), @"`GET /api/armature/v1/runs/[run]/trace` was redirected to `https://storage.example.com`, which is another host");
 }
 
 #[test]

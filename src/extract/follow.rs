@@ -2,11 +2,7 @@
 
 use super::Wanted;
 use super::decide::is_check_due;
-use crate::ledger::{Ledger, RunState};
-
-/// A run that was listed and is not known by its id is asked for in so many syncs: the API may be
-/// about to know it. After that only where it is listed again.
-const ABSENT_SYNCS: u32 = 5;
+use crate::ledger::{ABSENT_SYNCS, Ledger, RunState};
 
 /// Open and waiting runs, failed ones, those that the API did not know lately, and those that are
 /// due for another request for their evaluation or their missing rows: all by id, also long after

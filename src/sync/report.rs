@@ -237,8 +237,12 @@ impl SyncReport {
         let absent = self.runs.absent;
         let absent = (absent > 0).then(|| {
             format!(
-                "{absent} listed {} answered with 404 by its id; tried again next time (see `status`)",
-                if absent == 1 { "run is" } else { "runs are" }
+                "{absent} listed {}; tried again next time (see `status`)",
+                if absent == 1 {
+                    "run is answered with 404 by its id"
+                } else {
+                    "runs are answered with 404 by their ids"
+                }
             )
         });
         let partial = self.runs.partial;

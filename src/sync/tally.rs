@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::extract::{ListedRun, Outcome, Wanted};
-use crate::ledger::{DocumentStates, Entry, RunState};
+use crate::ledger::{ABSENT_SYNCS, DocumentStates, Entry, RunState};
 
 use crate::run::DocumentState;
 
@@ -118,7 +118,12 @@ impl Patience {
                 Effect { entry, ..Effect::default() }
             }
             Outcome::Absent => {
-                counts.absent += 1;
+                // One that is not listed any more, and was not absent before, is gone. What had
+                // ended, and is now lost, is told once.
+                let state_before = known.map(|entry| entry.state);
+                let was_absent = state_before == Some(RunState::Absent);
+                let is_gone = wanted.listed.is_none() && !was_absent;
+                counts.absent += u64::from(!is_gone || state_before != Some(RunState::Open));
                 let entry = self.entry(wanted, RunState::Absent);
                 let state = if exported { RunState::Exported } else { RunState::Absent };
                 let documents = known.map(|entry| entry.documents).unwrap_or_default();
@@ -126,7 +131,11 @@ impl Patience {
                 let entry = Entry {
                     state,
                     documents,
-                    failures: before.map_or(0, |entry| entry.failures).saturating_add(1),
+                    failures: if is_gone {
+                        ABSENT_SYNCS
+                    } else {
+                        before.map_or(0, |entry| entry.failures).saturating_add(1)
+                    },
                     problem: Some(ABSENT.into()),
                     ..entry
                 };
