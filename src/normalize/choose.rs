@@ -78,10 +78,12 @@ pub(super) fn choose<'a, 'm>(
         };
         let noted = reading.problem.map(|text| problem(column, candidate, text));
         if let Some(cell) = reading.cell {
-            match noted {
-                Some(noted) => problems.push(noted),
-                None => take(candidate, records),
+            // A number that was rounded is kept as it was sent. Of texts only that was changed
+            // which no cell can hold.
+            if noted.is_none() || matches!(column.kind, Kind::Text | Kind::Json) {
+                take(candidate, records);
             }
+            problems.extend(noted);
             return Some(Chosen { cell, rank: candidate.rank, unit: None });
         }
         first_problem = first_problem.or(noted);

@@ -1,5 +1,7 @@
 //! Durations: in which unit they are stated, and how many milliseconds that is.
 
+use std::borrow::Cow;
+
 use crate::json::{Kind, Node, TimeUnit, nanoseconds};
 
 /// How a duration was read.
@@ -56,7 +58,7 @@ pub(super) fn read_duration(
     };
     let text = text.ok_or("a string that is no number")?;
     let (number, suffix) = with_suffix(text.trim());
-    let plain = plain_number(number).ok_or("a string that is no number")?;
+    let plain = plain_number(number)?;
     let unit = match suffix.or(stated) {
         Some(unit) => unit,
         None => unit_that_fits(&plain, elapsed)?,
@@ -84,13 +86,18 @@ fn with_suffix(text: &str) -> (&str, Option<TimeUnit>) {
     found.unwrap_or((text, None))
 }
 
-/// The number without an exponent; `None` where it is none.
-fn plain_number(text: &str) -> Option<String> {
-    if !text.contains(['e', 'E']) {
-        return nanoseconds(text, TimeUnit::Nanoseconds).map(|_| text.to_owned());
+/// The number without an exponent.
+fn plain_number(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    if nanoseconds(text, TimeUnit::Nanoseconds).is_some() {
+        return Ok(Cow::Borrowed(text));
     }
-    let number: f64 = text.parse().ok()?;
-    (number.is_finite() && number.abs() < 1e18).then(|| format!("{number}"))
+    let is_number = text.starts_with(|first: char| first.is_ascii_digit() || first == '-');
+    let number: Option<f64> = text.parse().ok().filter(|_| is_number);
+    match number {
+        Some(number) if number.abs() < 1e18 => Ok(Cow::Owned(format!("{number}"))),
+        Some(_) => Err("a number beyond 64 bits"),
+        None => Err("a string that is no number"),
+    }
 }
 
 /// The unit in which a number is about as long as what passed between start and end. Units are a

@@ -176,3 +176,52 @@ fn shape_issue(
     let (column, source, rows) = (None, None, None);
     Issue { table: table.name, row_key, column, source, expected, found, problem, rows }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tables::Mapping;
+
+    fn keys(json: &str) -> (Vec<String>, usize) {
+        let mapping = Mapping::new(&[], &[]).unwrap();
+        let elements = Node::parse(json.as_bytes()).unwrap().elements().unwrap();
+        let (mut keys, mut issues) = (Keys::new(mapping.table(&TOOL_CALLS), &elements), Vec::new());
+        let mut found = Vec::new();
+        for &element in &elements {
+            let record = Record::new(element);
+            found.push(keys.next(record.as_ref(), None, &mut issues).into_owned());
+        }
+        (found, issues.len())
+    }
+
+    #[test]
+    fn a_key_that_is_made_up_is_no_other_rows_id() {
+        let json = r##"[{"id":"a"},{"id":"a"},{"id":"a#1"},{"x":1},{"id":"#3"}]"##;
+        let (keys, issues) = keys(json);
+        assert_eq!(keys, ["a", "a#1#", "a#1", "#3#", "#3"]);
+        assert_eq!(issues, 1);
+    }
+
+    #[test]
+    fn the_specific_id_is_preferred() {
+        let (keys, _) = keys(r#"[{"id":1,"tool_call_id":"t"},{"id":2,"event_id":"e"},{"id":3}]"#);
+        assert_eq!(keys, ["t", "e", "3"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_is_there_once(ids in prop::collection::vec("(a|#|1){0,3}", 0..12)) {
+            let elements: Vec<_> = ids.iter().map(|id| serde_json::json!({"id": id})).collect();
+            let (keys, _) = keys(&serde_json::Value::from(elements).to_string());
+            let unique: HashSet<&String> = keys.iter().collect();
+            prop_assert_eq!(unique.len(), keys.len());
+            // An id that is there once stays as it is.
+            for (id, key) in ids.iter().zip(&keys) {
+                let is_single = !id.is_empty() && ids.iter().filter(|other| *other == id).count() == 1;
+                prop_assert!(!is_single || id == key);
+            }
+        }
+    }
+}
