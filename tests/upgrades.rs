@@ -48,7 +48,8 @@ fn lab_of(name: &str) -> Lab {
 #[expect(clippy::disallowed_methods, reason = "how a person says which program it is about")]
 #[ignore = "makes a fixture, with a program of an earlier version"]
 fn make_a_fixture() {
-    let (Some(old), Ok(name)) = (std::env::var_os("OLD"), std::env::var("FIXTURE")) else { return };
+    let old = std::env::var_os("OLD").expect("OLD names the earlier program");
+    let name = std::env::var("FIXTURE").expect("FIXTURE names what it leaves, such as lake-0.2.0");
     let lab = lab();
     for _ in 0..2 {
         let mut command = Command::new(&old);

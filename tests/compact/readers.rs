@@ -1,7 +1,9 @@
 //! Readers that are there while parts are merged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use armature_export::compact::CompactOptions;
 use armature_export::deliver::{DeliveryOptions, deliver};
@@ -15,23 +17,32 @@ use super::{assert_all_is_well, compacted, options, small_commits};
 /// What a reader of the folders saw.
 #[derive(Debug, Default)]
 struct Seen {
-    right: usize,
+    /// Right counts, by how many files the rows stood in.
+    right: BTreeMap<i64, usize>,
     wrong: Vec<i64>,
     refused: usize,
     other: Vec<String>,
 }
 
-/// Counts rows by glob, again and again.
-fn count_on(glob: &str, expected: i64, stop: &AtomicBool) -> Seen {
+/// Counts rows by glob, again and again; says after how many files each right count came.
+fn count_on(glob: &str, expected: i64, stop: &AtomicBool, files: &Sender<i64>) -> Seen {
     let mut seen = Seen::default();
     let connection = duckdb::Connection::open_in_memory().unwrap();
-    let sql = format!("SELECT count(*), count(DISTINCT (run_id, _revision)) FROM '{glob}'");
+    let sql = format!(
+        "SELECT count(*), count(DISTINCT (run_id, _revision)), count(DISTINCT filename) \
+         FROM read_parquet('{glob}', filename = true)"
+    );
     while !stop.load(Ordering::Relaxed) {
-        let counted = connection
-            .query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let counted = connection.query_row(&sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
         match counted {
-            Ok((rows, distinct)) if rows == expected && distinct == expected => seen.right += 1,
-            Ok((rows, _)) => seen.wrong.push(rows),
+            Ok((rows, distinct, count)) if rows == expected && distinct == expected => {
+                *seen.right.entry(count).or_default() += 1;
+                // Nobody listens any more once the merged file was seen.
+                let _heard = files.send(count);
+            }
+            Ok((rows, ..)) => seen.wrong.push(rows),
             // It had listed a file that was gone when it came to open it: it knows, and asks again.
             Err(error) if error.to_string().contains("No such file") => seen.refused += 1,
             Err(error) => seen.other.push(error.to_string()),
@@ -50,17 +61,23 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
     let rows = super::rows::count_in_memory(&format!("SELECT count(*) FROM '{glob}'"));
     let stop = Arc::new(AtomicBool::new(false));
     let (hears, told) = (Arc::clone(&stop), glob.clone());
-    let reader = std::thread::spawn(move || count_on(&told, rows, &hears));
+    let (send, files) = channel();
+    let reader = std::thread::spawn(move || count_on(&told, rows, &hears, &send));
+    // It reads before the exchange, without a pause until after it: one count lies across it.
+    let patience = std::time::Duration::from_secs(60);
+    assert!(files.recv_timeout(patience).unwrap() > 1, "there is nothing to merge");
     let closed = CompactOptions {
         now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
         ..options(&kit)
     };
     let report = compacted(&closed).await;
     assert!(report.days > 3, "{report:?}");
+    while files.recv_timeout(patience).expect("the reader never saw the merged file") > 1 {}
     stop.store(true, Ordering::Relaxed);
     let seen = reader.join().unwrap();
     assert!(seen.wrong.is_empty() && seen.other.is_empty(), "{seen:?}");
-    assert!(seen.right > 0, "{seen:?}");
+    // The old files, and then the one that was exchanged for them.
+    assert_eq!((seen.right.len(), seen.right.contains_key(&1)), (2, true), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

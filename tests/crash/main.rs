@@ -6,20 +6,39 @@
 //! `crash-points`, as the Makefile's targets do.
 
 #![cfg(test)]
-#![cfg(feature = "crash-points")]
 
+#[path = "../support/skip.rs"]
+mod skip;
+
+/// Without the feature the program never crashes, and nothing of this would be tested.
+#[cfg(not(feature = "crash-points"))]
+#[test]
+fn the_crash_points_are_built_in() {
+    skip::may_skip("crash tests need `cargo test --features crash-points`");
+}
+
+#[cfg(feature = "crash-points")]
 mod copies;
+#[cfg(feature = "crash-points")]
 mod damage;
+#[cfg(feature = "crash-points")]
 mod full_disk;
+#[cfg(feature = "crash-points")]
 mod kills;
+#[cfg(feature = "crash-points")]
 mod points;
 #[path = "../support/seeded.rs"]
+#[cfg(feature = "crash-points")]
 mod seeded;
+#[cfg(feature = "crash-points")]
 mod trial;
+#[cfg(feature = "crash-points")]
 mod writers;
 
 #[path = "../world/kit.rs"]
 #[expect(dead_code, reason = "the other tests of whole exports use all of it")]
+#[cfg(feature = "crash-points")]
 mod kit;
 #[path = "../world/rows.rs"]
+#[cfg(feature = "crash-points")]
 mod rows;
