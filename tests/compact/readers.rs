@@ -64,7 +64,7 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
     let (send, files) = channel();
     let reader = std::thread::spawn(move || count_on(&told, rows, &hears, &send));
     // It reads before the exchange, without a pause until after it: one count lies across it.
-    let patience = std::time::Duration::from_secs(60);
+    let patience = std::time::Duration::from_mins(1);
     assert!(files.recv_timeout(patience).unwrap() > 1, "there is nothing to merge");
     let closed = CompactOptions {
         now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
