@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything a sync depends on, changes nothing, and says what to do.
 
 mod checks;
+mod mapping;
 mod probe;
 
 use std::fmt::Write as _;

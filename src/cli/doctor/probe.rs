@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::Examination;
+use super::{Examination, mapping};
 use crate::api::{
     ApiError, Budget, Client, ClientOptions, Ending, Fetched, ListQuery, Listing, PageBase,
 };
@@ -375,15 +375,28 @@ impl Probe {
                 Ok(Outcome::Failed { error, .. }) | Err(error) => {
                     examination.fail("documents", &error.into());
                 }
-                Ok(Outcome::Absent) => examination.warn(
+                Ok(Outcome::Absent) => {
+                    let message = "a run is listed, but `GET /runs/{id}` answers 404";
+                    let hint = "check that the ids are the right ones: [[columns]] table = \"runs\", \
+                                name = \"run_id\", sources = [...]";
+                    let (error, hint) = (anyhow::Error::msg(message), Some(hint.to_owned()));
+                    let failure = Failure { exit: Exit::Incomplete, error, hint };
+                    examination.fail("documents", &failure);
+                }
+                Ok(_) => examination.warn(
                     "documents",
-                    "a run is listed, but `GET /runs/{id}` answers 404",
-                    "check that the ids are the right ones: [[columns]] table = \"runs\", name = \"run_id\"",
+                    "the list says that a run ended, its detail that it goes on",
+                    "nothing, if it passes",
                 ),
-                Ok(_) => examination.warn("documents", "the list says that a run ended, its detail that it goes on", "nothing, if it passes"),
             }
         }
-        examination.mapping = normalizer.report();
+        let report = normalizer.report();
+        mapping::report(examination, &report);
+        // Rows that do not fit their declaration would be a fault of this program, which a sync tells.
+        if let Ok(batches) = normalizer.finish() {
+            mapping::report_issues(examination, &batches);
+        }
+        examination.mapping = report;
     }
 }
 
