@@ -16,6 +16,9 @@ pub struct ListNames {
     pub nested: &'static [&'static str],
     /// Those of `specific` that may also hold an object of one element per name.
     pub keyed: &'static [&'static str],
+    /// Members that every element has one of, where the list may be an object of one element per
+    /// name in a place of any name, such as the body itself. None where it may not.
+    pub marks: &'static [&'static str],
     /// Whether a specific member may hold one element without an array around it.
     pub single: bool,
 }
@@ -77,6 +80,14 @@ impl<'a> List<'a> {
         let elements = body.elements()?;
         let (path, member) = (String::new(), String::new());
         Some(Self { elements, names: Vec::new(), enclosing: Vec::new(), path, member })
+    }
+
+    /// The object at a path that a user named, as a list of one element per name.
+    pub fn keyed_at(body: &Body<'a>, path: &str) -> Option<Self> {
+        let node = if matches!(path, "" | ".") { body.node() } else { body.node().at(path)? };
+        let (names, elements) = node.entries()?.into_iter().unzip();
+        let (path, member) = (path.to_owned(), path.to_owned());
+        Some(Self { elements, names, enclosing: vec![body.clone()], path, member })
     }
 
     /// The list at a path that a user named: `""` and `.` are the body itself, and `[]` after a
@@ -148,7 +159,33 @@ impl ListNames {
         if !self.generic {
             return None;
         }
-        (0..places.len()).find_map(|at| generic_list(&places, at))
+        let generic = (0..places.len()).find_map(|at| generic_list(&places, at));
+        generic.or_else(|| places.iter().rev().find_map(|place| self.marked(place, &places)))
+    }
+
+    /// An object whose members all are elements of the list, by the marks on them.
+    fn marked<'a>(&self, place: &Place<'a>, places: &[Place<'a>]) -> Option<List<'a>> {
+        let is_mark = |name: &str| self.marks.contains(&name);
+        // A place with a part of the evaluation itself, or with a wrapper, is not such an object.
+        let known = [GENERIC, WRAPPERS, self.wrappers, self.specific, self.marks];
+        let is_known = |name: &str| known.iter().any(|names| names.contains(&name));
+        let is_marked = |(name, node): &(_, Node<'a>)| {
+            let name: &std::borrow::Cow<'_, str> = name;
+            let inner = node.members().unwrap_or_default();
+            !is_known(name) && inner.iter().any(|(name, _)| is_mark(name))
+        };
+        let members = place.body.members();
+        if members.is_empty() || !members.iter().all(is_marked) {
+            return None;
+        }
+        let (names, elements) = place.body.node().entries()?.into_iter().unzip();
+        match (place.parent, place.name) {
+            (Some(at), Some(name)) => Some(List { names, ..List::new(elements, places, at, name) }),
+            _ => {
+                let (path, member) = (String::new(), String::new());
+                Some(List { elements, names, enclosing: Vec::new(), path, member })
+            }
+        }
     }
 
     /// Adds the objects inside a place to those that are looked into.
@@ -187,7 +224,9 @@ impl ListNames {
         at: usize,
         name: &'static str,
     ) -> Option<List<'a>> {
-        let inner = Self { wrappers: &[], nested: &[], keyed: &[], single: false, ..*self };
+        const NONE: &[&str] = &[];
+        let inner =
+            Self { wrappers: NONE, nested: NONE, keyed: NONE, marks: NONE, single: false, ..*self };
         let body = Body::new(node);
         if let Some(mut list) = inner.find(&body) {
             let outer = List::new(Vec::new(), places, at, name);

@@ -77,7 +77,10 @@ impl Normalizer<'_> {
             let name = list.names.get(position).copied();
             let key = keys.next(record.as_ref(), name.and_then(Node::text), issues);
             let excerpts = self.lists.criterion_excerpts.find(element);
-            let mut sources = element_sources(element, record, self.criteria.mapped, &key, issues);
+            let mut sources = match name {
+                Some(_) if element.scalar_text().is_some() => bare_grade(element),
+                _ => element_sources(element, record, self.criteria.mapped, &key, issues),
+            };
             sources.records.extend(name.map(|name| Record::of("name", name)));
             if let (Some(list), Some(record)) = (excerpts, sources.records.first_mut()) {
                 record.take_path(&list.path);
@@ -117,6 +120,12 @@ impl Normalizer<'_> {
             append_row(&mut self.excerpts, &mut sources, &fixed, None, issues);
         }
     }
+}
+
+/// A grade that stands under its criterion's name without an object of its own.
+fn bare_grade(element: Node<'_>) -> Sources<'_> {
+    let column = if element.kind() == JsonKind::Number { "score" } else { "verdict" };
+    Sources { records: vec![Record::of(column, element)], extra: Leftovers::default() }
 }
 
 /// The objects around what is an evaluation, the outermost first, where no list shows them.
@@ -226,5 +235,106 @@ impl<'a> Judged<'a> {
         for (column, node) in [("verdict", self.verdict), ("classification", self.classification)] {
             sources.records.extend(node.map(|node| Record::of(column, node)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::display::array_value_to_string;
+    use bytes::Bytes;
+
+    use super::super::stamp::Stamp;
+    use super::*;
+    use crate::run::{Document, DocumentState, Resource};
+    use crate::tables::Mapping;
+
+    /// The rows of some columns of a table, for a run whose evaluation is this body.
+    fn rows(json: &str, table: &str, columns: &[&str]) -> String {
+        let mapping = Mapping::new(&[], &[]).unwrap();
+        let stamp = Stamp {
+            commit: 1,
+            extracted_at: 0,
+            organization_id: None,
+            dashboard_url: String::new(),
+            keep_documents: false,
+        };
+        let document = |resource, body: &str| Document {
+            resource,
+            page: 1,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            http_date: None,
+        };
+        let run = FetchedRun {
+            run_id: "r".to_owned(),
+            started_at: None,
+            ended_at: None,
+            status: None,
+            revision: 1,
+            evaluation: DocumentState::Ok,
+            documents: vec![
+                document(Resource::Detail, r#"{"id":"r"}"#),
+                document(Resource::Evaluation, json),
+            ],
+            shortfalls: Vec::new(),
+        };
+        let mut normalizer = Normalizer::new(&mapping, stamp);
+        normalizer.append(&run);
+        let batches = normalizer.finish().unwrap();
+        let Some(batch) = batches.iter().find(|batch| batch.table.name == table) else {
+            return "no rows".to_owned();
+        };
+        let schema = batch.rows.schema();
+        let indexes: Vec<usize> =
+            columns.iter().map(|name| schema.index_of(name).unwrap()).collect();
+        let cell =
+            |index: &usize, row| array_value_to_string(batch.rows.column(*index), row).unwrap();
+        let line = |row| indexes.iter().map(|index| cell(index, row)).collect::<Vec<_>>().join("|");
+        (0..batch.rows.num_rows()).map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn criteria_are_the_same_in_every_form() {
+        let columns = ["criterion_id", "verdict", "verdict_meaning"];
+        let expected = rows(
+            r#"{"criteria":[{"id":"a","verdict":"pass"},{"id":"b","verdict":"fail"}]}"#,
+            "criteria",
+            &columns,
+        );
+        assert!(expected.contains("passed") && expected.contains("failed"), "{expected}");
+        for json in [
+            r#"[{"criterion_id":"a","verdict":"pass"},{"id":"b","verdict":"fail"}]"#,
+            r#"{"evaluation":[{"id":"a","passed":true},{"id":"b","passed":false}]}"#,
+            r#"{"data":{"items":[{"id":"a","grade":"pass"},{"id":"b","grade":"fail"}]}}"#,
+            r#"{"scores":[{"id":"a","verdict":{"name":"pass"}},{"id":"b","status":"fail"}]}"#,
+            r#"{"criteria":{"a":"pass","b":{"verdict":"fail"}}}"#,
+            r#"{"evaluation":{"a":{"verdict":"pass"},"b":{"passed":false}}}"#,
+            r#"{"run":{"id":"r","evaluation":{"criteria":[{"criterion":{"id":"a"},"verdict":"pass"},
+                {"id":2,"criterion_id":"b","verdict":"fail"}]}}}"#,
+        ] {
+            assert_eq!(rows(json, "criteria", &columns), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_process_is_no_verdict() {
+        let columns = ["verdict", "status", "error_message", "judge_model"];
+        let failed = r#"{"status":"error","error":"no judge","judge":{"model":"j"}}"#;
+        insta::assert_snapshot!(rows(failed, "evaluations", &columns), @"|error|no judge|j");
+        let passed = r#"{"run":{"status":"running","model":"tester","evaluation":{"status":"pass",
+            "judgeModel":{"id":"j"}}}}"#;
+        insta::assert_snapshot!(rows(passed, "evaluations", &columns), @"pass|pass||j");
+    }
+
+    #[test]
+    fn excerpts_beside_the_criteria_go_to_theirs() {
+        let json = r#"{"criteria":[{"id":"a","excerpts":["one"]},{"id":"b"}],"excerpts":[
+            {"criterion_id":"b","text":"two"},{"criterion_id":"a","text":"three"},"four"]}"#;
+        let columns = ["criterion_id", "position", "excerpt"];
+        insta::assert_snapshot!(rows(json, "excerpts", &columns), @"
+        a|0|one
+        b|0|two
+        a|1|three
+        |0|four
+        ");
     }
 }

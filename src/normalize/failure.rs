@@ -52,6 +52,8 @@ fn word_or_boolean(node: Node<'_>) -> Option<bool> {
 
 /// The `isError` of an MCP result, also of one that is JSON in a string.
 fn result_states_failure(node: Node<'_>) -> Option<bool> {
+    // Most results hold no such word, and need not be looked into.
+    memchr::memmem::find(node.source().as_bytes(), b"rror")?;
     let text = node.text();
     let node = match &text {
         // Only an object can say so: looking into every other text would cost more than it gives.

@@ -86,7 +86,12 @@ impl ListSources {
         if self.0.paths.is_empty() {
             return self.0.names.find(body);
         }
-        self.0.paths.iter().find_map(|path| List::at(body, path))
+        let paths = || self.0.paths.iter();
+        let keyed = || match self.0.names.keyed {
+            [] => None,
+            _ => paths().find_map(|path| List::keyed_at(body, path)),
+        };
+        paths().find_map(|path| List::at(body, path)).or_else(keyed)
     }
 
     /// The document that holds the list.
@@ -111,6 +116,7 @@ const NAMES: ListNames = ListNames {
     wrappers: &[],
     nested: &[],
     keyed: &[],
+    marks: &[],
     single: false,
 };
 
@@ -199,6 +205,7 @@ const DECLARED: &[(ListDocument, &Table, ListNames)] = &[
             ],
             wrappers: &["evaluation", "run", "evaluator_output", "evaluatorOutput"],
             keyed: KEYED_CRITERIA,
+            marks: &["verdict", "passed", "score", "grade", "rationale"],
             ..NAMES
         },
     ),
@@ -364,6 +371,9 @@ mod tests {
                 r#"{"criteria":{"polite":"pass","right":{"verdict":"fail"}}}"#,
                 r#"{"criteria":{"total":3,"passed":2},"rows":[1]}"#,
                 r#"{"evaluation":{"verdict":"pass","score":1}}"#,
+                r#"{"evaluation":{"polite":{"verdict":"pass"},"right":{"passed":true}}}"#,
+                r#"{"polite":{"verdict":"pass"}}"#,
+                r#"{"verdict":{"score":1}}"#,
             ]
         ));
         insta::assert_snapshot!(all(
