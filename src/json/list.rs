@@ -32,6 +32,9 @@ const GENERIC: &[&str] = &[
 /// Objects around the content of a body that say nothing about it.
 const WRAPPERS: &[&str] = &["data", "result", "results", "response", "payload", "body", "output"];
 
+/// No names.
+const NONE: &[&str] = &[];
+
 /// How many objects around a list are looked through.
 const MOST_WRAPPERS: usize = 3;
 
@@ -224,7 +227,6 @@ impl ListNames {
         at: usize,
         name: &'static str,
     ) -> Option<List<'a>> {
-        const NONE: &[&str] = &[];
         let inner =
             Self { wrappers: NONE, nested: NONE, keyed: NONE, marks: NONE, single: false, ..*self };
         let body = Body::new(node);
