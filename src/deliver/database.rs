@@ -263,8 +263,15 @@ fn create(file: &Path) -> Result<(), DeliverError> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.new", Uuid::new_v4().simple()));
     let new = PathBuf::from(name);
-    let created = create_empty(&new)
-        .map_err(|error| DeliverError::duckdb("create the database", file, &error));
+    let created = create_empty(&new).map_err(|error| {
+        let mut error = DeliverError::duckdb("open the database", file, &error);
+        if let DeliverError::Duckdb { message, .. } = &mut error {
+            // People know the file by its own name.
+            let (own, shown) = (new.display().to_string(), file.display().to_string());
+            *message = message.replace(&own, &shown);
+        }
+        error
+    });
     let placed = created.and_then(|()| place_new(&new, file));
     let removed = std::fs::remove_file(&new);
     placed?;
