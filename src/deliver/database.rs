@@ -14,7 +14,7 @@ use super::{DeliverError, DeliveryOptions};
 use crate::crash;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
-use crate::tables::Write;
+use crate::tables::SCHEMA_VERSION;
 
 /// An open DuckDB file.
 #[derive(Debug)]
@@ -113,7 +113,6 @@ impl Database {
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
         }
-        self.add_new_columns(plan)?;
         let sql = "SELECT lake_id, applied_commit, applied_name FROM _armature";
         let row = self.connection.query_row(sql, [], |row| {
             Ok((row.get::<_, String>(0)?, Applied { commit: row.get(1)?, name: row.get(2)? }))
@@ -122,6 +121,7 @@ impl Database {
         if lake_id.is_some_and(|lake_id| lake_id != found) {
             return Err(DeliverError::OtherLake { path: self.path.clone() });
         }
+        self.upgrade(plan)?;
         Ok(applied)
     }
 
@@ -159,17 +159,25 @@ impl Database {
             sql.push_str(&planned.comments);
         }
         sql.push_str(&views());
-        sql.push_str("COMMIT;");
+        let version = literal(SCHEMA_VERSION);
+        // Writing to a String cannot fail.
+        let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
         self.execute("create the tables", &sql)?;
         crash::point("after_tables_are_created");
         Ok(())
     }
 
-    /// A file that an older version made lacks the columns that were added since. Those of the
-    /// other tables come with the first part that has them.
-    fn add_new_columns(&self, plan: &TablePlan) -> Result<(), DeliverError> {
-        let mut sql = String::new();
-        for planned in plan.tables.iter().filter(|it| it.table.write == Write::Manifest) {
+    /// A file that an older version made lacks the columns that were added since, and has views
+    /// that say other things. The version that last saw to it is the comment of `_armature`.
+    fn upgrade(&self, plan: &TablePlan) -> Result<(), DeliverError> {
+        let sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() \
+                   AND schema_name = 'main' AND table_name = '_armature' AND comment = ?";
+        let current = self.connection.query_row(sql, [SCHEMA_VERSION], |row| row.get::<_, u64>(0));
+        if current.map_err(|error| self.failed("read the version of the tables", &error))? > 0 {
+            return Ok(());
+        }
+        let mut sql = "BEGIN;".to_owned();
+        for planned in &plan.tables {
             let table = identifier(planned.table.name);
             let there = self.columns(&table)?;
             let missing = planned
@@ -182,7 +190,11 @@ impl Database {
                 let _infallible = write!(sql, "ALTER TABLE {table} ADD COLUMN {name} {kind};");
             }
         }
-        if sql.is_empty() { Ok(()) } else { self.execute("add new columns", &sql) }
+        sql.push_str(&views());
+        // Writing to a String cannot fail.
+        let version = literal(SCHEMA_VERSION);
+        let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
+        self.execute("bring the tables to this version", &sql)
     }
 
     pub(super) fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {

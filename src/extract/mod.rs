@@ -5,7 +5,7 @@ mod fetch;
 mod follow;
 mod list_scan;
 mod listed;
-mod narrow;
+mod narrower;
 mod order;
 mod pipeline;
 mod resources;

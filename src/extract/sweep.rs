@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::list_scan::{ListScan, Scanned};
-use super::narrow::Narrowing;
+use super::narrower::Narrowing;
 use super::{ListedRun, RunPaths, Window};
 use crate::api::{ApiError, Client, ListQuery};
 use crate::config::Filters;
