@@ -86,6 +86,15 @@ fn manifest(kit: &Kit, commit: u64) -> PathBuf {
     kit.lake.join(format!("_armature/manifests/{commit:08}.json"))
 }
 
+/// A manifest that a wrong program made: whole, and not true.
+fn write_with_digest(path: &Path, mut manifest: serde_json::Value) {
+    manifest.as_object_mut().unwrap().remove("sha256").unwrap();
+    let members = manifest.to_string();
+    let members = members.strip_suffix('}').unwrap();
+    let digest = armature_export::digest::sha256_hex(members.as_bytes());
+    fs::write(path, format!("{members},\"sha256\":\"{digest}\"}}")).unwrap();
+}
+
 fn newest(kit: &Kit) -> u64 {
     (1..1000).find(|commit| !manifest(kit, commit + 1).exists()).unwrap()
 }
@@ -360,7 +369,7 @@ async fn a_run_missing_from_the_ledger() {
     let is_judged = |change: &serde_json::Value| change[1]["documents"]["evaluation"] == "ok";
     let place = changes.iter().position(is_judged).unwrap();
     let entry = changes.remove(place);
-    fs::write(&path, json.to_string()).unwrap();
+    write_with_digest(&path, json);
     assert_snapshot!(said(&kit).await.replace(entry[0].as_str().unwrap(), "[run]"), @"
     run [run] has rows and is not in the ledger
       hint: `armature-export verify --repair` mends it
@@ -387,7 +396,7 @@ async fn an_entry_of_the_ledger_without_rows() {
     let entry = changes.iter_mut().find(is_exported).unwrap();
     let run_id = entry[0].as_str().unwrap().to_owned();
     entry[1]["revision"] = 2.into();
-    fs::write(&path, json.to_string()).unwrap();
+    write_with_digest(&path, json);
     assert_snapshot!(said(&kit).await.replace(&run_id, "[run]"), @"
     run [run] is exported, and its revision 2 has no row
       hint: `armature-export verify --repair` has the next sync fetch the run again, as far as the API still has it
@@ -511,7 +520,11 @@ async fn a_lake_and_a_database_of_an_older_version() {
     kit.sync().await;
     let path = manifest(&kit, newest(&kit));
     let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    old.as_object_mut().unwrap().remove("sha256").unwrap();
+    // As the first version wrote it.
+    for member in ["sha256", "identity_sha256"] {
+        old.as_object_mut().unwrap().remove(member).unwrap();
+    }
+    old["schema_version"] = "1.0".into();
     old["sync"].as_object_mut().unwrap().remove("sweep").unwrap();
     fs::write(&path, old.to_string()).unwrap();
     let connection = duckdb::Connection::open(&kit.duckdb).unwrap();
