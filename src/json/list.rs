@@ -182,13 +182,11 @@ impl ListNames {
             return None;
         }
         let (names, elements) = place.body.node().entries()?.into_iter().unzip();
-        match (place.parent, place.name) {
-            (Some(at), Some(name)) => Some(List { names, ..List::new(elements, places, at, name) }),
-            _ => {
-                let (path, member) = (String::new(), String::new());
-                Some(List { elements, names, enclosing: Vec::new(), path, member })
-            }
+        if let (Some(at), Some(name)) = (place.parent, place.name) {
+            return Some(List { names, ..List::new(elements, places, at, name) });
         }
+        let (path, member) = (String::new(), String::new());
+        Some(List { elements, names, enclosing: Vec::new(), path, member })
     }
 
     /// Adds the objects inside a place to those that are looked into.
