@@ -217,7 +217,13 @@ impl<'a> Node<'a> {
 /// The content of a JSON string; `None` for other values and for strings that are no Unicode text.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let content = text.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', content.as_bytes()).is_none() {
+    let is_short = content.len() < 32;
+    let has_escape = if is_short {
+        content.as_bytes().contains(&b'\\')
+    } else {
+        memchr::memchr(b'\\', content.as_bytes()).is_some()
+    };
+    if !has_escape {
         return Some(Cow::Borrowed(content));
     }
     serde_json::from_str::<Borrowed<'_>>(text).ok().map(|borrowed| borrowed.0)

@@ -28,6 +28,9 @@ const FLATTENED: &str = "nested too deep for readers; it stands as a string";
 
 /// The text as readers take it. `source` is JSON that was checked before.
 pub fn portable(source: &str) -> Portable<'_> {
+    if is_portable(source) {
+        return Portable { text: Cow::Borrowed(source), change: None };
+    }
     if is_too_deep(source) {
         let inner = portable_strings(source).0;
         let text = Cow::Owned(serde_json::Value::from(inner.as_ref()).to_string());
@@ -43,6 +46,47 @@ pub fn portable(source: &str) -> Portable<'_> {
     };
     let change = if replaced { Some(REPLACED) } else { quoted.then_some(QUOTED) };
     Portable { text, change }
+}
+
+/// Whether a text is taken by every reader as it is: nearly all are. One look at each byte outside
+/// strings.
+fn is_portable(source: &str) -> bool {
+    let text = source.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => match after_string(text, at + 1) {
+                Some(after) => {
+                    at = after;
+                    continue;
+                }
+                None => return false,
+            },
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'-' | b'0'..=b'9' => {
+                let rest = text.get(at..).unwrap_or_default();
+                let digits = rest.iter().take_while(|byte| is_of_number(**byte)).count();
+                // So many characters fit whatever they are, unless there is an exponent.
+                let number = rest.get(..digits).unwrap_or_default();
+                if digits > 15 || number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+                    return false;
+                }
+                at += digits;
+                continue;
+            }
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return false;
+        }
+        at += 1;
+    }
+    memchr::memchr(b'\\', text).is_none() || !portable_strings(source).1
+}
+
+fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
 }
 
 fn is_too_deep(source: &str) -> bool {
@@ -127,9 +171,7 @@ fn portable_numbers(source: &str) -> (Cow<'_, str>, bool) {
             },
             b'-' | b'0'..=b'9' => {
                 let rest = text.get(at..).unwrap_or_default();
-                let is_part =
-                    |byte: &&u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
-                let length = rest.iter().take_while(is_part).count();
+                let length = rest.iter().take_while(|byte| is_of_number(**byte)).count();
                 let number = source.get(at..at + length).unwrap_or_default();
                 if !fits(number) {
                     out.push_str(source.get(copied..at).unwrap_or_default());

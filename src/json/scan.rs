@@ -9,10 +9,36 @@ fn after_space(text: &[u8], at: usize) -> usize {
     at + space.count()
 }
 
+/// Words of eight bytes that are looked at before a longer search is set up.
+const SHORT_WORDS: usize = 4;
+
+/// The place of the first quote or backslash from `at` on. Most strings are names and short words:
+/// for them, setting up a vectorized search costs more than the search.
+fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
+    for _ in 0..SHORT_WORDS {
+        let word = text.get(at..).and_then(<[u8]>::first_chunk::<8>);
+        let Some(word) = word.map(|bytes| u64::from_le_bytes(*bytes)) else { break };
+        let found = bytes_equal_to(word, b'"') | bytes_equal_to(word, b'\\');
+        if found != 0 {
+            return Some(at + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0));
+        }
+        at += 8;
+    }
+    Some(at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?)
+}
+
+/// Has the high bit set in the lowest of eight bytes that equals `byte`, and in none below it.
+fn bytes_equal_to(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::MAX / 255;
+    const HIGH: u64 = LOW << 7;
+    let zeroed = word ^ (LOW * u64::from(byte));
+    zeroed.wrapping_sub(LOW) & !zeroed & HIGH
+}
+
 /// The place after the string whose opening quote stands before `at`.
 pub(super) fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        let found = quote_or_backslash(text, at)?;
         match text.get(found)? {
             b'"' => return Some(found + 1),
             // Whatever is escaped, it takes one byte at least.
