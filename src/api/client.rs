@@ -76,12 +76,15 @@ struct Shared {
     room: Arc<Room>,
     traffic: Counters,
     /// Requests in a row that could not be had, by endpoint.
-    failures: Mutex<HashMap<&'static str, u32>>,
+    failures: Mutex<HashMap<Kind, u32>>,
     /// How documents that come in pages are paged, by endpoint.
     paging: Mutex<HashMap<&'static str, KnownPaging>>,
     /// Asks other hosts, to which documents are redirected. It does not know the key.
     keyless: reqwest::Client,
 }
+
+/// An endpoint, and whether it is a further page of it.
+type Kind = (&'static str, bool);
 
 /// A body and when the server says it was given.
 #[derive(Clone, Debug)]
@@ -142,6 +145,9 @@ const ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// So many requests of one endpoint in a row that could not be had: it is down.
 const FAILING_ENDPOINT: u32 = 8;
 
+/// Waits for one request that are as long as they are named; after them the pauses grow, too.
+const MOST_NAMED: u32 = 8;
+
 /// Redirects that one document may take over other hosts.
 const MOST_REDIRECTS: usize = 3;
 
@@ -183,7 +189,20 @@ impl Client {
     /// # Errors
     /// [`ApiError`], once there is nothing left to try.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Fetched, ApiError> {
-        self.get_url(&self.url(path, query), endpoint(path)).await
+        self.get_url(&self.url(path, query), endpoint(path), false).await
+    }
+
+    /// Gets a further page of what is at a path. Its failures count on their own: where further
+    /// pages cannot be had, first ones still can.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn get_further(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Fetched, ApiError> {
+        self.get_url(&self.url(path, query), endpoint(path), true).await
     }
 
     /// Gets the page of a list at an address that the server named.
@@ -195,43 +214,56 @@ impl Client {
             let (path, to) = (self.url(path, &[]).path().to_owned(), origin_of(url));
             return Err(ApiError::Redirected { path, to });
         }
-        self.get_url(url, endpoint(path)).await
+        self.get_url(url, endpoint(path), true).await
     }
 
-    async fn get_url(&self, url: &Url, endpoint: &'static str) -> Result<Fetched, ApiError> {
+    async fn get_url(
+        &self,
+        url: &Url,
+        endpoint: &'static str,
+        is_further: bool,
+    ) -> Result<Fetched, ApiError> {
+        let kind = (endpoint, is_further);
         let path = url.path().to_owned();
         let started = Instant::now();
-        let most_attempts = self.attempts_for(endpoint);
-        let (mut attempts, mut waited, mut sent) = (0_u32, Duration::ZERO, false);
+        let most_attempts = self.attempts_for(kind);
+        let (mut attempts, mut waits, mut sent) = (0_u32, 0_u32, false);
+        let mut waited = Duration::ZERO;
         let mut pauses = pauses();
         loop {
             attempts += 1;
             let retry_budget = self.0.settings.max_retry_secs;
             match self.attempt(url, endpoint, std::mem::replace(&mut sent, true)).await? {
                 Attempt::Done(fetched) => {
-                    self.note_success(endpoint);
+                    self.note_success(kind);
                     return Ok(fetched);
                 }
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Busy { named, reason } => {
-                    let limit = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
-                    if waited + named > limit {
-                        return Err(ApiError::RateLimited { path, wait: named });
-                    }
-                    // As long as one request may be tried in all, an announced wait costs no try.
-                    if waited + named <= Duration::from_secs(retry_budget).max(named) {
-                        attempts -= 1;
-                    }
-                    waited += named;
-                    if attempts >= most_attempts {
-                        self.note_failure(endpoint);
+                    // A fraction of a second, again and again, would be a flood.
+                    let wait = named.max(pauses.next().unwrap_or_default());
+                    waited += wait;
+                    // An announced wait costs no try, as long as it may take. One document is not
+                    // worth as much of it as the list without which there is nothing to do; and
+                    // none where the endpoint is down, as those before have waited for it.
+                    let is_document = endpoint.starts_with("/runs/{id}");
+                    let settings = &self.0.settings;
+                    let limit =
+                        if is_document { retry_budget } else { settings.max_rate_limit_wait_secs };
+                    if waited > Duration::from_secs(limit) || most_attempts == 1 {
+                        self.note_failure(kind);
                         let elapsed = started.elapsed();
                         return Err(ApiError::Unavailable { path, attempts, elapsed, reason });
                     }
-                    self.pause(&path, reason, Some(named)).await?;
+                    attempts -= 1;
+                    self.pause(&path, reason, Some(wait)).await?;
                 }
                 Attempt::Wait { named, sent_at } => {
-                    let wait = named.or_else(|| pauses.next()).unwrap_or_default();
+                    waits += 1;
+                    // Named again and again, a wait that is too short is a flood.
+                    let own =
+                        if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
+                    let wait = named.unwrap_or_default().max(own.unwrap_or_default());
                     let wait = wait.max(Duration::from_millis(50));
                     waited += wait;
                     if waited > Duration::from_secs(self.0.settings.max_rate_limit_wait_secs) {
@@ -256,7 +288,7 @@ impl Client {
                     let spent =
                         attempts >= most_attempts || tried > Duration::from_secs(retry_budget);
                     if spent {
-                        self.note_failure(endpoint);
+                        self.note_failure(kind);
                         return Err(ApiError::Unavailable { path, attempts, elapsed, reason });
                     }
                     self.pause(&path, reason, pauses.next()).await?;
@@ -293,8 +325,8 @@ impl Client {
 
     /// How often a request of an endpoint is tried. Where many in a row could not be had however
     /// often they were tried, one try each must do: the other endpoints may be well.
-    fn attempts_for(&self, endpoint: &'static str) -> u32 {
-        let failures = self.failures().get(endpoint).copied().unwrap_or(0);
+    fn attempts_for(&self, kind: Kind) -> u32 {
+        let failures = self.failures().get(&kind).copied().unwrap_or(0);
         if failures >= FAILING_ENDPOINT { 1 } else { self.0.settings.max_attempts }
     }
 
@@ -315,15 +347,15 @@ impl Client {
         }
     }
 
-    fn note_failure(&self, endpoint: &'static str) {
-        *self.failures().entry(endpoint).or_default() += 1;
+    fn note_failure(&self, kind: Kind) {
+        *self.failures().entry(kind).or_default() += 1;
     }
 
-    fn note_success(&self, endpoint: &'static str) {
-        self.failures().remove(endpoint);
+    fn note_success(&self, kind: Kind) {
+        self.failures().remove(&kind);
     }
 
-    fn failures(&self) -> MutexGuard<'_, HashMap<&'static str, u32>> {
+    fn failures(&self) -> MutexGuard<'_, HashMap<Kind, u32>> {
         self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -496,6 +528,19 @@ impl Client {
                 Ok(Err(error)) => return Err(Attempt::Retry(self.describe(error))),
                 Ok(Ok(response)) => response,
             };
+            // What another host says concerns this document only: neither key nor rate.
+            let status = response.status().as_u16();
+            let problem = format!("status {status} by the host that it was redirected to");
+            match disposition(status) {
+                Disposition::Accept | Disposition::Redirected => {}
+                Disposition::Retry | Disposition::RateLimited => {
+                    return Err(Attempt::Retry(problem));
+                }
+                _ => {
+                    let path = response.url().path().to_owned();
+                    return Err(Attempt::Failed(ApiError::Unusable { path, problem }));
+                }
+            }
         }
         Ok(response)
     }
@@ -556,6 +601,10 @@ impl Client {
             }
             Disposition::Redirected => {
                 let to = self.0.base.join(location.as_deref().unwrap_or_default());
+                if to.as_ref().is_ok_and(|to| to.origin() == self.0.base.origin()) {
+                    let problem = "redirects that do not end".to_owned();
+                    return Attempt::Failed(ApiError::Unusable { path: path.to_owned(), problem });
+                }
                 let to = to.ok().filter(|_| location.is_some()).map(|to| origin_of(&to));
                 let to = to.unwrap_or_else(|| "an unreadable address".to_owned());
                 Attempt::Failed(ApiError::Redirected { path: path.to_owned(), to })

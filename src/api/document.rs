@@ -6,12 +6,12 @@
 
 use std::collections::HashSet;
 
-use super::continuation::{Continuation, Next};
+use super::continuation::{Continuation, Next, Read};
 use super::pager::{PageRequest, Pager, Place, Way};
 use super::{Answer, ApiError, Client, Fetched};
 use crate::config::PagingSettings;
 use crate::digest::fingerprint;
-use crate::json::{Body, Node};
+use crate::json::{Body, Node, has_own_id};
 use crate::tables::ListSources;
 
 /// A document with all of its pages that could be had.
@@ -51,8 +51,9 @@ const MOST_PAGES: usize = 10_000;
 #[derive(Debug)]
 struct Seen {
     rows: u64,
-    /// Tells whether the rows came before.
+    /// Tells whether the rows came before, all together and each that has an id.
     fingerprint: u64,
+    own: Vec<u64>,
     said: Continuation,
 }
 
@@ -66,18 +67,27 @@ impl Seen {
         trusts_total: bool,
     ) -> Option<Self> {
         let found = list.find(Node::accepted(body)?)?;
-        let mut said = Continuation::read(&found.enclosing, found.elements.len(), headers);
+        let mut said =
+            Continuation::read(&found.enclosing, found.elements.len(), list.table().name, headers);
         let pages = said.page.is_some()
             || said.page_size.is_some()
             || said.offset.is_some()
             || said.more.is_some()
             || said.next != Next::Unstated;
-        if !trusts_total && !pages {
+        // `{"items": […], "total": 12}` is an object of its own for the list.
+        let is_own = matches!(found.member.as_str(), "items" | "rows" | "data" | "results");
+        if !trusts_total && !pages && !is_own && said.total_is_plain {
             said.total = None;
         }
         let sources = found.elements.iter().map(|element| element.source().as_bytes());
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
-        Some(Self { rows, fingerprint: fingerprint(sources), said })
+        let own = found.elements.iter().filter(|element| has_own_id(**element));
+        let own = own.map(|element| fingerprint([element.source().as_bytes()])).collect();
+        Some(Self { rows, fingerprint: fingerprint(sources), own, said })
+    }
+
+    fn may_go_on(&self, read: Read) -> bool {
+        self.said.may_go_on(read, self.rows)
     }
 
     /// Whether a page says that there are more rows. Cheap for the usual one that does not: no
@@ -88,7 +98,7 @@ impl Seen {
             return false;
         }
         Self::read(&answer.body, &answer.paging, list, trusts_total)
-            .is_some_and(|seen| seen.said.says_more(seen.rows).is_some())
+            .is_some_and(|seen| seen.may_go_on(Read { rows: seen.rows, pages: 1 }))
     }
 }
 
@@ -125,7 +135,10 @@ impl Client {
             is_hopeless,
             number: seen.said.page.unwrap_or(0),
             received: seen.rows,
+            last_rows: seen.rows,
+            is_rebased: false,
             fingerprints: HashSet::from([seen.fingerprint]),
+            own: seen.own.into_iter().collect(),
             last: seen.said,
             pages: vec![first],
             pager,
@@ -142,16 +155,19 @@ pub fn missing_rows<'a>(
     list: &ListSources,
     trusts_total: bool,
 ) -> Option<MissingRows> {
-    let (mut received, mut last) = (0_u64, None);
+    let (mut received, mut count, mut last) = (0_u64, 0_u64, None);
+    let mut own = HashSet::new();
     for page in pages {
         if let Some(seen) = Seen::read(page, &[], list, trusts_total) {
-            received += seen.rows;
+            let again = seen.own.iter().filter(|row| !own.insert(**row)).count();
+            received += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
+            count += 1;
             let total = seen.said.total.or(last.and_then(|last: Continuation| last.total));
             last = Some(Continuation { total, ..seen.said });
         }
     }
     let last = last?;
-    last.says_more(received)?;
+    last.says_more(Read { rows: received, pages: count })?;
     let announced = last.total.filter(|total| *total > received);
     Some(MissingRows { received, announced })
 }
@@ -166,7 +182,11 @@ struct Reading<'a> {
     /// The number of the last page; 0 where it is not known.
     number: u64,
     received: u64,
+    /// Rows of the last page.
+    last_rows: u64,
+    is_rebased: bool,
     fingerprints: HashSet<u64>,
+    own: HashSet<u64>,
     last: Continuation,
     pages: Vec<Answer>,
     pager: Pager,
@@ -175,10 +195,16 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn run(mut self) -> Result<DocumentPages, ApiError> {
-        while self.last.says_more(self.received).is_some() && self.pages.len() < MOST_PAGES {
+        while self.may_go_on() && self.pages.len() < MOST_PAGES {
             let Some((way, request)) = self.next() else { break };
             let is_proven = self.pages.len() > 1 && self.way.as_ref() == Some(&way);
             match self.page(&request).await? {
+                // It calls itself the page after the one that was asked for: pages are asked for from
+                // 0 and shown from 1, and one was left out.
+                Some((_, seen)) if self.is_one_too_high(&request, &seen) => {
+                    self.is_rebased = true;
+                    self.number = 0;
+                }
                 Some((answer, seen)) if self.fingerprints.insert(seen.fingerprint) => {
                     self.take(way, &request, answer, seen);
                 }
@@ -191,7 +217,7 @@ impl Reading<'_> {
                 }
             }
         }
-        let missing = self.last.says_more(self.received).map(|_| MissingRows {
+        let missing = self.last.says_more(self.read()).map(|_| MissingRows {
             received: self.received,
             announced: self.last.total.filter(|total| *total > self.received),
         });
@@ -218,11 +244,28 @@ impl Reading<'_> {
         }
     }
 
+    fn read(&self) -> Read {
+        Read { rows: self.received, pages: u64::try_from(self.pages.len()).unwrap_or(u64::MAX) }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.last.may_go_on(self.read(), self.last_rows)
+    }
+
+    fn is_one_too_high(&self, request: &PageRequest, seen: &Seen) -> bool {
+        let asked = match request {
+            PageRequest::Parameter(_, number) => number.parse::<u64>().ok(),
+            PageRequest::Address(_) => None,
+        };
+        let expected = asked.map(|asked| asked.saturating_add(1));
+        !self.is_rebased && expected.is_some() && seen.said.page == expected
+    }
+
     async fn page(&self, request: &PageRequest) -> Result<Option<(Answer, Seen)>, ApiError> {
         let fetched = match request {
             PageRequest::Address(url) => self.client.get_page(self.path, url).await,
             PageRequest::Parameter(name, value) => {
-                self.client.get(self.path, &[(name.as_str(), value.clone())]).await
+                self.client.get_further(self.path, &[(name.as_str(), value.clone())]).await
             }
         };
         let answer = match fetched {
@@ -231,7 +274,9 @@ impl Reading<'_> {
             Ok(_) | Err(_) => return Ok(None),
         };
         let seen = Seen::read(&answer.body, &answer.paging, self.list, self.trusts_total);
-        Ok(seen.filter(|seen| seen.rows > 0).map(|seen| (answer, seen)))
+        // An empty page that names the next one is one of rows that were filtered out.
+        let leads = |seen: &Seen| seen.rows > 0 || seen.said.next.is_named();
+        Ok(seen.filter(leads).map(|seen| (answer, seen)))
     }
 
     fn take(&mut self, way: Way, request: &PageRequest, answer: Answer, seen: Seen) {
@@ -242,7 +287,9 @@ impl Reading<'_> {
             _ => self.number,
         };
         self.way = Some(way);
-        self.received += seen.rows;
+        let again = seen.own.iter().filter(|own| !self.own.insert(**own)).count();
+        self.received += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
+        self.last_rows = seen.rows;
         // A page without a total of its own does not take back the one before.
         let total = seen.said.total.or(self.last.total);
         self.last = Continuation { total, ..seen.said };

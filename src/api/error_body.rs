@@ -37,6 +37,17 @@ const ERROR_MEMBERS: &[&str] = &[
     "traceId",
     "timestamp",
     "path",
+    "data",
+    "result",
+    "detail",
+    "title",
+    "type",
+    "instance",
+    "msg",
+    "reason",
+    "description",
+    "statusText",
+    "request",
 ];
 
 impl ErrorBody {
@@ -59,13 +70,31 @@ impl ErrorBody {
     /// Whether a body with a good status is an error all the same.
     pub(super) fn is_error(node: Node<'_>) -> bool {
         let Some(members) = node.members() else { return false };
-        let says_error = members.iter().any(|(key, value)| {
-            matches!(key.as_ref(), "error" | "errors" | "errorCode")
-                && !value.is_null()
-                && value.kind() != Kind::Array
+        let is_content = |value: Node<'_>| match value.kind() {
+            Kind::Null => false,
+            Kind::Array => value.elements().is_some_and(|elements| !elements.is_empty()),
+            Kind::Object => value.members().is_some_and(|members| !members.is_empty()),
+            _ => true,
+        };
+        let says_error = members.iter().any(|(key, value)| match key.as_ref() {
+            "error" | "errors" | "errorCode" => is_content(*value),
+            "ok" | "success" => value.source() == "false",
+            "status" | "statusCode" | "code" => is_error_status(*value),
+            _ => false,
         });
-        says_error && members.iter().all(|(key, _)| ERROR_MEMBERS.contains(&key.as_ref()))
+        let holds_data = members
+            .iter()
+            .any(|(key, value)| matches!(key.as_ref(), "data" | "result") && is_content(*value));
+        says_error
+            && !holds_data
+            && members.iter().all(|(key, _)| ERROR_MEMBERS.contains(&key.as_ref()))
     }
+}
+
+/// An HTTP status of an error, once more in the body.
+fn is_error_status(value: Node<'_>) -> bool {
+    let status = value.scalar_text().and_then(|text| text.parse::<u16>().ok());
+    status.is_some_and(|status| (400..600).contains(&status))
 }
 
 /// `Retry-After`: seconds, or a date that is measured against the server's own clock. `None` where
@@ -136,5 +165,16 @@ mod tests {
         assert!(!is_error(r#"{"id":"r","status":"error","error":"unreachable"}"#));
         assert!(!is_error(r#"{"error":null}"#));
         assert!(!is_error(r#"{"rows":[]}"#));
+        for error in [
+            r#"{"success":false,"message":"no"}"#,
+            r#"{"data":null,"errors":[{"message":"no"}]}"#,
+            r#"{"statusCode":500,"message":"no"}"#,
+            r#"{"type":"about:blank","title":"Gone","status":503,"detail":"x"}"#,
+            r#"{"ok":false,"reason":"no"}"#,
+        ] {
+            assert!(is_error(error), "{error}");
+        }
+        assert!(!is_error(r#"{"ok":true,"data":{"spans":[]}}"#));
+        assert!(!is_error(r#"{"errors":[],"data":{"id":1}}"#));
     }
 }

@@ -13,7 +13,9 @@
 
 use std::collections::HashMap;
 
-use super::continuation::Continuation;
+use url::Url;
+
+use super::continuation::{Continuation, Read};
 use super::page::{ListedRow, RawPage, shared};
 use super::pager::{PageRequest, Pager, Place, Way};
 use super::{Answer, ApiError, Client, Fetched};
@@ -83,6 +85,8 @@ pub struct Ending {
     pub is_stated: bool,
     /// Whether as many rows were read as limits usually are, and nothing says that they are all.
     pub is_suspicious: bool,
+    /// Pages with rows.
+    pub pages: u64,
 }
 
 impl Ending {
@@ -132,6 +136,8 @@ pub struct Listing {
     base: Option<PageBase>,
     /// The number that the first page is asked for with, where the server wants one.
     first_number: Option<u32>,
+    /// Whether pages are asked for from 0, and show numbers from 1.
+    shows_from_one: bool,
     /// Every id's key, with the last pass that found it.
     seen: HashMap<u128, u32>,
     pass: u32,
@@ -160,6 +166,10 @@ struct Pass {
     pages_with_rows: u64,
     /// Whether an empty page ended it.
     ended_empty: bool,
+    /// The largest total that a page of it stated.
+    largest_total: Option<u64>,
+    /// Whether the numbers that pages repeat turned out to be one too high.
+    is_rebased: bool,
     /// What the last page with rows said, and how many rows it had.
     last: Continuation,
     last_rows: u64,
@@ -167,6 +177,12 @@ struct Pass {
     /// The refusal of a further page, where other ways were tried after it.
     refusal: Option<ApiError>,
     contradiction: Option<String>,
+}
+
+impl Pass {
+    fn read(&self) -> Read {
+        Read { rows: self.distinct, pages: self.pages_with_rows }
+    }
 }
 
 impl Listing {
@@ -186,6 +202,7 @@ impl Listing {
             way: None,
             base: None,
             first_number,
+            shows_from_one: false,
             seen: HashMap::new(),
             pass: 1,
             pages: 0,
@@ -277,13 +294,17 @@ impl Listing {
     /// How this pass ended, as far as it did.
     pub fn ending(&self) -> Ending {
         let this = &self.this;
+        let is_least = this.last.total_is_least;
         // A next page that was named, asked for, and empty contradicts no total that was reached.
-        let has_all =
-            this.ended_empty && this.last.total == Some(this.distinct) && !this.last.total_is_least;
-        let said = this.last.says_more(this.distinct).filter(|_| !has_all).or_else(|| {
-            let pages = this.last.total_pages.filter(|pages| *pages > this.pages_with_rows);
-            pages.map(|pages| format!("there are {pages} pages"))
-        });
+        let has_all = this.ended_empty && this.largest_total == Some(this.distinct) && !is_least;
+        // Also what an earlier page said counts: a list that shrinks is read again.
+        let total = this.largest_total.filter(|total| *total > this.distinct);
+        let said = total.map(|total| format!("there are {total}"));
+        // A lower bound that is reached exactly is where counting ended, and listing with it.
+        let is_bound = is_least && this.largest_total == Some(this.distinct);
+        let said =
+            said.or_else(|| is_bound.then(|| format!("there are at least {}", this.distinct)));
+        let said = said.or_else(|| this.last.says_more(this.read()).filter(|_| !has_all));
         let said =
             said.map(|said| format!("the API says that {said}, and listed {}", this.distinct));
         let is_full = this.last_rows > 0
@@ -291,11 +312,12 @@ impl Listing {
         Ending {
             error: this.error.clone(),
             contradiction: this.contradiction.clone().or(said),
-            is_stated: has_all || this.last.says_end(this.distinct),
+            is_stated: has_all || (total.is_none() && this.last.says_end(this.read())),
             is_suspicious: this.last.is_silent()
                 && is_full
                 && this.rows >= USUAL_DEPTH
                 && this.rows.is_multiple_of(USUAL_DEPTH),
+            pages: this.pages_with_rows,
         }
     }
 
@@ -317,6 +339,9 @@ impl Listing {
         let is_echo = matches!(step, Step::Next(..))
             && found == 0
             && shared(&ids, &self.this.first_page) * 2 > ids.len();
+        if !is_echo {
+            self.this.largest_total = self.this.largest_total.max(said.total);
+        }
         if !is_empty && !is_echo && !(is_trial && found == 0) {
             self.this.rows += rows;
             self.this.last_rows = rows;
@@ -326,7 +351,10 @@ impl Listing {
         self.step = match step {
             Step::First => self.after_first(&said, is_empty),
             Step::ProbeOne => self.after_probe(&ids, is_empty, &said),
-            Step::Next(way, _) if is_trial && found == 0 && !is_empty => self.after_failed(way),
+            // Nothing new from a way that is only tried, though there is more: it does not work.
+            Step::Next(way, _) if is_trial && found == 0 && (!is_empty || self.leads_further()) => {
+                self.after_failed(way)
+            }
             Step::Next(way, request) => {
                 self.way = Some(way.clone());
                 self.after(&way, &request, &ids, found, &said)
@@ -335,9 +363,9 @@ impl Listing {
         };
         if self.step == Step::End && is_empty {
             self.this.ended_empty = true;
-            let distinct = self.this.distinct;
+            let read = self.this.read();
             // The page behind the last one speaks last: also where it says that it is not the end.
-            if said.says_more(distinct).is_some() || said.says_end(distinct) {
+            if said.says_more(read).is_some() || said.says_end(read) {
                 self.this.last = said;
             }
         }
@@ -362,6 +390,7 @@ impl Listing {
     fn numbered(&mut self, name: String, said: &Continuation) -> Step {
         let is_documented = name == self.pager.number_parameter();
         match (said.page, self.first_number) {
+            (Some(1), None) if self.shows_from_one => self.base = Some(PageBase::Zero),
             (Some(0), _) => self.base = Some(PageBase::Zero),
             // Asked for as page 0, it may have been answered as if it were page 1.
             (Some(1), _) | (None, Some(1)) => self.base = Some(PageBase::One),
@@ -383,6 +412,9 @@ impl Listing {
     /// that moved in between cannot deceive.
     fn after_probe(&mut self, ids: &[String], is_empty: bool, said: &Continuation) -> Step {
         let way = Way::Number(self.pager.number_parameter().to_owned());
+        if is_empty && self.leads_further() {
+            return self.after_failed(way);
+        }
         if is_empty {
             return Step::End;
         }
@@ -407,6 +439,11 @@ impl Listing {
         }
     }
 
+    /// Whether the last page with rows says that there are more.
+    fn leads_further(&self) -> bool {
+        self.this.last.says_more(self.this.read()).is_some()
+    }
+
     /// What follows a page, `found` of whose rows were not on an earlier page of this pass.
     fn after(
         &mut self,
@@ -418,18 +455,29 @@ impl Listing {
     ) -> Step {
         if let (Way::Number(_), PageRequest::Parameter(_, number)) = (way, request) {
             self.this.number = number.parse().unwrap_or(self.this.number.saturating_add(1));
+            // A page that calls itself the one after the one that was asked for: pages are asked for
+            // from 0 and shown from 1, and one was left out.
+            let is_one_too_high = said.page == Some(self.this.number.saturating_add(1));
+            if is_one_too_high && !std::mem::replace(&mut self.this.is_rebased, true) {
+                self.base = Some(PageBase::Zero);
+                self.shows_from_one = true;
+                self.this.number = 0;
+            }
         }
         let next = self.request(way.clone(), said);
         if found > 0 {
             (self.this.echoes, self.this.barren) = (0, 0);
             return next;
         }
-        if ids.is_empty() && !leads_on(said) {
+        let is_same_next = matches!(&next, Step::Next(_, next) if next == request);
+        if ids.is_empty() && (is_same_next || !leads_on(said)) {
             return Step::End;
         }
-        if let Step::Next(_, next) = &next
-            && next == request
-        {
+        if ids.is_empty() && !matches!(way, Way::Number(_) | Way::Offset(_)) {
+            // Each token leads on by itself: what it skips is filtered out.
+            return next;
+        }
+        if is_same_next {
             self.this.contradiction = Some("each next page is the same one".to_owned());
             return Step::End;
         }
@@ -454,7 +502,7 @@ impl Listing {
         let said = self.this.last.clone();
         let is_full = rows >= u64::from(self.query.page_size);
         let says_all = said.total == Some(rows) && !said.total_is_least;
-        if said.says_more(rows).is_some() || (is_full && !says_all) {
+        if said.may_go_on(Read { rows, pages: 1 }, 0) || (is_full && !says_all) {
             self.pager.fail(way);
             return self.fall_back();
         }
@@ -535,7 +583,7 @@ impl Listing {
         let step = match self.pager.suggested(&said) {
             Some(Way::Number(name)) => self.numbered(name, &said),
             Some(way) => self.request(way, &said),
-            None if said.says_more(self.this.distinct).is_some() => self.fall_back(),
+            None if said.says_more(self.this.read()).is_some() => self.fall_back(),
             None => Step::End,
         };
         if step == Step::End {
@@ -560,7 +608,9 @@ impl Listing {
         }
         self.this.distinct += u64::try_from(found).unwrap_or(0);
         self.envelope = page.envelope.or_else(|| self.envelope.take());
-        let total = page.continuation.total;
+        // A lower bound is no total that a list could be counted by.
+        let said = &page.continuation;
+        let total = said.total.filter(|_| !said.total_is_least);
         (Page { new, repeats, unnamed: page.unnamed, total, date: page.date }, found)
     }
 
@@ -568,7 +618,10 @@ impl Listing {
         let fetched = loop {
             let fetched = match step {
                 Step::Next(_, PageRequest::Address(url)) => {
-                    self.client.get_page("/runs", url).await
+                    self.client.get_page("/runs", &self.completed(url)).await
+                }
+                step @ Step::Next(..) => {
+                    self.client.get_further("/runs", &self.parameters(step)).await
                 }
                 step => self.client.get("/runs", &self.parameters(step)).await,
             };
@@ -591,6 +644,21 @@ impl Listing {
                 RawPage::parse(&answer, ids, list, client, || self.path())
             }
         }
+    }
+
+    /// An address with the parameters of the list that it lacks: without its range, or its workflow,
+    /// it would be the page of another list.
+    fn completed(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        let named: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        let lacking = self.query.parameters.iter();
+        let lacking = lacking.filter(|(name, _)| !named.iter().any(|named| named == name));
+        let lacking: Vec<(&str, &str)> =
+            lacking.map(|(name, value)| (*name, value.as_str())).collect();
+        if !lacking.is_empty() {
+            url.query_pairs_mut().extend_pairs(lacking);
+        }
+        url
     }
 
     /// Whether a page that was asked for as page 0 is empty: pages count from 1 then.
@@ -659,7 +727,7 @@ impl Listing {
 
 /// Whether a page without rows says that there are more: filters behind a token leave such pages.
 fn leads_on(said: &Continuation) -> bool {
-    said.more == Some(true) || said.says_more(u64::MAX).is_some()
+    said.more == Some(true) || said.says_more(Read::ALL).is_some() || said.names_token()
 }
 
 /// Whether a number of rows is one at which servers usually cut a list off.

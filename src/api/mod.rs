@@ -18,7 +18,7 @@ mod traffic;
 
 pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
 pub use connection::{certificates_looked_in, describe, install_tls};
-pub use continuation::{Continuation, Next};
+pub use continuation::{Continuation, Next, Read};
 pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;
 pub use listing::{Ending, ListQuery, Listing, Page, PageBase};

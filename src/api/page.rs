@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::continuation::Continuation;
 use super::{Answer, ApiError, Client};
 use crate::json::{Kind, Node, member_names};
-use crate::tables::ListSources;
+use crate::tables::{ListSources, RUNS};
 
 /// One row of the list.
 #[derive(Clone, Debug)]
@@ -47,6 +47,9 @@ impl RawPage {
         let unusable = |problem: String| ApiError::Unusable { path: path(), problem };
         let body = &answer.body;
         let node = Node::parse(body).map_err(|malformed| unusable(malformed.to_string()))?;
+        if node.is_null() {
+            return Ok(Self { date: answer.date, ..Self::default() });
+        }
         let Some(list) = list.find(node) else {
             let seen = match node.kind() {
                 Kind::Object => format!("`{}`", member_names(node).join("`, `")),
@@ -64,7 +67,7 @@ impl RawPage {
         }
         let unnamed = list.elements.len() - rows.len();
         let mut continuation =
-            Continuation::read(&list.enclosing, list.elements.len(), &answer.paging);
+            Continuation::read(&list.enclosing, list.elements.len(), RUNS.name, &answer.paging);
         if let Some(path) = &client.paging().next_path {
             continuation = continuation.with_next_at(node, path);
         }

@@ -171,9 +171,6 @@ impl Pager {
             (Way::Address | Way::Token(_), Next::Url(address)) => {
                 Some(PageRequest::Address(self.address(address)?))
             }
-            (Way::Address, Next::Token { token, .. }) => {
-                Some(PageRequest::Address(self.address(token)?))
-            }
             _ => None,
         }
     }
@@ -209,7 +206,7 @@ fn token_ways(page: &Continuation) -> Vec<Way> {
         "xnextcursor" => names.push("cursor".to_owned()),
         _ => names.extend(without_next),
     }
-    let usual = ["cursor", "after", "pageToken", "page_token", "token"];
+    let usual = ["cursor", "after", "pageToken", "page_token", "token", "page"];
     names.extend(usual.iter().map(|name| (*name).to_owned()));
     names.push(member.clone());
     let mut ways: Vec<Way> = Vec::new();
@@ -243,7 +240,7 @@ mod tests {
     }
 
     fn token(member: &str) -> Continuation {
-        page(Next::Token { token: "t".into(), member: member.into() })
+        page(Next::Token { token: "t".into(), member: member.into(), is_next: true })
     }
 
     const PLACE: Place = Place { number: 1, rows: 20 };

@@ -58,6 +58,9 @@ pub(super) struct ListScan<'a, Wait, Show> {
     /// Runs that started no later than the first one.
     no_younger: u64,
     unnamed: u64,
+    /// Runs without a status and a start that can be read, and whether there is one that has.
+    unread: u64,
+    is_read: bool,
     /// Runs that this pass found for the first time, though they are no younger than the head.
     between: u64,
     /// Keys of runs near the end of the window, which time may take out of it, with their starts.
@@ -94,6 +97,8 @@ where
             last_total: None,
             no_younger: 0,
             unnamed: 0,
+            unread: 0,
+            is_read: false,
             between: 0,
             tail: HashMap::new(),
             younger: HashSet::new(),
@@ -264,6 +269,11 @@ where
         let runs: Vec<ListedRun> =
             page.new.into_iter().map(|row| ListedRun::read(row, paths)).collect();
         let count = u64::try_from(runs.len()).unwrap_or(u64::MAX);
+        for run in &runs {
+            let is_read = run.status.is_some() || run.started_at.is_some();
+            self.is_read |= is_read;
+            self.unread += u64::from(!is_read);
+        }
         let end = self.sweep.window.from.saturating_add(TAIL_MICROSECONDS);
         let tail = runs.iter().filter_map(|run| Some((id_key(&run.run_id), run.started_at?)));
         self.tail.extend(tail.filter(|(_, start)| *start < end));
@@ -284,7 +294,9 @@ where
         let ending = self.listing.ending();
         if !self.tally.ended_early {
             let error = ending.error.filter(|_| !ending.is_stated);
-            let error = error.map(|error| format!("after {} pages: {error}", self.pages_read()));
+            let pages = ending.pages;
+            let noun = if pages == 1 { "page" } else { "pages" };
+            let error = error.map(|error| format!("after {pages} {noun}: {error}"));
             doubts.extend(error.into_iter().chain(ending.contradiction));
         }
         if proof.is_none() && doubts.is_empty() {
@@ -294,11 +306,14 @@ where
         if self.unnamed > 0 {
             doubts.push(format!("listed runs without an id: {}", self.unnamed));
         }
+        if self.unread > 0 && !self.is_read {
+            doubts.push(format!(
+                "none of {} listed runs has a status or a start that is read: `armature-export \
+                 doctor` shows the members, and [[columns]] names the right ones",
+                self.unread
+            ));
+        }
         doubts
-    }
-
-    fn pages_read(&self) -> u32 {
-        self.listing.pages().saturating_sub(1)
     }
 
     fn cut_off(&self) -> Option<CutOff> {

@@ -221,8 +221,8 @@ pub fn is_refusal(error: &ApiError) -> bool {
     match error {
         ApiError::Rejected { .. } => true,
         // A plan that does not go so far back; the documented codes speak of the key.
-        ApiError::Refused { status: 403, code: Some(code), .. } => {
-            !DOCUMENTED.contains(&code.as_str())
+        ApiError::Refused { status: 403, code, .. } => {
+            !code.as_ref().is_some_and(|code| DOCUMENTED.contains(&code.as_str()))
         }
         _ => false,
     }

@@ -160,10 +160,22 @@ impl ListNames {
             return Some(list);
         }
         if !self.generic {
-            return None;
+            return self.null_list(&places, &[]);
         }
         let generic = (0..places.len()).find_map(|at| generic_list(&places, at));
-        generic.or_else(|| places.iter().rev().find_map(|place| self.marked(place, &places)))
+        generic
+            .or_else(|| places.iter().rev().find_map(|place| self.marked(place, &places)))
+            .or_else(|| self.null_list(&places, GENERIC))
+    }
+
+    /// `{"rows": null}`: some languages write an empty list so.
+    fn null_list<'a>(&self, places: &[Place<'a>], generic: &[&str]) -> Option<List<'a>> {
+        (0..places.len()).find_map(|at| {
+            let body = &places.get(at)?.body;
+            let names = self.specific.iter().chain(generic);
+            let name = names.copied().find(|name| body.get(name).is_some_and(Node::is_null))?;
+            Some(List::new(Vec::new(), places, at, name))
+        })
     }
 
     /// An object whose members all are elements of the list, by the marks on them.
@@ -258,6 +270,15 @@ fn keyed<'a>(body: &Body<'a>, places: &[Place<'a>], at: usize, name: &str) -> Op
 fn generic_list<'a>(places: &[Place<'a>], at: usize) -> Option<List<'a>> {
     let place = places.get(at)?;
     GENERIC.iter().find_map(|name| List::of(place.body.get(name)?, places, at, name))
+}
+
+/// Whether an element has an id of its own: two equal ones are then one and the same.
+pub fn has_own_id(element: Node<'_>) -> bool {
+    let members = element.members().unwrap_or_default();
+    members.iter().any(|(name, value)| {
+        let is_id = name == "id" || name.ends_with("_id") || name.ends_with("Id");
+        is_id && !value.is_null() && !matches!(name.as_ref(), "run_id" | "runId")
+    })
 }
 
 /// The names under which arrays of objects stand in a body, outermost first, that are not at one

@@ -14,7 +14,7 @@ mod scan;
 mod time;
 
 pub use envelope::{Body, member_names, unwrap};
-pub use list::{List, ListNames, object_lists};
+pub use list::{List, ListNames, has_own_id, object_lists};
 pub use node::{Kind, Malformed, Node};
 pub use path::{Step, is_path};
 pub use portable::{REPLACED, portable};

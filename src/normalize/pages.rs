@@ -1,6 +1,8 @@
 //! A document of a run: one body, or several where the API pages it.
 
-use crate::json::{Body, Leftovers, List, Node};
+use std::collections::HashSet;
+
+use crate::json::{Body, Leftovers, List, Node, has_own_id};
 use crate::run::{FetchedRun, Resource};
 use crate::tables::ListSources;
 
@@ -88,8 +90,17 @@ impl<'a> Pages<'a> {
             if list.elements.iter().map(|node| node.source()).eq(first.iter().copied()) {
                 continue;
             }
-            whole.elements.extend(list.elements);
-            whole.names.extend(list.names);
+            if !list.names.is_empty() {
+                whole.elements.extend(list.elements);
+                whole.names.extend(list.names);
+                continue;
+            }
+            // Pages that overlap give an element twice.
+            let before: HashSet<&str> = whole.elements.iter().map(|node| node.source()).collect();
+            let is_again = |node: &Node<'_>| before.contains(node.source()) && has_own_id(*node);
+            let new: Vec<Node<'a>> =
+                list.elements.into_iter().filter(|node| !is_again(node)).collect();
+            whole.elements.extend(new);
         }
         Some(whole)
     }

@@ -49,6 +49,8 @@ pub(super) struct Export {
     open: BTreeMap<String, ListedRun>,
     counts: RunCounts,
     accounts: Accounts,
+    /// What is not whole besides runs and their list, in words.
+    troubles: Vec<String>,
     sweep: Option<SweepTally>,
     unexpected_zero: bool,
     /// Tells how rows of the list are read.
@@ -134,6 +136,7 @@ impl Export {
             open: BTreeMap::new(),
             counts: RunCounts::default(),
             accounts: Accounts::default(),
+            troubles: Vec::new(),
             sweep: None,
             unexpected_zero: false,
             listing_mapping,
@@ -372,7 +375,7 @@ impl Export {
 
     /// Workflows and MCP servers, asked for when something was exported: they change rarely.
     async fn stage_resources(
-        &self,
+        &mut self,
         staging: &mut Staging,
         client: &Client,
     ) -> Result<(), SyncError> {
@@ -400,7 +403,7 @@ impl Export {
                     "`{}` is not whole: the API gave {} rows, and says that there are more",
                     table.name, missing.received
                 );
-                self.events.emit(Event::Notice(notice));
+                self.troubles.push(notice);
             }
             let content = list.fingerprint();
             if self.content(table) == Some(content) {
@@ -481,6 +484,7 @@ impl Export {
             Some(_) => Outcome::Stopped,
             None if self.counts.failed + self.counts.absent + self.counts.partial > 0
                 || new_gap
+                || !self.troubles.is_empty()
                 || !certified =>
             {
                 Outcome::Incomplete
@@ -544,6 +548,7 @@ impl Export {
             unexpected_zero: self.unexpected_zero,
             issues,
             deliveries: Vec::new(),
+            other_troubles: self.troubles.clone(),
             sweep: self.sweep.as_ref().map(SweepSummary::from).unwrap_or_default(),
             commits: self.commits,
             ledger: self.lake.ledger().counts(),

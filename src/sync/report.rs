@@ -183,6 +183,8 @@ pub struct SyncReport {
     pub issues: u64,
     /// What became of each target.
     pub deliveries: Vec<DeliveryReport>,
+    /// What is not whole besides runs and their list, in words.
+    pub other_troubles: Vec<String>,
     /// How the list came out.
     pub sweep: SweepSummary,
     /// Commits made.
@@ -255,7 +257,8 @@ impl SyncReport {
         });
         let doubts = self.sweep.doubts.iter();
         let doubts = doubts.map(|doubt| format!("the list could not be relied on: {doubt}"));
-        failed.into_iter().chain(absent).chain(partial).chain(doubts).collect()
+        let others = self.other_troubles.iter().cloned();
+        failed.into_iter().chain(absent).chain(partial).chain(others).chain(doubts).collect()
     }
 
     /// Whether the lake is now proven up to this sync, and the DuckDB file has all of it.
