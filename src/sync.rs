@@ -25,6 +25,7 @@ use crate::extract::{
 };
 use crate::interval::Interval;
 use crate::lake::{Lake, Manifest};
+use crate::ledger::{Ledger, RunState};
 use crate::normalize::Stamp;
 use crate::tables::Mapping;
 
@@ -166,9 +167,21 @@ fn extraction_plan(
             evaluation_grace: microseconds(options.settings.sync.evaluation_grace_secs),
             paths: RunPaths::new(mapping),
         },
-        ledger: lake.ledger().clone(),
+        ledger: followed(lake, mapping),
         concurrency: options.settings.api.concurrency,
     }
+}
+
+/// What is known of each run. Runs that were absent under what was taken for their ids are not
+/// followed once the ids are read otherwise.
+fn followed(lake: &Lake, mapping: &Mapping) -> Ledger {
+    let mut ledger = lake.ledger().clone();
+    if export::is_mapped_anew(lake.head(), RunPaths::new(mapping).fingerprint()) {
+        let absent = lake.ledger().iter();
+        let absent = absent.filter(|(_, e)| e.state == RunState::Absent && e.revision == 0);
+        ledger.apply(absent.map(|(run_id, _)| (run_id.to_owned(), None)));
+    }
+    ledger
 }
 
 fn stamp(

@@ -314,8 +314,6 @@ fn documents_with_nothing_in_them() {
     run 4 | spans | list | number | a body in which no list was found
     run 4 | tool_calls | list | number | a body in which no list was found
     run 4 | evaluations | object | number | a body that is no object
-    run 5 | spans | list | object | a body in which no list was found
-    run 5 | tool_calls | list | object | a body in which no list was found
     ");
 }
 
