@@ -54,9 +54,11 @@ impl ChunkWriter {
         let next = || days.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
         let work = || {
             let mut parts = Vec::new();
+            // One for all days of a thread: it knows by then how much room rows take.
+            let mut normalizer = Normalizer::new(&self.mapping, self.stamp.clone());
             while let Some((_, mut runs)) = next() {
                 runs.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
-                parts.extend(self.write_day(runs)?);
+                parts.extend(self.write_day(&mut normalizer, runs)?);
             }
             Ok(parts)
         };
@@ -74,7 +76,11 @@ impl ChunkWriter {
         })
     }
 
-    fn write_day(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewPart>, PartsError> {
+    fn write_day(
+        &self,
+        normalizer: &mut Normalizer<'_>,
+        runs: Vec<FetchedRun>,
+    ) -> Result<Vec<NewPart>, PartsError> {
         let started = runs.first().and_then(|run| run.started_at);
         let started = started.zip(runs.last().and_then(|run| run.started_at));
         let has_revisions = runs.iter().any(|run| run.revision > 1);
@@ -84,17 +90,16 @@ impl ChunkWriter {
             sync_id: self.sync_id.clone(),
             runs: u64::try_from(runs.len()).unwrap_or(u64::MAX),
         };
-        let mut normalizer = Normalizer::new(&self.mapping, self.stamp.clone());
         let mut writers = Writers { mapping: &self.mapping, options, open: Vec::new() };
         for run in runs {
             normalizer.append(&run);
             // A run's bodies are let go as soon as its rows are made.
             drop(run);
             if normalizer.bytes() > BATCH_BYTES {
-                writers.take(&mut normalizer)?;
+                writers.take(normalizer)?;
             }
         }
-        writers.take(&mut normalizer)?;
+        writers.take(normalizer)?;
         let finish = |(table, writer): (&'static Table, PartWriter)| {
             let rows = writer.rows();
             let bytes = writer.finish()?;
@@ -118,7 +123,8 @@ impl Writers<'_> {
             let index = if let Some(index) = found {
                 index
             } else {
-                let writer = PartWriter::new(self.mapping.table(batch.table), &self.options)?;
+                let mapped = self.mapping.table(batch.table);
+                let writer = PartWriter::for_rows(mapped, &batch.rows, &self.options)?;
                 self.open.push((batch.table, writer));
                 self.open.len() - 1
             };

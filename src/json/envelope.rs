@@ -1,6 +1,7 @@
 //! The object in a body whose wrapping is not documented.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{Kind, Node, Record};
 
@@ -9,12 +10,35 @@ use super::{Kind, Node, Record};
 pub struct Body<'a> {
     node: Node<'a>,
     members: Vec<(Cow<'a, str>, Node<'a>)>,
+    /// The members that are arrays with their elements, where they were read with the rest.
+    lists: Arc<[(Node<'a>, Vec<Node<'a>>)]>,
 }
 
 impl<'a> Body<'a> {
     /// Reads the members of an object; another value has none.
     pub fn new(node: Node<'a>) -> Self {
-        Self { node, members: node.members().unwrap_or_default() }
+        Self { node, members: node.members().unwrap_or_default(), lists: Arc::default() }
+    }
+
+    /// As [`Body::new`], for a large body whose lists will be asked for: they are read on the way.
+    pub fn with_lists(node: Node<'a>) -> Self {
+        let (mut members, mut lists) = (Vec::with_capacity(16), Vec::new());
+        for (name, member, elements) in node.members_and_elements().unwrap_or_default() {
+            members.push((name, member));
+            if !elements.is_empty() {
+                lists.push((member, elements));
+            }
+        }
+        Self { node, members, lists: lists.into() }
+    }
+
+    /// The elements of a member that is an array.
+    pub(super) fn elements_of(&self, member: Node<'a>) -> Option<Vec<Node<'a>>> {
+        let is_it = |(list, _): &&(Node<'a>, _)| std::ptr::eq(list.source(), member.source());
+        match self.lists.iter().find(is_it) {
+            Some((_, elements)) => Some(elements.clone()),
+            None => member.elements(),
+        }
     }
 
     /// The value itself.

@@ -59,9 +59,9 @@ pub struct List<'a> {
 
 impl<'a> List<'a> {
     /// The list that a node is, for a list that has a place already.
-    fn of(node: Node<'a>, place: &[Place<'a>], at: usize, name: &str) -> Option<Self> {
-        let elements = node.elements()?;
-        Some(Self::new(elements, place, at, name))
+    fn of(node: Node<'a>, places: &[Place<'a>], at: usize, name: &str) -> Option<Self> {
+        let elements = places.get(at)?.body.elements_of(node)?;
+        Some(Self::new(elements, places, at, name))
     }
 
     fn new(elements: Vec<Node<'a>>, places: &[Place<'a>], at: usize, name: &str) -> Self {
@@ -107,7 +107,7 @@ impl<'a> List<'a> {
                 Self { elements, names: Vec::new(), enclosing: vec![body.clone()], path, member }
             };
             match step.rest {
-                None => node.elements().map(here),
+                None => body.elements_of(node).map(here),
                 Some(rest) if spreads => spread(&node.elements()?, rest).map(here),
                 Some(rest) => {
                     let mut inner = Self::at(&Body::new(node), rest)?;

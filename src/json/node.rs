@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::path::Step;
 use super::portable::portable_strings;
-use super::scan::Pieces;
+use super::scan::{Pieces, has_backslash};
 
 /// One JSON value, as the slice of the body that holds it.
 #[derive(Clone, Copy, Debug)]
@@ -159,15 +159,38 @@ impl<'a> Node<'a> {
 
     /// The members of an object in the order they were sent; `None` for other kinds.
     pub fn members(self) -> Option<Vec<(Cow<'a, str>, Self)>> {
+        let mut members = Vec::with_capacity(16);
+        self.each_member(|name, value| members.push((name, value)))?;
+        Some(members)
+    }
+
+    /// Hands over the members of an object in the order they were sent; `None` for other kinds, and
+    /// where the text is no JSON after all.
+    pub(super) fn each_member(self, mut take: impl FnMut(Cow<'a, str>, Self)) -> Option<()> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let mut pieces = Pieces::of(self.text)?;
+        while let Some(name) = pieces.next_piece().ok()? {
+            let value = pieces.value_of_member()?;
+            let name = decoded(name).or_else(|| lossy(name))?;
+            take(name, Self { text: value });
+        }
+        Some(())
+    }
+
+    /// The members of an object with the elements of those that are arrays, in one look.
+    pub(super) fn members_and_elements(self) -> Option<Vec<(Cow<'a, str>, Self, Vec<Self>)>> {
         if self.kind() != Kind::Object {
             return None;
         }
         let mut pieces = Pieces::of(self.text)?;
         let mut members = Vec::with_capacity(16);
         while let Some(name) = pieces.next_piece().ok()? {
-            let value = pieces.value_of_member()?;
+            let mut elements = Vec::new();
+            let value = pieces.array_of_member(|text| elements.push(Self { text }))?;
             let name = decoded(name).or_else(|| lossy(name))?;
-            members.push((name, Self { text: value }));
+            members.push((name, Self { text: value }, elements));
         }
         Some(members)
     }
@@ -199,6 +222,12 @@ impl<'a> Node<'a> {
         Some(elements)
     }
 
+    /// Whether it is an array without elements: the elements of others are not looked at.
+    pub fn has_no_elements(self) -> bool {
+        let inside = self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+    }
+
     /// The first member of that name.
     pub fn get(self, name: &str) -> Option<Self> {
         self.members()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node)
@@ -217,13 +246,7 @@ impl<'a> Node<'a> {
 /// The content of a JSON string; `None` for other values and for strings that are no Unicode text.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let content = text.strip_prefix('"')?.strip_suffix('"')?;
-    let is_short = content.len() < 32;
-    let has_escape = if is_short {
-        content.as_bytes().contains(&b'\\')
-    } else {
-        memchr::memchr(b'\\', content.as_bytes()).is_some()
-    };
-    if !has_escape {
+    if !has_backslash(content.as_bytes()) {
         return Some(Cow::Borrowed(content));
     }
     serde_json::from_str::<Borrowed<'_>>(text).ok().map(|borrowed| borrowed.0)
@@ -258,6 +281,7 @@ impl<'de> Deserialize<'de> for Borrowed<'de> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Body;
     use super::*;
     use proptest::prelude::*;
     use serde::de::{MapAccess, SeqAccess};
@@ -378,6 +402,12 @@ mod tests {
         };
         let members = members.filter(|_| node.kind() == Kind::Object);
         assert_eq!(node.members().map(shown), members.map(shown), "{}", node.source());
+        let body = Body::with_lists(node);
+        for (_, member) in body.members() {
+            let elements = body.elements_of(*member);
+            assert_eq!(elements.as_deref().map(sources), member.elements().as_deref().map(sources));
+        }
+        assert_eq!(shown(body.members().to_vec()), shown(node.members().unwrap_or_default()));
         let text = serde_json::from_str::<Borrowed<'_>>(node.source()).ok().map(|it| it.0);
         assert_eq!(node.text(), text.filter(|_| node.kind() == Kind::Text), "{}", node.source());
         let inside = node.members().unwrap_or_default().into_iter().map(|(_, node)| node);

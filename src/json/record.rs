@@ -31,6 +31,10 @@ pub enum Address {
 }
 
 impl<'a> Member<'a> {
+    fn new(key: Cow<'a, str>, node: Node<'a>) -> Self {
+        Self { key, node, taken: false, inside: None }
+    }
+
     fn follow(&mut self, path: &str, indexes: &mut Vec<usize>) -> Option<Node<'a>> {
         if self.inside.is_none() {
             self.inside = Record::new(self.node);
@@ -55,24 +59,29 @@ impl<'a> Member<'a> {
 impl<'a> Record<'a> {
     /// Looks into an object; `None` where the node is something else.
     pub fn new(node: Node<'a>) -> Option<Self> {
-        node.members().map(Self::from_members)
+        let mut members = Vec::with_capacity(16);
+        node.each_member(|key, node| members.push(Member::new(key, node)))?;
+        Some(Self { members })
     }
 
     /// A record of members that were read already.
     pub(super) fn from_members(members: Vec<(Cow<'a, str>, Node<'a>)>) -> Self {
-        let member = |(key, node)| Member { key, node, taken: false, inside: None };
-        Self { members: members.into_iter().map(member).collect() }
+        Self { members: members.into_iter().map(|(key, node)| Member::new(key, node)).collect() }
     }
 
     /// A record of one member, for a value that stands without an object of its own.
     pub fn of(key: &'static str, node: Node<'a>) -> Self {
-        let key = Cow::Borrowed(key);
-        Self { members: vec![Member { key, node, taken: false, inside: None }] }
+        Self { members: vec![Member::new(Cow::Borrowed(key), node)] }
     }
 
     /// Every member with its index.
     pub fn members(&self) -> impl Iterator<Item = (usize, &str, Node<'a>)> {
         self.members.iter().enumerate().map(|(index, m)| (index, m.key.as_ref(), m.node))
+    }
+
+    /// The member of that index.
+    pub fn member(&self, index: usize) -> Option<(&str, Node<'a>)> {
+        self.members.get(index).map(|member| (member.key.as_ref(), member.node))
     }
 
     /// Whether there is a member of that name.

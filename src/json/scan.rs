@@ -27,6 +27,18 @@ fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
     Some(at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?)
 }
 
+/// Whether there is a backslash; in short texts without setting up a search.
+pub(super) fn has_backslash(text: &[u8]) -> bool {
+    if text.len() >= 8 * SHORT_WORDS {
+        return memchr::memchr(b'\\', text).is_some();
+    }
+    let (words, rest) = text.as_chunks::<8>();
+    let in_words = words
+        .iter()
+        .fold(0, |found, word| found | bytes_equal_to(u64::from_le_bytes(*word), b'\\'));
+    in_words != 0 || rest.iter().any(|byte| *byte == b'\\')
+}
+
 /// Has the high bit set in the lowest of eight bytes that equals `byte`, and in none below it.
 fn bytes_equal_to(word: u64, byte: u8) -> u64 {
     const LOW: u64 = u64::MAX / 255;
@@ -109,11 +121,18 @@ impl<'a> Pieces<'a> {
 
     /// The next element, or the name of the next member; `None` at the end.
     pub(super) fn next_piece(&mut self) -> Result<Option<&'a str>, NoJson> {
+        let next = self.next_inside()?;
+        // Nothing may follow: the text is one value.
+        if next.is_none() && self.at != self.text.len() { Err(NoJson) } else { Ok(next) }
+    }
+
+    /// As [`Pieces::next_piece`], where other text may follow after the end.
+    fn next_inside(&mut self) -> Result<Option<&'a str>, NoJson> {
         let bytes = self.text.as_bytes();
         self.at = after_space(bytes, self.at);
         if bytes.get(self.at) == Some(&self.close) {
-            // Nothing may follow: the text is one value.
-            return if self.at + 1 == bytes.len() { Ok(None) } else { Err(NoJson) };
+            self.at += 1;
+            return Ok(None);
         }
         if !std::mem::replace(&mut self.is_first, false) {
             self.take(b',').ok_or(NoJson)?;
@@ -126,6 +145,23 @@ impl<'a> Pieces<'a> {
         self.at = after_space(self.text.as_bytes(), self.at);
         self.take(b':')?;
         self.value()
+    }
+
+    /// As [`Pieces::value_of_member`]; the elements of an array are handed over on the way.
+    pub(super) fn array_of_member(&mut self, mut element: impl FnMut(&'a str)) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        self.at = after_space(bytes, self.at);
+        self.take(b':')?;
+        if bytes.get(self.at) != Some(&b'[') {
+            return self.value();
+        }
+        let begin = self.at;
+        let mut inside = Self { text: self.text, at: begin + 1, is_first: true, close: b']' };
+        while let Some(piece) = inside.next_inside().ok()? {
+            element(piece);
+        }
+        self.at = inside.at;
+        self.text.get(begin..self.at)
     }
 
     fn take(&mut self, byte: u8) -> Option<()> {

@@ -5,17 +5,17 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use super::{LakeError, Part};
-use crate::tables::{Kind, MappedTable, SCHEMA_VERSION};
+use crate::tables::{Kind, MappedColumn, MappedTable, Origin, SCHEMA_VERSION};
 
 /// How a part is written, and what its footer says.
 #[derive(Clone, Debug)]
@@ -56,6 +56,26 @@ impl PartWriter {
     pub fn new(mapped: &MappedTable, options: &PartOptions) -> Result<Self, LakeError> {
         Self::start(Vec::new(), mapped, Arc::clone(&mapped.schema), options)
     }
+
+    /// Starts a part of a table whose first rows tell how it is written; they are not added yet.
+    ///
+    /// # Errors
+    /// As [`PartWriter::new`].
+    pub fn for_rows(
+        mapped: &MappedTable,
+        first: &RecordBatch,
+        options: &PartOptions,
+    ) -> Result<Self, LakeError> {
+        let mut builder = properties(mapped, options)?;
+        for (column, values) in mapped.columns.iter().zip(first.columns()) {
+            // What comes later may be another document, and long.
+            if column.kind != Kind::Json && says_one_thing(values) {
+                let path = ColumnPath::from(column.name.as_str());
+                builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
+            }
+        }
+        Self::with(Vec::new(), mapped, Arc::clone(&mapped.schema), builder)
+    }
 }
 
 impl<To: Write + Send> PartWriter<To> {
@@ -70,9 +90,17 @@ impl<To: Write + Send> PartWriter<To> {
         schema: SchemaRef,
         options: &PartOptions,
     ) -> Result<Self, LakeError> {
+        Self::with(to, mapped, schema, properties(mapped, options)?)
+    }
+
+    fn with(
+        to: To,
+        mapped: &MappedTable,
+        schema: SchemaRef,
+        properties: WriterPropertiesBuilder,
+    ) -> Result<Self, LakeError> {
         let table = mapped.table.name;
-        let writer = properties(mapped, options)
-            .and_then(|properties| ArrowWriter::try_new(to, schema, Some(properties)));
+        let writer = ArrowWriter::try_new(to, schema, Some(properties.build()));
         let writer = writer.map_err(LakeError::parquet("start", table))?;
         Ok(Self { writer, table, rows: 0, raw_bytes: 0 })
     }
@@ -164,12 +192,39 @@ fn open(lake: &Path, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<File
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 
+/// Whether a column holds nulls only, or one short value in every row: setting up a codec for it
+/// takes longer than writing it, and what comes out is longer than what went in.
+fn says_one_thing(values: &ArrayRef) -> bool {
+    /// So long is a value at the most that may stand as it is, should others follow.
+    const LONGEST: usize = 64;
+    let (rows, nulls) = (values.len(), values.null_count());
+    if nulls > 0 || rows == 0 {
+        return nulls == rows;
+    }
+    if let Some(texts) = values.as_string_opt::<i32>() {
+        let first = texts.value(0);
+        return first.len() <= LONGEST && texts.iter().all(|text| text == Some(first));
+    }
+    // Numbers and times: all but the first equal all but the last.
+    values.slice(1, rows - 1).to_data() == values.slice(0, rows - 1).to_data()
+}
+
+/// Whether hardly two rows share a value of a column: to look each one up among those before
+/// would take long, and find nothing.
+fn is_unlike(mapped: &MappedTable, column: &MappedColumn) -> bool {
+    column.origin == Origin::Key
+        || column.kind == Kind::Timestamp && column.origin == Origin::Body
+        || mapped.table.key == [column.name.as_str()]
+        || matches!(column.name.as_str(), "run_url" | "sha256" | "span_id")
+}
+
 fn properties(
     mapped: &MappedTable,
     options: &PartOptions,
-) -> Result<WriterProperties, parquet::errors::ParquetError> {
+) -> Result<WriterPropertiesBuilder, LakeError> {
     let note = |key: &str, value: String| KeyValue::new(format!("armature.{key}"), value);
-    let level = ZstdLevel::try_new(options.compression_level)?;
+    let level = ZstdLevel::try_new(options.compression_level)
+        .map_err(LakeError::parquet("start", mapped.table.name))?;
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("armature-export version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
@@ -187,11 +242,16 @@ fn properties(
             builder = builder
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
                 .set_column_dictionary_enabled(path, false);
-        } else if column.name == "run_id" {
+            continue;
+        }
+        if is_unlike(mapped, column) {
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if column.name == "run_id" {
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_ndv(path, options.runs.max(1));
         }
     }
-    Ok(builder.build())
+    Ok(builder)
 }

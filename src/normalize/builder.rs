@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder, RecordBatch,
-    StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder,
+    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::error::ArrowError;
 
@@ -18,9 +18,18 @@ use crate::tables::{Kind, MappedTable};
 pub(super) struct TableBuilder<'m> {
     pub(super) mapped: &'m MappedTable,
     columns: Vec<ColumnBuilder>,
+    /// For each column, how much room its values took at the most.
+    rooms: Vec<Room>,
     rows: usize,
     bytes: usize,
     usage: Option<Box<Usage>>,
+}
+
+/// How many values, and how many bytes of text in all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    values: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -36,7 +45,8 @@ enum ColumnBuilder {
 impl<'m> TableBuilder<'m> {
     pub(super) fn new(mapped: &'m MappedTable) -> Self {
         let columns = mapped.columns.iter().map(|column| ColumnBuilder::new(column.kind));
-        Self { mapped, columns: columns.collect(), rows: 0, bytes: 0, usage: None }
+        let rooms = vec![Room::default(); mapped.columns.len()];
+        Self { mapped, columns: columns.collect(), rooms, rows: 0, bytes: 0, usage: None }
     }
 
     /// Sets the next row's value of a column. Each column is set once a row, in any order.
@@ -100,7 +110,8 @@ impl<'m> TableBuilder<'m> {
     pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         self.rows = 0;
         self.bytes = 0;
-        let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let columns = self.columns.iter_mut().zip(&mut self.rooms);
+        let arrays = columns.map(|(column, room)| column.finish(room)).collect();
         RecordBatch::try_new(Arc::clone(&self.mapped.schema), arrays)
     }
 }
@@ -140,9 +151,16 @@ impl ColumnBuilder {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    /// The values so far. Those that come next get as much room as any before them took: growing
+    /// step by step would copy them as often.
+    fn finish(&mut self, room: &mut Room) -> ArrayRef {
         match self {
-            Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Text(builder) => {
+                room.values = room.values.max(builder.len());
+                room.bytes = room.bytes.max(builder.values_slice().len());
+                let next = StringBuilder::with_capacity(room.values, room.bytes);
+                Arc::new(std::mem::replace(builder, next).finish())
+            }
             Self::Integer(builder) => Arc::new(builder.finish()),
             Self::Float(builder) => Arc::new(builder.finish()),
             Self::Decimal(builder) => Arc::new(builder.finish()),

@@ -29,9 +29,10 @@ pub(super) struct Times {
 impl Times {
     /// Remembers a cell of the row if it is its start or its end.
     pub(super) fn note(&mut self, column: &str, cell: &Cell<'_>) {
-        match (column, cell) {
-            ("started_at", Cell::Timestamp(at)) => self.started_at = Some(*at),
-            ("ended_at", Cell::Timestamp(at)) => self.ended_at = Some(*at),
+        let Cell::Timestamp(at) = cell else { return };
+        match column {
+            "started_at" => self.started_at = Some(*at),
+            "ended_at" => self.ended_at = Some(*at),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::builder::TableBuilder;
 use super::row::{Issue, Sources, append_row};
-use super::stamp::{Stamp, child_columns};
+use super::stamp::{Stamp, child_columns, set_position};
 use crate::json::{Leftovers, Node, Record};
 use crate::run::{FetchedRun, Resource, Shortfall};
 use crate::tables::{
@@ -23,11 +23,13 @@ pub(super) fn append_list(
 ) {
     let has_key = builder.mapped.columns.iter().any(|c| c.origin == Origin::Key);
     let mut keys = Keys::new(builder.mapped, elements);
+    // Of all that, only the position is another one in each row.
+    let mut fixed = child_columns(parents, 0, run.revision, stamp);
     for (position, &element) in elements.iter().enumerate() {
         let record = Record::new(element);
         let key = keys.next(record.as_ref(), None, issues);
         let mut sources = element_sources(element, record, builder.mapped, &key, issues);
-        let fixed = child_columns(parents, position, run.revision, stamp);
+        set_position(&mut fixed, position);
         append_row(builder, &mut sources, &fixed, has_key.then_some(&key), issues);
     }
 }

@@ -8,7 +8,7 @@ use super::elements::{Keys, append_list, element_sources, no_object};
 use super::pages::Pages;
 use super::row::{Issue, Sources, append_row};
 use super::run::Normalizer;
-use super::stamp::{child_columns, system};
+use super::stamp::{child_columns, set_position, system};
 use crate::json::{Body, Kind as JsonKind, Leftovers, List, Node, Record, TimeFormat};
 use crate::run::FetchedRun;
 use crate::tables::{EVALUATIONS, Kind, ListDocument, MappedTable};
@@ -72,6 +72,7 @@ impl Normalizer<'_> {
     ) {
         let parents = [("run_id", run.run_id.as_str())];
         let mut keys = Keys::new(self.criteria.mapped, &list.elements);
+        let mut fixed = child_columns(&parents, 0, run.revision, &self.stamp);
         for (position, &element) in list.elements.iter().enumerate() {
             let record = Record::new(element);
             let name = list.names.get(position).copied();
@@ -89,7 +90,7 @@ impl Normalizer<'_> {
                 let (builder, stamp) = (&mut self.excerpts, &self.stamp);
                 append_list(builder, &list.elements, &parents, run, stamp, issues);
             }
-            let fixed = child_columns(&parents, position, run.revision, &self.stamp);
+            set_position(&mut fixed, position);
             append_row(&mut self.criteria, &mut sources, &fixed, Some(&key), issues);
         }
     }

@@ -76,7 +76,7 @@ fn is_nothing(node: Node<'_>) -> bool {
     match node.kind() {
         Kind::Null => true,
         Kind::Text => node.text().is_some_and(|text| text.trim().is_empty()),
-        Kind::Array => node.elements().is_some_and(|elements| elements.is_empty()),
+        Kind::Array => node.has_no_elements(),
         Kind::Object => node.members().is_some_and(|members| members.is_empty()),
         Kind::Number | Kind::Boolean => false,
     }

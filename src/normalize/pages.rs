@@ -72,7 +72,7 @@ pub(super) struct Pages<'a> {
 impl<'a> Pages<'a> {
     pub(super) fn of(run: &'a FetchedRun, resource: Resource) -> Self {
         let bodies = run.pages(resource).filter_map(|page| Node::accepted(&page.body));
-        Self { bodies: bodies.map(Body::new).collect() }
+        Self { bodies: bodies.map(Body::with_lists).collect() }
     }
 
     /// The first page: what is not a list is read from it.

@@ -57,15 +57,22 @@ pub(super) fn append_row(
     for found in &candidates {
         builder.note_candidate(found.column, found.rank);
     }
-    let mut row =
-        Row { builder, sources, fixed, key, problems: Vec::new(), times: Times::default() };
+    let mut row = Row {
+        builder,
+        sources,
+        fixed,
+        next_fixed: 0,
+        key,
+        problems: Vec::new(),
+        times: Times::default(),
+    };
     let mut words = Words::default();
     let mut rest = candidates.as_slice();
     for (index, column) in mapped.columns.iter().enumerate() {
         let length = rest.iter().take_while(|candidate| candidate.column == index).count();
         let (own, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         rest = others;
-        if column.name == "_extra" {
+        if column.origin == Origin::System && column.name == "_extra" {
             // What remains is known only once the columns that wait for others are filled.
             row.fill_late(&candidates);
             row.fill_extra(index);
@@ -108,12 +115,26 @@ struct Row<'r, 'm, 'a, 'f> {
     builder: &'r mut TableBuilder<'m>,
     sources: &'r mut Sources<'a>,
     fixed: &'r Fixed<'f>,
+    /// Where in `fixed` the next value likely is: they come in the order of their columns.
+    next_fixed: usize,
     key: Option<&'r Cow<'r, str>>,
     problems: Vec<Problem<'m>>,
     times: Times,
 }
 
-impl<'m, 'a> Row<'_, 'm, 'a, '_> {
+impl<'r, 'm, 'a, 'f> Row<'r, 'm, 'a, 'f> {
+    /// The value of a column that does not come from the body.
+    fn fixed(&mut self, name: &str) -> Option<&'r Cell<'f>> {
+        let fixed = self.fixed;
+        let (before, after) = fixed.split_at_checked(self.next_fixed).unwrap_or((fixed, &[]));
+        let found = match after.iter().position(|(column, _)| *column == name) {
+            Some(place) => self.next_fixed + place,
+            None => before.iter().position(|(column, _)| *column == name)?,
+        };
+        self.next_fixed = found + 1;
+        fixed.get(found)?.1.as_ref()
+    }
+
     fn fill(
         &mut self,
         index: usize,
@@ -140,7 +161,7 @@ impl<'m, 'a> Row<'_, 'm, 'a, '_> {
                 self.builder.set(index, cell.as_ref());
             }
             Origin::Parent => {
-                let cell = find(self.fixed, &column.name);
+                let cell = self.fixed(&column.name);
                 let parent = match cell {
                     Some(Cell::Text(text)) => Some(text.as_ref()),
                     _ => None,
@@ -149,8 +170,8 @@ impl<'m, 'a> Row<'_, 'm, 'a, '_> {
                 self.builder.set(index, cell);
             }
             Origin::Derived => {
-                let cell = find(self.fixed, &column.name);
-                if let Some(Cell::Integer(number)) = cell {
+                let cell = self.fixed(&column.name);
+                if let (false, Some(Cell::Integer(number))) = (own.is_empty(), cell) {
                     take_equal(own, Some(&number.to_string()), &mut self.sources.records);
                 }
                 self.builder.set(index, cell);
@@ -160,7 +181,10 @@ impl<'m, 'a> Row<'_, 'm, 'a, '_> {
                 let cell = meaning.map(|(_, meaning)| Cell::Text(Cow::Borrowed(meaning.name())));
                 self.builder.set(index, cell.as_ref());
             }
-            Origin::System => self.builder.set(index, find(self.fixed, &column.name)),
+            Origin::System => {
+                let cell = self.fixed(&column.name);
+                self.builder.set(index, cell);
+            }
         }
     }
 
@@ -202,10 +226,6 @@ impl<'m, 'a> Row<'_, 'm, 'a, '_> {
     }
 }
 
-fn find<'f, 'a>(fixed: &'f Fixed<'a>, name: &str) -> Option<&'f Cell<'a>> {
-    fixed.iter().find(|(column, _)| *column == name).and_then(|(_, cell)| cell.as_ref())
-}
-
 fn fixed_key<'f>(fixed: &'f Fixed<'_>) -> Option<&'f str> {
     match fixed.first() {
         Some((_, Some(Cell::Text(text)))) => Some(text),
@@ -218,11 +238,9 @@ fn fixed_key<'f>(fixed: &'f Fixed<'_>) -> Option<&'f str> {
 fn collect<'a>(mapped: &MappedTable, records: &mut [Record<'a>]) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::with_capacity(mapped.columns.len());
     for (number, record) in records.iter_mut().enumerate() {
-        let routed: Vec<_> = record
-            .members()
-            .filter_map(|(index, key, node)| Some((index, node, mapped.routes.get(key)?)))
-            .collect();
-        for (index, node, routes) in routed {
+        for index in 0.. {
+            let Some((key, node)) = record.member(index) else { break };
+            let Some(routes) = mapped.routes.get(key) else { continue };
             if node.is_null() {
                 record.take(&Address::Top(index));
                 continue;

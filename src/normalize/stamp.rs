@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::cell::Cell;
+use super::row::Fixed;
 use crate::run::{DocumentState, encode_id};
 
 /// What every row of a commit carries.
@@ -55,6 +56,13 @@ pub(super) fn child_columns<'a>(
     fixed.push(("position", integer(position)));
     fixed.extend(system(stamp, revision));
     fixed
+}
+
+/// Puts another position into [`child_columns`].
+pub(super) fn set_position(fixed: &mut Fixed<'_>, position: usize) {
+    if let Some((_, cell)) = fixed.iter_mut().find(|(name, _)| *name == "position") {
+        *cell = integer(position);
+    }
 }
 
 pub(super) fn integer(number: usize) -> Option<Cell<'static>> {

@@ -194,7 +194,7 @@ fn is_empty(node: Node<'_>) -> bool {
     match node.kind() {
         Kind::Null => true,
         Kind::Text => node.text().is_some_and(|text| text.trim().is_empty()),
-        Kind::Array => node.elements().is_some_and(|elements| elements.is_empty()),
+        Kind::Array => node.has_no_elements(),
         Kind::Object => {
             let members = node.members().unwrap_or_default();
             members.into_iter().all(|(_, value)| is_empty(value))

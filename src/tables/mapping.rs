@@ -1,6 +1,7 @@
 //! The declarations as this sync uses them: with the user's columns, ready for lookup.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -49,6 +50,41 @@ pub struct Route {
     pub rest: Option<String>,
 }
 
+/// For each top-level member name, the columns that may take its value.
+pub type Routes = HashMap<String, Vec<Route>, BuildHasherDefault<NameHasher>>;
+
+/// Hashes member names, eight bytes at once: every member of every row is looked up. The names in
+/// the map are declared, so that no body can make it slow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NameHasher(u64);
+
+impl NameHasher {
+    fn add(&mut self, word: u64) {
+        // Any odd number with its bits well mixed will do.
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
+        }
+        let last = rest.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+        self.add(last);
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.add(u64::from(byte));
+    }
+
+    fn finish(&self) -> u64 {
+        // The map goes by the lowest and the highest bits; multiplying mixes upwards only.
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
 /// A column as this sync fills it.
 #[derive(Clone, Debug)]
 pub struct MappedColumn {
@@ -89,7 +125,7 @@ pub struct MappedTable {
     /// All columns, the system columns last.
     pub columns: Vec<MappedColumn>,
     /// For each top-level member name, the columns that may take its value.
-    pub routes: HashMap<String, Vec<Route>>,
+    pub routes: Routes,
     /// The Arrow schema of its rows.
     pub schema: SchemaRef,
 }
@@ -102,7 +138,7 @@ impl MappedTable {
         }
         columns.extend(SYSTEM_COLUMNS.iter().map(MappedColumn::from));
         link_meanings(&mut columns);
-        let mut routes: HashMap<String, Vec<Route>> = HashMap::new();
+        let mut routes = Routes::default();
         for (column, mapped) in columns.iter().enumerate() {
             for (rank, source) in mapped.sources.iter().enumerate() {
                 // A name can hold dots itself: each beginning of the path that may be one counts.

@@ -26,7 +26,7 @@ mod workflows;
 pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
 pub use dictionary::{Entry, dictionary};
 pub use lists::{ListDocument, ListOverride, ListSources};
-pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, Route};
+pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, NameHasher, Route, Routes};
 pub use mapping_error::MappingError;
 
 pub use criteria::CRITERIA;
