@@ -394,6 +394,7 @@ mod tests {
         let elements = serde_json::from_str::<Elements<'_>>(node.source()).ok().map(|it| it.0);
         let elements = elements.filter(|_| node.kind() == Kind::Array);
         assert_eq!(node.elements().as_deref().map(sources), elements.as_deref().map(sources));
+        assert_eq!(node.has_no_elements(), elements.is_some_and(|elements| elements.is_empty()));
         let members = serde_json::from_str::<Members<'_>>(node.source()).ok().map(|it| it.0);
         let shown = |members: Vec<(Cow<'_, str>, Node<'_>)>| {
             let shown =

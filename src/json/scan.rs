@@ -14,6 +14,7 @@ const SHORT_WORDS: usize = 4;
 
 /// The place of the first quote or backslash from `at` on. Most strings are names and short words:
 /// for them, setting up a vectorized search costs more than the search.
+#[inline]
 fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
     for _ in 0..SHORT_WORDS {
         let word = text.get(at..).and_then(<[u8]>::first_chunk::<8>);
@@ -48,6 +49,7 @@ fn bytes_equal_to(word: u64, byte: u8) -> u64 {
 }
 
 /// The place after the string whose opening quote stands before `at`.
+#[inline]
 pub(super) fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let found = quote_or_backslash(text, at)?;

@@ -69,7 +69,7 @@ impl PartWriter {
         let mut builder = properties(mapped, options)?;
         for (column, values) in mapped.columns.iter().zip(first.columns()) {
             // What comes later may be another document, and long.
-            if column.kind != Kind::Json && says_one_thing(values) {
+            if column.kind != Kind::Json && says_little(values) {
                 let path = ColumnPath::from(column.name.as_str());
                 builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
             }
@@ -192,21 +192,30 @@ fn open(lake: &Path, part: &Part) -> Result<ParquetRecordBatchReaderBuilder<File
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 
-/// Whether a column holds nulls only, or one short value in every row: setting up a codec for it
-/// takes longer than writing it, and what comes out is longer than what went in.
-fn says_one_thing(values: &ArrayRef) -> bool {
-    /// So long is a value at the most that may stand as it is, should others follow.
+/// Whether a column holds nulls only, one number in every row, or a few short words: setting up a
+/// codec for it takes longer than writing it, and what comes out is hardly shorter.
+fn says_little(values: &ArrayRef) -> bool {
+    /// So many different words.
+    const WORDS: usize = 6;
+    /// So long is a word at the most: others may follow.
     const LONGEST: usize = 64;
     let (rows, nulls) = (values.len(), values.null_count());
-    if nulls > 0 || rows == 0 {
-        return nulls == rows;
+    if nulls == rows {
+        return true;
     }
     if let Some(texts) = values.as_string_opt::<i32>() {
-        let first = texts.value(0);
-        return first.len() <= LONGEST && texts.iter().all(|text| text == Some(first));
+        let mut words: Vec<&str> = Vec::with_capacity(WORDS);
+        return texts.iter().flatten().all(|text| {
+            if words.contains(&text) {
+                return true;
+            }
+            words.push(text);
+            // Where few rows hold many words, more rows hold more.
+            words.len() <= WORDS.min(rows / 2 + 1) && text.len() <= LONGEST
+        });
     }
-    // Numbers and times: all but the first equal all but the last.
-    values.slice(1, rows - 1).to_data() == values.slice(0, rows - 1).to_data()
+    // All but the first equal all but the last.
+    nulls == 0 && values.slice(1, rows - 1).to_data() == values.slice(0, rows - 1).to_data()
 }
 
 /// Whether hardly two rows share a value of a column: to look each one up among those before
@@ -254,4 +263,28 @@ fn properties(
         }
     }
     Ok(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn columns_that_say_little_are_told_by_their_first_rows() {
+        let texts = |texts: Vec<Option<&str>>| {
+            let texts: ArrayRef = Arc::new(StringArray::from(texts));
+            says_little(&texts)
+        };
+        let numbers = |numbers: Vec<Option<i64>>| {
+            let numbers: ArrayRef = Arc::new(Int64Array::from(numbers));
+            says_little(&numbers)
+        };
+        assert!(texts(vec![None, None]) && numbers(vec![None]) && numbers(vec![Some(1), Some(1)]));
+        assert!(texts(vec![Some("pass"), None, Some("fail"), Some("pass")]));
+        assert!(!texts(vec![Some("a"), Some("b"), Some("c")]));
+        assert!(!texts(vec![Some("word after word, ".repeat(9).as_str()); 9]));
+        assert!(!numbers(vec![Some(1), Some(2)]) && !numbers(vec![Some(1), None]));
+    }
 }

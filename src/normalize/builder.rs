@@ -161,6 +161,7 @@ impl ColumnBuilder {
                 let next = StringBuilder::with_capacity(room.values, room.bytes);
                 Arc::new(std::mem::replace(builder, next).finish())
             }
+            // Numbers take little room, so that growing costs little.
             Self::Integer(builder) => Arc::new(builder.finish()),
             Self::Float(builder) => Arc::new(builder.finish()),
             Self::Decimal(builder) => Arc::new(builder.finish()),

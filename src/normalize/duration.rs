@@ -34,15 +34,17 @@ const SHORT_ENDINGS: &[(TimeUnit, &[&str])] = &[
 pub(super) fn unit_of(path: &str) -> Option<TimeUnit> {
     let path = path.trim_end_matches('"');
     let name = path.rsplit(['.', '"']).next().unwrap_or(path);
-    let lower = name.to_ascii_lowercase();
-    let ends = |(unit, endings): &(TimeUnit, &[&str])| {
-        endings.iter().any(|ending| lower.ends_with(ending)).then_some(*unit)
-    };
     let ends_short = |(unit, endings): &(TimeUnit, &[&str])| {
         endings.iter().any(|ending| name.ends_with(ending)).then_some(*unit)
     };
     // The short ones come first: `_nsec` ends with `sec`, too.
-    SHORT_ENDINGS.iter().find_map(ends_short).or_else(|| ENDINGS.iter().find_map(ends))
+    SHORT_ENDINGS.iter().find_map(ends_short).or_else(|| {
+        let lower = name.to_ascii_lowercase();
+        let ends = |(unit, endings): &(TimeUnit, &[&str])| {
+            endings.iter().any(|ending| lower.ends_with(ending)).then_some(*unit)
+        };
+        ENDINGS.iter().find_map(ends)
+    })
 }
 
 /// Reads a duration. `stated` is the unit that the path or the user states; without one, the unit

@@ -79,7 +79,8 @@ impl<'e, 'a, 'm> Keys<'e, 'a, 'm> {
     pub(super) fn new(mapped: &'m MappedTable, elements: &'e [Node<'a>]) -> Self {
         let column = mapped.columns.iter().find(|column| column.origin == Origin::Key);
         let table = mapped.table.name;
-        Self { table, column, elements, given: HashSet::new(), own: None, position: 0 }
+        let given = HashSet::with_capacity(elements.len());
+        Self { table, column, elements, given, own: None, position: 0 }
     }
 
     /// The key of the next element: its id; otherwise the name that it stands under; otherwise its
