@@ -600,13 +600,16 @@ impl Client {
                 }
             }
             Disposition::Redirected => {
-                let to = self.0.base.join(location.as_deref().unwrap_or_default());
+                let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
+                let Some(location) = location else {
+                    return Attempt::Failed(unusable(format!("status {status} without an address")));
+                };
+                let to = self.0.base.join(&location);
                 if to.as_ref().is_ok_and(|to| to.origin() == self.0.base.origin()) {
-                    let problem = "redirects that do not end".to_owned();
-                    return Attempt::Failed(ApiError::Unusable { path: path.to_owned(), problem });
+                    return Attempt::Failed(unusable("redirects that do not end".to_owned()));
                 }
-                let to = to.ok().filter(|_| location.is_some()).map(|to| origin_of(&to));
-                let to = to.unwrap_or_else(|| "an unreadable address".to_owned());
+                let to =
+                    to.map_or_else(|_| "an unreadable address".to_owned(), |to| origin_of(&to));
                 Attempt::Failed(ApiError::Redirected { path: path.to_owned(), to })
             }
             Disposition::Unexpected => {

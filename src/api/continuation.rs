@@ -384,11 +384,12 @@ impl Reader {
             self.found.offset = self.found.offset.or(number());
         } else if NEXT.contains(&folded) {
             self.take_next(next_of(name, folded, value));
-        } else if TOKENS.contains(&folded) && value.kind() != Kind::Object {
-            if let Some(token) = value.scalar_text().filter(|token| !token.is_empty()) {
-                let (token, member) = (token.into_owned(), name.to_owned());
-                self.take_next(Next::Token { token, member, is_next: false });
-            }
+        } else if TOKENS.contains(&folded)
+            && value.kind() != Kind::Object
+            && let Some(token) = value.scalar_text().filter(|token| !token.is_empty())
+        {
+            let (token, member) = (token.into_owned(), name.to_owned());
+            self.take_next(Next::Token { token, member, is_next: false });
         }
     }
 
@@ -652,7 +653,7 @@ mod tests {
             assert_eq!(read(json, 20).says_more(read_rows(20)), None, "{json}");
             assert!(read(json, 20).says_end(read_rows(20)), "{json}");
         }
-        for json in [r#"{}"#, r#"{"cursor": null}"#, r#"{"page": 1, "pageSize": 20}"#, "[1]"] {
+        for json in ["{}", r#"{"cursor": null}"#, r#"{"page": 1, "pageSize": 20}"#, "[1]"] {
             assert!(read(json, 20).is_silent(), "{json}");
         }
     }

@@ -342,7 +342,8 @@ impl Listing {
         if !is_echo {
             self.this.largest_total = self.this.largest_total.max(said.total);
         }
-        if !is_empty && !is_echo && !(is_trial && found == 0) {
+        let adds = found > 0 || !is_trial;
+        if adds && !is_empty && !is_echo {
             self.this.rows += rows;
             self.this.last_rows = rows;
             self.this.pages_with_rows += 1;

@@ -197,7 +197,7 @@ fn is_bare(member: &str) -> bool {
 fn token_ways(page: &Continuation) -> Vec<Way> {
     let Next::Token { member, .. } = &page.next else { return Vec::new() };
     let folded: String =
-        member.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_lowercase();
+        member.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let without_next = strip_next(member);
     let mut names: Vec<String> = Vec::new();
     match folded.as_str() {
@@ -207,7 +207,7 @@ fn token_ways(page: &Continuation) -> Vec<Way> {
         _ => names.extend(without_next),
     }
     let usual = ["cursor", "after", "pageToken", "page_token", "token", "page"];
-    names.extend(usual.iter().map(|name| (*name).to_owned()));
+    names.extend(usual.map(str::to_owned));
     names.push(member.clone());
     let mut ways: Vec<Way> = Vec::new();
     for name in names.into_iter().filter(|name| !name.starts_with("x-")) {
@@ -257,9 +257,9 @@ mod tests {
             .collect::<Vec<_>>()
         };
         let number = Way::Number("page".into());
-        assert_eq!(ways(&page(Next::Unstated)), [number.clone()]);
+        assert_eq!(ways(&page(Next::Unstated)), std::slice::from_ref(&number));
         assert_eq!(ways(&page(Next::Url("/x".into()))), [Way::Address, number.clone()]);
-        assert_eq!(ways(&token("next")), [number.clone()]);
+        assert_eq!(ways(&token("next")), std::slice::from_ref(&number));
         let token_ways = ways(&token("nextPageToken"));
         assert_eq!(token_ways.first(), Some(&Way::Token("pageToken".into())));
         assert_eq!(token_ways.last(), Some(&number));

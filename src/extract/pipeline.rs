@@ -289,13 +289,13 @@ impl FanOut {
             }
             tokio::select! {
                 biased;
-                queued = queue.recv(), if listing => match queued {
-                    Some(queued) => listing = self.take(queued).await?,
-                    None => {
+                queued = queue.recv(), if listing => {
+                    let Some(queued) = queued else {
                         let fault = "the list's task ended without a result";
                         return Err(Ended::ByFault(fault.to_owned()));
-                    }
-                },
+                    };
+                    listing = self.take(queued).await?;
+                }
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
                     self.finish(done).await?;
                 }

@@ -11,6 +11,9 @@ use super::path::Step;
 use super::portable::portable_strings;
 use super::scan::{Pieces, has_backslash};
 
+/// A member's name and value, with its elements if it is an array.
+pub(super) type MemberAndElements<'a> = (Cow<'a, str>, Node<'a>, Vec<Node<'a>>);
+
 /// One JSON value, as the slice of the body that holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
@@ -180,7 +183,7 @@ impl<'a> Node<'a> {
     }
 
     /// The members of an object with the elements of those that are arrays, in one look.
-    pub(super) fn members_and_elements(self) -> Option<Vec<(Cow<'a, str>, Self, Vec<Self>)>> {
+    pub(super) fn members_and_elements(self) -> Option<Vec<MemberAndElements<'a>>> {
         if self.kind() != Kind::Object {
             return None;
         }

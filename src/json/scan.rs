@@ -37,7 +37,7 @@ pub(super) fn has_backslash(text: &[u8]) -> bool {
     let in_words = words
         .iter()
         .fold(0, |found, word| found | bytes_equal_to(u64::from_le_bytes(*word), b'\\'));
-    in_words != 0 || rest.iter().any(|byte| *byte == b'\\')
+    in_words != 0 || rest.contains(&b'\\')
 }
 
 /// Has the high bit set in the lowest of eight bytes that equals `byte`, and in none below it.

@@ -99,15 +99,7 @@ impl Patience {
             }
             Outcome::StillUnevaluated { is_pending } => {
                 counts.unchanged += 1;
-                let entry = known.map(|known| Entry {
-                    check_at: self.next_check(
-                        waiting(known, *is_pending),
-                        known.ended_at,
-                        known.first_listed_at,
-                    ),
-                    row_fingerprint: row_fingerprint(wanted, known),
-                    ..known.clone()
-                });
+                let entry = known.map(|known| self.unevaluated(wanted, known, *is_pending));
                 Effect { entry, ..Effect::default() }
             }
             // Rows that were exported stay: absence never deletes. A run that is not listed any more
@@ -117,30 +109,7 @@ impl Patience {
                 let entry = known.map(|known| Entry { check_at: None, ..known.clone() });
                 Effect { entry, ..Effect::default() }
             }
-            Outcome::Absent => {
-                // One that is not listed any more, and was not absent before, is gone. What had
-                // ended, and is now lost, is told once.
-                let state_before = known.map(|entry| entry.state);
-                let was_absent = state_before == Some(RunState::Absent);
-                let is_gone = wanted.listed.is_none() && !was_absent;
-                counts.absent += u64::from(!is_gone || state_before != Some(RunState::Open));
-                let entry = self.entry(wanted, RunState::Absent);
-                let state = if exported { RunState::Exported } else { RunState::Absent };
-                let documents = known.map(|entry| entry.documents).unwrap_or_default();
-                let before = known.filter(|entry| entry.state == RunState::Absent);
-                let entry = Entry {
-                    state,
-                    documents,
-                    failures: if is_gone {
-                        ABSENT_SYNCS
-                    } else {
-                        before.map_or(0, |entry| entry.failures).saturating_add(1)
-                    },
-                    problem: Some(ABSENT.into()),
-                    ..entry
-                };
-                Effect { entry: Some(entry), ..Effect::default() }
-            }
+            Outcome::Absent => self.absent(wanted, counts),
             Outcome::Failed { documents, error } => {
                 counts.failed += 1;
                 let entry = Entry {
@@ -152,6 +121,38 @@ impl Patience {
                 Effect { entry: Some(entry), ..Effect::default() }
             }
         }
+    }
+
+    /// The entry of an exported run that has no evaluation yet.
+    fn unevaluated(&self, wanted: &Wanted, known: &Entry, is_pending: bool) -> Entry {
+        let documents = waiting(known, is_pending);
+        Entry {
+            check_at: self.next_check(documents, known.ended_at, known.first_listed_at),
+            row_fingerprint: row_fingerprint(wanted, known),
+            ..known.clone()
+        }
+    }
+
+    /// A run that the list shows, or showed, and whose details are not found.
+    fn absent(&self, wanted: &Wanted, counts: &mut RunCounts) -> Effect {
+        let known = wanted.known.as_ref();
+        let exported = known.is_some_and(|entry| entry.revision > 0);
+        // One that is not listed any more, and was not absent before, is gone. What had ended, and
+        // is now lost, is told once.
+        let state_before = known.map(|entry| entry.state);
+        let was_absent = state_before == Some(RunState::Absent);
+        let is_gone = wanted.listed.is_none() && !was_absent;
+        counts.absent += u64::from(!is_gone || state_before != Some(RunState::Open));
+        let absences = known.filter(|_| was_absent).map_or(0, |entry| entry.failures);
+        let failures = if is_gone { ABSENT_SYNCS } else { absences.saturating_add(1) };
+        let entry = Entry {
+            state: if exported { RunState::Exported } else { RunState::Absent },
+            documents: known.map(|entry| entry.documents).unwrap_or_default(),
+            failures,
+            problem: Some(ABSENT.into()),
+            ..self.entry(wanted, RunState::Absent)
+        };
+        Effect { entry: Some(entry), ..Effect::default() }
     }
 
     fn unfinished(&self, seen: ListedRun, known: Option<&Entry>, state: RunState) -> Effect {

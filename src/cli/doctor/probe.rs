@@ -229,7 +229,7 @@ impl Probe {
             self.report_list(examination, range.name(), &listing, &looked_at);
             return Ok(looked_at.runs);
         }
-        self.report_nothing(examination);
+        report_nothing(examination);
         Ok(Vec::new())
     }
 
@@ -246,14 +246,6 @@ impl Probe {
             looked_at.runs.extend(page.new.into_iter().map(|row| ListedRun::read(row, paths)));
         }
         Ok(looked_at)
-    }
-
-    fn report_nothing(&self, examination: &mut Examination) {
-        examination.warn(
-            "list",
-            "no runs in the last 30 days",
-            "check [filters] in the configuration, and that the organization has runs",
-        );
     }
 
     fn query(&self, range: &str, paths: &RunPaths) -> ListQuery {
@@ -284,7 +276,7 @@ impl Probe {
     ) {
         let LookedAt { runs, total, has_ended } = looked_at;
         if runs.is_empty() {
-            return self.report_nothing(examination);
+            return report_nothing(examination);
         }
         let envelope = match listing.envelope() {
             Some(name) => format!("under `{name}`"),
@@ -398,6 +390,14 @@ impl Probe {
         }
         examination.mapping = report;
     }
+}
+
+fn report_nothing(examination: &mut Examination) {
+    examination.warn(
+        "list",
+        "no runs in the last 30 days",
+        "check [filters] in the configuration, and that the organization has runs",
+    );
 }
 
 fn report_shortfall(examination: &mut Examination, shortfall: &Shortfall) {
