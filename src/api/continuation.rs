@@ -209,7 +209,7 @@ const TOKENS: &[&str] = &[
 impl Continuation {
     /// Reads what a page says. `places` are the objects around the list, from the body inwards;
     /// `rows` is how many rows the page has, `table` what they are (a total can be named after it,
-    /// and those named after others are not meant), `headers` what [`paging_headers`] kept.
+    /// and those named after others are not meant), `headers` what `paging_headers` kept.
     pub fn read(
         places: &[Body<'_>],
         rows: usize,

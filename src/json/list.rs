@@ -8,9 +8,9 @@ use super::{Body, Kind, Node};
 pub struct ListNames {
     /// Members that hold this list and no other, the likeliest first.
     pub specific: &'static [&'static str],
-    /// Whether the list may also be the body itself, or stand under a [`GENERIC`] name.
+    /// Whether the list may also be the body itself, or stand under a `GENERIC` name.
     pub generic: bool,
-    /// Objects, besides the [`WRAPPERS`], that the list may stand in.
+    /// Objects, besides the `WRAPPERS`, that the list may stand in.
     pub wrappers: &'static [&'static str],
     /// Paths with `[]` of lists inside the elements of other lists, such as `a[].b`.
     pub nested: &'static [&'static str],
