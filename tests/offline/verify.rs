@@ -532,6 +532,7 @@ async fn a_lake_and_a_database_of_an_older_version() {
         let sql = format!("ALTER TABLE _syncs DROP COLUMN {column}");
         connection.execute_batch(&sql).unwrap();
     }
+    connection.execute_batch("COMMENT ON TABLE _armature IS '1.0'").unwrap();
     connection.close().unwrap();
     kit.sync().await;
     assert_snapshot!(said(&kit).await, @"all is well");
