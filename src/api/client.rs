@@ -602,7 +602,9 @@ impl Client {
             Disposition::Redirected => {
                 let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
                 let Some(location) = location else {
-                    return Attempt::Failed(unusable(format!("status {status} without an address")));
+                    return Attempt::Failed(unusable(format!(
+                        "status {status} without an address"
+                    )));
                 };
                 let to = self.0.base.join(&location);
                 if to.as_ref().is_ok_and(|to| to.origin() == self.0.base.origin()) {

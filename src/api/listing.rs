@@ -177,6 +177,8 @@ struct Pass {
     /// The refusal of a further page, where other ways were tried after it.
     refusal: Option<ApiError>,
     contradiction: Option<String>,
+    /// Whether the list says nothing, and numbers brought its first page only.
+    is_silent: bool,
 }
 
 impl Pass {
@@ -336,7 +338,7 @@ impl Listing {
         let (shown, found) = self.sift(page);
         let is_trial = matches!(&step, Step::Next(way, _) if self.way.as_ref() != Some(way));
         // The first page over again says nothing about the end.
-        let is_echo = matches!(step, Step::Next(..))
+        let is_echo = matches!(step, Step::Next(..) | Step::ProbeOne)
             && found == 0
             && shared(&ids, &self.this.first_page) * 2 > ids.len();
         if !is_echo {
@@ -432,6 +434,9 @@ impl Listing {
     /// A way that only repeated what was there: the next one, as long as there is one.
     fn after_failed(&mut self, way: Way) -> Step {
         self.pager.fail(way);
+        if self.this.is_silent {
+            return self.in_silence();
+        }
         let said = self.this.last.clone();
         match self.pager.suggested(&said) {
             Some(Way::Number(name)) if self.this.pages_with_rows <= 1 => self.numbered(name, &said),
@@ -478,11 +483,16 @@ impl Listing {
             // Each token leads on by itself: what it skips is filtered out.
             return next;
         }
+        let repeats_first = !ids.is_empty() && shared(ids, &self.this.first_page) * 2 > ids.len();
+        let is_behind = self.this.distinct > u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        if is_same_next && repeats_first && is_behind && matches!(way, Way::Offset(_)) {
+            // Offsets led here, so the server looks at them: behind the last row it begins again.
+            return Step::End;
+        }
         if is_same_next {
             self.this.contradiction = Some("each next page is the same one".to_owned());
             return Step::End;
         }
-        let repeats_first = !ids.is_empty() && shared(ids, &self.this.first_page) * 2 > ids.len();
         let is_echo = !ids.is_empty() && (*ids == *self.this.previous_page || repeats_first);
         self.this.echoes = if is_echo { self.this.echoes + 1 } else { 0 };
         self.this.barren += 1;
@@ -507,10 +517,24 @@ impl Listing {
             self.pager.fail(way);
             return self.fall_back();
         }
-        if said.is_silent() && is_usual_limit(rows) && self.pager.size_parameter().is_some() {
-            return Step::ProbeSize;
+        if said.is_silent() {
+            self.this.is_silent = true;
+            self.pager.fail(way);
+            return self.in_silence();
         }
         Step::End
+    }
+
+    /// A server that says nothing, and answers any number with the same page, may look at offsets.
+    /// Where it does not, a smaller page size shows whether it looks at numbers.
+    fn in_silence(&mut self) -> Step {
+        let said = self.this.last.clone();
+        if let Some(way) = self.pager.offset_in_silence() {
+            self.pager.fail(way.clone());
+            return self.request(way, &said);
+        }
+        let has_halves = self.this.distinct > 1 && self.pager.size_parameter().is_some();
+        if has_halves { Step::ProbeSize } else { Step::End }
     }
 
     /// Another way to the rows that there must be, or the statement that there is none.
@@ -531,11 +555,21 @@ impl Listing {
         Step::End
     }
 
-    /// A server that gives fewer rows where fewer are asked for gave all of them before.
+    /// The second page of half the size: with the other half, numbers work, and the first page had
+    /// all rows. With the first half again they do not, and there may be more than one page.
     fn take_size_probe(&mut self, page: &RawPage) -> Page {
         self.step = Step::End;
         let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
-        if rows >= self.this.distinct {
+        let is_smaller = rows > 0 && rows < self.this.distinct;
+        let half: Vec<String> =
+            self.this.first_page.iter().take(page.rows.len()).cloned().collect();
+        if is_smaller && shared(&page.ids(), &half) * 2 > page.rows.len() {
+            self.this.contradiction = Some(format!(
+                "the API gives the same {rows} runs for any page, and does not say that they are \
+                 all: [api.paging] in the configuration says how it pages"
+            ));
+        }
+        if rows >= self.this.distinct && is_usual_limit(rows) {
             self.this.contradiction = Some(format!(
                 "the API gives the same {rows} runs whatever page and page size are asked for, and \
                  does not say that they are all (if they are: [api.paging] style = \"none\")"
@@ -568,14 +602,15 @@ impl Listing {
             }
             Step::Next(way, _) if is_refusal && self.way.as_ref() != Some(&way) => {
                 self.pager.fail(way);
-                self.after_refused(error)
+                if self.this.is_silent { self.in_silence() } else { self.after_refused(error) }
             }
             _ => {
                 self.this.error = Some(error);
                 Step::End
             }
         };
-        (self.step != Step::End).then(Page::default)
+        let goes_on = self.step != Step::End || self.this.error.is_none();
+        goes_on.then(Page::default)
     }
 
     fn after_refused(&mut self, error: ApiError) -> Step {
@@ -683,10 +718,14 @@ impl Listing {
             Step::Next(_, PageRequest::Parameter(name, value)) => {
                 parameters.push((name, value.clone()));
             }
+            Step::ProbeSize => {
+                let second = self.base.unwrap_or(PageBase::One).first() + 1;
+                parameters.push((number, second.to_string()));
+            }
             _ => {}
         }
         let size = match step {
-            Step::ProbeSize => u32::try_from(self.this.distinct / 2).unwrap_or(1).max(1),
+            Step::ProbeSize => u32::try_from(self.this.distinct.div_ceil(2)).unwrap_or(1).max(1),
             _ => self.query.page_size,
         };
         if let Some(name) = self.pager.size_parameter().filter(|_| size > 0) {

@@ -120,6 +120,15 @@ impl Pager {
         all.into_iter().find(|way| !self.failed.contains(way))
     }
 
+    /// The offset to try where a list says nothing at all.
+    pub(super) fn offset_in_silence(&self) -> Option<Way> {
+        if self.settings.style != PagingStyle::Auto {
+            return None;
+        }
+        let ways = OFFSETS.iter().map(|name| Way::Offset((*name).to_owned()));
+        ways.into_iter().find(|way| !self.failed.contains(way))
+    }
+
     fn ways(&self, page: &Continuation) -> Vec<Way> {
         let named = |name: &str| self.settings.parameter.clone().unwrap_or_else(|| name.to_owned());
         match self.settings.style {

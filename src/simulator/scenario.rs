@@ -135,7 +135,11 @@ fn with_provable_end(shape: Shape) -> Shape {
     let ends_with_error = matches!(shape.paging.past_end, PastEnd::BadRequest | PastEnd::NotFound);
     let is_unprovable = says_nothing && ends_with_error;
     let past_end = if is_unprovable { PastEnd::Empty } else { shape.paging.past_end };
-    Shape { paging: Paging { past_end, ..shape.paging }, ..shape }
+    // A bare list has no place for a token or an address; without one nobody gets to its second page.
+    let has_no_place = shape.list == ListEnvelope::Bare
+        && matches!(shape.paging.style, PagingStyle::Cursor | PagingStyle::Link);
+    let style = if has_no_place { PagingStyle::LinkHeader } else { shape.paging.style };
+    Shape { paging: Paging { style, past_end, ..shape.paging }, ..shape }
 }
 
 /// Limits that keep runs out of reach for good are not among them: then no list would be whole.
