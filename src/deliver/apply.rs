@@ -313,10 +313,9 @@ pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
     // As a file that had its columns added later has them.
-    let of_sweep = |number: fn(&SweepRecord) -> u64| {
-        let number = sync.sweep.as_ref().map(number);
-        number.map_or_else(|| "NULL".to_owned(), |number| number.to_string())
-    };
+    let counted =
+        |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+    let of_sweep = |number: fn(&SweepRecord) -> u64| counted(sync.sweep.as_ref().map(number));
     let proof = sync.sweep.as_ref().and_then(|sweep| sweep.proof.as_deref());
     let values = [
         ("sync_id", literal(&sync.sync_id)),
@@ -337,8 +336,8 @@ pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
         ("runs_changed", sync.runs_changed.to_string()),
         ("runs_open", sync.runs_open.to_string()),
         ("runs_failed", sync.runs_failed.to_string()),
-        ("runs_absent", sync.runs_absent.to_string()),
-        ("runs_partial", sync.runs_partial.to_string()),
+        ("runs_absent", counted(sync.runs_absent)),
+        ("runs_partial", counted(sync.runs_partial)),
         ("requests", sync.requests.to_string()),
         ("bytes_received", sync.bytes_received.to_string()),
         ("_commit", manifest.commit.to_string()),

@@ -283,12 +283,13 @@ pub struct SyncRecord {
     pub runs_open: u64,
     /// Runs whose documents could not be had.
     pub runs_failed: u64,
-    /// Runs that were listed, and not known to the API by their id.
+    /// Runs that were listed, and not known to the API by their id; `None` where a version wrote it
+    /// that did not count them.
     #[serde(default)]
-    pub runs_absent: u64,
-    /// Runs exported with fewer rows than the API announces.
+    pub runs_absent: Option<u64>,
+    /// Runs exported with fewer rows than the API announces; `None` as above.
     #[serde(default)]
-    pub runs_partial: u64,
+    pub runs_partial: Option<u64>,
     /// Requests sent.
     pub requests: u64,
     /// Bytes of bodies, decompressed.

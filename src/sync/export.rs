@@ -517,8 +517,8 @@ impl Export {
             runs_changed: self.counts.changed,
             runs_open: self.counts.open + self.counts.waiting,
             runs_failed: self.counts.failed,
-            runs_absent: self.counts.absent,
-            runs_partial: self.counts.partial,
+            runs_absent: Some(self.counts.absent),
+            runs_partial: Some(self.counts.partial),
             requests: traffic.requests,
             bytes_received: traffic.bytes_received,
         }
