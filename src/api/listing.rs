@@ -103,7 +103,7 @@ enum Step {
     First,
     /// `page=1`, to see whether that is the first or the second page.
     ProbeOne,
-    /// The first page with fewer rows, to see whether the server looks at the page size.
+    /// The second page of half the size, to see whether the server looks at numbers.
     ProbeSize,
     /// A further page, in this way.
     Next(Way, PageRequest),
@@ -184,6 +184,16 @@ struct Pass {
 impl Pass {
     fn read(&self) -> Read {
         Read { rows: self.distinct, pages: self.pages_with_rows }
+    }
+
+    /// Whether most rows of a page are those of the first one.
+    fn repeats_first(&self, ids: &[String]) -> bool {
+        shared(ids, &self.first_page) * 2 > ids.len()
+    }
+
+    /// Whether nothing is known of the list beyond such a page.
+    fn is_only_page(&self, ids: &[String]) -> bool {
+        self.distinct <= u64::try_from(ids.len()).unwrap_or(u64::MAX)
     }
 }
 
@@ -340,7 +350,7 @@ impl Listing {
         // The first page over again says nothing about the end.
         let is_echo = matches!(step, Step::Next(..) | Step::ProbeOne)
             && found == 0
-            && shared(&ids, &self.this.first_page) * 2 > ids.len();
+            && self.this.repeats_first(&ids);
         if !is_echo {
             self.this.largest_total = self.this.largest_total.max(said.total);
         }
@@ -483,9 +493,9 @@ impl Listing {
             // Each token leads on by itself: what it skips is filtered out.
             return next;
         }
-        let repeats_first = !ids.is_empty() && shared(ids, &self.this.first_page) * 2 > ids.len();
-        let is_behind = self.this.distinct > u64::try_from(ids.len()).unwrap_or(u64::MAX);
-        if is_same_next && repeats_first && is_behind && matches!(way, Way::Offset(_)) {
+        let repeats_first = self.this.repeats_first(ids);
+        let is_offset = matches!(way, Way::Offset(_));
+        if is_same_next && is_offset && repeats_first && !self.this.is_only_page(ids) {
             // Offsets led here, so the server looks at them: behind the last row it begins again.
             return Step::End;
         }
@@ -505,8 +515,7 @@ impl Listing {
     /// Further pages are the first again: either there is but one, and the server answers any
     /// number with it, or it does not look at the parameter at all.
     fn after_ignored(&mut self, way: Way, ids: &[String]) -> Step {
-        let is_only_page = self.this.distinct <= u64::try_from(ids.len()).unwrap_or(u64::MAX);
-        if !is_only_page {
+        if !self.this.is_only_page(ids) {
             return Step::End;
         }
         let rows = u64::try_from(ids.len()).unwrap_or(u64::MAX);
@@ -528,9 +537,8 @@ impl Listing {
     /// A server that says nothing, and answers any number with the same page, may look at offsets.
     /// Where it does not, a smaller page size shows whether it looks at numbers.
     fn in_silence(&mut self) -> Step {
-        let said = self.this.last.clone();
         if let Some(way) = self.pager.offset_in_silence() {
-            self.pager.fail(way.clone());
+            let said = self.this.last.clone();
             return self.request(way, &said);
         }
         let has_halves = self.this.distinct > 1 && self.pager.size_parameter().is_some();
@@ -560,14 +568,13 @@ impl Listing {
     fn take_size_probe(&mut self, page: &RawPage) -> Page {
         self.step = Step::End;
         let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
-        let is_smaller = rows > 0 && rows < self.this.distinct;
-        let half: Vec<String> =
-            self.this.first_page.iter().take(page.rows.len()).cloned().collect();
-        if is_smaller && shared(&page.ids(), &half) * 2 > page.rows.len() {
-            self.this.contradiction = Some(format!(
-                "the API gives the same {rows} runs for any page, and does not say that they are \
+        let half = self.this.first_page.get(..page.rows.len()).unwrap_or_default();
+        if rows < self.this.distinct && shared(&page.ids(), half) * 2 > half.len() {
+            self.this.contradiction = Some(
+                "the API gives its first runs for any page number, and does not say that they are \
                  all: [api.paging] in the configuration says how it pages"
-            ));
+                    .to_owned(),
+            );
         }
         if rows >= self.this.distinct && is_usual_limit(rows) {
             self.this.contradiction = Some(format!(
@@ -609,8 +616,7 @@ impl Listing {
                 Step::End
             }
         };
-        let goes_on = self.step != Step::End || self.this.error.is_none();
-        goes_on.then(Page::default)
+        (self.step != Step::End).then(Page::default)
     }
 
     fn after_refused(&mut self, error: ApiError) -> Step {

@@ -105,7 +105,7 @@ impl Pager {
     /// The way that a page's own statements suggest most: what the server names is what it knows
     /// to answer. `None` where nothing is suggested that was not tried in vain.
     pub(super) fn suggested(&self, page: &Continuation) -> Option<Way> {
-        self.ways(page).into_iter().find(|way| !self.failed.contains(way))
+        self.untried(self.ways(page))
     }
 
     /// The way to try where page numbers brought nothing new, though there is more.
@@ -114,18 +114,18 @@ impl Pager {
             return None;
         }
         let tokens = token_ways(page);
-        let others = OFFSETS.iter().map(|name| Way::Offset((*name).to_owned()));
         let numbers = NUMBERS.iter().map(|name| Way::Number((*name).to_owned()));
-        let all = self.ways(page).into_iter().chain(tokens).chain(others).chain(numbers);
-        all.into_iter().find(|way| !self.failed.contains(way))
+        let all = self.ways(page).into_iter().chain(tokens).chain(offset_ways()).chain(numbers);
+        self.untried(all)
     }
 
     /// The offset to try where a list says nothing at all.
     pub(super) fn offset_in_silence(&self) -> Option<Way> {
-        if self.settings.style != PagingStyle::Auto {
-            return None;
-        }
-        let ways = OFFSETS.iter().map(|name| Way::Offset((*name).to_owned()));
+        let is_free = self.settings.style == PagingStyle::Auto;
+        self.untried(offset_ways()).filter(|_| is_free)
+    }
+
+    fn untried(&self, ways: impl IntoIterator<Item = Way>) -> Option<Way> {
         ways.into_iter().find(|way| !self.failed.contains(way))
     }
 
@@ -146,9 +146,7 @@ impl Pager {
                     // A token under a name that says so. A bare `next` may be anything.
                     Next::Token { member, .. } if !is_bare(member) => token_ways(page),
                     Next::Offset(_) => vec![Way::Offset("offset".to_owned())],
-                    _ if page.pages_by_offset() => {
-                        OFFSETS.iter().map(|name| Way::Offset((*name).to_owned())).collect()
-                    }
+                    _ if page.pages_by_offset() => offset_ways().collect(),
                     _ => Vec::new(),
                 };
                 ways.push(Way::Number(self.number_parameter().to_owned()));
@@ -195,6 +193,10 @@ impl Pager {
         here.set_query(Some(url.query()?));
         Some(here)
     }
+}
+
+fn offset_ways() -> impl Iterator<Item = Way> {
+    OFFSETS.iter().map(|name| Way::Offset((*name).to_owned()))
 }
 
 /// Whether a member's name does not say that it holds a token.

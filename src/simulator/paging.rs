@@ -23,6 +23,12 @@ pub enum PagingStyle {
     LinkHeader,
 }
 
+impl PagingStyle {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Number, Self::Offset, Self::Cursor, Self::Link, Self::LinkHeader];
+}
+
 /// What is behind the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -144,16 +144,10 @@ fn with_provable_end(shape: Shape) -> Shape {
 
 /// Limits that keep runs out of reach for good are not among them: then no list would be whole.
 fn paging(random: &mut Seeded) -> Paging {
-    const STYLES: [PagingStyle; 5] = [
-        PagingStyle::Number,
-        PagingStyle::Offset,
-        PagingStyle::Cursor,
-        PagingStyle::Link,
-        PagingStyle::LinkHeader,
-    ];
     const ENDS: [PastEnd; 4] =
         [PastEnd::Empty, PastEnd::First, PastEnd::BadRequest, PastEnd::NotFound];
-    let style = STYLES.get(random.weighted(&[6, 1, 1, 1, 1])).copied().unwrap_or_default();
+    let style =
+        PagingStyle::ALL.get(random.weighted(&[6, 1, 1, 1, 1])).copied().unwrap_or_default();
     let past_end = ENDS.get(random.weighted(&[6, 1, 1, 1])).copied().unwrap_or_default();
     let document_rows = some(random, 25, (2, 6)).and_then(|rows| u32::try_from(rows).ok());
     Paging {

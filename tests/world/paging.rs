@@ -11,14 +11,6 @@ use chrono::Duration;
 use super::kit::Kit;
 use super::rows;
 
-const STYLES: [PagingStyle; 5] = [
-    PagingStyle::Number,
-    PagingStyle::Offset,
-    PagingStyle::Cursor,
-    PagingStyle::Link,
-    PagingStyle::LinkHeader,
-];
-
 /// A world of 70 runs that stands still, 20 a page.
 async fn world(shape: Shape) -> Kit {
     let world = WorldSettings { runs: 70, seconds_between_runs: 0.0, ..WorldSettings::default() };
@@ -47,7 +39,7 @@ async fn brings_everything(shape: Shape) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_style_with_and_without_a_total() {
-    for style in STYLES {
+    for style in PagingStyle::ALL {
         for has_total in [false, true] {
             for has_more in [false, true] {
                 let paging = Paging { style, has_more, ..Paging::default() };
@@ -61,6 +53,31 @@ async fn every_style_with_and_without_a_total() {
 async fn a_link_header_serves_a_bare_list() {
     let paging = Paging { style: PagingStyle::LinkHeader, ..Paging::default() };
     brings_everything(Shape { list: ListEnvelope::Bare, ..shape(paging) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_are_tried_where_a_list_says_nothing() {
+    let paging = Paging { style: PagingStyle::Offset, ..Paging::default() };
+    brings_everything(Shape { list: ListEnvelope::Bare, ..shape(paging) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_can_begin_again_behind_the_last_row() {
+    let paging =
+        Paging { style: PagingStyle::Offset, past_end: PastEnd::First, ..Paging::default() };
+    brings_everything(shape(paging)).await;
+}
+
+/// A bare list has no place for the token: every page is the first 20 runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_list_that_looks_at_no_number_is_never_called_whole() {
+    let paging = Paging { style: PagingStyle::Cursor, ..Paging::default() };
+    let kit = world(Shape { list: ListEnvelope::Bare, ..shape(paging) }).await;
+    for _ in 0..2 {
+        let report = kit.sync().await;
+        assert_eq!(report.outcome.name(), "incomplete", "{:?}", report.sweep);
+        assert!(!report.sweep.certified, "{:?}", report.sweep);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +192,7 @@ async fn a_range_that_the_plan_does_not_have_gives_way_to_a_smaller_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_in_pages_are_read_to_their_end() {
-    for style in STYLES {
+    for style in PagingStyle::ALL {
         let paging = Paging { style, document_rows: Some(2), ..Paging::default() };
         let kit = world(shape(paging)).await;
         let report = kit.sync().await;
