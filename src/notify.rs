@@ -142,7 +142,7 @@ impl Notifier {
             // A receiver that moved must be named anew: its secret is not for others.
             .redirect(redirect::Policy::none());
         if [&webhook, &ping].into_iter().flatten().all(|url| !url.is_https()) {
-            // Nobody is told by HTTPS: a machine without CA certificates will do.
+            // No target uses HTTPS: CA certificates are not needed.
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|error| match certificates_looked_in(&error) {

@@ -1,6 +1,6 @@
 //! JSON that the API may send and that readers of the lake reject: every JSON cell of an export can
 //! be read by DuckDB's JSON functions all the same, what was changed is named, and the bodies stay
-//! as they were received.
+//! as received.
 
 #![cfg(test)]
 
@@ -60,7 +60,7 @@ fn every_json_cell_of_a_hostile_export_can_be_read() {
         let columns = table.columns.iter().filter(|column| column.kind == Kind::Json);
         for column in columns.map(|column| column.name).chain(["_extra"]) {
             if (table.name, column) == ("documents", "body") {
-                // The bodies as they were received.
+                // The bodies as received.
                 continue;
             }
             let sql = format!(

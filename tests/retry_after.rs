@@ -43,7 +43,7 @@ fn a_wait_that_is_not_named_costs_a_try() {
     }
 }
 
-/// Zero seconds, or a moment that is past, are no plan: the pauses grow as without the header.
+/// Zero seconds, or a moment in the past, count as absent: the delays grow as without the header.
 #[test]
 fn zero_seconds_do_not_mean_at_once() {
     for header in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {

@@ -145,7 +145,8 @@ const ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// So many requests of one endpoint in a row that could not be had: it is down.
 const FAILING_ENDPOINT: u32 = 8;
 
-/// Waits for one request that are as long as they are named; after them the pauses grow, too.
+/// How many waits of one request follow `Retry-After` alone; later ones are at least as long as the
+/// exponential delay.
 const MOST_NAMED: u32 = 8;
 
 /// Redirects that one document may take over other hosts.

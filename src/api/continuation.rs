@@ -66,7 +66,7 @@ pub enum Next {
     Token {
         /// The token, opaque.
         token: String,
-        /// The member that holds it, as it was sent: tells how the parameter is likely called.
+        /// The name of the member that holds it, unchanged: it suggests the name of the parameter.
         member: String,
         /// Whether the member names what comes next. Others may only repeat what was sent, or name
         /// where this page ends.
@@ -553,7 +553,7 @@ fn is_address(text: &str) -> bool {
 }
 
 /// The `Link` header (RFC 8288): the target of `rel="next"`. One with other relations only says
-/// that there is no next page.
+/// that this is the last page.
 fn link(value: &str) -> Next {
     let mut has_relation = false;
     for entry in value.split('<').skip(1) {

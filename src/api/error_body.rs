@@ -109,7 +109,7 @@ pub(super) fn retry_after_header(value: &str, server_now: Option<i64>) -> Option
     (!wait.is_zero()).then_some(wait)
 }
 
-/// Zero seconds are no plan: who asked too fast would ask at once again. They count as not stated.
+/// Zero seconds count as absent: a client that was too fast would retry at once.
 fn seconds_of(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero())

@@ -257,8 +257,8 @@ impl Listing {
         self.this = Pass::default();
     }
 
-    /// Starts another pass over a list that was left before its end. The last page is as it was at
-    /// one moment: only what stood above it must be found again.
+    /// Starts another pass over a list that was left before its end. The last page is a consistent
+    /// view of one moment: only what stood above it must be found again.
     pub fn again_above_last_page(&mut self) {
         let last = std::mem::take(&mut self.this.previous_page);
         self.again();

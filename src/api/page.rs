@@ -18,7 +18,7 @@ pub struct ListedRow {
     pub body: Bytes,
 }
 
-/// A page as it was sent, before it is known what it means for the list.
+/// A page as received, before the listing has interpreted it.
 #[derive(Debug, Default)]
 pub(super) struct RawPage {
     pub(super) rows: Vec<ListedRow>,

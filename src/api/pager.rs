@@ -34,7 +34,7 @@ pub(super) enum PageRequest {
 /// What is known of the place in the list after a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// The number of the page, as it was asked for.
+    /// The page number that was requested.
     pub(super) number: u64,
     /// Rows up to and including it.
     pub(super) rows: u64,

@@ -95,7 +95,7 @@ pub(super) fn apply(
     }
 }
 
-/// Refuses parts that are not as they were written: a changed Parquet file can still be readable, and
+/// Rejects parts that changed after they were written: a changed Parquet file can still be readable, and
 /// its rows would be wrong.
 fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
     for part in step.parts() {

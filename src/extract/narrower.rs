@@ -2,7 +2,7 @@
 //!
 //! Servers limit how deep a list can be paged (10,000 rows is usual for search engines). The runs
 //! beyond the limit can still be listed by asking for less: a smaller range, one workflow, one
-//! status. The lists are merged; whether they reach all runs is told only by the API's own total.
+//! status. The lists are merged; only the API's own total shows whether they reach all runs.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -168,7 +168,7 @@ impl<'a> Node<'a> {
     }
 
     /// Hands over the members of an object in the order they were sent; `None` for other kinds, and
-    /// where the text is no JSON after all.
+    /// where the text is not valid JSON.
     pub(super) fn each_member(self, mut take: impl FnMut(Cow<'a, str>, Self)) -> Option<()> {
         if self.kind() != Kind::Object {
             return None;

@@ -167,7 +167,7 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// Adds a member as it was sent, apart from what readers reject.
+    /// Adds a member unchanged, apart from what readers reject.
     fn push(&mut self, key: &str, value: Node<'_>) {
         let value = portable(value.source());
         self.change = self.change.or(value.change);

@@ -97,7 +97,7 @@ fn after_nested(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The text is no JSON after all.
+/// The text is not valid JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoJson;
 

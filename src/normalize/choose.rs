@@ -79,8 +79,8 @@ pub(super) fn choose<'a, 'm>(
         };
         let noted = reading.problem.map(|text| problem(column, candidate, text));
         if let Some(cell) = reading.cell {
-            // A number that was rounded is kept as it was sent. Of texts only that was changed
-            // which no cell can hold.
+            // The original of a rounded number is kept in `_extra`. Texts lose only characters that
+            // no cell can hold.
             if noted.is_none() || matches!(column.kind, Kind::Text | Kind::Json) {
                 take(candidate, records);
             }
@@ -113,7 +113,7 @@ fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
 }
 
 /// The first duration whose unit is stated or fits. What has less than a millisecond more is cut
-/// off, and stays as it was sent in `_extra`.
+/// off, and the original stays in `_extra`.
 pub(super) fn choose_duration<'a, 'm>(
     column: &'m MappedColumn,
     candidates: &[Candidate<'a>],

@@ -137,8 +137,8 @@ impl Patience {
     fn absent(&self, wanted: &Wanted, counts: &mut RunCounts) -> Effect {
         let known = wanted.known.as_ref();
         let exported = known.is_some_and(|entry| entry.revision > 0);
-        // One that is not listed any more, and was not absent before, is gone. What had ended, and
-        // is now lost, is told once.
+        // One that is not listed any more, and was not absent before, is gone. A run that had ended
+        // and is now lost is reported once.
         let state_before = known.map(|entry| entry.state);
         let was_absent = state_before == Some(RunState::Absent);
         let is_gone = wanted.listed.is_none() && !was_absent;

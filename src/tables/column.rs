@@ -182,6 +182,14 @@ impl Column {
         Self { origin: Origin::Meaning(of), ..Self::derived(name, Kind::Text, description) }
     }
 
+    /// What the column `verdict` means.
+    pub(super) const VERDICT_MEANING: Self = Self::meaning(
+        "verdict_meaning",
+        "verdict",
+        "What `verdict` means: `passed`, `partial`, `failed`, `error`, `undecided`, \
+         `cancelled`, `ended`, `open`, or `unknown`.",
+    );
+
     /// The column that names a row within its parent.
     pub const fn key(
         name: &'static str,

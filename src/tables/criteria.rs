@@ -83,11 +83,6 @@ pub static CRITERIA: Table = Table {
                 "verdict.rationale",
             ],
         ),
-        Column::meaning(
-            "verdict_meaning",
-            "verdict",
-            "What `verdict` means: `passed`, `partial`, `failed`, `error`, `undecided`, \
-             `cancelled`, `ended`, `open`, or `unknown`.",
-        ),
+        Column::VERDICT_MEANING,
     ],
 };

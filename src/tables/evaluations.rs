@@ -110,11 +110,6 @@ pub static EVALUATIONS: Table = Table {
                 "failureReason",
             ],
         ),
-        Column::meaning(
-            "verdict_meaning",
-            "verdict",
-            "What `verdict` means: `passed`, `partial`, `failed`, `error`, `undecided`, \
-             `cancelled`, `ended`, `open`, or `unknown`.",
-        ),
+        Column::VERDICT_MEANING,
     ],
 };

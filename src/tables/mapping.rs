@@ -262,7 +262,7 @@ fn apply(
     let (table_name, name) = (change.table.clone(), change.name.clone());
     let sources: Vec<String> = change.sources.iter().map(|path| path.trim().to_owned()).collect();
     let existing = columns.iter_mut().find(|column| column.name == name);
-    // A zone or a unit alone leaves the sources as they are.
+    // A zone or a unit alone keeps the declared sources.
     let only_time = change.time_zone.is_some() || change.unit.is_some();
     let may_be_empty = existing.is_some() && only_time;
     if sources.is_empty() && !may_be_empty || !sources.iter().all(|path| is_path(path)) {

@@ -55,7 +55,7 @@ pub static TOOL_CALLS: Table = Table {
         Column::new(
             "result",
             Kind::Json,
-            "What the tool answered. A text that is no JSON (a plain answer, a redaction marker, \
+            "What the tool answered. A text that is not JSON (a plain answer, a redaction marker, \
              JSON that was cut off) is a JSON string.",
             &[
                 "result",

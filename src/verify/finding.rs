@@ -240,10 +240,10 @@ impl Finding {
                 write!(f, "the manifest of commit {commit} cannot be read: {problem}")
             }
             Self::ManifestChanged { commit } => {
-                write!(f, "the manifest of commit {commit} is not as it was written")
+                write!(f, "the manifest of commit {commit} was changed after it was written")
             }
             Self::IdentityChanged { problem } => {
-                write!(f, "`_armature/format.json` is not as it was written: {problem}")
+                write!(f, "`_armature/format.json` was changed after it was written: {problem}")
             }
             _ => Ok(()),
         }

@@ -90,7 +90,7 @@ impl Probe {
 
     /// The range that the next sync would ask for.
     async fn planned_range(&self, organization: &Organization, mapping: &Mapping) -> Range {
-        // A lake that cannot be read is told of by the check of the lake.
+        // The check of the lake reports a lake that cannot be read.
         let lake = LakeView::open(&self.settings.lake.path).await.ok();
         let head = lake.as_ref().and_then(LakeView::head);
         let now = organization.server_now.unwrap_or(self.now);
