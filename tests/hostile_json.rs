@@ -50,6 +50,40 @@ fn hostile(lab: &Lab) -> String {
     run_id
 }
 
+/// Whatever is looked through object by object, or character by character, has a limit: a stack
+/// that overflows would end the whole program.
+#[test]
+fn bodies_that_nest_deeper_than_a_stack_stop_nothing() {
+    let nested = |name: &str, inner: &str| {
+        let open = format!("{{\"{name}\":");
+        format!("{}{inner}{}", open.repeat(100_000), "}".repeat(100_000))
+    };
+    let blank = nested("a", "null");
+    let zone = "Z".repeat(100_000);
+    let lab = Lab::new(6);
+    let ids = lab.expected_ids();
+    let bodies = [
+        (Endpoint::Trace, nested("spans", "[]")),
+        (Endpoint::ToolCalls, nested("tool_calls", "[]")),
+        (Endpoint::Evaluation, nested("evaluation", "1")),
+        (Endpoint::Evaluation, format!(r#"{{"verdict":"pass","x":{blank}}}"#)),
+        (
+            Endpoint::Run,
+            format!(
+                r#"{{"id":"{}","status":"pass","started_at":"2026-11-20T10:00:00Z",
+                "finished_at":"2026-11-20T10:00:00{zone}"}}"#,
+                ids[4]
+            ),
+        ),
+    ];
+    for ((endpoint, body), run_id) in bodies.into_iter().zip(&ids) {
+        lab.simulator.add_rule(rule_for(endpoint, run_id, answer(200, body)));
+    }
+    let ran = lab.run(&["sync"]);
+    assert!(matches!(ran.code, Some(0 | 3)), "{}", ran.told());
+    assert_eq!(lab.ask("SELECT count(*) FROM runs WHERE run_id IS NOT NULL"), [["6"]]);
+}
+
 #[test]
 fn every_json_cell_of_a_hostile_export_can_be_read() {
     let lab = Lab::new(6);

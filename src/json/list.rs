@@ -144,13 +144,19 @@ impl ListNames {
     /// The list of a body. Specific names come before generic ones, wherever they stand, and
     /// outer places before inner ones.
     pub fn find<'a>(&self, body: &Body<'a>) -> Option<List<'a>> {
+        self.find_within(body, MOST_WRAPPERS)
+    }
+
+    /// Follows at most `depth` specific names that stand inside one another: bodies can nest
+    /// deeper than a stack.
+    fn find_within<'a>(&self, body: &Body<'a>, depth: usize) -> Option<List<'a>> {
         if body.node().kind() == Kind::Array {
             return List::bare(body.node()).filter(|_| self.generic);
         }
         let mut places = vec![Place { body: body.clone(), parent: None, name: None, depth: 0 }];
         let mut at = 0;
         while at < places.len() {
-            if let Some(list) = self.specific_list(&places, at) {
+            if let Some(list) = self.specific_list(&places, at, depth) {
                 return Some(list);
             }
             self.open(&mut places, at);
@@ -216,13 +222,13 @@ impl ListNames {
         places.extend(inner);
     }
 
-    fn specific_list<'a>(&self, places: &[Place<'a>], at: usize) -> Option<List<'a>> {
+    fn specific_list<'a>(&self, places: &[Place<'a>], at: usize, depth: usize) -> Option<List<'a>> {
         let place = places.get(at)?;
         self.specific.iter().find_map(|&name| {
             let node = place.body.get(name)?;
             match node.kind() {
                 Kind::Array => List::of(node, places, at, name),
-                Kind::Object => self.inside(node, places, at, name),
+                Kind::Object => self.inside(node, places, at, name, depth),
                 Kind::Null => None,
                 _ => self.single.then(|| List::new(vec![node], places, at, name)),
             }
@@ -236,11 +242,13 @@ impl ListNames {
         places: &[Place<'a>],
         at: usize,
         name: &'static str,
+        depth: usize,
     ) -> Option<List<'a>> {
         let inner =
             Self { wrappers: NONE, nested: NONE, keyed: NONE, marks: NONE, single: false, ..*self };
         let body = Body::new(node);
-        if let Some(mut list) = inner.find(&body) {
+        let found = depth.checked_sub(1).and_then(|depth| inner.find_within(&body, depth));
+        if let Some(mut list) = found {
             let outer = List::new(Vec::new(), places, at, name);
             list.path = format!("{}.{}", outer.path, list.path);
             list.enclosing.splice(0..0, outer.enclosing);

@@ -182,6 +182,22 @@ impl<'a> Node<'a> {
         Some(())
     }
 
+    /// Whether the value states nothing: null, a blank text, an empty list, or an object of such
+    /// values, nested at most `depth` deep.
+    pub fn is_blank(self, depth: usize) -> bool {
+        match self.kind() {
+            Kind::Null => true,
+            Kind::Text => self.text().is_some_and(|text| text.trim().is_empty()),
+            Kind::Array => self.has_no_elements(),
+            Kind::Object => {
+                let members = self.members().unwrap_or_default();
+                let deeper = depth.checked_sub(1);
+                members.into_iter().all(|(_, value)| deeper.is_some_and(|it| value.is_blank(it)))
+            }
+            Kind::Number | Kind::Boolean => false,
+        }
+    }
+
     /// The members of an object with the elements of those that are arrays, in one look.
     pub(super) fn members_and_elements(self) -> Option<Vec<MemberAndElements<'a>>> {
         if self.kind() != Kind::Object {

@@ -156,12 +156,15 @@ fn local_time(text: &str) -> Option<NaiveDateTime> {
 /// Offsets that RFC 3339 does not have: `+0000`, `+00`, ` UTC`, ` GMT`, and a space before one.
 fn with_offset(text: &str) -> Option<i64> {
     let utc = ["UTC", "GMT", "Z"].iter().find_map(|name| text.strip_suffix(name));
-    if let Some(before) = utc {
-        let before = before.trim_end();
-        // Go prints `+0000 UTC`.
-        return with_offset(before)
-            .or_else(|| Some(Utc.from_utc_datetime(&local_time(before)?).timestamp_micros()));
-    }
+    let Some(before) = utc else { return with_digits(text) };
+    let before = before.trim_end();
+    // Go prints `+0000 UTC`.
+    with_digits(before)
+        .or_else(|| Some(Utc.from_utc_datetime(&local_time(before)?).timestamp_micros()))
+}
+
+/// `+0000`, `+00` or `+00:00`, also behind a space.
+fn with_digits(text: &str) -> Option<i64> {
     // The sign of the offset stands behind the date, whose parts are joined by `-`, too.
     let at = text.rfind(['+', '-']).filter(|at| *at > "2026-11-25".len())?;
     let (local, offset) = text.split_at_checked(at)?;

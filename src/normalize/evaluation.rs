@@ -17,6 +17,9 @@ use crate::tables::{EVALUATIONS, Kind, ListDocument, MappedTable};
 const WRAPPERS: &[&str] =
     &["evaluation", "data", "result", "run", "evaluator_output", "evaluatorOutput", "output"];
 
+/// How many of them are looked through.
+const MOST_WRAPPERS: usize = 4;
+
 /// Members of an evaluation itself, so that it is not looked for deeper.
 const OWN: &[&str] = &["verdict", "judge_model", "judgeModel", "overall_verdict", "overallVerdict"];
 
@@ -132,7 +135,9 @@ fn bare_grade(element: Node<'_>) -> Sources<'_> {
 /// The objects around what is an evaluation, the outermost first, where no list shows them.
 fn enclosing_objects<'a>(body: &Body<'a>) -> Vec<Body<'a>> {
     let mut objects = vec![body.clone()];
-    while let Some((_, inner)) = objects.last().and_then(|outer| outer.unwrap(WRAPPERS, OWN)) {
+    while objects.len() <= MOST_WRAPPERS
+        && let Some((_, inner)) = objects.last().and_then(|outer| outer.unwrap(WRAPPERS, OWN))
+    {
         objects.push(inner);
     }
     objects

@@ -27,7 +27,7 @@ pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
     if ERRORS.contains(&name) {
         return match node.kind() {
             Kind::Boolean => Some(node.source() == "true"),
-            _ => (!is_nothing(node)).then_some(true),
+            _ => (!node.is_blank(0)).then_some(true),
         };
     }
     let is_good = word_or_boolean(node)?;
@@ -69,16 +69,6 @@ fn result_states_failure(node: Node<'_>) -> Option<bool> {
         Some("true") => Some(true),
         Some("false") => Some(false),
         _ => None,
-    }
-}
-
-fn is_nothing(node: Node<'_>) -> bool {
-    match node.kind() {
-        Kind::Null => true,
-        Kind::Text => node.text().is_some_and(|text| text.trim().is_empty()),
-        Kind::Array => node.has_no_elements(),
-        Kind::Object => node.members().is_some_and(|members| members.is_empty()),
-        Kind::Number | Kind::Boolean => false,
     }
 }
 

@@ -191,16 +191,7 @@ impl Found {
 
 /// Nothing, or only nothings.
 fn is_empty(node: Node<'_>) -> bool {
-    match node.kind() {
-        Kind::Null => true,
-        Kind::Text => node.text().is_some_and(|text| text.trim().is_empty()),
-        Kind::Array => node.has_no_elements(),
-        Kind::Object => {
-            let members = node.members().unwrap_or_default();
-            members.into_iter().all(|(_, value)| is_empty(value))
-        }
-        Kind::Number | Kind::Boolean => false,
-    }
+    node.is_blank(DEEPEST)
 }
 
 /// A value of a member that holds grades: not empty, and no word that says that none is there yet.
