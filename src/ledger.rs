@@ -124,6 +124,18 @@ pub struct Entry {
     pub problem: Option<Arc<str>>,
 }
 
+impl Entry {
+    /// Whether the run was listed and answered with 404 by its id when it was last asked for. Rows
+    /// that were exported before stay.
+    pub fn is_absent(&self) -> bool {
+        match self.state {
+            RunState::Absent => true,
+            RunState::Exported => self.failures > 0,
+            _ => false,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
@@ -209,6 +221,12 @@ impl Ledger {
     /// Whether no run is known.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
+    }
+
+    /// The runs that were listed, and that the API never knew by their id.
+    pub fn never_found(&self) -> impl Iterator<Item = &str> {
+        let absent = |entry: &Entry| entry.state == RunState::Absent && entry.revision == 0;
+        self.iter().filter(move |(_, entry)| absent(entry)).map(|(run_id, _)| run_id)
     }
 
     /// How many runs are in a state.

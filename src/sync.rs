@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::{ApiError, Budget, Client, ClientOptions};
-use crate::config::{ApiKey, RangeChoice, Settings, SyncSettings};
+use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
 use crate::extract::{
@@ -25,7 +25,7 @@ use crate::extract::{
 };
 use crate::interval::Interval;
 use crate::lake::{Lake, Manifest};
-use crate::ledger::{Ledger, RunState};
+use crate::ledger::Ledger;
 use crate::normalize::Stamp;
 use crate::tables::Mapping;
 
@@ -115,17 +115,14 @@ pub(crate) fn window(
         options.events.emit(Event::Notice(notice.to_owned()));
         options.now
     });
-    let settings = Settings {
-        sync: SyncSettings { range, ..options.settings.sync.clone() },
-        ..options.settings.clone()
-    };
-    planned_window(&settings, now, head, mapping)
+    planned_window(&options.settings, range, now, head, mapping)
 }
 
 /// The window that a sync at this moment, in microseconds since 1970 by the server's clock, would
-/// list.
+/// list, asked for as far back as `range` says.
 pub fn planned_window(
     settings: &Settings,
+    range: RangeChoice,
     now: i64,
     head: Option<&Manifest>,
     mapping: &Mapping,
@@ -136,7 +133,7 @@ pub fn planned_window(
     let proven = proven.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(settings.sync.overlap_secs);
-    let window = plan(settings.sync.range, proven, &gaps, now, overlap);
+    let window = plan(range, proven, &gaps, now, overlap);
     // A run enters such a selection whenever it changes, also far down in the list.
     let filters = &settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
@@ -157,10 +154,7 @@ fn extraction_plan(
     ExtractionPlan {
         client: client.clone(),
         window,
-        may_shrink_range: matches!(
-            options.settings.sync.range,
-            RangeChoice::Auto | RangeChoice::Longest
-        ),
+        may_shrink_range: options.settings.sync.range.may_shrink(),
         filters: options.settings.filters.clone(),
         policy: FetchPolicy {
             now: window.until,
@@ -177,9 +171,7 @@ fn extraction_plan(
 fn followed(lake: &Lake, mapping: &Mapping) -> Ledger {
     let mut ledger = lake.ledger().clone();
     if export::is_mapped_anew(lake.head(), RunPaths::new(mapping).fingerprint()) {
-        let absent = lake.ledger().iter();
-        let absent = absent.filter(|(_, e)| e.state == RunState::Absent && e.revision == 0);
-        ledger.apply(absent.map(|(run_id, _)| (run_id.to_owned(), None)));
+        ledger.apply(lake.ledger().never_found().map(|run_id| (run_id.to_owned(), None)));
     }
     ledger
 }

@@ -99,6 +99,48 @@ fn a_corrected_mapping_lists_proven_time_again() {
     assert_eq!(pages(&lab), 0);
 }
 
+/// A sync that proves nothing did not apply the corrected mapping to the time that is proven.
+#[test]
+fn a_corrected_mapping_stays_to_be_applied_until_a_sync_certifies() {
+    let lab = Lab::new(12);
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    lab.configure(
+        "[[columns]]\ntable = \"runs\"\nname = \"started_at\"\nsources = [\"started_at\"]\n",
+    );
+    lab.simulator.add_rule(Rule::new(Endpoint::Runs, answer(400, "{}")));
+    assert_ne!(lab.run(&["sync"]).code, Some(0));
+    lab.simulator.clear_rules();
+    lab.simulator.clear_requests();
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    let asked = lab.simulator.requests();
+    assert!(asked.iter().any(|request| format!("{request:?}").contains("30d")));
+}
+
+/// Its row changes, and by its id it is not found: what was exported stays, and it is asked for
+/// until the API knows it again.
+#[test]
+fn one_that_was_exported_before_is_tried_again_too() {
+    let lab = Lab::with(settings(0));
+    let (run_id, other) = ("run-1", "run-2");
+    lab.simulator.override_run(hand_made_run(other, &json!({"id": other})));
+    lab.simulator.override_run(hand_made_run(run_id, &json!({"id": run_id})));
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    let mut changed = hand_made_run(run_id, &json!({"id": run_id}));
+    changed.listing["classification"] = json!("changed");
+    lab.simulator.override_run(changed);
+    lab.simulator.add_rule(rule_for(Endpoint::Run, run_id, answer(404, "{}")));
+    for failures in 1..=3 {
+        assert_eq!(lab.run(&["sync", "--range", "30d"]).code, Some(3));
+        assert_eq!(lab.lake_ids(), [run_id, other]);
+        assert_eq!(absent(&lab), [run_id]);
+        assert_eq!(lab.status()["absent_runs"][0]["failures"], json!(failures));
+    }
+    lab.simulator.clear_rules();
+    assert_eq!(lab.run(&["sync", "--range", "30d"]).code, Some(0));
+    assert_eq!(absent(&lab), Vec::<String>::new());
+    assert_eq!(lab.lake_ids(), [run_id, other]);
+}
+
 #[test]
 fn all_of_them_are_no_success_even_if_there_is_one_run_only() {
     let lab = Lab::new(1);

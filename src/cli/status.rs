@@ -12,7 +12,7 @@ use crate::deliver::inspect;
 use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
 use crate::lake::{Gap, LakeView, LivePart, LiveParts, SyncRecord};
-use crate::ledger::{Ledger, RunState};
+use crate::ledger::{Entry, Ledger, RunState};
 
 /// How many syncs and failed runs are shown.
 const SHOWN: usize = 10;
@@ -100,17 +100,17 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         proven: proven.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
         behind_seconds: behind.map(|seconds| seconds.max(0)),
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
-        failed_runs: runs_in(ledger, RunState::Failed),
-        absent_runs: runs_in(ledger, RunState::Absent),
+        failed_runs: runs_with(ledger, |entry| entry.state == RunState::Failed),
+        absent_runs: runs_with(ledger, Entry::is_absent),
         partial_runs: u64::try_from(partial).unwrap_or(u64::MAX),
         syncs: Vec::new(),
         duckdb: Target { path: String::new(), state: "off".to_owned(), commits_behind: None },
     }
 }
 
-/// The runs in a state, by their ids, with what went wrong.
-fn runs_in(ledger: &Ledger, state: RunState) -> Vec<FailedRun> {
-    let runs = ledger.iter().filter(|(_, entry)| entry.state == state);
+/// The runs of which something holds, by their ids, with what went wrong.
+fn runs_with(ledger: &Ledger, holds: impl Fn(&Entry) -> bool) -> Vec<FailedRun> {
+    let runs = ledger.iter().filter(|(_, entry)| holds(entry));
     let mut runs: Vec<FailedRun> = runs
         .map(|(run_id, entry)| FailedRun {
             run_id: run_id.to_owned(),

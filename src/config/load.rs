@@ -208,13 +208,14 @@ fn check_api(api: &ApiSettings) -> Result<(), ConfigError> {
         |option, problem: &str| Err(ConfigError::Value { option, problem: problem.to_owned() });
     let is_host = |host: &String| {
         let name = host.strip_prefix("*.").unwrap_or(host);
-        let is_part =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        !name.is_empty() && name.chars().all(is_part)
+        // As it is written in an address that was read: lower case, without a port.
+        !name.contains('*') && url::Host::parse(name).is_ok_and(|read| read.to_string() == name)
     };
     if let Some(host) = api.redirect_hosts.iter().find(|host| !is_host(host)) {
-        let problem =
-            format!("has `{host}`; allowed are names of hosts, such as `*.amazonaws.com`");
+        let problem = format!(
+            "has `{host}`; allowed are host names in lower case, without a port, \
+                              such as `*.amazonaws.com`"
+        );
         return wrong("api.redirect_hosts", &problem);
     }
     let paging = &api.paging;
@@ -318,6 +319,8 @@ mod tests {
             message("[sync]\nrange = \"90d\"\n"),
             message("[api]\nconcurrency = 0\n"),
             message("[api]\nredirect_hosts = [\"https://storage.example.com/x\"]\n"),
+            message("[api]\nredirect_hosts = [\"storage.example.com:8443\"]\n"),
+            message("[api]\nredirect_hosts = [\"Storage.example.com\"]\n"),
             message("[api.paging]\nstyle = \"cursor\"\nfirst_page = 1\n"),
             message("[[columns]]\ntable = \"runs\"\nname = \"team\"\nsources = [\"metadata.team\"]\n"),
             message("[lake]\ncompression_level = 99\n"),

@@ -183,6 +183,13 @@ pub enum RangeChoice {
     Longest,
 }
 
+impl RangeChoice {
+    /// Whether a shorter range is listed where the API refuses this one.
+    pub fn may_shrink(self) -> bool {
+        matches!(self, Self::Auto | Self::Longest)
+    }
+}
+
 /// How to sync.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -7,7 +7,7 @@ use crate::digest::fingerprint;
 use crate::json::{Node, TimeFormat, parse_timestamp};
 use crate::run::{Phase, Resource, unwrap_run};
 use crate::tables::{
-    CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, WORKFLOWS,
+    CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, Table, WORKFLOWS,
 };
 
 /// Where the few members stand that decisions need: the sources of the `runs` table's columns.
@@ -20,6 +20,8 @@ pub struct RunPaths {
     /// Paths of the id.
     pub run_id: Vec<String>,
     workflow_id: Vec<String>,
+    /// Paths of a workflow's id in an element of `GET /workflows`.
+    pub(super) own_workflow_id: Vec<String>,
     status: Vec<String>,
     started_at: Times,
     ended_at: Times,
@@ -72,14 +74,15 @@ impl DocumentLists {
 impl RunPaths {
     /// The paths of this mapping.
     pub fn new(mapping: &Mapping) -> Self {
-        let runs = mapping.table(&RUNS);
-        let sources = |name: &str| {
-            let column = runs.columns.iter().find(|column| column.name == name);
-            column.map(|column| column.sources.clone()).unwrap_or_default()
+        let column = |table: &'static Table, name: &str| {
+            mapping.table(table).columns.iter().find(|column| column.name == name)
         };
+        let sources_of = |table: &'static Table, name: &str| {
+            column(table, name).map(|column| column.sources.clone()).unwrap_or_default()
+        };
+        let sources = |name: &str| sources_of(&RUNS, name);
         let times = |name: &str| {
-            let column = runs.columns.iter().find(|column| column.name == name);
-            let format = column.map(|column| column.time).unwrap_or_default();
+            let format = column(&RUNS, name).map(|column| column.time).unwrap_or_default();
             Times { paths: sources(name), format }
         };
         Self {
@@ -87,6 +90,7 @@ impl RunPaths {
             lists: DocumentLists::new(mapping),
             run_id: sources("run_id"),
             workflow_id: sources("workflow_id"),
+            own_workflow_id: sources_of(&WORKFLOWS, "workflow_id"),
             status: sources("status"),
             started_at: times("started_at"),
             ended_at: times("ended_at"),
@@ -173,7 +177,8 @@ impl ListedRun {
     }
 }
 
-fn first<'a, T>(
+/// The first value that can be read at one of the paths.
+pub(super) fn first<'a, T>(
     node: Option<Node<'a>>,
     paths: &[String],
     read: impl Fn(Node<'a>) -> Option<T>,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::list_scan::{CutOff, ListScan};
+use super::listed::first;
 use super::resources::resource_list;
 use super::sweep::{Proof, Sweep, SweepTally, list_query};
 use super::{ListedRun, Window};
@@ -69,11 +70,13 @@ where
         let notice =
             format!("the list seems cut off ({}); reading narrower lists", self.cut_off.reason);
         self.sweep.client.events().emit(Event::Notice(notice));
-        let (workflows, statuses) = self.values().await?;
         self.ranges().await?;
-        self.by_workflow(&workflows, &statuses).await?;
-        if !self.is_complete() && (self.workflow.is_some() || workflows.is_empty()) {
-            self.by_status(&Filter::default(), &statuses).await?;
+        if !self.is_complete() {
+            let (workflows, statuses) = self.values().await?;
+            self.by_workflow(&workflows, &statuses).await?;
+            if self.workflow.is_some() || workflows.is_empty() {
+                self.by_status(&Filter::default(), &statuses).await?;
+            }
         }
         let found = self.listed.len().saturating_sub(self.before);
         tally.narrower_lists += self.lists;
@@ -132,10 +135,10 @@ where
             .await
         {
             Ok(Some(list)) => {
-                let ids = list.elements().into_iter().filter_map(|workflow| {
-                    let id = ["id", "workflow_id", "workflowId"].into_iter();
-                    id.filter_map(|name| workflow.get(name)).find_map(Node::scalar_text)
-                });
+                let paths = &self.sweep.paths.own_workflow_id;
+                let ids = list.elements().into_iter();
+                let ids =
+                    ids.filter_map(|workflow| first(Some(workflow), paths, Node::scalar_text));
                 workflows.extend(ids.map(std::borrow::Cow::into_owned).collect::<Vec<_>>());
             }
             Err(error) if error.is_fatal() => return Err(error),

@@ -47,6 +47,12 @@ impl<'p> Step<'p> {
     }
 }
 
+/// The last word of a path, after the last dot of its last name, in quotes or not: it says what a
+/// value is.
+pub fn last_word(path: &str) -> &str {
+    path.trim_end_matches('"').rsplit(['.', '"']).next().unwrap_or(path)
+}
+
 /// Whether a path can be followed: no part is empty, and each quote is closed.
 pub fn is_path(path: &str) -> bool {
     let mut rest = Some(path);
@@ -75,6 +81,15 @@ mod tests {
 
     fn all(path: &str) -> Vec<(&str, Option<&str>)> {
         Step::all(path).map(|step| (step.name, step.rest)).collect()
+    }
+
+    #[test]
+    fn the_last_word_stands_in_quotes_or_not() {
+        for path in
+            ["status", "eval.status", "\"eval.status\"", "a.\"eval.status\"", "a.\"status\""]
+        {
+            assert_eq!(last_word(path), "status", "{path}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::cell::{Cell, Reading as Read, read};
 use super::duration::{read_duration, unit_of};
 use super::failure::states_failure;
 use super::row::{Candidate, Problem};
-use crate::json::{Record, TimeFormat, TimeUnit};
+use crate::json::{Record, TimeFormat, TimeUnit, last_word};
 use crate::run::Meaning;
 use crate::tables::{Kind, MappedColumn, Reading};
 
@@ -96,7 +96,7 @@ pub(super) fn choose<'a, 'm>(
 /// A grade. The status of an evaluation is the state of a process, unless its word is a grade;
 /// true and false are words of the API's own set.
 fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
-    let name = source.rsplit('.').next().unwrap_or(source);
+    let name = last_word(source);
     let word = candidate.node.scalar_text();
     if matches!(name, "status" | "state") {
         word.as_ref().filter(|word| Meaning::of(word).is_grade())?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind, Node, TimeUnit, nanoseconds};
+use crate::json::{Kind, Node, TimeUnit, last_word, nanoseconds};
 
 /// How a duration was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,7 @@ const SHORT_ENDINGS: &[(TimeUnit, &[&str])] = &[
 
 /// The unit that the last name of a path states.
 pub(super) fn unit_of(path: &str) -> Option<TimeUnit> {
-    let path = path.trim_end_matches('"');
-    let name = path.rsplit(['.', '"']).next().unwrap_or(path);
+    let name = last_word(path);
     let ends_short = |(unit, endings): &(TimeUnit, &[&str])| {
         endings.iter().any(|ending| name.ends_with(ending)).then_some(*unit)
     };

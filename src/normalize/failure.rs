@@ -5,7 +5,7 @@
 //! other the error counts: a call that is said to have failed somewhere is worth looking at, and
 //! counting it as good would hide it. Where nothing is stated, nothing is known.
 
-use crate::json::{Kind, Node};
+use crate::json::{Kind, Node, last_word};
 use crate::run::Meaning;
 
 /// Members that are true where all went well.
@@ -20,7 +20,7 @@ const RESULTS: &[&str] =
 
 /// What one member says: `Some(true)` that the call failed. `path` is where the value stands.
 pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
-    let name = path.trim_end_matches('"').rsplit(['.', '"']).next().unwrap_or(path);
+    let name = last_word(path);
     if RESULTS.contains(&name) {
         return result_states_failure(node);
     }

@@ -24,7 +24,7 @@ use crate::interval::{Interval, merge};
 use crate::lake::{
     Draft, Gap, Lake, Manifest, PartOptions, PartWriter, Staging, SweepRecord, SyncRecord,
 };
-use crate::ledger::{Entry, RunState};
+use crate::ledger::Entry;
 use crate::normalize::{OpenRun, Stamp, open_run_rows, resource_rows};
 use crate::parts::ChunkWriter;
 use crate::run::FetchedRun;
@@ -325,9 +325,8 @@ impl Export {
         let mut forgotten = self.lake.ledger().out_of_reach(self.window.until);
         if self.is_mapped_anew {
             // They are known by what was taken for their ids.
-            let absent = self.lake.ledger().iter();
-            let absent = absent.filter(|(_, e)| e.state == RunState::Absent && e.revision == 0);
-            forgotten.extend(absent.map(|(run_id, _)| (run_id.to_owned(), None)));
+            let absent = self.lake.ledger().never_found();
+            forgotten.extend(absent.map(|run_id| (run_id.to_owned(), None)));
         }
         forgotten.retain(|(run_id, _)| !changed.contains(run_id));
         chunk.changes.extend(forgotten);
@@ -343,12 +342,14 @@ impl Export {
         let has_new_gap = !new_gaps.is_empty();
         let outcome = self.outcome(stopped.as_ref(), has_new_gap);
         let record = self.record(outcome, proven.as_deref(), client.traffic(), started);
+        // Until a sync certifies what it listed, time that is proven stays to be listed again.
+        let is_mapping_applied = proven.is_some() || !self.is_mapped_anew;
         let draft = Draft {
             ledger_changes: writing.changes,
             proven,
             new_gaps,
             newest_first: self.sweep.as_ref().and_then(|sweep| sweep.newest_first),
-            listing_mapping: Some(self.listing_mapping),
+            listing_mapping: is_mapping_applied.then_some(self.listing_mapping),
             sync: Some(record),
             ..self.draft()
         };

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::report::WindowReport;
 use super::{SyncError, SyncOptions, client, window};
 use crate::api::{ListQuery, Listing};
-use crate::config::RangeChoice;
 use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, organization,
     out_of_reach, unlisted,
@@ -81,7 +80,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         match first_page(&client, query, &paths).await {
             // As a sync does it.
             Err(SyncError::Api(error))
-                if options.settings.sync.range == RangeChoice::Auto && is_refusal(&error) =>
+                if options.settings.sync.range.may_shrink() && is_refusal(&error) =>
             {
                 window = window.shrunk().ok_or(error)?;
             }

@@ -106,7 +106,25 @@ impl Patience {
             // either is only gone.
             Outcome::Absent if exported && wanted.listed.is_none() => {
                 counts.unchanged += 1;
-                let entry = known.map(|known| Entry { check_at: None, ..known.clone() });
+                let entry = known.map(|known| Entry {
+                    state: RunState::Exported,
+                    failures: 0,
+                    check_at: None,
+                    problem: None,
+                    ..known.clone()
+                });
+                Effect { entry, ..Effect::default() }
+            }
+            // Without a fingerprint of its row, it is asked for whenever it is listed.
+            Outcome::Absent if exported => {
+                counts.absent += 1;
+                let entry = known.map(|known| Entry {
+                    state: RunState::Exported,
+                    row_fingerprint: 0,
+                    failures: if known.is_absent() { known.failures.saturating_add(1) } else { 1 },
+                    problem: Some(ABSENT.into()),
+                    ..known.clone()
+                });
                 Effect { entry, ..Effect::default() }
             }
             Outcome::Absent => self.absent(wanted, counts),
@@ -133,10 +151,9 @@ impl Patience {
         }
     }
 
-    /// A run that the list shows, or showed, and whose details are not found.
+    /// A run that the list shows, or showed, and whose details were never found.
     fn absent(&self, wanted: &Wanted, counts: &mut RunCounts) -> Effect {
         let known = wanted.known.as_ref();
-        let exported = known.is_some_and(|entry| entry.revision > 0);
         // One that is not listed any more, and was not absent before, is gone. A run that had ended
         // and is now lost is reported once.
         let state_before = known.map(|entry| entry.state);
@@ -146,7 +163,6 @@ impl Patience {
         let absences = known.filter(|_| was_absent).map_or(0, |entry| entry.failures);
         let failures = if is_gone { ABSENT_SYNCS } else { absences.saturating_add(1) };
         let entry = Entry {
-            state: if exported { RunState::Exported } else { RunState::Absent },
             documents: known.map(|entry| entry.documents).unwrap_or_default(),
             failures,
             problem: Some(ABSENT.into()),

@@ -1,5 +1,6 @@
 //! The part of the examination that asks the API: about ten requests.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use tokio::sync::watch;
@@ -8,10 +9,11 @@ use super::{Examination, mapping};
 use crate::api::{
     ApiError, Budget, Client, ClientOptions, Ending, Fetched, ListQuery, Listing, PageBase,
 };
-use crate::config::{ApiKey, RangeChoice, Settings};
+use crate::config::{ApiKey, Settings};
 use crate::event::Events;
 use crate::extract::{
-    FetchPolicy, ListedRun, Organization, Outcome, Range, RunPaths, Wanted, fetch_run, organization,
+    FetchPolicy, ListedRun, Organization, Outcome, Range, RunPaths, Wanted, Window, fetch_run,
+    is_refusal, list_query, organization,
 };
 use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
@@ -81,20 +83,20 @@ impl Probe {
             }
         };
         let paths = RunPaths::new(&mapping);
-        let planned = self.planned_range(&organization, &mapping).await;
+        let planned = self.planned(&organization, &mapping).await;
         match self.list(examination, &client, &paths, planned).await {
             Ok(runs) => self.documents(examination, &client, &mapping, &runs, &organization).await,
             Err(error) => examination.fail("list", &error.into()),
         }
     }
 
-    /// The range that the next sync would ask for.
-    async fn planned_range(&self, organization: &Organization, mapping: &Mapping) -> Range {
+    /// The window that the next sync would ask for.
+    async fn planned(&self, organization: &Organization, mapping: &Mapping) -> Window {
         // The check of the lake reports a lake that cannot be read.
         let lake = LakeView::open(&self.settings.lake.path).await.ok();
         let head = lake.as_ref().and_then(LakeView::head);
         let now = organization.server_now.unwrap_or(self.now);
-        planned_window(&self.settings, now, head, mapping).range
+        planned_window(&self.settings, self.settings.sync.range, now, head, mapping)
     }
 
     fn report_organization(
@@ -189,30 +191,29 @@ impl Probe {
         examination: &mut Examination,
         client: &Client,
         paths: &RunPaths,
-        planned: Range,
+        planned: Window,
     ) -> Result<Vec<ListedRun>, ApiError> {
-        let may_shrink = self.settings.sync.range == RangeChoice::Auto;
+        let may_shrink = self.settings.sync.range.may_shrink();
         let longer = [Range::Day, Range::Week, Range::Month].into_iter();
-        let longer: Vec<Range> = longer.filter(|range| *range > planned).collect();
+        let longer = longer.filter(|range| *range > planned.range);
         let mut refused = None;
-        let mut ranges = std::collections::VecDeque::from([planned]);
-        ranges.extend(longer);
-        while let Some(range) = ranges.pop_front() {
-            let mut listing = Listing::new(client.clone(), self.query(range.name(), paths));
+        let mut windows = VecDeque::from([planned]);
+        windows.extend(longer.map(|range| Window { range, ..planned }));
+        while let Some(window) = windows.pop_front() {
+            let range = window.range;
+            let mut listing = Listing::new(client.clone(), self.query(window, paths));
             let looked_at = match self.look_at(&mut listing, paths).await {
-                Err(
-                    error @ (ApiError::Rejected { .. } | ApiError::Refused { status: 403, .. }),
-                ) if may_shrink && range <= planned && range != Range::Day => {
+                Err(error) if may_shrink && range <= planned.range && is_refusal(&error) => {
+                    let Some(shrunk) = window.shrunk() else { return Err(error) };
                     refused.get_or_insert((range, error));
-                    let shorter = if range == Range::Month { Range::Week } else { Range::Day };
-                    ranges = std::collections::VecDeque::from([shorter]);
+                    windows = VecDeque::from([shrunk]);
                     continue;
                 }
                 // A range longer than the one that counts.
-                Err(_) if range > planned => continue,
+                Err(_) if range > planned.range => continue,
                 looked_at => looked_at?,
             };
-            if looked_at.runs.is_empty() && !ranges.is_empty() {
+            if looked_at.runs.is_empty() && !windows.is_empty() {
                 continue;
             }
             if let Some((asked, error)) = &refused {
@@ -248,23 +249,9 @@ impl Probe {
         Ok(looked_at)
     }
 
-    fn query(&self, range: &str, paths: &RunPaths) -> ListQuery {
+    fn query(&self, window: Window, paths: &RunPaths) -> ListQuery {
         let filters = &self.settings.filters;
-        let mut parameters = vec![("range", range.to_owned())];
-        let optional = [
-            ("workflowId", filters.workflow_ids.first()),
-            ("status", filters.status.as_ref()),
-            ("classification", filters.classification.as_ref()),
-            ("search", filters.search.as_ref()),
-        ];
-        parameters.extend(optional.into_iter().filter_map(|(name, v)| Some((name, v?.clone()))));
-        ListQuery {
-            parameters,
-            sort: filters.sort.clone(),
-            page_size: filters.page_size,
-            id_paths: paths.run_id.clone(),
-            list: paths.list.clone(),
-        }
+        list_query(window, filters, filters.workflow_ids.first(), paths)
     }
 
     fn report_list(
