@@ -586,16 +586,13 @@ impl Client {
             Disposition::NotReady => Attempt::Done(Fetched::NotReady),
             Disposition::Absent => Attempt::Done(Fetched::Absent { date }),
             Disposition::RateLimited => {
-                let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let named = header.and_then(|value| retry_after_header(value, date));
-                let named = named.or_else(|| ErrorBody::read(&body).retry_after);
+                let named =
+                    named_wait(&headers, date).or_else(|| ErrorBody::read(&body).retry_after);
                 Attempt::Wait { named, sent_at: Instant::now() }
             }
             Disposition::Retry => {
                 let reason = self.0.key.mask(&format!("answered {status}{}", traced(&headers)));
-                let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-                let named = header.and_then(|value| retry_after_header(value, date));
-                match named {
+                match named_wait(&headers, date) {
                     Some(named) => Attempt::Busy { named, reason },
                     None => Attempt::Retry(reason),
                 }
@@ -751,6 +748,12 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
         let value = headers.get(*name)?.to_str().ok()?;
         Some(format!("{name} {}", value.chars().take(80).collect::<String>()))
     })
+}
+
+/// How long an answer asks to wait. `date` is the server's clock, in microseconds since 1970.
+fn named_wait(headers: &HeaderMap, date: Option<i64>) -> Option<Duration> {
+    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    header.and_then(|value| retry_after_header(value, date))
 }
 
 fn traced(headers: &HeaderMap) -> String {

@@ -232,8 +232,7 @@ impl Continuation {
         let is_word = |name: &str| {
             let folded = fold(name);
             let folded = folded.as_str();
-            folded == "count"
-                || folded.ends_with("count")
+            folded.ends_with("count")
                 || folded.starts_with("total")
                 || [TOTALS, TOTAL_PAGES, PAGE_SIZES, MORE, LAST, NEXT, TOKENS, PLACES, REMAINING]
                     .iter()
@@ -494,7 +493,7 @@ pub(super) fn paging_headers(headers: &HeaderMap) -> Vec<(&'static str, String)>
 }
 
 /// A member's name without case and separators: `next_page`, `nextPage` and `next-page` are one.
-fn fold(name: &str) -> String {
+pub(super) fn fold(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | '@' | '$'));
     kept.flat_map(char::to_lowercase).take(40).collect()
 }

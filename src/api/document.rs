@@ -11,7 +11,7 @@ use super::pager::{PageRequest, Pager, Place, Way};
 use super::{Answer, ApiError, Client, Fetched};
 use crate::config::PagingSettings;
 use crate::digest::fingerprint;
-use crate::json::{Body, Node, has_own_id};
+use crate::json::{Body, List, Node, has_own_id};
 use crate::tables::ListSources;
 
 /// A document with all of its pages that could be had.
@@ -67,18 +67,7 @@ impl Seen {
         trusts_total: bool,
     ) -> Option<Self> {
         let found = list.find(Node::accepted(body)?)?;
-        let mut said =
-            Continuation::read(&found.enclosing, found.elements.len(), list.table().name, headers);
-        let pages = said.page.is_some()
-            || said.page_size.is_some()
-            || said.offset.is_some()
-            || said.more.is_some()
-            || said.next != Next::Unstated;
-        // `{"items": […], "total": 12}` is an object of its own for the list.
-        let is_own = matches!(found.member.as_str(), "items" | "rows" | "data" | "results");
-        if !trusts_total && !pages && !is_own && said.total_is_plain {
-            said.total = None;
-        }
+        let said = said_by(&found, headers, list, trusts_total);
         let sources = found.elements.iter().map(|element| element.source().as_bytes());
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
         let own = found.elements.iter().filter(|element| has_own_id(**element));
@@ -86,20 +75,43 @@ impl Seen {
         Some(Self { rows, fingerprint: fingerprint(sources), own, said })
     }
 
-    fn may_go_on(&self, read: Read) -> bool {
-        self.said.may_go_on(read, self.rows)
-    }
-
-    /// Whether a page says that there are more rows. Cheap for the usual one that does not: no
-    /// digest of its rows is made.
-    fn says_more(answer: &Answer, list: &ListSources, trusts_total: bool) -> bool {
-        let Some(node) = Node::accepted(&answer.body) else { return false };
+    /// The first page of a document, where it says that there are more rows. Cheap for the usual
+    /// one that does not: no digest of its rows is made.
+    fn first_of_more(answer: &Answer, list: &ListSources, trusts_total: bool) -> Option<Self> {
+        let node = Node::accepted(&answer.body)?;
         if answer.paging.is_empty() && !Continuation::is_mentioned(&Body::new(node)) {
-            return false;
+            return None;
+        }
+        let found = list.find(node)?;
+        let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
+        let said = said_by(&found, &answer.paging, list, trusts_total);
+        if !said.may_go_on(Read { rows, pages: 1 }, rows) {
+            return None;
         }
         Self::read(&answer.body, &answer.paging, list, trusts_total)
-            .is_some_and(|seen| seen.may_go_on(Read { rows: seen.rows, pages: 1 }))
     }
+}
+
+/// What a page of a document says about further rows.
+fn said_by(
+    found: &List<'_>,
+    headers: &[(&'static str, String)],
+    list: &ListSources,
+    trusts_total: bool,
+) -> Continuation {
+    let mut said =
+        Continuation::read(&found.enclosing, found.elements.len(), list.table().name, headers);
+    let pages = said.page.is_some()
+        || said.page_size.is_some()
+        || said.offset.is_some()
+        || said.more.is_some()
+        || said.next != Next::Unstated;
+    // `{"items": […], "total": 12}` is an object of its own for the list.
+    let is_own = matches!(found.member.as_str(), "items" | "rows" | "data" | "results");
+    if !trusts_total && !pages && !is_own && said.total_is_plain {
+        said.total = None;
+    }
+    said
 }
 
 impl Client {
@@ -114,10 +126,7 @@ impl Client {
         list: &ListSources,
         trusts_total: bool,
     ) -> Result<DocumentPages, ApiError> {
-        if !Seen::says_more(&first, list, trusts_total) {
-            return Ok(DocumentPages { pages: vec![first], missing: None });
-        }
-        let Some(seen) = Seen::read(&first.body, &first.paging, list, trusts_total) else {
+        let Some(seen) = Seen::first_of_more(&first, list, trusts_total) else {
             return Ok(DocumentPages { pages: vec![first], missing: None });
         };
         let known = self.known_paging(path);
@@ -134,12 +143,9 @@ impl Client {
             trusts_total,
             is_hopeless,
             number: seen.said.page.unwrap_or(0),
-            received: seen.rows,
-            last_rows: seen.rows,
             is_rebased: false,
             fingerprints: HashSet::from([seen.fingerprint]),
-            own: seen.own.into_iter().collect(),
-            last: seen.said,
+            received: Received::new(seen),
             pages: vec![first],
             pager,
             way,
@@ -155,21 +161,61 @@ pub fn missing_rows<'a>(
     list: &ListSources,
     trusts_total: bool,
 ) -> Option<MissingRows> {
-    let (mut received, mut count, mut last) = (0_u64, 0_u64, None);
-    let mut own = HashSet::new();
-    for page in pages {
-        if let Some(seen) = Seen::read(page, &[], list, trusts_total) {
-            let again = seen.own.iter().filter(|row| !own.insert(**row)).count();
-            received += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
-            count += 1;
-            let total = seen.said.total.or(last.and_then(|last: Continuation| last.total));
-            last = Some(Continuation { total, ..seen.said });
+    let seen = pages.into_iter().filter_map(|page| Seen::read(page, &[], list, trusts_total));
+    let mut received: Option<Received> = None;
+    for seen in seen {
+        match &mut received {
+            Some(received) => received.add(seen),
+            None => received = Some(Received::new(seen)),
         }
     }
-    let last = last?;
-    last.says_more(Read { rows: received, pages: count })?;
-    let announced = last.total.filter(|total| *total > received);
-    Some(MissingRows { received, announced })
+    received?.missing()
+}
+
+/// What came of a document until now.
+#[derive(Debug)]
+struct Received {
+    /// Rows that came, each that has an id once.
+    rows: u64,
+    pages: u64,
+    /// Rows of the last page.
+    last_rows: u64,
+    /// What the last page said, with the last total that was stated.
+    said: Continuation,
+    own: HashSet<u64>,
+}
+
+impl Received {
+    fn new(first: Seen) -> Self {
+        let said = Continuation::default();
+        let mut received = Self { rows: 0, pages: 0, last_rows: 0, said, own: HashSet::new() };
+        received.add(first);
+        received
+    }
+
+    fn add(&mut self, seen: Seen) {
+        let again = seen.own.iter().filter(|own| !self.own.insert(**own)).count();
+        self.rows += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
+        self.pages += 1;
+        self.last_rows = seen.rows;
+        // A page without a total of its own does not take back the one before.
+        let total = seen.said.total.or(self.said.total);
+        self.said = Continuation { total, ..seen.said };
+    }
+
+    fn read(&self) -> Read {
+        Read { rows: self.rows, pages: self.pages }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.said.may_go_on(self.read(), self.last_rows)
+    }
+
+    fn missing(&self) -> Option<MissingRows> {
+        self.said.says_more(self.read())?;
+        let announced = self.said.total.filter(|total| *total > self.rows);
+        Some(MissingRows { received: self.rows, announced })
+    }
 }
 
 /// A document that is being read on.
@@ -181,13 +227,9 @@ struct Reading<'a> {
     is_hopeless: bool,
     /// The number of the last page; 0 where it is not known.
     number: u64,
-    received: u64,
-    /// Rows of the last page.
-    last_rows: u64,
     is_rebased: bool,
     fingerprints: HashSet<u64>,
-    own: HashSet<u64>,
-    last: Continuation,
+    received: Received,
     pages: Vec<Answer>,
     pager: Pager,
     way: Option<Way>,
@@ -195,7 +237,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn run(mut self) -> Result<DocumentPages, ApiError> {
-        while self.may_go_on() && self.pages.len() < MOST_PAGES {
+        while self.received.may_go_on() && self.pages.len() < MOST_PAGES {
             let Some((way, request)) = self.next() else { break };
             let is_proven = self.pages.len() > 1 && self.way.as_ref() == Some(&way);
             match self.page(&request).await? {
@@ -217,24 +259,21 @@ impl Reading<'_> {
                 }
             }
         }
-        let missing = self.last.says_more(self.read()).map(|_| MissingRows {
-            received: self.received,
-            announced: self.last.total.filter(|total| *total > self.received),
-        });
+        let missing = self.received.missing();
         self.client.note_paging(self.path, self.way.filter(|_| self.pages.len() > 1));
         Ok(DocumentPages { pages: self.pages, missing })
     }
 
     fn next(&mut self) -> Option<(Way, PageRequest)> {
-        let place = Place { number: self.number, rows: self.received };
+        let place = Place { number: self.number, rows: self.received.rows };
         loop {
-            let suggested = self.way.take().or_else(|| self.pager.suggested(&self.last));
+            let suggested = self.way.take().or_else(|| self.pager.suggested(&self.received.said));
             let way = match suggested {
                 None if self.is_hopeless => return None,
-                None => self.pager.fallback(&self.last)?,
+                None => self.pager.fallback(&self.received.said)?,
                 Some(way) => way,
             };
-            match self.pager.request(&way, &self.last, place) {
+            match self.pager.request(&way, &self.received.said, place) {
                 Some(request) => {
                     self.way = Some(way.clone());
                     return Some((way, request));
@@ -242,14 +281,6 @@ impl Reading<'_> {
                 None => self.pager.fail(way),
             }
         }
-    }
-
-    fn read(&self) -> Read {
-        Read { rows: self.received, pages: u64::try_from(self.pages.len()).unwrap_or(u64::MAX) }
-    }
-
-    fn may_go_on(&self) -> bool {
-        self.last.may_go_on(self.read(), self.last_rows)
     }
 
     fn is_one_too_high(&self, request: &PageRequest, seen: &Seen) -> bool {
@@ -287,12 +318,7 @@ impl Reading<'_> {
             _ => self.number,
         };
         self.way = Some(way);
-        let again = seen.own.iter().filter(|own| !self.own.insert(**own)).count();
-        self.received += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
-        self.last_rows = seen.rows;
-        // A page without a total of its own does not take back the one before.
-        let total = seen.said.total.or(self.last.total);
-        self.last = Continuation { total, ..seen.said };
+        self.received.add(seen);
         self.pages.push(answer);
     }
 }

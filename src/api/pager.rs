@@ -6,7 +6,7 @@
 
 use url::Url;
 
-use super::continuation::{Continuation, Next};
+use super::continuation::{Continuation, Next, fold};
 use crate::config::{PagingSettings, PagingStyle};
 
 /// A way to ask for further pages.
@@ -207,11 +207,9 @@ fn is_bare(member: &str) -> bool {
 /// The likeliest names of the parameter for a token, by the name of the member that holds it.
 fn token_ways(page: &Continuation) -> Vec<Way> {
     let Next::Token { member, .. } = &page.next else { return Vec::new() };
-    let folded: String =
-        member.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     let without_next = strip_next(member);
     let mut names: Vec<String> = Vec::new();
-    match folded.as_str() {
+    match fold(member).as_str() {
         "endcursor" => names.push("after".to_owned()),
         "lastevaluatedkey" => names.push("exclusiveStartKey".to_owned()),
         "xnextcursor" => names.push("cursor".to_owned()),

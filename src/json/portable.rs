@@ -66,13 +66,11 @@ fn is_portable(source: &str) -> bool {
             b'}' | b']' => depth = depth.saturating_sub(1),
             b'-' | b'0'..=b'9' => {
                 let rest = text.get(at..).unwrap_or_default();
-                let digits = rest.iter().take_while(|byte| is_of_number(**byte)).count();
-                // So many characters fit whatever they are, unless there is an exponent.
-                let number = rest.get(..digits).unwrap_or_default();
-                if digits > 15 || number.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+                let length = rest.iter().take_while(|byte| is_of_number(**byte)).count();
+                if !fits(source.get(at..at + length).unwrap_or_default()) {
                     return false;
                 }
-                at += digits;
+                at += length;
                 continue;
             }
             _ => {}

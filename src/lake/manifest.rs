@@ -103,14 +103,13 @@ impl Manifest {
     /// version, which wrote none.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if has_own_digest(bytes) {
+            return Ok(manifest);
+        }
         let members: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if members.contains_key("sha256") {
-            return if has_own_digest(bytes) {
-                Ok(manifest)
-            } else {
-                Err("it is not what was written: its `sha256` is another".to_owned())
-            };
+            return Err("it is not what was written: its `sha256` is another".to_owned());
         }
         if manifest.must_have_digest() {
             return Err("it is not what was written: its `sha256` is missing".to_owned());

@@ -6,7 +6,7 @@ use super::cell::{Cell, Reading as Read, read};
 use super::duration::{read_duration, unit_of};
 use super::failure::states_failure;
 use super::row::{Candidate, Problem};
-use crate::json::{Record, TimeFormat, TimeUnit, last_word};
+use crate::json::{Node, Record, TimeFormat, TimeUnit, last_word};
 use crate::run::Meaning;
 use crate::tables::{Kind, MappedColumn, Reading};
 
@@ -70,13 +70,8 @@ pub(super) fn choose<'a, 'm>(
 ) -> Option<Chosen<'a>> {
     let mut first_problem = None;
     for candidate in candidates {
-        let reading = match column.reading {
-            Reading::Verdict => match verdict(source(column, candidate), candidate) {
-                Some(reading) => reading,
-                None => continue,
-            },
-            _ => read(column.kind, candidate.node, column.time),
-        };
+        let source = source(column, candidate);
+        let Some(reading) = read_value(column, source, candidate.node) else { continue };
         let noted = reading.problem.map(|text| problem(column, candidate, text));
         if let Some(cell) = reading.cell {
             // The original of a rounded number is kept in `_extra`. Texts lose only characters that
@@ -93,11 +88,23 @@ pub(super) fn choose<'a, 'm>(
     None
 }
 
+/// What stands at one of a column's sources; `None` where it says nothing about the column.
+pub(super) fn read_value<'a>(
+    column: &MappedColumn,
+    source: &str,
+    node: Node<'a>,
+) -> Option<Read<'a>> {
+    match column.reading {
+        Reading::Verdict => verdict(source, node),
+        _ => Some(read(column.kind, node, column.time)),
+    }
+}
+
 /// A grade. The status of an evaluation is the state of a process, unless its word is a grade;
 /// true and false are words of the API's own set.
-fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
+fn verdict<'a>(source: &str, node: Node<'a>) -> Option<Read<'a>> {
     let name = last_word(source);
-    let word = candidate.node.scalar_text();
+    let word = node.scalar_text();
     if matches!(name, "status" | "state") {
         word.as_ref().filter(|word| Meaning::of(word).is_grade())?;
     }
@@ -108,7 +115,7 @@ fn verdict<'a>(source: &str, candidate: &Candidate<'a>) -> Option<Read<'a>> {
     };
     match grade {
         Some(grade) => Some(Read { cell: Some(Cell::Text(Cow::Borrowed(grade))), problem: None }),
-        None => Some(read(Kind::Text, candidate.node, TimeFormat::default())),
+        None => Some(read(Kind::Text, node, TimeFormat::default())),
     }
 }
 

@@ -124,8 +124,11 @@ impl<'e, 'a, 'm> Keys<'e, 'a, 'm> {
     fn unused(&mut self, id: &str, position: usize) -> Cow<'a, str> {
         let (column, elements) = (self.column, self.elements);
         let own = self.own.get_or_insert_with(|| {
-            let ids = elements.iter().filter_map(|node| id_of(column?, |path| node.at(path)));
-            ids.collect()
+            let id = |node: &Node<'a>| {
+                let record = Record::new(*node)?;
+                id_of(column?, |path| record.at(path))
+            };
+            elements.iter().filter_map(id).collect()
         });
         let mut key = format!("{id}#{position}");
         while own.contains(key.as_str()) || self.given.contains(key.as_str()) {

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::cell::{Cell, read};
+use super::cell::Cell;
+use super::choose::read_value;
 use super::elements::{Keys, append_list, element_sources, no_object};
 use super::pages::Pages;
 use super::row::{Issue, Sources, append_row};
 use super::run::Normalizer;
 use super::stamp::{child_columns, set_position, system};
-use crate::json::{Body, Kind as JsonKind, Leftovers, List, Node, Record, TimeFormat};
+use crate::json::{Body, Kind as JsonKind, Leftovers, List, Node, Record};
 use crate::run::FetchedRun;
-use crate::tables::{EVALUATIONS, Kind, ListDocument, MappedTable};
+use crate::tables::{EVALUATIONS, ListDocument, MappedTable};
 
 /// Objects that an evaluation can stand in.
 const WRAPPERS: &[&str] =
@@ -52,7 +53,7 @@ impl Normalizer<'_> {
         let lists = [list.as_ref(), excerpts.as_ref()];
         let mut sources = evaluation_sources(&objects, &lists, self.evaluations.mapped);
         pages.note_later(&mut sources.extra, &lists);
-        let judged = Judged::of(sources.records.first());
+        let judged = Judged::of(&sources.records, self.evaluations.mapped);
         let mut counts = HashMap::new();
         if let Some(list) = list {
             self.append_criteria(run, &list, &mut counts, issues);
@@ -77,10 +78,11 @@ impl Normalizer<'_> {
         let mut keys = Keys::new(self.criteria.mapped, &list.elements);
         let mut fixed = child_columns(&parents, 0, run.revision, &self.stamp);
         for (position, &element) in list.elements.iter().enumerate() {
-            let record = Record::new(element);
+            let body = Body::new(element);
+            let excerpts = self.lists.criterion_excerpts.find_in(&body);
+            let record = body.into_record();
             let name = list.names.get(position).copied();
             let key = keys.next(record.as_ref(), name.and_then(Node::text), issues);
-            let excerpts = self.lists.criterion_excerpts.find(element);
             let mut sources = match name {
                 Some(_) if element.scalar_text().is_some() => bare_grade(element),
                 _ => element_sources(element, record, self.criteria.mapped, &key, issues),
@@ -215,25 +217,20 @@ pub(super) struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    fn of(record: Option<&Record<'a>>) -> Self {
-        let find = |names: &[&str]| {
-            let is_text = |node: &Node<'_>| {
-                matches!(read(Kind::Text, *node, TimeFormat::default()).cell, Some(Cell::Text(_)))
+    /// What stands where the evaluation's own columns are read from.
+    fn of(records: &[Record<'a>], mapped: &MappedTable) -> Self {
+        let find = |name: &str| {
+            let column = mapped.columns.iter().find(|column| column.name == name)?;
+            let is_text = |source: &str, node: Node<'a>| {
+                let cell = read_value(column, source, node).and_then(|reading| reading.cell);
+                matches!(cell, Some(Cell::Text(_)))
             };
-            names.iter().find_map(|name| record?.at(name).filter(is_text))
+            column.sources.iter().find_map(|source| {
+                let mut found = records.iter().filter_map(|record| record.at(source));
+                found.find(|node| is_text(source, *node))
+            })
         };
-        Self {
-            verdict: find(&[
-                "verdict",
-                "verdict.name",
-                "verdict.value",
-                "overall_verdict",
-                "overallVerdict",
-                "evaluator_verdict",
-                "evaluatorVerdict",
-            ]),
-            classification: find(&["classification"]),
-        }
+        Self { verdict: find("verdict"), classification: find("classification") }
     }
 
     /// The evaluation speaks where the run's own bodies do not: it is asked last.
@@ -319,6 +316,23 @@ mod tests {
         ] {
             assert_eq!(rows(json, "criteria", &columns), expected, "{json}");
         }
+    }
+
+    /// The run's row says of its evaluation what the evaluation's own row says.
+    #[test]
+    fn a_run_has_the_verdict_of_its_evaluation() {
+        for json in [
+            r#"{"verdict":"fail","classification":"flaky"}"#,
+            r#"{"overall":{"verdict":"fail"},"category":"flaky"}"#,
+            r#"{"passed":false,"classification":{"name":"flaky"}}"#,
+            r#"{"evaluation":{"status":"fail","category":"flaky"}}"#,
+        ] {
+            for table in ["evaluations", "runs"] {
+                let told = rows(json, table, &["verdict", "verdict_meaning", "classification"]);
+                assert_eq!(told, "fail|failed|flaky", "{table} {json}");
+            }
+        }
+        assert_eq!(rows(r#"{"status":"done"}"#, "runs", &["verdict"]), "");
     }
 
     #[test]

@@ -84,10 +84,13 @@ impl<'a> Pages<'a> {
     pub(super) fn list(&self, sources: &ListSources) -> Option<List<'a>> {
         let mut lists = self.bodies.iter().filter_map(|body| sources.find_in(body));
         let mut whole = lists.next()?;
-        let first: Vec<&str> = whole.elements.iter().map(|node| node.source()).collect();
+        let of_first = whole.elements.len();
+        // The elements of the pages before, of which so many were noted.
+        let (mut before, mut before_count): (HashSet<&str>, usize) = (HashSet::new(), 0);
         for list in lists {
             // Each page can repeat a list that stands beside the paged one.
-            if list.elements.iter().map(|node| node.source()).eq(first.iter().copied()) {
+            let first = whole.elements.iter().take(of_first).map(|node| node.source());
+            if list.elements.iter().map(|node| node.source()).eq(first) {
                 continue;
             }
             if !list.names.is_empty() {
@@ -96,11 +99,10 @@ impl<'a> Pages<'a> {
                 continue;
             }
             // Pages that overlap give an element twice.
-            let before: HashSet<&str> = whole.elements.iter().map(|node| node.source()).collect();
+            before.extend(whole.elements.iter().skip(before_count).map(|node| node.source()));
+            before_count = whole.elements.len();
             let is_again = |node: &Node<'_>| before.contains(node.source()) && has_own_id(*node);
-            let new: Vec<Node<'a>> =
-                list.elements.into_iter().filter(|node| !is_again(node)).collect();
-            whole.elements.extend(new);
+            whole.elements.extend(list.elements.into_iter().filter(|node| !is_again(node)));
         }
         Some(whole)
     }

@@ -102,32 +102,10 @@ impl Patience {
                 let entry = known.map(|known| self.unevaluated(wanted, known, *is_pending));
                 Effect { entry, ..Effect::default() }
             }
-            // Rows that were exported stay: absence never deletes. A run that is not listed any more
-            // either is only gone.
-            Outcome::Absent if exported && wanted.listed.is_none() => {
-                counts.unchanged += 1;
-                let entry = known.map(|known| Entry {
-                    state: RunState::Exported,
-                    failures: 0,
-                    check_at: None,
-                    problem: None,
-                    ..known.clone()
-                });
-                Effect { entry, ..Effect::default() }
-            }
-            // Without a fingerprint of its row, it is asked for whenever it is listed.
-            Outcome::Absent if exported => {
-                counts.absent += 1;
-                let entry = known.map(|known| Entry {
-                    state: RunState::Exported,
-                    row_fingerprint: 0,
-                    failures: if known.is_absent() { known.failures.saturating_add(1) } else { 1 },
-                    problem: Some(ABSENT.into()),
-                    ..known.clone()
-                });
-                Effect { entry, ..Effect::default() }
-            }
-            Outcome::Absent => self.absent(wanted, counts),
+            Outcome::Absent => match known.filter(|_| exported) {
+                Some(known) => exported_and_absent(wanted, known, counts),
+                None => self.absent(wanted, counts),
+            },
             Outcome::Failed { documents, error } => {
                 counts.failed += 1;
                 let entry = Entry {
@@ -233,6 +211,32 @@ impl Patience {
         let pause = if is_pending { 0 } else { age.max(self.evaluation_grace) };
         (age < self.evaluation_recheck).then(|| self.now.saturating_add(pause))
     }
+}
+
+/// A run whose rows stay as they are: absence never deletes.
+fn exported_and_absent(wanted: &Wanted, known: &Entry, counts: &mut RunCounts) -> Effect {
+    let settled = Entry {
+        state: RunState::Exported,
+        failures: 0,
+        check_at: None,
+        problem: None,
+        ..known.clone()
+    };
+    // One that is not listed any more either is only gone.
+    let entry = if wanted.listed.is_none() {
+        counts.unchanged += 1;
+        settled
+    } else {
+        counts.absent += 1;
+        Entry {
+            // Without a fingerprint of its row, it is asked for whenever it is listed.
+            row_fingerprint: 0,
+            failures: if known.is_absent() { known.failures.saturating_add(1) } else { 1 },
+            problem: Some(ABSENT.into()),
+            ..settled
+        }
+    };
+    Effect { entry: Some(entry), ..Effect::default() }
 }
 
 /// The documents of a run that still has no evaluation.

@@ -94,11 +94,6 @@ impl ListSources {
         paths().find_map(|path| List::at(body, path)).or_else(keyed)
     }
 
-    /// The document that holds the list.
-    pub fn document(&self) -> ListDocument {
-        self.0.document
-    }
-
     /// The table that its elements are rows of.
     pub fn table(&self) -> &'static Table {
         self.0.table
@@ -250,10 +245,6 @@ impl Lists {
             ListSources(Arc::new(Sources { document, table, names, paths: paths.collect() }))
         };
         Ok(Self { declared: DECLARED.iter().map(sources).collect() })
-    }
-
-    pub(super) fn all(&self) -> &[ListSources] {
-        &self.declared
     }
 
     pub(super) fn find(&self, document: ListDocument, table: &Table) -> Option<&ListSources> {

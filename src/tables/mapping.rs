@@ -243,11 +243,6 @@ impl Mapping {
     pub fn list_sources(&self, document: ListDocument, table: &'static Table) -> &ListSources {
         self.lists.find(document, table).expect("the pairs in use are declared")
     }
-
-    /// Every list that fills a table.
-    pub fn lists(&self) -> &[ListSources] {
-        self.lists.all()
-    }
 }
 
 fn takes_columns(table: &Table) -> bool {
