@@ -38,8 +38,7 @@ fn an_api_as_it_is_expected() {
 #[test]
 fn each_style_of_paging_is_shown() {
     let mut shown = Vec::new();
-    for style in [PagingStyle::Number, PagingStyle::Offset, PagingStyle::Cursor, PagingStyle::Link]
-    {
+    for style in PagingStyle::ALL {
         let paging = Paging { style, ..Paging::default() };
         let shape = Shape { maximum_page_size: 20, paging, ..Shape::default() };
         let text = findings(&lab_of(shape));

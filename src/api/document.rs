@@ -4,6 +4,7 @@
 //! of further rows costs one request. One that does is followed like any list; what cannot be had
 //! is a shortfall, never silence.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::continuation::{Continuation, Next, Read};
@@ -12,7 +13,7 @@ use super::{Answer, ApiError, Client, Fetched};
 use crate::config::PagingSettings;
 use crate::digest::fingerprint;
 use crate::json::{Body, List, Node, has_own_id};
-use crate::tables::ListSources;
+use crate::tables::{ListSources, Origin, Table};
 
 /// A document with all of its pages that could be had.
 #[derive(Clone, Debug)]
@@ -54,6 +55,7 @@ struct Seen {
     /// Tells whether the rows came before, all together and each that has an id.
     fingerprint: u64,
     own: Vec<u64>,
+    last_id: Option<String>,
     said: Continuation,
 }
 
@@ -72,7 +74,8 @@ impl Seen {
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
         let own = found.elements.iter().filter(|element| has_own_id(**element));
         let own = own.map(|element| fingerprint([element.source().as_bytes()])).collect();
-        Some(Self { rows, fingerprint: fingerprint(sources), own, said })
+        let last_id = found.elements.last().and_then(|element| id_of(*element, list.table()));
+        Some(Self { rows, fingerprint: fingerprint(sources), own, last_id, said })
     }
 
     /// The first page of a document, where it says that there are more rows. Cheap for the usual
@@ -90,6 +93,13 @@ impl Seen {
         }
         Self::read(&answer.body, &answer.paging, list, trusts_total)
     }
+}
+
+/// The id of a row, where the table's key is read from.
+fn id_of(row: Node<'_>, table: &Table) -> Option<String> {
+    let key = table.columns.iter().find(|column| column.origin == Origin::Key)?;
+    let id = key.sources.iter().find_map(|path| row.at(path)?.scalar_text());
+    id.map(Cow::into_owned)
 }
 
 /// What a page of a document says about further rows.
@@ -180,6 +190,8 @@ struct Received {
     pages: u64,
     /// Rows of the last page.
     last_rows: u64,
+    /// The id of its last row.
+    last_id: Option<String>,
     /// What the last page said, with the last total that was stated.
     said: Continuation,
     own: HashSet<u64>,
@@ -187,8 +199,8 @@ struct Received {
 
 impl Received {
     fn new(first: Seen) -> Self {
-        let said = Continuation::default();
-        let mut received = Self { rows: 0, pages: 0, last_rows: 0, said, own: HashSet::new() };
+        let (said, own) = (Continuation::default(), HashSet::new());
+        let mut received = Self { rows: 0, pages: 0, last_rows: 0, last_id: None, said, own };
         received.add(first);
         received
     }
@@ -198,6 +210,7 @@ impl Received {
         self.rows += seen.rows.saturating_sub(u64::try_from(again).unwrap_or(0));
         self.pages += 1;
         self.last_rows = seen.rows;
+        self.last_id = seen.last_id;
         // A page without a total of its own does not take back the one before.
         let total = seen.said.total.or(self.said.total);
         self.said = Continuation { total, ..seen.said };
@@ -265,7 +278,8 @@ impl Reading<'_> {
     }
 
     fn next(&mut self) -> Option<(Way, PageRequest)> {
-        let place = Place { number: self.number, rows: self.received.rows };
+        let last_id = self.received.last_id.as_deref();
+        let place = Place { number: self.number, rows: self.received.rows, last_id };
         loop {
             let suggested = self.way.take().or_else(|| self.pager.suggested(&self.received.said));
             let way = match suggested {

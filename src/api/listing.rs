@@ -173,6 +173,8 @@ struct Pass {
     /// What the last page with rows said, and how many rows it had.
     last: Continuation,
     last_rows: u64,
+    /// The id of its last row.
+    last_id: Option<String>,
     error: Option<ApiError>,
     /// The refusal of a further page, where other ways were tried after it.
     refusal: Option<ApiError>,
@@ -278,9 +280,9 @@ impl Listing {
         self.seen.keys().copied()
     }
 
-    /// The number of the first page, once it is known.
+    /// The number of the first page, once it is known that pages are numbered, and from where.
     pub fn base(&self) -> Option<PageBase> {
-        self.base
+        self.base.filter(|_| matches!(self.way, None | Some(Way::Number(_))))
     }
 
     /// How further pages are asked for, for people; `None` before there was one.
@@ -360,6 +362,7 @@ impl Listing {
             self.this.last_rows = rows;
             self.this.pages_with_rows += 1;
             self.this.last = said.clone();
+            self.this.last_id = ids.last().cloned();
         }
         self.step = match step {
             Step::First => self.after_first(&said, is_empty),
@@ -586,7 +589,9 @@ impl Listing {
     }
 
     fn request(&self, way: Way, said: &Continuation) -> Step {
-        let place = Place { number: self.this.number, rows: self.this.rows };
+        let this = &self.this;
+        let last_id = this.last_id.as_deref();
+        let place = Place { number: this.number, rows: this.rows, last_id };
         match self.pager.request(&way, said, place) {
             Some(request) => Step::Next(way, request),
             None => Step::End,
@@ -657,6 +662,8 @@ impl Listing {
     }
 
     async fn read(&mut self, step: &Step) -> Result<RawPage, ApiError> {
+        // What page 0 holds, where it is empty.
+        let mut page_zero: Option<RawPage> = None;
         let fetched = loop {
             let fetched = match step {
                 Step::Next(_, PageRequest::Address(url)) => {
@@ -668,9 +675,18 @@ impl Listing {
                 step => self.client.get("/runs", &self.parameters(step)).await,
             };
             match fetched {
+                // There is no page 1: pages count from 0, and that was all of the list.
+                Err(ApiError::Rejected { .. }) | Ok(Fetched::Absent { .. })
+                    if page_zero.as_ref().is_some_and(is_stated_end) =>
+                {
+                    self.first_number = Some(0);
+                    self.pages += 1;
+                    return Ok(page_zero.unwrap_or_default());
+                }
                 Err(error @ ApiError::Rejected { .. }) if !self.has_page => self.relent(error)?,
                 Ok(Fetched::Body(answer)) if self.is_before_the_first(step, &answer) => {
                     self.first_number = Some(1);
+                    page_zero = self.parsed(&answer).ok();
                 }
                 other => break other?,
             }
@@ -680,12 +696,13 @@ impl Listing {
             Fetched::Empty { date } => Ok(RawPage { date, ..RawPage::default() }),
             Fetched::Absent { .. } => Err(ApiError::NotFound { path: self.path() }),
             Fetched::NotReady => Err(self.client.not_ready("/runs")),
-            Fetched::Body(answer) => {
-                let (query, client) = (&self.query, &self.client);
-                let (ids, list) = (&query.id_paths, &query.list);
-                RawPage::parse(&answer, ids, list, client, || self.path())
-            }
+            Fetched::Body(answer) => self.parsed(&answer),
         }
+    }
+
+    fn parsed(&self, answer: &Answer) -> Result<RawPage, ApiError> {
+        let (ids, list) = (&self.query.id_paths, &self.query.list);
+        RawPage::parse(answer, ids, list, &self.client, || self.path())
     }
 
     /// An address with the parameters of the list that it lacks: without its range, or its workflow,
@@ -769,6 +786,11 @@ impl Listing {
     fn path(&self) -> String {
         self.client.list_url("/runs").path().to_owned()
     }
+}
+
+/// Whether a page without rows says that the list has none.
+fn is_stated_end(page: &RawPage) -> bool {
+    page.is_empty() && page.continuation.says_end(Read { rows: 0, pages: 1 })
 }
 
 /// Whether a page without rows says that there are more: filters behind a token leave such pages.

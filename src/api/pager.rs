@@ -18,6 +18,8 @@ pub(super) enum Way {
     Offset(String),
     /// `cursor=…`, under this name.
     Token(String),
+    /// `starting_after=<id of the last row>`, under this name.
+    LastId(String),
     /// The address that the page before names.
     Address,
 }
@@ -33,11 +35,13 @@ pub(super) enum PageRequest {
 
 /// What is known of the place in the list after a page.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Place<'p> {
     /// The page number that was requested.
     pub(super) number: u64,
     /// Rows up to and including it.
     pub(super) rows: u64,
+    /// The id of its last row.
+    pub(super) last_id: Option<&'p str>,
 }
 
 /// The ways of one list.
@@ -55,6 +59,9 @@ const OFFSETS: &[&str] = &["offset", "skip"];
 /// Usual names of the parameter for a page's number, after the documented one.
 const NUMBERS: &[&str] = &["page", "pageNumber", "page_number", "p"];
 
+/// Usual names of the parameter for the id of the last row that was had.
+const LAST_IDS: &[&str] = &["starting_after", "after", "after_id"];
+
 impl Way {
     /// For people: the parameter, or the address.
     pub(super) fn described(&self) -> String {
@@ -62,6 +69,7 @@ impl Way {
             Self::Number(name) => format!("page numbers (`{name}`)"),
             Self::Offset(name) => format!("offsets (`{name}`)"),
             Self::Token(name) => format!("cursors (`{name}`)"),
+            Self::LastId(name) => format!("the last row's id (`{name}`)"),
             Self::Address => "addresses of the next page".to_owned(),
         }
     }
@@ -115,8 +123,9 @@ impl Pager {
         }
         let tokens = token_ways(page);
         let numbers = NUMBERS.iter().map(|name| Way::Number((*name).to_owned()));
-        let all = self.ways(page).into_iter().chain(tokens).chain(offset_ways()).chain(numbers);
-        self.untried(all)
+        let last_ids = LAST_IDS.iter().map(|name| Way::LastId((*name).to_owned()));
+        let all = self.ways(page).into_iter().chain(tokens).chain(offset_ways());
+        self.untried(all.chain(numbers).chain(last_ids))
     }
 
     /// The offset to try where a list says nothing at all.
@@ -137,6 +146,10 @@ impl Pager {
             PagingStyle::Offset => vec![Way::Offset(named("offset"))],
             PagingStyle::Link => vec![Way::Address],
             PagingStyle::Cursor => match &self.settings.parameter {
+                // Where pages hold no cursor, the last row's id is one.
+                Some(name) if page.more == Some(true) && !page.names_token() => {
+                    vec![Way::LastId(name.clone())]
+                }
                 Some(name) => vec![Way::Token(name.clone())],
                 None => token_ways(page),
             },
@@ -160,7 +173,7 @@ impl Pager {
         &self,
         way: &Way,
         page: &Continuation,
-        place: Place,
+        place: Place<'_>,
     ) -> Option<PageRequest> {
         let parameter =
             |name: &str, value: String| Some(PageRequest::Parameter(name.to_owned(), value));
@@ -174,6 +187,9 @@ impl Pager {
             (Way::Token(name), Next::Token { token, .. }) => parameter(name, token.clone()),
             (Way::Token(name), Next::Page(number) | Next::Offset(number)) => {
                 parameter(name, number.to_string())
+            }
+            (Way::LastId(name), _) if page.more != Some(false) => {
+                parameter(name, place.last_id?.to_owned())
             }
             (Way::Address | Way::Token(_), Next::Url(address)) => {
                 Some(PageRequest::Address(self.address(address)?))
@@ -252,7 +268,7 @@ mod tests {
         page(Next::Token { token: "t".into(), member: member.into(), is_next: true })
     }
 
-    const PLACE: Place = Place { number: 1, rows: 20 };
+    const PLACE: Place<'_> = Place { number: 1, rows: 20, last_id: Some("r20") };
 
     #[test]
     fn what_the_server_names_is_tried_first_and_numbers_last() {
@@ -284,7 +300,11 @@ mod tests {
             parameter: Some("from".into()),
             ..PagingSettings::default()
         };
-        assert_eq!(pager(cursor).suggested(&token("x")), Some(Way::Token("from".into())));
+        let cursor = pager(cursor);
+        assert_eq!(cursor.suggested(&token("x")), Some(Way::Token("from".into())));
+        let by_id = Way::LastId("from".into());
+        let more = Continuation { more: Some(true), ..Continuation::default() };
+        assert_eq!(cursor.suggested(&more), Some(by_id));
         let none = PagingSettings { style: PagingStyle::None, ..PagingSettings::default() };
         assert_eq!(pager(none).suggested(&token("nextCursor")), None);
     }
@@ -319,5 +339,9 @@ mod tests {
         let cursor = Way::Token("cursor".into());
         assert_eq!(pager.request(&cursor, &token("nextCursor"), PLACE), parameter("cursor", "t"));
         assert_eq!(pager.request(&cursor, &silent, PLACE), None);
+        let by_id = Way::LastId("after".into());
+        assert_eq!(pager.request(&by_id, &silent, PLACE), parameter("after", "r20"));
+        let last = Continuation { more: Some(false), ..Continuation::default() };
+        assert_eq!(pager.request(&by_id, &last, PLACE), None);
     }
 }

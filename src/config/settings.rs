@@ -98,7 +98,7 @@ pub enum PagingStyle {
     Page,
     /// The number of rows to skip.
     Offset,
-    /// A token out of the response before.
+    /// A token out of the response before; where it has none, the id of its last row.
     Cursor,
     /// An address out of the response before.
     Link,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::documents::listing;
 use super::faulty::{Disturbance, Faulty, Total};
 use super::overlay::{Overlay, RunOverride};
-use super::paging::PastEnd;
+use super::paging::{PagingStyle, PastEnd};
 use super::plan::RunPlan;
 use super::shape::{Page, Shape};
 use super::world::World;
@@ -25,6 +25,8 @@ pub(super) struct RunQuery {
     search: Option<String>,
     is_oldest_first: bool,
     page: Page,
+    /// The run behind which the page begins, where pages are asked for by ids.
+    after: Option<String>,
 }
 
 /// A parameter that does not hold what it should.
@@ -47,7 +49,9 @@ impl RunQuery {
             let message = "page is required".to_owned();
             return Err(BadParameter { name: "page", message });
         }
-        let page = Page { skip: paging.skip(parameters), ..shape.page(page, size) };
+        let skip = paging.skip(parameters, |_| Some(0));
+        let page = Page { skip, ..shape.page(page, size) };
+        let after = parameters.get("starting_after").cloned();
         let deepest = paging.deepest_row.map(u64::from);
         if deepest.is_some_and(|deepest| shape.offset(page) >= deepest) {
             let message = "the page lies too deep".to_owned();
@@ -62,6 +66,7 @@ impl RunQuery {
             // Sort keys are not documented: others than this pair are ignored.
             is_oldest_first: text("sort").is_some_and(|key| key == "started_at"),
             page,
+            after: after.filter(|_| paging.style == PagingStyle::LastId),
         })
     }
 
@@ -166,11 +171,11 @@ impl<'a> Lister<'a> {
     /// One page as a body.
     pub(super) fn page(&self, query: &RunQuery) -> Served {
         let (from, to) = self.bounds(query);
-        let is_filtered = query.has_filters() || !self.overlay.is_empty();
+        let is_filtered = query.has_filters() || query.after.is_some() || !self.overlay.is_empty();
         let mut all =
             if is_filtered { self.scan(query, query.is_oldest_first) } else { Vec::new() };
         let total = if is_filtered { length(&all) } else { to - from };
-        let page = match self.served(query.page, total) {
+        let page = match self.served(self.asked(query, &all), total) {
             Ok(page) => page,
             Err(refused) => return refused,
         };
@@ -182,6 +187,17 @@ impl<'a> Lister<'a> {
             self.cut((from..to).rev().map(Entry::Run), page)
         };
         self.body(&entries, page, Some(total), total)
+    }
+
+    /// The page that is asked for. Behind a run that is not in the list, nothing is.
+    fn asked(&self, query: &RunQuery, all: &[Entry<'_>]) -> Page {
+        let Some(after) = &query.after else { return query.page };
+        let is_it = |entry: &Entry<'_>| match entry {
+            Entry::Run(number) => self.world.id_of(*number).to_string() == *after,
+            Entry::Override(run) => run.id == *after,
+        };
+        let before = all.iter().position(is_it).and_then(|place| u64::try_from(place).ok());
+        Page { skip: Some(before.map_or(u64::MAX, |before| before + 1)), ..query.page }
     }
 
     /// The page that is given where one is asked for: what is behind the last one is a choice.
@@ -206,7 +222,8 @@ impl<'a> Lister<'a> {
         disturbance: Disturbance,
         faulty: &mut Faulty,
     ) -> Served {
-        let offset = self.shape.offset(query.page);
+        let everything = self.scan(query, query.is_oldest_first || disturbance.oldest_first);
+        let offset = self.shape.offset(self.asked(query, &everything));
         if let Some((mut random, requests)) = disturbance.vanishing {
             let (from, to) = self.bounds(query);
             let above = offset.min(to - from);
@@ -215,13 +232,13 @@ impl<'a> Lister<'a> {
             }
         }
         let hidden = faulty.hidden();
-        let mut all = self.scan(query, query.is_oldest_first || disturbance.oldest_first);
+        let mut all = everything;
         all.retain(|entry| !matches!(entry, Entry::Run(number) if hidden.contains(number)));
         let right = length(&all);
         if let Some(mut random) = disturbance.shuffle {
             all.sort_by_cached_key(|_| random.draw());
         }
-        let asked = match self.served(query.page, right) {
+        let asked = match self.served(self.asked(query, &all), right) {
             Ok(page) => page,
             Err(refused) => return refused,
         };

@@ -17,6 +17,8 @@ pub enum PagingStyle {
     Offset,
     /// `cursor=…`, out of `nextCursor`. `page` is ignored.
     Cursor,
+    /// `starting_after=<id of the last row>`, after pages that say `hasMore`. `page` is ignored.
+    LastId,
     /// The address in `next`.
     Link,
     /// The address in the `Link` header.
@@ -25,8 +27,8 @@ pub enum PagingStyle {
 
 impl PagingStyle {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Number, Self::Offset, Self::Cursor, Self::Link, Self::LinkHeader];
+    pub const ALL: [Self; 6] =
+        [Self::Number, Self::Offset, Self::Cursor, Self::LastId, Self::Link, Self::LinkHeader];
 }
 
 /// What is behind the last page.
@@ -67,6 +69,9 @@ pub struct Paging {
     pub withholds_rows: bool,
 }
 
+/// Members that hold the id of a span or of a tool call.
+const ID_NAMES: &[&str] = &["id", "call_id", "callId", "event_id", "eventId", "span_id", "spanId"];
+
 /// Where a page lies in its list, in rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
@@ -85,7 +90,12 @@ impl Cut {
 
 impl Paging {
     /// How many rows to skip, where these parameters say so; `None` for numbered pages.
-    pub(super) fn skip(&self, parameters: &HashMap<String, String>) -> Option<u64> {
+    /// `position` tells where the row with an id stands; behind one that is not there nothing is.
+    pub(super) fn skip(
+        &self,
+        parameters: &HashMap<String, String>,
+        position: impl Fn(&str) -> Option<u64>,
+    ) -> Option<u64> {
         let number = |name: &str| parameters.get(name).and_then(|text| text.parse().ok());
         match self.style {
             PagingStyle::Number => None,
@@ -95,6 +105,10 @@ impl Paging {
                 let rows = cursor.and_then(|text| text.strip_prefix("after-")?.parse().ok());
                 Some(rows.unwrap_or(0))
             }
+            PagingStyle::LastId => {
+                let after = parameters.get("starting_after");
+                Some(after.map_or(0, |id| position(id).map_or(u64::MAX, |before| before + 1)))
+            }
             PagingStyle::Link | PagingStyle::LinkHeader => Some(number("start_row").unwrap_or(0)),
         }
     }
@@ -103,7 +117,7 @@ impl Paging {
     pub(super) fn annotate(&self, body: &mut Map<String, Value>, cut: Cut, address: &str) {
         let next = cut.next();
         match self.style {
-            PagingStyle::Number | PagingStyle::LinkHeader => {}
+            PagingStyle::Number | PagingStyle::LinkHeader | PagingStyle::LastId => {}
             PagingStyle::Offset => {
                 body.insert("offset".to_owned(), cut.offset.into());
                 body.insert("limit".to_owned(), cut.size.into());
@@ -117,7 +131,7 @@ impl Paging {
                 body.insert("next".to_owned(), next.unwrap_or(Value::Null));
             }
         }
-        if self.has_more {
+        if self.has_more || self.style == PagingStyle::LastId {
             body.insert("hasMore".to_owned(), next.is_some().into());
         }
     }
@@ -144,12 +158,17 @@ impl Paging {
         let page = parameters.get("page").and_then(|text| text.parse::<u64>().ok());
         let base = u64::from(page_base);
         let number = page.unwrap_or(base).max(base);
-        let offset = self.skip(parameters).unwrap_or_else(|| (number - base) * size);
-        let offset = if self.withholds_rows { 0 } else { offset };
         let Some(object) = object_with_rows(&mut body) else { return (body, None) };
         let Some(rows) = object.values_mut().find_map(Value::as_array_mut) else {
             return (body, None);
         };
+        let position = |id: &str| {
+            let own = |row: &Value| ID_NAMES.iter().find_map(|name| row.get(name).cloned());
+            let is_it = |row: &Value| own(row).is_some_and(|own| own == *id);
+            rows.iter().position(is_it).and_then(|place| u64::try_from(place).ok())
+        };
+        let offset = self.skip(parameters, position).unwrap_or_else(|| (number - base) * size);
+        let offset = if self.withholds_rows { 0 } else { offset };
         let cut = Cut { offset, size, rows: u64::try_from(rows.len()).unwrap_or(u64::MAX) };
         if cut.rows <= size && offset == 0 {
             return (body, None);

@@ -137,7 +137,10 @@ fn with_provable_end(shape: Shape) -> Shape {
     let past_end = if is_unprovable { PastEnd::Empty } else { shape.paging.past_end };
     // A bare list has no place for a token or an address; without one nobody gets to its second page.
     let has_no_place = shape.list == ListEnvelope::Bare
-        && matches!(shape.paging.style, PagingStyle::Cursor | PagingStyle::Link);
+        && matches!(
+            shape.paging.style,
+            PagingStyle::Cursor | PagingStyle::LastId | PagingStyle::Link
+        );
     let style = if has_no_place { PagingStyle::LinkHeader } else { shape.paging.style };
     Shape { paging: Paging { style, past_end, ..shape.paging }, ..shape }
 }
@@ -147,7 +150,7 @@ fn paging(random: &mut Seeded) -> Paging {
     const ENDS: [PastEnd; 4] =
         [PastEnd::Empty, PastEnd::First, PastEnd::BadRequest, PastEnd::NotFound];
     let style =
-        PagingStyle::ALL.get(random.weighted(&[6, 1, 1, 1, 1])).copied().unwrap_or_default();
+        PagingStyle::ALL.get(random.weighted(&[6, 1, 1, 1, 1, 1])).copied().unwrap_or_default();
     let past_end = ENDS.get(random.weighted(&[6, 1, 1, 1])).copied().unwrap_or_default();
     let document_rows = some(random, 25, (2, 6)).and_then(|rows| u32::try_from(rows).ok());
     Paging {

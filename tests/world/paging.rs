@@ -80,6 +80,23 @@ async fn a_silent_list_that_looks_at_no_number_is_never_called_whole() {
     }
 }
 
+/// No run at all, a number is required, and nothing is behind the last page: page 0 is empty, and
+/// page 1 is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_of_required_numbers_is_an_empty_list() {
+    for page_base in [0, 1] {
+        for past_end in [PastEnd::BadRequest, PastEnd::NotFound] {
+            let paging = Paging { needs_number: true, past_end, ..Paging::default() };
+            let shape = Shape { page_base, has_total: true, paging, ..Shape::default() };
+            let world = WorldSettings { runs: 0, ..WorldSettings::default() };
+            let settings = SimulatorSettings { world, shape, ..SimulatorSettings::default() };
+            let report = Kit::with(settings).await.sync().await;
+            assert_eq!((report.outcome.name(), report.runs.listed), ("complete", 0));
+            assert!(report.sweep.certified, "{:?}", report.sweep);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_number_can_be_required_and_count_from_0_or_1() {
     for page_base in [0, 1] {
