@@ -163,8 +163,7 @@ impl Paging {
             return (body, None);
         };
         let position = |id: &str| {
-            let own = |row: &Value| ID_NAMES.iter().find_map(|name| row.get(name).cloned());
-            let is_it = |row: &Value| own(row).is_some_and(|own| own == *id);
+            let is_it = |row: &Value| ID_NAMES.iter().any(|name| row[*name] == *id);
             rows.iter().position(is_it).and_then(|place| u64::try_from(place).ok())
         };
         let offset = self.skip(parameters, position).unwrap_or_else(|| (number - base) * size);
