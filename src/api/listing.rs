@@ -85,6 +85,9 @@ pub struct Ending {
     pub is_stated: bool,
     /// Whether as many rows were read as limits usually are, and nothing says that they are all.
     pub is_suspicious: bool,
+    /// Whether a page without a new run stood before one that had some. What belonged on it may
+    /// have been left out.
+    pub has_hole: bool,
     /// Pages with rows.
     pub pages: u64,
 }
@@ -166,6 +169,8 @@ struct Pass {
     pages_with_rows: u64,
     /// Whether an empty page ended it.
     ended_empty: bool,
+    /// Whether a page without a new run came before one that had some.
+    has_hole: bool,
     /// The largest total that a page of it stated.
     largest_total: Option<u64>,
     /// Whether the numbers that pages repeat turned out to be one too high.
@@ -331,6 +336,7 @@ impl Listing {
                 && is_full
                 && this.rows >= USUAL_DEPTH
                 && this.rows.is_multiple_of(USUAL_DEPTH),
+            has_hole: this.has_hole,
             pages: this.pages_with_rows,
         }
     }
@@ -485,6 +491,7 @@ impl Listing {
         }
         let next = self.request(way.clone(), said);
         if found > 0 {
+            self.this.has_hole |= self.this.barren > 0;
             (self.this.echoes, self.this.barren) = (0, 0);
             return next;
         }

@@ -186,6 +186,32 @@ async fn an_empty_page_in_the_middle_is_found_out() {
     }
 }
 
+/// Where a list is read only as far down as it is new, its total is not reached: a page that is
+/// left out of each pass shows only in the pages behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_always_empty_or_repeated_is_no_proof_for_a_list_that_is_left_early() {
+    for repeats in [false, true] {
+        let kit = world(70, true).await;
+        assert!(kit.sync().await.sweep.certified);
+        kit.simulator.advance(Duration::hours(3));
+        for number in 0..50 {
+            kit.simulator.override_run(ended(&format!("new {number}"), &kit.simulator));
+        }
+        kit.simulator.advance(Duration::hours(2));
+        let empty = json!({"rows": [], "total": 120, "hasMore": true}).to_string();
+        let body = if repeats { page(&kit, 1).await } else { empty };
+        let answer = Answer::Status { status: 200, headers: vec![], body };
+        kit.simulator.add_rule(Rule { page: Some(2), ..Rule::new(Endpoint::Runs, answer) });
+        let report = kit.sync().await;
+        assert!(report.sweep.ended_early, "all was listed: the test shows nothing");
+        assert!(!report.sweep.certified, "{:?}", report.sweep);
+        kit.simulator.clear_rules();
+        let report = kit.sync().await;
+        assert_eq!((report.sweep.certified, report.runs.new), (true, 20));
+        assert_eq!(rows::count(&kit.duckdb, "SELECT count(*) FROM runs"), 120);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_comes_in_another_order_each_time_proves_nothing() {
     let kit = world(70, false).await;
