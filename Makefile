@@ -37,13 +37,13 @@ test: $(SETUP) ## every test
 	cargo test --locked $(TESTED)
 
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
-	cargo test --locked $(TESTED) --test bad_documents -- --ignored
+	cargo test --locked $(TESTED) --test it -- --ignored bad_documents
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports
 
 chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of them
-	cargo test --locked $(TESTED) --test chaos -- --ignored --nocapture many_bad_days
+	cargo test --locked $(TESTED) --test it -- --ignored --nocapture many_bad_days
 
 # Where dlt cannot be had, its rows are left out.
 bench: $(SETUP) ## whole exports and their pieces, timed; ten minutes or more
@@ -52,7 +52,7 @@ bench: $(SETUP) ## whole exports and their pieces, timed; ten minutes or more
 	cargo bench --locked $(FEATURES) --bench whole
 
 soak: $(SETUP) ## a service that is left alone for 21 minutes, under faults
-	cargo test --locked $(TESTED) --test service -- --ignored --nocapture twenty_minutes
+	cargo test --locked $(TESTED) --test it -- --ignored --nocapture twenty_minutes
 
 check: $(SETUP) ## formatting, lints, documentation, dependencies, containers
 	@scripts/fetch-python.sh .tools $(CHECKERS)

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use armature_export::config::{DuckdbSettings, Filters};
+use armature_export::data_files::ChunkWriter;
 use armature_export::deliver::{DeliveryOptions, deliver};
 use armature_export::event::Events;
 use armature_export::json::Node;
-use armature_export::lake::{Draft, Lake};
-use armature_export::normalize::{Normalizer, Stamp};
-use armature_export::parts::ChunkWriter;
+use armature_export::lake::{CommitBuilder, Lake};
+use armature_export::normalize::{Normalizer, RowContext};
 use armature_export::run::{Document, DocumentState, FetchedRun, Resource};
 use armature_export::simulator::{Simulator, SimulatorSettings, WorldSettings};
 use armature_export::tables::Mapping;
@@ -22,8 +22,8 @@ use tokio::runtime::Runtime;
 /// About a chunk of a real export.
 const RUNS: u32 = 400;
 
-fn stamp(commit: u64) -> Stamp {
-    Stamp {
+fn context(commit: u64) -> RowContext {
+    RowContext {
         commit,
         extracted_at: 1_795_435_200_000_000,
         organization_id: Some("organization".to_owned()),
@@ -78,7 +78,7 @@ fn pieces(criterion: &mut Criterion) {
     let mapping = Arc::new(Mapping::new(&[], &[]).unwrap());
     let writer = ChunkWriter {
         mapping: Arc::clone(&mapping),
-        stamp: stamp(1),
+        context: context(1),
         sync_id: "bench".to_owned(),
         compression_level: 3,
     };
@@ -92,7 +92,7 @@ fn pieces(criterion: &mut Criterion) {
     });
     group.bench_function("bodies become rows", |bencher| {
         bencher.iter(|| {
-            let mut normalizer = Normalizer::new(&mapping, stamp(1));
+            let mut normalizer = Normalizer::new(&mapping, context(1));
             for run in &runs {
                 normalizer.append(run);
             }
@@ -114,7 +114,7 @@ fn pieces(criterion: &mut Criterion) {
                     let mut lake = Lake::open(&folder.path().join("lake")).await.unwrap();
                     let mut staging = lake.stage();
                     staging.add(parts).await.unwrap();
-                    lake.commit(staging, Draft::default()).await.unwrap();
+                    lake.commit(staging, CommitBuilder::default()).await.unwrap();
                 });
                 folder
             },
@@ -128,10 +128,10 @@ fn pieces(criterion: &mut Criterion) {
                 let parts = writer.write(runs.clone()).unwrap();
                 let lake = runtime.block_on(async {
                     let mut lake = Lake::open(&folder.path().join("lake")).await.unwrap();
-                    lake.claim(None, &Filters::default()).await.unwrap();
+                    lake.bind(None, &Filters::default()).await.unwrap();
                     let mut staging = lake.stage();
                     staging.add(parts).await.unwrap();
-                    lake.commit(staging, Draft::default()).await.unwrap();
+                    lake.commit(staging, CommitBuilder::default()).await.unwrap();
                     lake
                 });
                 (folder, lake)

@@ -1,9 +1,9 @@
-//! Small parts of days that are over, merged into well-sized ones: readers open few files instead of
-//! many, and see the same rows.
+//! Compaction: merges small data files of closed days into fewer large ones. Readers open fewer
+//! files, and see the same rows.
 //!
-//! A day at a time: parts of the same rows are written beside, one commit names them and what they
-//! hold, and then each folder is exchanged at one instant (see `lake/settle.rs`). What was merged is
-//! kept out of sight for a while, for readers that looked before.
+//! One day at a time: merged data files are staged, one commit names them and the data files that
+//! they replace, and then each folder is exchanged in one step (see `lake/publish.rs`). The old
+//! data files are tombstoned, and kept for a while for programs that follow the commit log.
 
 mod error;
 mod merge;
@@ -20,82 +20,84 @@ use crate::config::Settings;
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
 use crate::event::{Event, Events};
 use crate::interval::utc_day;
-use crate::lake::{Draft, Lake, LakeView, LivePart, PartGroup, PartOptions};
+use crate::lake::{CommitBuilder, DataFileOptions, FileGroup, Lake, LakeView, LiveFile};
 use crate::tables::{Mapping, RUNS};
 
 pub use error::CompactError;
 use merge::Merge;
-use plan::{Bin, Rule, bins};
+use plan::{CompactionPolicy, RewriteGroup, groups_to_rewrite};
 
-/// What compacting needs to know.
+/// Input of a compaction.
 #[derive(Clone, Debug)]
 pub struct CompactOptions {
-    /// Everything configured.
+    /// The whole configuration.
     pub settings: Settings,
-    /// Where to tell what happens.
+    /// Receives what happens.
     pub events: Events,
     /// This machine's clock, in microseconds since 1970.
     pub now: i64,
-    /// Whether rows of earlier revisions are left out of what is written.
+    /// Whether rows of older revisions are left out of the merged data files.
     pub drop_older_revisions: bool,
-    /// Becomes true when somebody asks to stop: then no further day is begun.
+    /// Becomes true when a stop is requested: no further day is started then.
     pub stop: Option<watch::Receiver<bool>>,
 }
 
-/// What was merged, or would be.
+/// What a compaction merged, or what [`plan()`] found to merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CompactReport {
-    /// Days that have fewer parts now.
+    /// Days whose data files were merged, or would be.
     pub days: u64,
-    /// The commits that were made: one for each of these days.
+    /// Commits made: one for each of these days.
     pub commits: u64,
-    /// Parts that were merged.
+    /// Data files that were merged, or would be.
     pub parts_before: u64,
-    /// Parts that hold their rows now; 0 in what was only planned.
+    /// Data files that hold their rows now; 0 in a plan.
     pub parts_after: u64,
-    /// Bytes of the parts that were merged.
+    /// Bytes of the data files that were merged, or would be.
     pub bytes_before: u64,
-    /// Bytes of the parts that hold their rows now; 0 in what was only planned.
+    /// Bytes of the data files that hold their rows now; 0 in a plan.
     pub bytes_after: u64,
-    /// Rows of earlier revisions that were left out.
+    /// Rows of older revisions that were left out.
     pub rows_dropped: u64,
-    /// Parts that are not as they were written. They and those of the same runs stay as they are.
+    /// Paths of damaged data files. They and the data files of the same runs are not merged.
     pub damaged: Vec<String>,
-    /// Earlier merges whose parts are removed for good now.
+    /// Earlier merges whose tombstoned data files were removed for good.
     pub removed_merges: u64,
-    /// What was applied to the DuckDB file; `None` where it is turned off or could not be brought
-    /// up to date, or nothing was done.
+    /// What was applied to the DuckDB file; `None` if it is disabled, could not be brought up to
+    /// date, or nothing was merged.
     pub delivery: Option<Delivery>,
 }
 
-/// A lake that was compacted.
+/// Result of a compaction.
 #[derive(Debug)]
 pub struct Compacted {
-    /// What was done.
+    /// What was merged.
     pub report: CompactReport,
-    /// Why the DuckDB file could not be brought up to date; the lake is whole all the same.
+    /// Why the DuckDB file could not be brought up to date; the lake is not affected.
     pub delivery_error: Option<DeliverError>,
 }
 
 const DAY: i64 = 86_400 * 1_000_000;
 
-/// Merges the small parts of days that are over, a commit for each day, and removes for good what
-/// earlier merges kept long enough.
+/// Merges the small data files of closed days, with one commit for each day, and removes tombstoned
+/// data files whose grace time is over.
 ///
 /// # Errors
-/// [`CompactError`]; days that were merged until then stay so.
+/// [`CompactError`]; days that were merged before the error stay merged.
 pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
+    // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
     let mut report = CompactReport::default();
-    let (bins, highest) = look(lake.view(), &mapping, options, &mut report).await?;
-    for (day, bins) in bins {
+    let (groups_to_rewrite, highest) = look(lake.view(), &mapping, options, &mut report).await?;
+    for (day, groups_to_rewrite) in groups_to_rewrite {
         if options.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
             break;
         }
-        compact_day(&mut lake, &day, bins, &highest, &mapping, options, &mut report).await?;
+        compact_day(&mut lake, &day, groups_to_rewrite, &highest, &mapping, options, &mut report)
+            .await?;
     }
     let grace = microseconds(options.settings.compact.grace_secs);
     report.removed_merges = lake.remove_retired(options.now, grace).await?;
@@ -114,41 +116,41 @@ pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError
 /// What [`compact`] would merge; changes nothing.
 ///
 /// # Errors
-/// [`CompactError`] where the lake cannot be read.
+/// [`CompactError`] if the lake cannot be read.
 pub async fn plan(options: &CompactOptions) -> Result<CompactReport, CompactError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let mut report = CompactReport::default();
-    let (bins, _) = look(&lake, &mapping, options, &mut report).await?;
-    for bins in bins.values() {
+    let (groups_to_rewrite, _) = look(&lake, &mapping, options, &mut report).await?;
+    for groups_to_rewrite in groups_to_rewrite.values() {
         report.days += 1;
-        for bin in bins {
-            report.note_before(bin);
+        for rewrite in groups_to_rewrite {
+            report.note_before(rewrite);
         }
     }
     Ok(report)
 }
 
 impl CompactReport {
-    fn note_before(&mut self, bin: &Bin) {
-        for part in bin.groups.iter().flat_map(|group| group.parts.values()) {
+    fn note_before(&mut self, rewrite: &RewriteGroup) {
+        for part in rewrite.groups.iter().flat_map(|group| group.parts.values()) {
             self.parts_before += 1;
             self.bytes_before += part.bytes;
         }
     }
 }
 
-/// The highest revision of each run that has rows of several.
+/// The highest revision of each run that has rows of more than one.
 type Highest = Arc<HashMap<String, i64>>;
 
-/// What there is to merge, by day.
+/// The data files to merge, by day.
 async fn look(
     lake: &LakeView,
     mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
-) -> Result<(BTreeMap<String, Vec<Bin>>, Highest), CompactError> {
-    let live = lake.live_parts().await?;
+) -> Result<(BTreeMap<String, Vec<RewriteGroup>>, Highest), CompactError> {
+    let live = lake.snapshot().await?;
     let (highest, rewritten) = if options.drop_older_revisions {
         let runs = live.iter().filter(|live| live.part.table == RUNS.name);
         revisions(lake, runs, mapping, options)?
@@ -157,7 +159,7 @@ async fn look(
     };
     let settings = &options.settings.compact;
     let open_from = options.now.saturating_sub(microseconds(settings.closed_after_secs));
-    let rule = Rule {
+    let policy = CompactionPolicy {
         target_bytes: settings.target_bytes,
         open_from: utc_day(open_from.div_euclid(DAY).saturating_mul(DAY)).unwrap_or_default(),
         rewritten,
@@ -165,22 +167,24 @@ async fn look(
     let (groups, root) = (live.groups(), lake.root().to_owned());
     let looked = tokio::task::spawn_blocking(move || {
         let mut damaged = Vec::new();
-        let bins = bins(groups, &rule, |group| merge::shape(&root, group, &mut damaged));
-        (bins, damaged)
+        let groups_to_rewrite =
+            groups_to_rewrite(groups, &policy, |group| merge::shape(&root, group, &mut damaged));
+        (groups_to_rewrite, damaged)
     });
-    let (bins, damaged) = looked.await?;
+    let (groups_to_rewrite, damaged) = looked.await?;
     report.damaged.extend(damaged);
-    let mut days: BTreeMap<String, Vec<Bin>> = BTreeMap::new();
-    for bin in bins {
-        days.entry(bin.day.clone()).or_default().push(bin);
+    let mut days: BTreeMap<String, Vec<RewriteGroup>> = BTreeMap::new();
+    for rewrite in groups_to_rewrite {
+        days.entry(rewrite.day.clone()).or_default().push(rewrite);
     }
     Ok((days, Arc::new(highest)))
 }
 
-/// The highest revision of each run that has rows of several, and the commits of its lower ones.
+/// The highest revision of each run that has rows of more than one, and the commits of its older
+/// revisions.
 fn revisions<'p>(
     lake: &LakeView,
-    runs: impl Iterator<Item = &'p LivePart>,
+    runs: impl Iterator<Item = &'p LiveFile>,
     mapping: &Mapping,
     options: &CompactOptions,
 ) -> Result<(HashMap<String, i64>, BTreeSet<u64>), CompactError> {
@@ -205,41 +209,41 @@ fn revisions<'p>(
 async fn compact_day(
     lake: &mut Lake,
     day: &str,
-    bins: Vec<Bin>,
+    groups_to_rewrite: Vec<RewriteGroup>,
     highest: &Highest,
     mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
 ) -> Result<(), CompactError> {
     let mut staging = lake.stage();
-    let mut draft = Draft {
+    let mut draft = CommitBuilder {
         sync_id: Uuid::new_v4().to_string(),
         created_at: options.now,
         is_merge: true,
-        ..Draft::default()
+        ..CommitBuilder::default()
     };
     let (mut runs, mut rows) = (0, 0);
-    for bin in bins {
+    for rewrite in groups_to_rewrite {
         let merge = Merge {
             lake: lake.root().to_owned(),
             mapping: Arc::clone(mapping),
             highest: Arc::clone(highest),
-            options: PartOptions {
+            options: DataFileOptions {
                 compression_level: options.settings.lake.compression_level,
                 commit: staging.commit(),
                 sync_id: draft.sync_id.clone(),
-                runs: bin.groups.iter().filter_map(runs_of).sum(),
+                runs: rewrite.groups.iter().filter_map(runs_of).sum(),
             },
         };
         let mut merged = staging.begin_merge(day);
         let task = tokio::task::spawn_blocking(move || {
-            let dropped = merge.write(&bin, &mut merged);
-            (bin, merged, dropped)
+            let dropped = merge.write(&rewrite, &mut merged);
+            (rewrite, merged, dropped)
         });
-        let (bin, merged, dropped) = task.await?;
+        let (rewrite, merged, dropped) = task.await?;
         let dropped = match dropped {
-            // Of a part alone, all of it would only be written again.
-            Ok(0) if bin.groups.len() < 2 => {
+            // A single group without rows to drop would only be written again unchanged.
+            Ok(0) if rewrite.groups.len() < 2 => {
                 merged.discard()?;
                 continue;
             }
@@ -251,7 +255,7 @@ async fn compact_day(
             }
             Err(error) => return Err(error),
         };
-        report.note_before(&bin);
+        report.note_before(&rewrite);
         report.rows_dropped += dropped;
         for part in merged.parts() {
             rows += part.rows;
@@ -259,7 +263,7 @@ async fn compact_day(
             report.parts_after += 1;
             report.bytes_after += part.bytes;
         }
-        let old = bin.groups.into_iter().flat_map(|group| group.parts.into_values());
+        let old = rewrite.groups.into_iter().flat_map(|group| group.parts.into_values());
         draft.removed.extend(old.map(|part| part.path));
         staging.add_merged(merged);
     }
@@ -273,7 +277,7 @@ async fn compact_day(
     Ok(())
 }
 
-fn runs_of(group: &PartGroup) -> Option<u64> {
+fn runs_of(group: &FileGroup) -> Option<u64> {
     group.parts.get(RUNS.name).map(|part| part.rows)
 }
 

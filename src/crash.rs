@@ -1,10 +1,11 @@
-//! Places at which a test can end the process as a crash would.
+//! Points at which a test can end the process, as a crash would.
 //!
-//! Without the feature `crash-points` they are nothing. With it, a process whose environment has
-//! `ARMATURE_EXPORT_CRASH_AT=after_manifest` aborts where it first reaches that point, and with
-//! `after_manifest:3` where it reaches it for the third time.
+//! Empty without the feature `crash-points`. With it, a process with
+//! `ARMATURE_EXPORT_CRASH_AT=after_manifest` in its environment aborts when it first reaches that
+//! point, and with `after_manifest:3` when it reaches it for the third time.
 
-/// Every point, in the order in which a sync comes by.
+/// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
+/// merges.
 pub const POINTS: [&str; 33] = [
     "lock_taken",
     "before_recovery",
@@ -41,12 +42,12 @@ pub const POINTS: [&str; 33] = [
     "before_retired_are_removed",
 ];
 
-/// The process may end here.
+/// A crash point; does nothing in this build.
 #[cfg(not(feature = "crash-points"))]
 #[inline]
 pub(crate) fn point(_name: &'static str) {}
 
-/// The process ends here if a test asked for it.
+/// A crash point: ends the process if a test requested it.
 #[cfg(feature = "crash-points")]
 pub(crate) fn point(name: &'static str) {
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -14,7 +14,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// The SHA-256 of a whole file, read piece by piece, in lower-case hexadecimal.
 ///
 /// # Errors
-/// What the file system says.
+/// The I/O error of the file.
 pub fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
@@ -27,27 +27,27 @@ pub fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
-/// Passes on what is written, and knows how long it was and its SHA-256.
+/// A writer that passes on what is written, and counts and hashes it.
 #[derive(Debug)]
-pub struct Digesting<To> {
+pub struct HashingWriter<To> {
     to: To,
     bytes: u64,
     hasher: Sha256,
 }
 
-impl<To> Digesting<To> {
-    /// Nothing is written yet.
+impl<To> HashingWriter<To> {
+    /// Wraps a writer.
     pub fn new(to: To) -> Self {
         Self { to, bytes: 0, hasher: Sha256::new() }
     }
 
-    /// What was written to, how many bytes, and their SHA-256 in lower-case hexadecimal.
+    /// The inner writer, the number of bytes written, and their SHA-256 in lower-case hexadecimal.
     pub fn finish(self) -> (To, u64, String) {
         (self.to, self.bytes, hexadecimal(&self.hasher.finalize()))
     }
 }
 
-impl<To: Write> Write for Digesting<To> {
+impl<To: Write> Write for HashingWriter<To> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.to.write(bytes)?;
         self.hasher.update(bytes.get(..written).unwrap_or_default());
@@ -71,13 +71,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
-/// The first 128 bits of the SHA-256 of an id: stands for it where very many are kept.
+/// The first 128 bits of the SHA-256 of an id: used instead of the id where very many are kept.
 pub fn id_key(id: &str) -> u128 {
     let digest = Sha256::digest(id.as_bytes());
     digest.iter().take(16).fold(0, |number, &byte| (number << 8) | u128::from(byte))
 }
 
-/// The first 64 bits of the SHA-256 of some parts, to tell whether something changed.
+/// The first 64 bits of the SHA-256 of some parts, to detect whether something changed. The length
+/// of each part is hashed, too: otherwise bytes could move between parts unnoticed.
 pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_digested() {
-        let mut digesting = Digesting::new(Vec::new());
+        let mut digesting = HashingWriter::new(Vec::new());
         digesting.write_all(b"a").unwrap();
         digesting.write_all(b"bc").unwrap();
         assert_eq!(digesting.finish(), (b"abc".to_vec(), 3, sha256_hex(b"abc")));

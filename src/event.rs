@@ -1,4 +1,5 @@
-//! What happens during a sync, as one closed list. Rooms emit, [`crate::observe`] shows.
+//! What happens during a sync, as a closed list of events. Modules emit them, [`crate::observe`]
+//! shows them.
 //!
 //! No event holds the key or a value from a run's documents; run ids are the only data.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use crate::run::Resource;
 
-/// Something worth showing or counting.
+/// An event that is shown or counted.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The sync's window is known: how far back it lists.
@@ -18,70 +19,70 @@ pub enum Event {
     },
     /// A page of runs was read.
     PageListed {
-        /// Runs not seen before in this sweep.
+        /// Runs not seen before in this scan.
         runs: u64,
-        /// How many runs the server says there are in all.
+        /// The total that the server states; `None` if it states none.
         total: Option<u64>,
     },
-    /// The sweep ended.
+    /// The list scan ended.
     ListingDone {
-        /// Runs listed in all.
+        /// Runs listed in total.
         runs: u64,
     },
     /// Runs were found that must be fetched.
     RunsQueued {
-        /// How many.
+        /// Number of runs.
         runs: u64,
     },
-    /// A request was answered, or given up. Each that counts as sent is told once.
+    /// A request was answered, or given up. Each request that counts as sent emits one such event.
     RequestEnded {
         /// Such as `/runs/{id}/trace`.
         endpoint: &'static str,
-        /// The answer's status; `None` where none began.
+        /// The status of the response; `None` if none began.
         status: Option<u16>,
         /// Bytes of its body, decompressed.
         bytes: u64,
-        /// Whether it was sent before, and is a retry.
+        /// Whether it is a retry.
         again: bool,
     },
-    /// One document of a run came, or was found absent.
+    /// A document of a run was requested: it was fetched, is absent, or failed.
     DocumentFetched {
-        /// Which.
+        /// The document.
         resource: Resource,
     },
-    /// All documents of a run are there.
+    /// All documents of a run were fetched.
     RunFetched,
-    /// A run's documents could not be had; it is tried again at the next sync.
+    /// A document of a run could not be fetched; the run is retried at the next sync.
     RunFailed {
         /// The run's id.
         run_id: String,
         /// Why, without any value from a body.
         reason: String,
     },
-    /// A request is tried again after a pause.
+    /// A request is retried after a pause.
     Retrying {
         /// The request's path.
         path: String,
-        /// Why.
+        /// Why it failed.
         reason: String,
         /// How long the pause is.
         wait: Duration,
     },
-    /// The API asked for patience; every request waits until then.
+    /// The API asked to wait (429); every request waits until the cooldown is over.
     RateLimited {
-        /// How long.
+        /// Length of the cooldown.
         wait: Duration,
     },
-    /// The wait is over.
+    /// The cooldown is over.
     RateLimitLifted,
-    /// The server answers well, or does not: more or fewer requests go out at once from now on.
+    /// The concurrency limit changed, because the server responds well or does not.
     PaceChanged {
-        /// How many.
+        /// Maximum number of requests in flight.
         at_once: usize,
     },
-    /// The API takes so many requests a second, as its last 429 tells: they are spaced by that.
+    /// The rate limiter changed the rate after a 429: requests are spaced accordingly.
     RateChanged {
-        /// Requests a second.
+        /// Requests per second.
         a_second: f64,
     },
     /// A commit is durable.
@@ -98,9 +99,9 @@ pub enum Event {
         /// How many commits.
         commits: u64,
     },
-    /// The DuckDB file is held by somebody else.
+    /// The DuckDB file is held by another process.
     DeliveryWaiting {
-        /// Who holds it, where DuckDB tells.
+        /// The process that holds it, if DuckDB names it.
         holder: String,
         /// How long the pause before the next try is.
         wait: Duration,
@@ -114,7 +115,7 @@ pub enum Event {
 pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
 
 impl Events {
-    /// Hands every event to `receive`.
+    /// Passes every event to `receive`.
     pub fn new(receive: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Arc::new(receive))
     }
@@ -124,7 +125,7 @@ impl Events {
         Self::new(|_| ())
     }
 
-    /// Tells that something happened.
+    /// Emits an event.
     pub fn emit(&self, event: Event) {
         (self.0)(event);
     }

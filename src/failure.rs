@@ -1,4 +1,4 @@
-//! How the program ends: exit codes, and errors for the person who reads them.
+//! Exit codes, and errors as users see them.
 
 use std::process::ExitCode;
 
@@ -13,29 +13,29 @@ use crate::replay::ReplayError;
 use crate::sync::{Outcome, SyncError, SyncReport};
 use crate::verify::VerifyError;
 
-/// The exit codes. They are documented in `--help` and the README, and do not change.
+/// The exit codes. They are documented in `--help` and the README, and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything is done.
+    /// Success.
     Done = 0,
-    /// A fault of this program.
+    /// A bug of this program.
     Bug = 1,
-    /// Wrong usage or configuration.
+    /// Invalid usage or configuration.
     Usage = 2,
-    /// Finished, but not everything could be had.
+    /// Finished, but incomplete.
     Incomplete = 3,
     /// The API refused the key or its role.
     Refused = 4,
-    /// The API is unreachable, or asked for too much patience.
+    /// The API is unreachable, or demanded a longer wait than allowed.
     Unreachable = 5,
-    /// The lake or the DuckDB file cannot be written.
+    /// The lake or the DuckDB file cannot be used.
     Storage = 6,
-    /// Somebody asked to stop.
+    /// A stop was requested.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// What it means, in words that hold nothing of what happened: for messages to others.
+    /// The meaning, in fixed words without details, so that it can be sent in messages.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -43,13 +43,13 @@ impl Exit {
             Self::Usage => "wrong usage or configuration",
             Self::Incomplete => "incomplete",
             Self::Refused => "the API refused the key or its role",
-            Self::Unreachable => "the API is unreachable, or asked for too much patience",
-            Self::Storage => "the lake or the DuckDB file cannot be written, or is held",
+            Self::Unreachable => "the API is unreachable, or asked for a longer wait than allowed",
+            Self::Storage => "the lake or the DuckDB file cannot be written, or is locked",
             Self::Interrupted => "interrupted",
         }
     }
 
-    /// The code that the process ends with.
+    /// The exit code as a number.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -70,10 +70,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The exit code of a sync that came to a report.
+/// The exit code of a sync that made a report.
 ///
 /// # Errors
-/// The [`Failure`] that stopped it, or kept DuckDB from being brought up to date.
+/// The [`Failure`] that stopped the sync, or kept the DuckDB file from being brought up to date.
 pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
     let was_interrupted = matches!(report.stop, Some(ApiError::Interrupted));
     if let Some(error) = report.delivery_error().filter(|_| !was_interrupted) {
@@ -87,14 +87,14 @@ pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
     }
 }
 
-/// Why a command failed: what, because of what, and what to do.
+/// Why a command failed: the error with its causes, and a hint.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
     /// What went wrong.
     pub error: anyhow::Error,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: Option<String>,
 }
 
@@ -104,7 +104,7 @@ impl Failure {
         Self { exit, error, hint: None }
     }
 
-    /// A failure of usage with a hint.
+    /// A usage failure with a hint.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let error = anyhow::Error::msg(message.into());
         Self { exit: Exit::Usage, error, hint: Some(hint.into()) }
@@ -115,7 +115,7 @@ impl Failure {
         Self { exit, error: error.into(), hint }
     }
 
-    /// The failure as people read it: `error`, `caused by`, `hint`.
+    /// The failure as printed for users: `error`, `caused by`, `hint`.
     pub fn text(&self) -> String {
         let mut lines = vec![format!("error: {}", one_line(&self.error.to_string()))];
         let mut last = self.error.to_string();
@@ -131,7 +131,7 @@ impl Failure {
         mask_keys(&lines.join("\n"))
     }
 
-    /// The same in one line, for logs.
+    /// The failure in one line, for logs.
     pub fn line(&self) -> String {
         let text = self.text().replace('\n', "; ");
         text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
@@ -154,12 +154,13 @@ fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// Other people's words can have line breaks; ours must stay one line each.
+/// Replaces control characters by spaces: texts of other programs can have line breaks, and each
+/// message must stay on one line.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// What to do where HTTPS has nobody to trust.
+/// Hint for a machine without CA certificates.
 const NO_CERTIFICATES: &str = "install your system's CA certificates (the package `ca-certificates`), or name a PEM file of them as SSL_CERT_FILE, or a folder as SSL_CERT_DIR";
 
 impl From<ApiError> for Failure {
@@ -181,7 +182,7 @@ impl From<ApiError> for Failure {
             ),
             ApiError::Blocked { .. } => (
                 Exit::Refused,
-                "this is not the API's own answer: a firewall may block this address or the User-Agent `armature-export`",
+                "this response is not from the API: a firewall may block this address or the User-Agent `armature-export`",
             ),
             ApiError::Rejected { .. } => (
                 Exit::Usage,
@@ -196,7 +197,7 @@ impl From<ApiError> for Failure {
             ),
             ApiError::NotReady { .. } | ApiError::Unavailable { .. } => (
                 Exit::Unreachable,
-                "nothing is lost: the next sync goes on. `armature-export doctor` looks closer",
+                "nothing is lost: the next sync goes on. Run `armature-export doctor` to diagnose",
             ),
             ApiError::RateLimited { .. } => (
                 Exit::Unreachable,
@@ -207,15 +208,15 @@ impl From<ApiError> for Failure {
             }
             ApiError::Unusable { .. } => (
                 Exit::Unreachable,
-                "check that the API URL leads to an Armature API; `armature-export doctor` looks closer",
+                "check that the API URL is that of an Armature API; run `armature-export doctor` to diagnose",
             ),
             ApiError::UnknownEnvelope { .. } | ApiError::NoId { .. } => (
                 Exit::Unreachable,
-                "the API's answers have a shape that this version does not know: please report it, with the names above",
+                "the API's responses have a format that this version does not know: please report it, with the names above",
             ),
             ApiError::PageIgnored { .. } | ApiError::Endless { .. } => (
                 Exit::Unreachable,
-                "nothing was marked as exported that is not; [api.paging] in the configuration says how the API pages, `armature-export doctor` shows what was detected",
+                "no run was marked as exported that is not; set [api.paging] in the configuration to how the API pages, `armature-export doctor` shows what was detected",
             ),
             ApiError::BudgetSpent { .. } => (
                 Exit::Incomplete,
@@ -225,7 +226,7 @@ impl From<ApiError> for Failure {
                 (Exit::Incomplete, "nothing is lost: the next sync goes on; give it more time")
             }
             ApiError::Interrupted => {
-                (Exit::Interrupted, "everything complete until now is committed")
+                (Exit::Interrupted, "everything that was complete is committed")
             }
         };
         Self::hinted(exit, error, hint)
@@ -241,12 +242,12 @@ impl From<LakeError> for Failure {
                 (Exit::Storage, "wait for it to end, or give this export a lake of its own")
             }
             LakeError::CannotLock { .. } => (Exit::Storage, NO_LOCKS),
-            LakeError::LostRace { .. } | LakeError::StagingLost { .. } => {
-                (Exit::Storage, "sync again; if it stays so, two machines write this lake")
+            LakeError::CommitConflict { .. } | LakeError::StagingLost { .. } => {
+                (Exit::Storage, "sync again; if this repeats, two machines write to this lake")
             }
             LakeError::Uncommitted { .. } => (
                 Exit::Storage,
-                "the lake was copied while a sync wrote it, or restored in part: copy all of it while none runs",
+                "the lake was copied while a sync wrote it, or was partly restored: copy the whole lake while no sync runs",
             ),
             LakeError::NotALake { .. } => {
                 (Exit::Usage, "name an empty or a new folder with --lake")
@@ -258,15 +259,15 @@ impl From<LakeError> for Failure {
             LakeError::NewerTables { .. } => (Exit::Storage, NEWER),
             LakeError::Format { .. } => (
                 Exit::Storage,
-                "this version cannot read it any more: export anew into another folder; nothing was changed",
+                "this version no longer reads it: export again into another folder; nothing was changed",
             ),
             LakeError::OtherExport { .. } => (
                 Exit::Usage,
-                "two exports never mix: name another folder with --lake (and another file with --duckdb)",
+                "two exports cannot share a lake: name another folder with --lake (and another file with --duckdb)",
             ),
             LakeError::Damaged { .. } => (
                 Exit::Storage,
-                "`armature-export verify` looks closer, and mends some with --repair; else restore the file from a backup",
+                "`armature-export verify` gives details; --repair repairs some damage; otherwise restore the file from a backup",
             ),
             LakeError::Io { .. } | LakeError::Store { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")
@@ -277,53 +278,53 @@ impl From<LakeError> for Failure {
     }
 }
 
-/// What to do about an error of DuckDB's. The lake is not concerned by any of them.
+/// Exit code and hint for an error of DuckDB. None of them affects the lake.
 fn duckdb_hint(fault: &Fault) -> (Exit, &'static str) {
     match fault {
-        Fault::NotADatabase => (Exit::Usage, "the lake is whole; name another file with --duckdb"),
+        Fault::NotADatabase => (Exit::Usage, "the lake is intact; name another file with --duckdb"),
         Fault::CannotLock => (Exit::Storage, NO_LOCKS),
         Fault::NotWritable => (
             Exit::Storage,
-            "the lake is whole; check that the folder is writable and the disk is not full, and `armature-export deliver` catches up",
+            "the lake is intact; check that the folder is writable and the disk is not full, and `armature-export deliver` catches up",
         ),
         Fault::OutOfMemory => (
             Exit::Storage,
-            "the lake is whole; give DuckDB more memory (duckdb.memory_limit_mb) or more room beside its file, and `armature-export deliver` catches up",
+            "the lake is intact; give DuckDB more memory (duckdb.memory_limit_mb) or more disk space beside its file, and `armature-export deliver` catches up",
         ),
         Fault::Held { .. } | Fault::FileMissing | Fault::Corrupt | Fault::Other => (
             Exit::Storage,
-            "the lake is whole; `armature-export deliver --rebuild` makes the file again from it",
+            "the lake is intact; `armature-export deliver --rebuild` rebuilds the file from it",
         ),
     }
 }
 
-/// What to do where a file system has no locks.
-const NO_LOCKS: &str = "this file system cannot lock files, as some network and FUSE mounts: put the lake and the DuckDB file on a local disk, or mount it with locks";
+/// Hint for a file system without locks.
+const NO_LOCKS: &str = "this file system cannot lock files, like some network and FUSE mounts: put the lake and the DuckDB file on a local disk, or mount it with locking";
 
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
-            DeliverError::Locked { .. } | DeliverError::Overtaken { .. } => (
+            DeliverError::Locked { .. } | DeliverError::ConcurrentUpdate { .. } => (
                 Exit::Storage,
                 "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
             ),
-            DeliverError::OtherLake { .. } | DeliverError::NotOurs { .. } => {
+            DeliverError::OtherLake { .. } | DeliverError::ForeignTable { .. } => {
                 (Exit::Usage, "name another file with --duckdb")
             }
             DeliverError::NotReplaced { .. } => (
                 Exit::Usage,
-                "name another file with --duckdb; or, if nobody needs what is there, move it away",
+                "name another file with --duckdb; or, if the existing one is not needed, move it away",
             ),
             DeliverError::Pattern { .. } => {
                 (Exit::Usage, "move the lake to a path without these characters")
             }
-            DeliverError::Ahead { .. } | DeliverError::OtherHistory { .. } => (
+            DeliverError::NewerThanLake { .. } | DeliverError::OtherHistory { .. } => (
                 Exit::Storage,
-                "the lake was restored from an older copy? `armature-export deliver --rebuild` makes the file again",
+                "the lake may have been restored from an older copy: `armature-export deliver --rebuild` rebuilds the file",
             ),
             DeliverError::NotInPlace { .. } => (
                 Exit::Storage,
-                "a sync was cut off here, or is under way: the next `armature-export sync` puts it in place",
+                "a sync was interrupted, or is running: the next `armature-export sync` publishes it",
             ),
             DeliverError::Duckdb { fault, .. } => duckdb_hint(fault),
             DeliverError::Io { .. } => {
@@ -390,7 +391,7 @@ impl From<CompactError> for Failure {
             CompactError::DamagedPart { .. } => Self::hinted(
                 Exit::Incomplete,
                 error,
-                "`armature-export verify` looks closer, and mends some with --repair",
+                "`armature-export verify` gives details; --repair repairs some damage",
             ),
             CompactError::RowsDiffer { .. } => Self::hinted(Exit::Bug, error, ""),
         }
@@ -434,7 +435,7 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hint = match &error {
             ConfigError::Newer { .. } => {
-                "update armature-export, or take out what it does not know"
+                "update armature-export, or remove the options that it does not know"
             }
             _ => "`armature-export init` writes a file with every option explained",
         };

@@ -1,31 +1,32 @@
-//! Stretches of time, and lists of them.
+//! Time intervals, and lists of them.
 
 use serde::{Deserialize, Serialize};
 
-/// A stretch of time, in microseconds since 1970: `from` belongs to it, `until` does not.
+/// A time interval, in microseconds since 1970: `from` belongs to it, `until` does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Interval {
-    /// Its begin.
+    /// Start, inclusive.
     pub from: i64,
-    /// Its end.
+    /// End, exclusive.
     pub until: i64,
 }
 
-/// The UTC day of an instant in microseconds since 1970, as `2026-11-23`; `None` beyond all
-/// calendars.
+/// The UTC day of an instant in microseconds since 1970, as `2026-11-23`; `None` if no calendar
+/// date exists for it.
 pub fn utc_day(microseconds: i64) -> Option<String> {
     let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
     Some(instant.format("%Y-%m-%d").to_string())
 }
 
-/// An instant in microseconds since 1970 as RFC 3339 text, to the second; `None` beyond all
-/// calendars.
+/// An instant in microseconds since 1970 as RFC 3339 text, to the second; `None` if no calendar
+/// date exists for it.
 pub fn rfc3339(microseconds: i64) -> Option<String> {
     let instant = chrono::DateTime::from_timestamp_micros(microseconds)?;
     Some(instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
 }
 
-/// Adds a stretch to a list of them, so that they stay sorted, apart and as few as can be.
+/// Adds an interval to a list of them. The result is sorted, and intervals that overlap or touch
+/// are one.
 pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
     let mut all: Vec<Interval> = intervals.iter().copied().chain([added]).collect();
     all.retain(|interval| interval.from < interval.until);
@@ -42,14 +43,14 @@ pub fn merge(intervals: &[Interval], added: Interval) -> Vec<Interval> {
     merged
 }
 
-/// The stretches between those of a sorted list.
+/// The intervals between those of a sorted list.
 pub fn holes(intervals: &[Interval]) -> Vec<Interval> {
     let pairs = intervals.iter().zip(intervals.iter().skip(1));
     let between = pairs.map(|(one, next)| Interval { from: one.until, until: next.from });
     between.filter(|hole| hole.from < hole.until).collect()
 }
 
-/// What is left of a stretch without those of a list, in any order.
+/// What remains of an interval without those of a list, which can be in any order.
 pub fn without(interval: Interval, taken: &[Interval]) -> Vec<Interval> {
     let mut left = vec![interval];
     for taken in taken {
@@ -93,7 +94,7 @@ mod tests {
             (from, until) in (0_i64..60, 0_i64..60),
             list in prop::collection::vec((0_i64..60, 0_i64..60), 0..6)
         ) {
-            // A stretch that ends before it begins holds nothing.
+            // An interval that ends before it starts is empty.
             let list: Vec<Interval> =
                 list.iter().map(|&(a, b)| interval(a.min(b), a.max(b))).collect();
             let left = without(interval(from, until), &list);

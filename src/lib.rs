@@ -1,13 +1,14 @@
 //! Exports Armature run history into incremental Parquet and DuckDB files.
 //!
 //! Start reading at [`sync`]: open lake → plan → extract → normalize → commit → deliver.
-//! `docs/ARCHITECTURE.md` shows which room may use which.
+//! `docs/ARCHITECTURE.md` shows which module may use which.
 
 pub mod api;
 pub mod cli;
 pub mod compact;
 pub mod config;
 pub mod crash;
+pub mod data_files;
 pub mod deliver;
 pub mod digest;
 pub mod event;
@@ -17,10 +18,10 @@ pub mod interval;
 pub mod json;
 pub mod lake;
 pub mod ledger;
+pub mod listing;
 pub mod normalize;
 pub mod notify;
 pub mod observe;
-pub mod parts;
 pub mod reconcile;
 pub mod replay;
 pub mod run;

@@ -1,9 +1,9 @@
-//! The program. Everything is in the library.
+//! The executable. All code is in the library.
 
 use std::process::ExitCode;
 
-/// The C library's allocator keeps what a chunk of runs took; this one gives it back, as set in
-/// `.cargo/config.toml`.
+/// The C library's allocator keeps memory after a chunk of runs is freed; jemalloc returns it to
+/// the system, as set in `.cargo/config.toml`.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

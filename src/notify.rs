@@ -1,7 +1,7 @@
-//! Telling people: messages to a webhook, and pings to a dead man's switch.
+//! Notifications: messages to a webhook, and pings to a dead man's switch.
 //!
-//! A sync never waits for either. No message holds the key or anything out of a run; its URL is
-//! never printed beyond the host.
+//! A sync never waits for either. No message contains the key or content of a run, and of a URL
+//! only the host is ever printed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::api::{certificates_looked_in, describe, install_tls};
-use crate::config::{ConfigError, HookUrl, NotifySettings, WebhookFormat, mask_keys};
+use crate::config::{ConfigError, NotifySettings, WebhookFormat, WebhookUrl, mask_keys};
 use crate::observe::Metrics;
 
-/// So many messages wait at the most; more are dropped, and counted.
+/// Maximum number of waiting messages; more are dropped and counted.
 const QUEUE: usize = 32;
 
-/// The first pause between two tries, and the longest.
+/// The first and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
-    /// A sync or reconciliation failed, or came out incomplete.
+    /// A job failed, or ended incomplete.
     Failure,
-    /// After a failure, all is well again.
+    /// A job succeeded after a failure, or the export is no longer stale.
     Recovery,
-    /// Time went out of the API's reach without having been exported.
+    /// Time went out of the API's reach without being exported.
     Gap,
-    /// No sync has been good for too long.
+    /// The last good sync is too long ago.
     Stale,
-    /// The API lists no run where some are known to be.
+    /// The API lists no runs, although some should be listed.
     UnexpectedZero,
 }
 
@@ -43,7 +43,7 @@ impl MessageKind {
     const ALL: [Self; 5] =
         [Self::Failure, Self::Recovery, Self::Gap, Self::Stale, Self::UnexpectedZero];
 
-    /// The word for it, as in the JSON.
+    /// The name, as in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Failure => "failure",
@@ -55,22 +55,23 @@ impl MessageKind {
     }
 }
 
-/// What is posted to the webhook.
+/// A message, as it is posted to the webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// What it is about.
+    /// What the message is about.
     pub kind: MessageKind,
-    /// All of it in one line, for people.
+    /// The whole message in one line.
     pub text: String,
-    /// The job, `sync` or `reconcile`.
+    /// The job: `sync`, `reconcile` or `compact`.
     pub job: &'static str,
-    /// The exit code that the job would have had; `None` where no job ended.
+    /// The exit code that the job's command would have; `None` if the message is not about the end
+    /// of a job.
     pub exit_code: Option<u8>,
-    /// What to do about it.
+    /// What the user can do about it.
     pub hint: Option<String>,
     /// The lake's folder.
     pub lake: String,
-    /// When, RFC 3339.
+    /// The time of the message, RFC 3339.
     pub at: String,
 }
 
@@ -88,39 +89,39 @@ impl Message {
     }
 }
 
-/// Sends messages and pings, one after the other, beside everything else.
+/// Sends messages and pings in the background, one after another.
 #[derive(Debug)]
 pub struct Notifier {
-    webhook: Option<Line>,
-    ping: Option<Line>,
+    webhook: Option<QueueWorker>,
+    ping: Option<QueueWorker>,
     format: WebhookFormat,
     metrics: Arc<Metrics>,
 }
 
-/// A receiver and those who wait for it.
+/// A URL's queue, and the task that sends what is in it.
 #[derive(Debug)]
-struct Line {
+struct QueueWorker {
     queue: mpsc::Sender<Post>,
     worker: JoinHandle<()>,
 }
 
-/// What is to be sent: a body, or nothing for a ping.
+/// A request to send: a message's body, or `None` for a ping.
 #[derive(Debug)]
 struct Post {
     kind: &'static str,
     body: Option<String>,
 }
 
-/// Why there is no notifier.
+/// Why notifications cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// The configuration.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// HTTPS needs CA certificates, and this machine has none.
     #[error("no CA certificates were found, which messages by HTTPS need; looked in {looked_in}")]
     NoCertificates {
-        /// Where they were looked for.
+        /// The places that were searched for them.
         looked_in: String,
     },
     /// TLS cannot be set up.
@@ -129,17 +130,17 @@ pub enum NotifyError {
 }
 
 impl Notifier {
-    /// Ready to send as configured; where nothing is configured, it sends nothing.
+    /// Starts the queues of the configured URLs; without a URL, nothing is sent.
     ///
     /// # Errors
-    /// [`NotifyError`] where a URL cannot be used.
+    /// [`NotifyError`] if a URL cannot be used.
     pub fn start(settings: &NotifySettings, metrics: &Arc<Metrics>) -> Result<Self, NotifyError> {
         let (webhook, ping) = (settings.webhook()?, settings.ping()?);
         install_tls();
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
             .timeout(Duration::from_secs(settings.timeout_secs))
-            // A receiver that moved must be named anew: its secret is not for others.
+            // Do not follow redirects: the URL can hold a secret, which another host must not get.
             .redirect(redirect::Policy::none());
         if [&webhook, &ping].into_iter().flatten().all(|url| !url.is_https()) {
             // No target uses HTTPS: CA certificates are not needed.
@@ -149,7 +150,7 @@ impl Notifier {
             Some(looked_in) => NotifyError::NoCertificates { looked_in },
             None => NotifyError::Setup(error),
         })?;
-        let line = |url: HookUrl| {
+        let line = |url: WebhookUrl| {
             let (queue, posts) = mpsc::channel(QUEUE);
             let sender = Sender {
                 http: http.clone(),
@@ -157,7 +158,7 @@ impl Notifier {
                 attempts: usize::try_from(settings.max_attempts).unwrap_or(usize::MAX),
                 metrics: Arc::clone(metrics),
             };
-            Line { queue, worker: tokio::spawn(sender.work(posts)) }
+            QueueWorker { queue, worker: tokio::spawn(sender.work(posts)) }
         };
         for kind in MessageKind::ALL.map(MessageKind::name).into_iter().chain(["ping"]) {
             for end in ["sent", "failed", "dropped"] {
@@ -172,7 +173,7 @@ impl Notifier {
         })
     }
 
-    /// Sends a message, sooner or later; never waits.
+    /// Queues a message; never waits.
     pub fn tell(&self, message: &Message) {
         let kind = message.kind.name();
         match message.body(self.format) {
@@ -181,12 +182,12 @@ impl Notifier {
         }
     }
 
-    /// Says that a sync was good; never waits.
+    /// Queues a ping, which reports a good sync; never waits.
     pub fn ping(&self) {
         self.post(self.ping.as_ref(), Post { kind: "ping", body: None });
     }
 
-    fn post(&self, line: Option<&Line>, post: Post) {
+    fn post(&self, line: Option<&QueueWorker>, post: Post) {
         let Some(line) = line else { return };
         let kind = post.kind;
         if line.queue.try_send(post).is_err() {
@@ -195,10 +196,10 @@ impl Notifier {
         }
     }
 
-    /// Sends what waits, for at most so long.
+    /// Sends what is queued, and gives up after `within`.
     pub async fn finish(self, within: Duration) {
         let lines = [self.webhook, self.ping].into_iter().flatten();
-        let ends = lines.map(|Line { queue, worker }| {
+        let ends = lines.map(|QueueWorker { queue, worker }| {
             drop(queue);
             worker
         });
@@ -213,12 +214,12 @@ impl Notifier {
 
 struct Sender {
     http: reqwest::Client,
-    url: HookUrl,
+    url: WebhookUrl,
     attempts: usize,
     metrics: Arc<Metrics>,
 }
 
-/// Why a try failed, and whether another one may help.
+/// Why an attempt failed, and whether another one may succeed.
 struct Refusal {
     reason: String,
     again: bool,
@@ -243,7 +244,7 @@ impl Sender {
                 }
                 Err(Refusal { reason, .. }) => {
                     let receiver = &self.url;
-                    tracing::warn!(kind, %receiver, %reason, "a message was not taken by {receiver}: {reason}");
+                    tracing::warn!(kind, %receiver, %reason, "a message was not accepted by {receiver}: {reason}");
                     self.metrics.note_message(kind, "failed", 1);
                 }
             }

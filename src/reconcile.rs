@@ -1,60 +1,60 @@
-//! The API's list against the ledger: is everything here that is there?
+//! Compares the API's list with the ledger: is every listed run in the lake?
 //!
-//! A sync trusts what is proven. This lists the whole reach of the API again and compares run by
-//! run, so that a mistake of an earlier sync, a ledger that was restored from a copy, or a run that
-//! changed long after its end shows.
+//! A sync does not list covered time again. A reconciliation lists all time that the API can list,
+//! and compares run by run. It thereby finds an error of an earlier sync, a ledger that was
+//! restored from a backup, and a run that changed long after its end.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::api::{ApiError, Traffic};
+use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
 use crate::deliver::{DeliverError, DeliveryOptions, LakeReader};
 use crate::extract::{
-    DAY, Decision, ListedRun, RunPaths, Sweep, SweepTally, Window, decide, organization,
+    DAY, Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide, organization,
 };
 use crate::interval::utc_day;
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
-use crate::sync::{SweepSummary, SyncOptions, client, window};
+use crate::sync::{ScanReport, SyncOptions, client, window};
 use crate::tables::{Mapping, MappingError, RUNS};
 
 /// How a listed run compares with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is in the tables as it is listed, or open in both.
+    /// Its row in the list is the same as in the tables, or it is open in both.
     Same,
-    /// It ended, and neither the ledger nor the tables know it.
+    /// It ended, and is neither in the ledger nor in the tables.
     Missing,
-    /// It is in the tables, and the ledger does not know it: fetched again, it would stand twice.
+    /// It is in the tables and not in the ledger: fetching it again would duplicate its rows.
     NotInLedger,
-    /// It is in the tables, and its row in the list is another one now.
+    /// It is in the tables, and its row in the list has changed.
     Changed,
-    /// Its documents could not be had so far.
+    /// A document could not be fetched so far.
     Failed,
-    /// The ledger knows it as not ended, and the next sync will take it.
+    /// It has ended, and the ledger has it as open or waiting: the next sync exports it.
     Pending,
 }
 
-/// How many runs compare how.
+/// Numbers of runs by [`Verdict`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// Runs that the API lists.
     pub listed: u64,
-    /// As in the lake, or open in both.
+    /// Runs with [`Verdict::Same`].
     pub same: u64,
-    /// Ended, and not known.
+    /// Runs with [`Verdict::Missing`].
     pub missing: u64,
-    /// In the tables, and not in the ledger.
+    /// Runs with [`Verdict::NotInLedger`].
     pub not_in_ledger: u64,
-    /// In the lake, and listed differently now.
+    /// Runs with [`Verdict::Changed`].
     pub changed: u64,
-    /// Known, and their documents could not be had.
+    /// Runs with [`Verdict::Failed`].
     pub failed: u64,
-    /// Known as not ended; the next sync takes them.
+    /// Runs with [`Verdict::Pending`].
     pub pending: u64,
 }
 
@@ -75,7 +75,7 @@ impl Comparison {
         }
     }
 
-    /// Both together.
+    /// Adds the numbers of another comparison.
     pub fn merge(&mut self, other: Self) {
         self.listed += other.listed;
         self.same += other.same;
@@ -86,86 +86,87 @@ impl Comparison {
         self.pending += other.pending;
     }
 
-    /// Whether every listed run is as it should be.
+    /// Whether every listed run is the same or pending.
     pub fn is_same(&self) -> bool {
         self.listed == self.same + self.pending
     }
 }
 
-/// Runs of one day, workflow and status.
+/// The comparison of the runs of one day, workflow and status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// The UTC day on which they started; `None` where the list does not say.
+    /// The UTC day on which they started, as `2026-11-23`; `None` if the list does not state it.
     pub day: Option<String>,
-    /// Their workflow.
+    /// The id of their workflow; `None` if the list does not state it.
     pub workflow_id: Option<String>,
-    /// Their status in the list.
+    /// Their status in the list; `None` if the list does not state it.
     pub status: Option<String>,
-    /// How they compare.
+    /// Numbers of runs.
     #[serde(rename = "runs")]
     pub comparison: Comparison,
 }
 
-/// A run that is not as it should be.
+/// A run that is neither the same nor pending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The run.
+    /// The id of the run.
     pub run_id: String,
     /// How it compares.
     pub verdict: Verdict,
 }
 
-/// What a reconciliation found.
+/// Result of a reconciliation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reconciliation {
-    /// How the list came out.
-    pub sweep: SweepSummary,
-    /// All runs together.
+    /// The result of the list scan.
+    pub sweep: ScanReport,
+    /// Numbers of all listed runs.
     pub total: Comparison,
-    /// By day, workflow and status.
+    /// Numbers by day, workflow and status.
     pub groups: Vec<Group>,
-    /// Every run that is not as it should be.
+    /// Every run that is neither the same nor pending.
     pub differences: Vec<Difference>,
-    /// Runs of the lake that started in the window and are not listed. Nothing is deleted for it.
+    /// Exported runs that started in the window and are not listed any more. They stay in the lake.
     pub no_longer_listed: u64,
     /// Requests sent.
     pub requests: u64,
 }
 
 impl Reconciliation {
-    /// Whether the list can be relied on, and the lake holds all of it.
+    /// Whether the list scan is certified, and no listed run differs.
     pub fn is_well(&self) -> bool {
         self.sweep.certified && self.total.is_same()
     }
 
-    /// The runs that compare so.
+    /// The ids of the differing runs with a verdict.
     pub fn with_verdict(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
         let found = self.differences.iter().filter(move |one| one.verdict == verdict);
         found.map(|one| one.run_id.as_str())
     }
 }
 
-/// Why there is no comparison.
+/// Why a comparison failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The API gives no answer.
+    /// A request to the API failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The lake.
+    /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The configured columns.
+    /// The configured columns or lists are not valid.
     #[error("configuration: {0}")]
     Mapping(#[from] MappingError),
-    /// The lake's parts cannot be asked.
+    /// DuckDB failed to read the lake's data files.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
 }
 
-/// Lists everything that the API can list, and compares it with the ledger. Changes nothing.
+/// Lists all time that the API can list, and compares it with the ledger. Changes nothing, and
+/// takes no lock.
 ///
 /// # Errors
-/// [`ReconcileError`] where the API or the lake gives no answer.
+/// [`ReconcileError`] if the API cannot be listed, or the lake cannot be read.
 pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, ReconcileError> {
     let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
     let client = client(options, Instant::now())?;
@@ -176,14 +177,14 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let (ledger, _) = lake.ledger().await?;
     let window = window(options, RangeChoice::Month, &organization, lake.head(), &mapping);
     let paths = RunPaths::new(&mapping);
-    let sweep = Sweep { client: &client, window, may_shrink: true, filters, paths: &paths };
+    let sweep = WindowScan { client: &client, window, may_shrink: true, filters, paths: &paths };
     let mut compared = Compared::new(&ledger, window, &paths);
     let (tally, _) = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;
-    Ok(compared.finish(&tally, &in_tables, client.traffic()))
+    Ok(compared.finish(&tally, &in_tables, client.request_stats()))
 }
 
-/// Those of some runs that are in the tables.
+/// The runs of a list that are in the tables.
 async fn in_tables(
     lake: &LakeView,
     runs: &[String],
@@ -193,7 +194,7 @@ async fn in_tables(
     if runs.is_empty() {
         return Ok(HashSet::new());
     }
-    let live = lake.live_parts().await?;
+    let live = lake.snapshot().await?;
     let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
     let delivery = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
     let mut reader = LakeReader::open(lake.root(), parts, mapping, &delivery)?;
@@ -228,7 +229,7 @@ impl<'a> Compared<'a> {
 
     fn add(&mut self, runs: Vec<ListedRun>) {
         for run in runs {
-            // Lists of several workflows can overlap.
+            // The lists of several workflows can overlap.
             if !self.listed.insert(run.run_id.clone()) {
                 continue;
             }
@@ -250,9 +251,9 @@ impl<'a> Compared<'a> {
 
     fn finish(
         mut self,
-        tally: &SweepTally,
+        tally: &ScanSummary,
         in_tables: &HashSet<String>,
-        traffic: Traffic,
+        traffic: RequestStats,
     ) -> Reconciliation {
         for (difference, key) in &mut self.differences {
             if in_tables.contains(&difference.run_id) {
@@ -264,7 +265,7 @@ impl<'a> Compared<'a> {
         }
         let mut total = Comparison::default();
         self.groups.values().for_each(|group| total.merge(*group));
-        // Runs near the window's begin may have left it meanwhile.
+        // Runs near the start of the window may have left it during the scan: skip one day.
         let window = tally.window.unwrap_or(self.window);
         let from = window.from.saturating_add(DAY);
         let is_gone = |(run_id, entry): &(&str, Entry)| {
@@ -276,7 +277,7 @@ impl<'a> Compared<'a> {
             Group { day, workflow_id, status, comparison }
         });
         Reconciliation {
-            sweep: SweepSummary::from(tally),
+            sweep: ScanReport::from(tally),
             total,
             groups: groups.collect(),
             differences: self.differences.into_iter().map(|(difference, _)| difference).collect(),
@@ -292,9 +293,10 @@ fn verdict(run: &ListedRun, known: Option<&Entry>, now: i64) -> Verdict {
         (Decision::Open | Decision::Unchanged, _) => Verdict::Same,
         (_, Some(RunState::Failed)) => Verdict::Failed,
         (_, Some(RunState::Open | RunState::Waiting)) => Verdict::Pending,
-        // Its evaluation is due to be asked for again; its row is the same.
+        // Its evaluation is due to be requested again; its row in the list has not changed.
         (Decision::CheckEvaluation, _) => Verdict::Same,
-        // Rows that did not come are due to be asked for again; its row is the same.
+        // Missing rows of its documents are due to be requested again; its row in the list has not
+        // changed.
         (Decision::Fetch, Some(RunState::Exported))
             if known.is_some_and(|entry| entry.row_fingerprint == run.fingerprint) =>
         {

@@ -1,8 +1,8 @@
-//! All tables made again from the raw bodies in `documents`, with today's mapping and without the
-//! API: so that a corrected mapping also reaches runs that the API has forgotten.
+//! Replay: rebuilds all tables from the raw bodies in `documents`, with today's mapping and without
+//! the API, so that a corrected mapping also reaches runs that the API no longer lists.
 //!
-//! One commit replaces the parts of all commits before, group by group: the latest revision of
-//! each run becomes one higher, as whoever loaded its rows already must load them again.
+//! One commit replaces the data files of all earlier commits, group by group. The latest revision
+//! of each run is raised by one, because a program that has loaded its rows must load them again.
 
 mod bodies;
 mod error;
@@ -15,14 +15,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::Settings;
+use crate::data_files::ChunkWriter;
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
 use crate::digest::sha256_of_file;
 use crate::event::{Event, Events};
 use crate::extract::RunPaths;
-use crate::lake::{Draft, Lake, LakeView, NewPart, Part, PartGroup, Staging};
+use crate::lake::{CommitBuilder, DataFile, FileGroup, Lake, LakeView, NewDataFile, Staging};
 use crate::ledger::{Entry, Ledger};
-use crate::normalize::{Stamp, dashboard_of};
-use crate::parts::ChunkWriter;
+use crate::normalize::{RowContext, dashboard_of};
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
 
@@ -30,57 +30,58 @@ use bodies::count_runs;
 pub use bodies::{Bodies, BodyReader, read_bodies};
 pub use error::ReplayError;
 
-/// What a replay needs to know.
+/// Input of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
-    /// Everything configured.
+    /// The whole configuration.
     pub settings: Settings,
-    /// Where to tell what happens.
+    /// Receives what happens.
     pub events: Events,
     /// This machine's clock, in microseconds since 1970.
     pub now: i64,
 }
 
-/// What a replay did, or would do.
+/// Result of a replay, or of [`plan`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayReport {
-    /// The commit that it made; `None` where it made none.
+    /// The commit that was made; `None` if none was.
     pub commit: Option<u64>,
-    /// Rows of `runs` made again, earlier revisions included.
+    /// Rows of `runs` that were rebuilt, older revisions included.
     pub runs: u64,
-    /// Those that have no documents, and stay as they are.
+    /// Rows of `runs` without documents, which stay unchanged.
     pub runs_without_documents: u64,
-    /// Those whose documents cannot be read, and that stay as they are.
+    /// Rows of `runs` whose documents cannot be read, which stay unchanged.
     pub runs_unreadable: u64,
-    /// Rows by table in the parts that are replaced.
+    /// Rows by table in the data files that are replaced.
     pub rows_before: BTreeMap<String, u64>,
-    /// Rows by table in the parts that take their place.
+    /// Rows by table in the new data files.
     pub rows_after: BTreeMap<String, u64>,
-    /// Bytes of the parts that are replaced.
+    /// Bytes of the data files that are replaced.
     pub bytes_before: u64,
-    /// Bytes of the parts that take their place.
+    /// Bytes of the new data files.
     pub bytes_after: u64,
-    /// What was applied to the DuckDB file; `None` where it is turned off or could not be brought
-    /// up to date, or nothing was done.
+    /// What was applied to the DuckDB file; `None` if it is disabled, could not be brought up to
+    /// date, or nothing was rebuilt.
     pub delivery: Option<Delivery>,
 }
 
-/// A replay that was made.
+/// Outcome of a replay.
 #[derive(Debug)]
 pub struct Replayed {
-    /// What it did.
+    /// What was rebuilt.
     pub report: ReplayReport,
-    /// Why the DuckDB file could not be brought up to date; the lake is whole all the same.
+    /// Why the DuckDB file could not be brought up to date; the lake is not affected.
     pub delivery_error: Option<DeliverError>,
 }
 
-/// Makes all tables again, as one commit, and brings the DuckDB file up to date.
+/// Rebuilds all tables in one commit, and brings the DuckDB file up to date.
 ///
 /// # Errors
-/// [`ReplayError`]; the lake is then as it was.
+/// [`ReplayError`]; the lake is then unchanged.
 pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
+    // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
     let mut report = remake(&mut lake, &mapping, options, |_| true).await?;
@@ -97,39 +98,40 @@ pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
 /// What [`replay`] would do; changes nothing.
 ///
 /// # Errors
-/// [`ReplayError`] where the lake cannot be read.
+/// [`ReplayError`] if the lake cannot be read.
 pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
-    let groups = lake.live_parts().await?.groups();
+    let groups = lake.snapshot().await?.groups();
     let commit = lake.head().map_or(1, |head| head.commit + 1);
     let mut replay = Replay::start(&lake, &groups, &mapping, options, commit).await?;
-    let (mut draft, ledger) = (Draft::default(), Ledger::default());
+    let (mut draft, ledger) = (CommitBuilder::default(), Ledger::default());
     for group in &groups {
         replay.remake_group(group, None, &mut draft, &ledger).await?;
     }
     Ok(replay.report)
 }
 
-/// Makes those groups of parts again that are wanted, as one commit; none where nothing can be.
+/// Rebuilds the groups of data files for which `is_wanted` is true, in one commit; makes no commit
+/// if none can be rebuilt.
 ///
 /// # Errors
-/// [`ReplayError`]; the lake is then as it was.
+/// [`ReplayError`]; the lake is then unchanged.
 pub async fn remake(
     lake: &mut Lake,
     mapping: &Arc<Mapping>,
     options: &ReplayOptions,
-    is_wanted: impl Fn(&PartGroup) -> bool,
+    is_wanted: impl Fn(&FileGroup) -> bool,
 ) -> Result<ReplayReport, ReplayError> {
     let mut staging = lake.stage();
     let view = lake.view().clone();
-    let groups = view.live_parts().await?.groups();
+    let groups = view.snapshot().await?.groups();
     let mut replay = Replay::start(&view, &groups, mapping, options, staging.commit()).await?;
-    let mut draft = Draft {
+    let mut draft = CommitBuilder {
         sync_id: replay.writer.sync_id.clone(),
         created_at: options.now,
         has_checkpoint: true,
-        ..Draft::default()
+        ..CommitBuilder::default()
     };
     for group in groups.iter().filter(|group| is_wanted(group)) {
         replay.remake_group(group, Some(&mut staging), &mut draft, lake.ledger()).await?;
@@ -144,7 +146,7 @@ pub async fn remake(
 async fn commit(
     lake: &mut Lake,
     staging: Staging,
-    draft: Draft,
+    draft: CommitBuilder,
     options: &ReplayOptions,
     runs: u64,
 ) -> Result<u64, ReplayError> {
@@ -154,12 +156,12 @@ async fn commit(
     Ok(commit)
 }
 
-/// A replay while it goes on.
+/// State of a replay.
 struct Replay<'v> {
     view: &'v LakeView,
     writer: ChunkWriter,
     paths: Arc<RunPaths>,
-    /// Runs that have rows of several revisions: the highest.
+    /// The highest revision of each run that has rows of more than one.
     latest: Arc<HashMap<String, i64>>,
     report: ReplayReport,
 }
@@ -167,7 +169,7 @@ struct Replay<'v> {
 impl<'v> Replay<'v> {
     async fn start(
         view: &'v LakeView,
-        groups: &[PartGroup],
+        groups: &[FileGroup],
         mapping: &Arc<Mapping>,
         options: &ReplayOptions,
         commit: u64,
@@ -176,7 +178,7 @@ impl<'v> Replay<'v> {
         let (root, known) = (view.root().to_owned(), groups.to_vec());
         let parts = tokio::task::spawn_blocking(move || telling_parts(&root, &known)).await?;
         let mut reader = LakeReader::open(view.root(), &parts, mapping, &to)?;
-        let stamp = Stamp {
+        let context = RowContext {
             commit,
             extracted_at: options.now,
             organization_id: view.identity().and_then(|identity| identity.organization_id.clone()),
@@ -185,7 +187,7 @@ impl<'v> Replay<'v> {
         };
         let writer = ChunkWriter {
             mapping: Arc::clone(mapping),
-            stamp,
+            context,
             sync_id: Uuid::new_v4().to_string(),
             compression_level: options.settings.lake.compression_level,
         };
@@ -198,13 +200,13 @@ impl<'v> Replay<'v> {
         })
     }
 
-    /// Makes the parts of a group again, some runs at a time, and hands each lot over. Where its
-    /// runs must stay as they are, none.
+    /// Rebuilds the data files of a group, some runs at a time, and stages each batch. Rebuilds
+    /// nothing if the group's runs must stay unchanged.
     async fn remake_group(
         &mut self,
-        group: &PartGroup,
+        group: &FileGroup,
         mut staging: Option<&mut Staging>,
-        draft: &mut Draft,
+        draft: &mut CommitBuilder,
         ledger: &Ledger,
     ) -> Result<(), ReplayError> {
         let stated = group.parts.get(RUNS.name).map_or(0, |part| part.rows);
@@ -233,7 +235,7 @@ impl<'v> Replay<'v> {
         let task =
             tokio::task::spawn_blocking(move || read_bodies(view.root(), &documents, &paths));
         let Some(mut reader) = task.await?? else { return Ok(()) };
-        let mut old: BTreeMap<&str, &Part> =
+        let mut old: BTreeMap<&str, &DataFile> =
             group.parts.iter().map(|(table, part)| (table.as_str(), part)).collect();
         loop {
             let task = tokio::task::spawn_blocking(move || (reader.next(), reader));
@@ -248,7 +250,7 @@ impl<'v> Replay<'v> {
                 *self.report.rows_after.entry(part.table.name.to_owned()).or_default() += part.rows;
                 self.report.bytes_after += u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
             }
-            let commit = self.writer.stamp.commit;
+            let commit = self.writer.context.commit;
             draft.ledger_changes.extend(ledger_changes(ledger, &latest, commit));
             if let Some(staging) = &mut staging {
                 staging.add(parts).await?;
@@ -258,10 +260,15 @@ impl<'v> Replay<'v> {
         Ok(())
     }
 
-    /// The parts of some runs, and the latest revisions among these, without their documents.
-    async fn write(&self, bodies: Bodies) -> Result<(Vec<NewPart>, Vec<FetchedRun>), ReplayError> {
-        let stamp = Stamp { extracted_at: bodies.extracted_at, ..self.writer.stamp.clone() };
-        let writer = ChunkWriter { stamp, ..self.writer.clone() };
+    /// Writes the data files of some runs. Returns them, and the runs at their latest revision,
+    /// without documents.
+    async fn write(
+        &self,
+        bodies: Bodies,
+    ) -> Result<(Vec<NewDataFile>, Vec<FetchedRun>), ReplayError> {
+        let context =
+            RowContext { extracted_at: bodies.extracted_at, ..self.writer.context.clone() };
+        let writer = ChunkWriter { context, ..self.writer.clone() };
         let known = Arc::clone(&self.latest);
         let task = tokio::task::spawn_blocking(move || {
             let mut runs = bodies.runs;
@@ -278,21 +285,21 @@ impl<'v> Replay<'v> {
     }
 }
 
-/// The parts that tell which revisions there are: of each group `runs`, or `documents` where that
-/// one is not as it was written.
-fn telling_parts(lake: &Path, groups: &[PartGroup]) -> Vec<Part> {
-    let is_whole = |part: &&Part| {
+/// The data files from which the revisions are read: of each group its `runs`, or its `documents`
+/// if `runs` is damaged.
+fn telling_parts(lake: &Path, groups: &[FileGroup]) -> Vec<DataFile> {
+    let is_whole = |part: &&DataFile| {
         sha256_of_file(&lake.join(&part.path)).is_ok_and(|sha256| sha256 == part.sha256)
     };
-    let telling = |group: &PartGroup| {
+    let telling = |group: &FileGroup| {
         let tables = [RUNS.name, DOCUMENTS.name].into_iter();
         tables.filter_map(|table| group.parts.get(table)).find(is_whole).cloned()
     };
     groups.iter().filter_map(telling).collect()
 }
 
-/// The dashboard's address as the newest rows have it: the configuration may not name it, and the
-/// API's address is not known offline.
+/// The dashboard's address from the newest rows: the configuration may not name it, and the API's
+/// address is not known offline.
 fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, ReplayError> {
     let sql = "SELECT run_id, run_url FROM runs ORDER BY _commit DESC LIMIT 1";
     let rows = reader.rows(sql)?;
@@ -303,7 +310,8 @@ fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, Rep
     Ok(found.or_else(|| settings.api.dashboard_url.clone()).unwrap_or_default())
 }
 
-/// The highest revision of each run that has rows of several. The others need no memory.
+/// The highest revision of each run that has rows of more than one. Other runs are left out to save
+/// memory.
 fn latest(reader: &mut LakeReader) -> Result<HashMap<String, i64>, ReplayError> {
     let sql = "SELECT run_id, max(_revision) FROM (SELECT run_id, _revision FROM runs UNION ALL \
                SELECT run_id, _revision FROM documents) GROUP BY run_id \
@@ -315,7 +323,7 @@ fn latest(reader: &mut LakeReader) -> Result<HashMap<String, i64>, ReplayError> 
     Ok(reader.rows(sql)?.into_iter().filter_map(read).collect())
 }
 
-/// What the ledger says of the runs from now on. A higher revision that it knows stays.
+/// The ledger's new entries of the runs. A higher revision in the ledger is kept.
 fn ledger_changes(
     ledger: &Ledger,
     latest: &[FetchedRun],

@@ -1,4 +1,4 @@
-//! The vocabulary that every room shares: runs, their documents and how far along they are.
+//! The types that all modules share: runs, their documents, and their phase.
 
 mod evaluation;
 mod words;
@@ -12,7 +12,7 @@ use crate::json::{Node, unwrap};
 pub use evaluation::{EvaluationState, evaluation_state_of};
 pub use words::Meaning;
 
-/// One of the bodies that the API gives for a run.
+/// One of the bodies that the API returns for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -60,20 +60,20 @@ impl Resource {
     }
 }
 
-/// How far a document of a run has come.
+/// The state of a document of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentState {
-    /// Not asked for, or not there yet but still expected.
+    /// Not requested, or not there yet but still expected.
     #[default]
     Pending,
     /// Fetched.
     Ok,
-    /// Fetched, but a list in it did not come whole; it is asked for again later.
+    /// Fetched, but a list in it is incomplete; requested again later.
     Partial,
-    /// The API answered 404: there is none.
+    /// The API returned 404: there is none.
     Absent,
-    /// The API could not give it; it is asked for again at the next sync.
+    /// It could not be fetched; requested again at the next sync.
     Failed,
 }
 
@@ -90,51 +90,51 @@ impl DocumentState {
     }
 }
 
-/// A body as received, known to be one whole JSON value.
+/// A body as received, verified to be one complete JSON value.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// What it is.
+    /// The resource.
     pub resource: Resource,
-    /// Which page of it, from 1: lists in documents can be paged too.
+    /// The page, from 1: lists in documents can be paged, too.
     pub page: u32,
     /// The JSON text, decompressed.
     pub body: Bytes,
-    /// The server's `Date` for it, in microseconds since 1970, where it sent one.
+    /// The server's `Date` for it, in microseconds since 1970, if it sent one.
     pub http_date: Option<i64>,
 }
 
-/// Tells whether the documents of a run changed: a fingerprint of all bodies that have a request
-/// of their own.
+/// A fingerprint of all bodies that have a request of their own: shows whether the documents of a
+/// run changed.
 pub fn content_fingerprint(documents: &[Document]) -> u64 {
     let bodies = Resource::FETCHED.iter().flat_map(|resource| {
         let of = move |document: &&Document| document.resource == *resource;
         let pages = documents.iter().filter(of).map(|document| document.body.as_ref());
-        // A document that is absent counts as an empty one, so that each keeps its place.
+        // An absent document counts as an empty one, so that each document keeps its position.
         let absent = (!documents.iter().any(|document| of(&document))).then_some(&[][..]);
         pages.chain(absent)
     });
     fingerprint(bodies)
 }
 
-/// A list in a run's documents of which fewer rows came than the API says there are.
+/// An incomplete list in a run's documents: fewer rows were received than the API announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortfall {
     /// The document that holds the list.
     pub resource: Resource,
     /// Rows received, on all of its pages.
     pub received: u64,
-    /// Rows announced; `None` where the API says only that there are more.
+    /// Rows announced; `None` if the API states only that there are more.
     pub announced: Option<u64>,
 }
 
-/// A run with everything the API gives for it.
+/// A run with everything that the API returns for it.
 #[derive(Clone, Debug)]
 pub struct FetchedRun {
-    /// The id, opaque text.
+    /// The id, an opaque text.
     pub run_id: String,
-    /// Microseconds since 1970; `None` where the API gives no usable start.
+    /// The start, in microseconds since 1970; `None` if the API states no usable one.
     pub started_at: Option<i64>,
-    /// Microseconds since 1970.
+    /// The end, in microseconds since 1970.
     pub ended_at: Option<i64>,
     /// The status as the API states it.
     pub status: Option<String>,
@@ -144,12 +144,12 @@ pub struct FetchedRun {
     pub evaluation: DocumentState,
     /// The bodies, in the order of [`Resource`] and page.
     pub documents: Vec<Document>,
-    /// Lists that did not come whole.
+    /// The incomplete lists in them.
     pub shortfalls: Vec<Shortfall>,
 }
 
 impl FetchedRun {
-    /// The body of a resource, where there is one; of a paged one the first page.
+    /// The body of a resource, if there is one; of a paged one the first page.
     pub fn document(&self, resource: Resource) -> Option<&Document> {
         self.pages(resource).next()
     }
@@ -159,32 +159,32 @@ impl FetchedRun {
         self.documents.iter().filter(move |document| document.resource == resource)
     }
 
-    /// Bytes of all bodies.
+    /// Size of all bodies, in bytes.
     pub fn body_bytes(&self) -> usize {
         self.documents.iter().map(|document| document.body.len()).sum()
     }
 }
 
-/// Where in its life a run is, as far as its status and times tell.
+/// The phase of a run, as far as its status and times show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// It can still change.
     Open,
-    /// It ended and stays as it is.
+    /// It ended.
     Final,
 }
 
-/// How long after its end a run of unknown status counts as final: documented runs take minutes,
-/// and the platform's sweeper ends stuck ones after about an hour.
+/// How long after its end a run of unknown status counts as final, in microseconds: documented runs
+/// take minutes, and the platform's sweeper ends stuck ones after about an hour.
 const SETTLE_MICROSECONDS: i64 = 2 * 3_600 * 1_000_000;
 
-/// How long after its start a run of unknown status and without an end counts as final: many times
-/// what the platform lets a run take.
+/// How long after its start a run of unknown status and without an end counts as final, in
+/// microseconds: many times what the platform lets a run take.
 const ABANDONED_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
 
 impl Phase {
     /// Decides by status. A run whose status is unknown counts as final two hours after its end,
-    /// and without an end a day after its start, so that none is asked for without end.
+    /// and without an end a day after its start, so that no run is requested forever.
     ///
     /// Times are microseconds since 1970; `now` is the server's clock.
     pub fn of(
@@ -212,7 +212,7 @@ impl Phase {
 }
 
 /// The object that shows a run, out of a wrapper such as `{"run": {…}}`, with the wrapper's name;
-/// `None` where the body is that object itself.
+/// `None` if the body is that object itself.
 pub fn unwrap_run(body: Node<'_>) -> Option<(&'static str, Node<'_>)> {
     unwrap(body, &["run", "data", "result"], &["id", "run_id", "runId"])
 }

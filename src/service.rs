@@ -1,9 +1,10 @@
-//! Stays up: runs jobs when they are due, one at a time, shows how it stands, and tells people.
+//! The process behind `schedule`: runs jobs when they are due, one at a time, serves health and
+//! metrics, and sends alerts.
 
 mod endpoints;
-mod figures;
 mod health;
-mod work;
+mod jobs;
+mod lake_stats;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,43 +24,44 @@ use crate::ledger::StateCounts;
 use crate::notify::{Message, Notifier};
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
-use figures::LakeWatch;
-use health::{Health, News};
+use health::{Alert, Health};
+use lake_stats::LakeWatch;
 
-/// The longest sleep: a machine that was suspended, or whose clock was set, notices soon.
+/// Maximum sleep: after a suspension, or if the clock was set, the process notices within this
+/// time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// The shortest time after which an export is stale, unless configured.
+/// Minimum default time after which an export is stale.
 const LEAST_STALE: TimeDelta = TimeDelta::hours(1);
 
-/// How long messages that wait may hold up the end.
+/// Maximum time that queued messages may delay the end of the process.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// What a service runs with. Read again on request.
+/// Configuration of a service; replaced on a reload.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
-    /// Everything configured, with what was typed in its place.
+    /// The configuration, with command-line arguments applied.
     pub settings: Settings,
     /// The API's base URL.
     pub url: String,
-    /// Whether to sync only: an expression was typed, and is all that counts.
+    /// Whether to run syncs only: true if an expression was given on the command line.
     pub only_sync: bool,
 }
 
 type Load = Box<dyn Fn() -> Result<ServiceSettings, Failure> + Send + Sync>;
 type FindKey = Box<dyn Fn(&Settings) -> Result<ApiKey, Failure> + Send + Sync>;
 
-/// What a service needs.
+/// Input of a service.
 pub struct ServiceOptions {
     /// Reads the configuration.
     pub load: Load,
-    /// Finds the key. It is asked for before each job: files of secrets change.
+    /// Finds the key. Called before each job, because files of secrets can change.
     pub key: FindKey,
     /// Whether jobs show a progress line.
     pub shows_progress: bool,
-    /// Becomes true when somebody asks to stop.
+    /// Becomes true when a stop is requested.
     pub stop: watch::Receiver<bool>,
-    /// Somebody asks for the configuration to be read again.
+    /// Receives a message when a reload of the configuration is requested.
     pub reload: mpsc::Receiver<()>,
     /// This machine's clock.
     pub clock: fn() -> DateTime<Utc>,
@@ -71,7 +73,7 @@ impl std::fmt::Debug for ServiceOptions {
     }
 }
 
-/// A service that stays up.
+/// A running service.
 #[derive(Debug)]
 pub struct Service {
     options: ServiceOptions,
@@ -82,19 +84,19 @@ pub struct Service {
     applied: Option<u64>,
 }
 
-/// What the endpoints see too.
+/// State that is shared with the endpoints.
 #[derive(Debug)]
 struct Shared {
     metrics: Arc<Metrics>,
     health: Mutex<Health>,
     running: Mutex<Option<Job>>,
-    /// `None` once the service ends.
+    /// `None` after the service has ended.
     receivers: Mutex<Option<Receivers>>,
     started: i64,
     clock: fn() -> DateTime<Utc>,
 }
 
-/// Whom to tell, and the lake that messages are about.
+/// The notifier, and the lake that messages name.
 #[derive(Debug)]
 struct Receivers {
     notifier: Notifier,
@@ -119,9 +121,9 @@ impl Shared {
         }
     }
 
-    fn tell(&self, job: Job, news: News) {
+    fn tell(&self, job: Job, news: Alert) {
         let Some(Receivers { notifier, lake }) = &*self.receivers() else { return };
-        let News { kind, text, exit_code, hint } = news;
+        let Alert { kind, text, exit_code, hint } = news;
         notifier.tell(&Message {
             kind,
             text: format!("armature-export ({lake}): {text}"),
@@ -156,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Why the service woke up.
+/// Why [`Service::wait`] returned.
 enum Woken {
     Stop,
     Reload,
@@ -164,10 +166,11 @@ enum Woken {
 }
 
 impl Service {
-    /// Reads the configuration, looks at the lake, and listens where it is told to.
+    /// Reads the configuration and the state of the lake, and starts to listen if an address is
+    /// configured.
     ///
     /// # Errors
-    /// The [`Failure`] that a person must mend before this can run.
+    /// A [`Failure`] that the user must fix before the service can run.
     pub async fn start(options: ServiceOptions) -> Result<Self, Failure> {
         let current = (options.load)()?;
         (options.key)(&current.settings)?;
@@ -200,10 +203,10 @@ impl Service {
         Ok(service)
     }
 
-    /// Runs jobs until somebody asks to stop.
+    /// Runs jobs until a stop is requested.
     ///
     /// # Errors
-    /// The [`Failure`] of a timetable that has no firing left.
+    /// A [`Failure`] if the timetable has no firing left.
     pub async fn run(mut self) -> Result<(), Failure> {
         let freshness = tokio::spawn(watch_freshness(Arc::clone(&self.shared)));
         if self.current.settings.schedule.run_at_start {
@@ -246,14 +249,14 @@ impl Service {
         let name = job.name();
         self.shared.metrics.skip(name, reason, firings);
         let why = match reason {
-            Skipped::Busy => "fell into a running job",
-            Skipped::Missed => "were missed, as while the machine slept; this one stands for them",
+            Skipped::Busy => "came during a running job",
+            Skipped::Missed => "were missed, as while the machine slept; this one replaces them",
             Skipped::LakeInUse => "found the lake written by another process",
         };
         tracing::warn!(job = name, firings, "firings that {why}: {firings}");
     }
 
-    /// Waits for the next firing, a reload, or the end.
+    /// Waits for the next firing, a reload or a stop.
     async fn wait(&mut self) -> Result<Woken, Failure> {
         let mut planned: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
         loop {
@@ -287,7 +290,8 @@ impl Service {
         }
     }
 
-    /// A random wait, at most half of the time until the next firing: it must not hide that one.
+    /// A random delay, at most half of the time until the next firing, so that it never delays a
+    /// firing beyond the next one.
     fn jitter(&self, firing: DateTime<Utc>) -> Duration {
         let most = Duration::from_secs(self.current.settings.schedule.jitter_secs);
         let pause = self.timetable.pause_after(firing).and_then(|pause| pause.to_std().ok());
@@ -295,7 +299,7 @@ impl Service {
         Duration::from_millis(fastrand::u64(0..=u64::try_from(most.as_millis()).unwrap_or(0)))
     }
 
-    /// Reads the configuration again; a wrong one changes nothing.
+    /// Reloads the configuration; an invalid one changes nothing.
     async fn reload(&mut self) {
         match self.reread().await {
             Ok(()) => {
@@ -347,13 +351,13 @@ impl Service {
         }
     }
 
-    /// Looks at the lake and the DuckDB file that the configuration names now: until when the
-    /// export is whole, if it is.
+    /// Reads the state of the configured lake and DuckDB file, and sets the time until which the
+    /// export is known to be complete.
     async fn begin_with_lake(&mut self) {
         let duckdb = &self.current.settings.duckdb;
-        self.applied = duckdb.enabled.then(|| figures::applied(&duckdb.path)).flatten();
+        self.applied = duckdb.enabled.then(|| lake_stats::applied(&duckdb.path)).flatten();
         let is_enabled = duckdb.enabled;
-        // A lake that cannot be read is told by the first sync.
+        // If the lake cannot be read, the first sync reports it.
         let lake = self.show_lake(None).await;
         let is_whole = |lake: &LakeFigures| !is_enabled || self.applied == Some(lake.commit);
         let last_success = lake.filter(is_whole).and_then(|lake| lake.proven_until);
@@ -361,7 +365,8 @@ impl Service {
         self.shared.metrics.set_last_success(last_success.map_or(0.0, seconds));
     }
 
-    /// Shows the lake's figures; the runs come from a sync that just knew them.
+    /// Updates the lake's metrics. `runs` comes from a sync that has just counted them; without it,
+    /// the ledger is read.
     async fn show_lake(&mut self, runs: Option<&StateCounts>) -> Option<LakeFigures> {
         let lake = &self.current.settings.lake.path;
         match self.lake_watch.look(lake, runs).await {
@@ -380,7 +385,7 @@ impl Service {
     }
 }
 
-/// Options that a running process cannot change, and that differ.
+/// Options that differ and that a running process cannot change.
 fn fixed_options(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let pairs = [
         ("schedule.listen", old.schedule.listen == new.schedule.listen),
@@ -390,7 +395,8 @@ fn fixed_options(old: &Settings, new: &Settings) -> Vec<&'static str> {
     pairs.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 
-/// Tells when no sync was good for too long, also while one runs and does not end.
+/// Sends an alert when the last good sync is too long ago. A separate task, so that it also does so
+/// while a sync hangs.
 async fn watch_freshness(shared: Arc<Shared>) {
     loop {
         let now = shared.now();
@@ -418,7 +424,7 @@ async fn listen(address: &str) -> Result<TcpListener, Failure> {
     let bound = listener.local_addr().unwrap_or(address);
     tracing::info!("serving /healthz, /readyz and /metrics on http://{bound}");
     if !bound.ip().is_loopback() {
-        tracing::warn!("{bound} can be reached from outside, and asks nobody who they are");
+        tracing::warn!("{bound} can be reached from outside, without authentication");
     }
     Ok(listener)
 }
@@ -435,7 +441,7 @@ fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable,
     let mut timetable = Timetable::new(jobs, now);
     if timetable.next(now).is_none() {
         return Err(Failure::usage(
-            format!("`{}` fires at no time that is still to come", schedule.cron),
+            format!("`{}` never fires in the future", schedule.cron),
             "give schedule.cron an expression that does",
         ));
     }
@@ -445,7 +451,7 @@ fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable,
 fn expression(schedule: &ScheduleSettings, text: &str) -> Result<Expression, Failure> {
     let zone: Tz = schedule.time_zone.parse().map_err(|_| {
         Failure::usage(
-            format!("`{}` is no time zone", schedule.time_zone),
+            format!("`{}` is not a time zone", schedule.time_zone),
             "name one such as UTC or Europe/Berlin as schedule.time_zone",
         )
     })?;
@@ -457,7 +463,7 @@ fn expression(schedule: &ScheduleSettings, text: &str) -> Result<Expression, Fai
     })
 }
 
-/// After how long without a good sync the export is stale, in microseconds.
+/// Time without a good sync after which the export is stale, in microseconds.
 fn stale_after(current: &ServiceSettings, now: DateTime<Utc>) -> Result<i64, Failure> {
     let schedule = &current.settings.schedule;
     let configured = schedule.stale_after_secs.and_then(|seconds| i64::try_from(seconds).ok());

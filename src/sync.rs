@@ -1,14 +1,14 @@
 //! One sync, from the list of runs to the DuckDB file. Start reading here.
 //!
-//! Find out who the key belongs to, open the lake, choose the window, extract, normalize, commit
-//! in chunks, deliver. Whatever stops it, what was complete until then is committed.
+//! Identify the organization of the key, open the lake, choose the window, extract, normalize,
+//! commit in chunks, deliver. If a sync is stopped early, what was complete by then is committed.
 
 mod accounts;
+mod commit_pipeline;
 mod error;
-mod export;
 mod forecast;
 mod report;
-mod tally;
+mod transition;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,29 +26,29 @@ use crate::extract::{
 use crate::interval::Interval;
 use crate::lake::{Lake, Manifest};
 use crate::ledger::Ledger;
-use crate::normalize::Stamp;
+use crate::normalize::RowContext;
 use crate::tables::Mapping;
 
 pub use error::SyncError;
 pub use forecast::{Forecast, forecast};
-pub use report::{DeliveryReport, Outcome, RunCounts, SweepSummary, SyncReport, WindowReport};
+pub use report::{DeliveryReport, Outcome, RunCounts, ScanReport, SyncReport, WindowReport};
 
-use export::Export;
+use commit_pipeline::CommitPipeline;
 
-/// What a sync needs to know.
+/// Options of a sync.
 #[derive(Debug)]
 pub struct SyncOptions {
-    /// Everything configured.
+    /// The configuration.
     pub settings: Settings,
     /// The API's base URL.
     pub url: String,
-    /// The key.
+    /// The API key.
     pub key: ApiKey,
-    /// Where to tell what happens.
+    /// Receives the events of the sync.
     pub events: Events,
-    /// Becomes true when somebody asks to stop.
+    /// Becomes true when a stop is requested.
     pub stop: watch::Receiver<bool>,
-    /// This machine's clock, in microseconds since 1970: for servers that send no `Date`.
+    /// This machine's clock, in microseconds since 1970: used if the server sends no `Date`.
     pub now: i64,
 }
 
@@ -58,23 +58,24 @@ const SECOND: i64 = 1_000_000;
 /// Runs one incremental sync.
 ///
 /// # Errors
-/// [`SyncError`] where nothing could be done at all. A sync that could not finish is a
-/// [`SyncReport`] that says so: what it had is committed.
+/// [`SyncError`] if the sync failed. A sync that was stopped early is a [`SyncReport`] that says
+/// so: what it had is committed.
 pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let client = client(&options, started)?;
     let organization = organization(&client).await?;
     let mut lake = Lake::open(&options.settings.lake.path).await?;
-    lake.claim(organization.id.as_deref(), &options.settings.filters).await?;
+    lake.bind(organization.id.as_deref(), &options.settings.filters).await?;
     let range = options.settings.sync.range;
     let window = window(&options, range, &organization, lake.head(), &mapping);
     options.events.emit(Event::WindowChosen { range: window.range.name() });
 
     let extraction = Extraction::start(extraction_plan(&options, &client, &mapping, window, &lake));
-    let stamp = stamp(&options, &client, &organization, window);
+    let context = context(&options, &client, &organization, window);
     let sync_id = Uuid::new_v4().to_string();
-    let mut export = Export::new(&options, sync_id, lake, Arc::clone(&mapping), window, stamp);
+    let mut export =
+        CommitPipeline::new(&options, sync_id, lake, Arc::clone(&mapping), window, context);
     let stopped = export.run(extraction).await?;
     let finished = Box::pin(export.finish(&client, stopped, started)).await?;
     let grace = microseconds(options.settings.compact.grace_secs);
@@ -83,7 +84,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     }
 
     let delivery = Box::pin(delivery(&options, &finished.lake, &mapping)).await;
-    Ok(finished.report(client.traffic(), delivery, started.elapsed()))
+    Ok(finished.report(client.request_stats(), delivery, started.elapsed()))
 }
 
 pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
@@ -102,7 +103,8 @@ pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, 
     })
 }
 
-/// The clock that counts is the server's: windows are relative to its now.
+/// Plans the window by the server's clock, because windows are relative to the server's current
+/// time.
 pub(crate) fn window(
     options: &SyncOptions,
     range: RangeChoice,
@@ -118,8 +120,8 @@ pub(crate) fn window(
     planned_window(&options.settings, range, now, head, mapping)
 }
 
-/// The window that a sync at this moment, in microseconds since 1970 by the server's clock, would
-/// list, asked for as far back as `range` says.
+/// The window that a sync at `now` would list, in microseconds since 1970 by the server's clock;
+/// `range` is how far back to list.
 pub fn planned_window(
     settings: &Settings,
     range: RangeChoice,
@@ -127,18 +129,19 @@ pub fn planned_window(
     head: Option<&Manifest>,
     mapping: &Mapping,
 ) -> Window {
-    // Time that was proven by rows that were read otherwise is listed again.
-    let is_mapped_anew = export::is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
-    let proven = head.filter(|_| !is_mapped_anew).map(|head| head.proven.as_slice());
-    let proven = proven.unwrap_or_default();
+    // Coverage from another mapping of list rows does not count: its time is listed again.
+    let is_mapped_anew =
+        commit_pipeline::is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
+    let coverage = head.filter(|_| !is_mapped_anew).map(|head| head.coverage.as_slice());
+    let coverage = coverage.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
     let overlap = microseconds(settings.sync.overlap_secs);
-    let window = plan(range, proven, &gaps, now, overlap);
-    // A run enters such a selection whenever it changes, also far down in the list.
+    let window = plan(range, coverage, &gaps, now, overlap);
+    // With such a filter, a run joins the list whenever it changes, also far down: never end early.
     let filters = &settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
     let is_still = moving.iter().all(|set| set.is_none());
-    // To end early, the order must be known from a sweep that read the whole list.
+    // To end early, the order must be known from a scan that read the whole list.
     let is_ordered = head.and_then(|head| head.newest_first) == Some(true);
     let known_before = window.known_before.filter(|_| is_still && is_ordered);
     Window { known_before, ..window }
@@ -166,24 +169,24 @@ fn extraction_plan(
     }
 }
 
-/// What is known of each run. Runs that were absent under what was taken for their ids are not
-/// followed once the ids are read otherwise.
+/// The ledger for the extraction. If the mapping of list rows changed, runs that were never found
+/// by id are left out: the id may have been read from the wrong member.
 fn followed(lake: &Lake, mapping: &Mapping) -> Ledger {
     let mut ledger = lake.ledger().clone();
-    if export::is_mapped_anew(lake.head(), RunPaths::new(mapping).fingerprint()) {
+    if commit_pipeline::is_mapped_anew(lake.head(), RunPaths::new(mapping).fingerprint()) {
         ledger.apply(lake.ledger().never_found().map(|run_id| (run_id.to_owned(), None)));
     }
     ledger
 }
 
-fn stamp(
+fn context(
     options: &SyncOptions,
     client: &Client,
     organization: &Organization,
     window: Window,
-) -> Stamp {
+) -> RowContext {
     let dashboard = options.settings.api.dashboard_url.clone().unwrap_or_else(|| client.origin());
-    Stamp {
+    RowContext {
         commit: 0,
         extracted_at: window.until,
         organization_id: organization.id.clone(),
@@ -201,7 +204,7 @@ async fn delivery(
         return None;
     }
     let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-    // Whoever asked to stop does not wait for a reader too: the next sync catches up.
+    // A stop request also ends the wait for a reader of the file: the next sync catches up.
     let delivery_options = delivery_options.until(options.stop.clone());
     Some(deliver(lake.view(), mapping, &delivery_options).await)
 }

@@ -1,7 +1,7 @@
 """Airflow (2.x and 3.x): sync every 15 minutes, then load if anything is new.
 
 Put it beside armature_sync.py in the DAGs folder. Exit code 3 (incomplete) loads what is there and
-marks the load as such; 5 and 6 are tried again by Airflow; 2 and 4 fail at once, for a person.
+marks the load as such; Airflow tries 5 and 6 again; 2 and 4 fail at once and need a person.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ except ImportError:  # Airflow 2
     schedule="*/15 * * * *",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # Never two at once on one lake.
+    # Only one sync at a time on one lake.
     max_active_runs=1,
 )
 def armature_export():
@@ -29,7 +29,7 @@ def armature_export():
         try:
             synced = sync()
         except SyncFailed as error:
-            # Trying again changes nothing.
+            # Trying again does not help.
             raise AirflowFailException(str(error)) from error
         return {"complete": synced.complete, "rows": synced.report["rows"]}
 

@@ -1,6 +1,6 @@
 """One sync, for Python orchestrators: runs the program, reads its JSON, branches on its exit code.
 
-Everything that an orchestrator must decide is in `EXIT_CODES`. See airflow_dag.py and
+`EXIT_CODES` holds everything that an orchestrator must decide. See airflow_dag.py and
 dagster_job.py for its use.
 """
 
@@ -16,17 +16,17 @@ EXIT_CODES = {
     3: ("finished, but incomplete", False),
     4: ("the API refused the key or its role", False),
     5: ("the API is unreachable", True),
-    6: ("the lake or the DuckDB file is not writable, or is held", True),
+    6: ("the lake or the DuckDB file is not writable, or is locked", True),
     130: ("interrupted; what was complete is committed", True),
 }
 
 
 class SyncFailed(Exception):
-    """A sync that must be mended by a person."""
+    """A sync that failed and needs a person."""
 
 
 class SyncUnavailable(Exception):
-    """A sync that may be tried again: it goes on where this one ended."""
+    """A sync that may be tried again: it continues where this one ended."""
 
 
 @dataclass(frozen=True)

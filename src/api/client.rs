@@ -1,57 +1,56 @@
-//! One request, as often as it takes and no oftener.
+//! One request with its retries: waits, limits, and what each response means.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::DateTime;
-use reqwest::Response;
+use reqwest::Response as HttpResponse;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::adaptive_concurrency::AdaptiveConcurrency;
 use super::connection::{base_url, describe, http_client, is_loopback, keyless_client};
 use super::continuation::paging_headers;
-use super::document::KnownPaging;
+use super::cooldown::Cooldown;
 use super::error_body::{ErrorBody, retry_after_header};
-use super::gate::Gate;
-use super::pace::Pace;
-use super::pager::Way;
-use super::rate::Rate;
+use super::http_date::parse_http_date;
+use super::memory_budget::MemoryBudget;
+use super::pager::{KnownPaging, Way};
+use super::rate_limiter::RateLimiter;
+use super::request_stats::{RequestCounters, RequestGuard, RequestStats, endpoint};
 use super::retry::{Disposition, disposition, pauses};
-use super::room::Room;
-use super::traffic::{Counters, Sent, Traffic, endpoint};
 use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings, PagingSettings};
 use crate::event::{Event, Events};
 use crate::json::Node;
 
-/// What a client needs to know.
+/// Options of a client.
 #[derive(Debug)]
 pub struct ClientOptions {
-    /// Limits and manners.
+    /// Limits, timeouts and retries.
     pub settings: ApiSettings,
     /// The base URL.
     pub url: String,
-    /// The key.
+    /// The API key.
     pub key: ApiKey,
-    /// Where to tell of waits and retries.
+    /// Receives events about requests, waits and retries.
     pub events: Events,
-    /// Becomes true when somebody asks to stop.
+    /// Becomes true when a stop is requested.
     pub stop: watch::Receiver<bool>,
-    /// How much may be asked for.
+    /// Limits on the number of requests and on time.
     pub budget: Budget,
 }
 
-/// How much a client may ask for. Where it is spent, every request fails with an error that stops
-/// everything; what was complete by then is good.
+/// Limits on what a client may send. When one is reached, every request fails with a fatal error
+/// ([`ApiError::is_fatal`]); what was complete by then stays valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budget {
-    /// Requests, retries included.
+    /// Maximum number of requests, retries included; `None` for no limit.
     pub max_requests: Option<u64>,
-    /// No request is under way after this moment.
+    /// The time at which requests in flight are given up; `None` for no deadline.
     pub deadline: Option<std::time::Instant>,
 }
 
@@ -68,99 +67,99 @@ struct Shared {
     events: Events,
     stop: watch::Receiver<bool>,
     budget: Budget,
-    pace: Pace,
-    gate: Gate,
-    rate: Mutex<Rate>,
-    /// Who stands first here is the only one to wait for gate and rate.
-    line: tokio::sync::Mutex<()>,
-    room: Arc<Room>,
-    traffic: Counters,
-    /// Requests in a row that could not be had, by endpoint.
+    concurrency: AdaptiveConcurrency,
+    cooldown: Cooldown,
+    rate_limiter: Mutex<RateLimiter>,
+    /// Serializes waiters: one request at a time waits for the cooldown and the rate limit.
+    waiters: tokio::sync::Mutex<()>,
+    memory_budget: Arc<MemoryBudget>,
+    requests: RequestCounters,
+    /// Requests in a row that failed after all attempts, by endpoint.
     failures: Mutex<HashMap<Kind, u32>>,
-    /// How documents that come in pages are paged, by endpoint.
+    /// How paged documents are paged, by endpoint.
     paging: Mutex<HashMap<&'static str, KnownPaging>>,
-    /// Asks other hosts, to which documents are redirected. It does not know the key.
+    /// Sends requests to other hosts, to which documents are redirected. It does not have the key.
     keyless: reqwest::Client,
 }
 
-/// An endpoint, and whether it is a further page of it.
+/// An endpoint, and whether the request is for a further page.
 type Kind = (&'static str, bool);
 
-/// A body and when the server says it was given.
+/// A body, with the headers that matter.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// One whole JSON value in UTF-8.
+pub struct Response {
+    /// One complete JSON value in UTF-8.
     pub body: Bytes,
     /// The `Date` header, in microseconds since 1970.
     pub date: Option<i64>,
-    /// The headers that say how a list goes on, by their lower-case names.
+    /// The headers with statements about paging, by their lower-case names.
     pub paging: Vec<(&'static str, String)>,
 }
 
 /// A response, or the API's statement that there is none.
 #[derive(Clone, Debug)]
-pub enum Fetched {
-    /// It is there.
-    Body(Answer),
-    /// 404 or 410: the API knows no such thing.
+pub enum FetchResult {
+    /// A body.
+    Body(Response),
+    /// 404 or 410: the resource does not exist.
     Absent {
         /// The `Date` header, in microseconds since 1970.
         date: Option<i64>,
     },
-    /// 204 or 205: it exists, and nothing is in it.
+    /// 204 or 205: the resource exists and has no content.
     Empty {
         /// The `Date` header, in microseconds since 1970.
         date: Option<i64>,
     },
-    /// 202: it is being made.
+    /// 202: the resource is not ready yet.
     NotReady,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Attempt {
-    Done(Fetched),
-    /// What was sent at that moment came too early; the answer may name how long to wait.
+    Done(FetchResult),
+    /// 429: the request was sent too early. The response may name how long to wait.
     Wait {
         named: Option<Duration>,
         sent_at: Instant,
     },
     Retry(String),
-    /// The server is busy, and names how long (RFC 9110 gives `Retry-After` to 503 first of all).
-    /// Only this request waits: others may concern something that is not.
+    /// The server is busy and names how long (RFC 9110 describes `Retry-After` for 503 first). Only
+    /// this request waits, not all workers as after a 429: other endpoints may not be busy.
     Busy {
         named: Duration,
         reason: String,
     },
-    /// Like `Retry`, but rarely worth it: the body itself is wrong.
-    Doubtful(ApiError),
+    /// The body is not valid. Retried less often than `Retry`, because a retry rarely helps.
+    InvalidBody(ApiError),
     Failed(ApiError),
 }
 
-/// Tries of a request whose body is wrong: a server may cut one off by accident.
-const DOUBTFUL_ATTEMPTS: u32 = 2;
+/// Attempts of a request whose body is not valid: a server may cut a body off by accident, once.
+const INVALID_BODY_ATTEMPTS: u32 = 2;
 
-/// How much of an error answer is read.
+/// Maximum number of bytes that are read of an error response.
 const ERROR_BODY_BYTES: u64 = 64 * 1024;
 
-/// So many requests of one endpoint in a row that could not be had: it is down.
+/// After this many requests in a row that failed after all attempts, an endpoint counts as down.
 const FAILING_ENDPOINT: u32 = 8;
 
 /// How many waits of one request follow `Retry-After` alone; later ones are at least as long as the
 /// exponential delay.
 const MOST_NAMED: u32 = 8;
 
-/// Redirects that one document may take over other hosts.
+/// Maximum number of redirects of one document to other hosts.
 const MOST_REDIRECTS: usize = 3;
 
-/// A longer body with a good status is no error in disguise.
+/// A body above this size, in bytes, with a success status is not checked for being an error.
 const MOST_ERROR_BYTES: usize = 8 * 1024;
 
 impl Client {
-    /// A client, without asking anything yet.
+    /// Creates a client. Sends no request.
     ///
     /// # Errors
-    /// [`ApiError::Url`] where the URL is no HTTPS URL (or HTTP on loopback);
-    /// [`ApiError::Setup`] where TLS cannot be set up.
+    /// [`ApiError::Url`] if the URL is not an HTTPS URL (or HTTP on loopback); [`ApiError::Setup`]
+    /// or [`ApiError::NoCertificates`] if TLS cannot be set up.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
         let base = base_url(&options.url)?;
         let http = http_client(&options.settings, &options.key, &base)?;
@@ -169,16 +168,16 @@ impl Client {
             http,
             base,
             budget: options.budget,
-            room: Room::new(options.settings.bodies_in_flight_bytes),
-            pace: Pace::new(options.settings.concurrency),
+            memory_budget: MemoryBudget::new(options.settings.bodies_in_flight_bytes),
+            concurrency: AdaptiveConcurrency::new(options.settings.concurrency),
             key: options.key,
             settings: options.settings,
             events: options.events,
             stop: options.stop,
-            gate: Gate::default(),
-            rate: Mutex::default(),
-            line: tokio::sync::Mutex::default(),
-            traffic: Counters::default(),
+            cooldown: Cooldown::default(),
+            rate_limiter: Mutex::default(),
+            waiters: tokio::sync::Mutex::default(),
+            requests: RequestCounters::default(),
             failures: Mutex::default(),
             paging: Mutex::default(),
             keyless,
@@ -188,29 +187,29 @@ impl Client {
     /// Gets a path below the base URL, such as `/runs`.
     ///
     /// # Errors
-    /// [`ApiError`], once there is nothing left to try.
-    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Fetched, ApiError> {
+    /// [`ApiError`] after the last attempt.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<FetchResult, ApiError> {
         self.get_url(&self.url(path, query), endpoint(path), false).await
     }
 
-    /// Gets a further page of what is at a path. Its failures count on their own: where further
-    /// pages cannot be had, first ones still can.
+    /// Gets a further page of the list at a path. Its failures are counted separately: if further
+    /// pages fail, first pages may still work.
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub(super) async fn get_further(
+    pub(crate) async fn get_further(
         &self,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<Fetched, ApiError> {
+    ) -> Result<FetchResult, ApiError> {
         self.get_url(&self.url(path, query), endpoint(path), true).await
     }
 
     /// Gets the page of a list at an address that the server named.
     ///
     /// # Errors
-    /// As [`Client::get`]; [`ApiError::Redirected`] where the address is on another host.
-    pub async fn get_page(&self, path: &str, url: &Url) -> Result<Fetched, ApiError> {
+    /// As [`Client::get`]; [`ApiError::Redirected`] if the address is on another host.
+    pub async fn get_page(&self, path: &str, url: &Url) -> Result<FetchResult, ApiError> {
         if url.origin() != self.0.base.origin() {
             let (path, to) = (self.url(path, &[]).path().to_owned(), origin_of(url));
             return Err(ApiError::Redirected { path, to });
@@ -223,7 +222,7 @@ impl Client {
         url: &Url,
         endpoint: &'static str,
         is_further: bool,
-    ) -> Result<Fetched, ApiError> {
+    ) -> Result<FetchResult, ApiError> {
         let kind = (endpoint, is_further);
         let path = url.path().to_owned();
         let started = Instant::now();
@@ -241,12 +240,14 @@ impl Client {
                 }
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Busy { named, reason } => {
-                    // A fraction of a second, again and again, would be a flood.
+                    // At least the exponential delay: a named wait of a fraction of a second,
+                    // followed again and again, would flood the server.
                     let wait = named.max(pauses.next().unwrap_or_default());
                     waited += wait;
-                    // An announced wait costs no try, as long as it may take. One document is not
-                    // worth as much of it as the list without which there is nothing to do; and
-                    // none where the endpoint is down, as those before have waited for it.
+                    // A named wait does not count as an attempt, up to a limit. The limit is lower
+                    // for one document than for the list, without which there is nothing to do.
+                    // While an endpoint is down there is no wait at all: earlier requests have
+                    // waited for it.
                     let is_document = endpoint.starts_with("/runs/{id}");
                     let settings = &self.0.settings;
                     let limit =
@@ -261,7 +262,8 @@ impl Client {
                 }
                 Attempt::Wait { named, sent_at } => {
                     waits += 1;
-                    // Named again and again, a wait that is too short is a flood.
+                    // A wait that the server names too short, again and again, would flood it, so
+                    // after some waits the exponential delay counts, too.
                     let own =
                         if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
                     let wait = named.unwrap_or_default().max(own.unwrap_or_default());
@@ -271,20 +273,26 @@ impl Client {
                         return Err(ApiError::RateLimited { path, wait });
                     }
                     attempts -= 1;
-                    if self.0.gate.hold(wait) {
+                    // This request does not sleep here: the cooldown makes all workers wait, and
+                    // the rate limiter learns from the 429.
+                    if self.0.cooldown.extend(wait) {
                         self.0.events.emit(Event::RateLimited { wait });
                     }
-                    let slower = self.rate().refused(sent_at, Instant::now(), wait);
+                    let slower =
+                        self.rate_limiter().record_rejection(sent_at, Instant::now(), wait);
                     if let Some(a_second) = slower {
                         self.0.events.emit(Event::RateChanged { a_second });
                     }
                 }
-                Attempt::Doubtful(error) if attempts >= DOUBTFUL_ATTEMPTS => return Err(error),
-                Attempt::Doubtful(error) => {
+                Attempt::InvalidBody(error) if attempts >= INVALID_BODY_ATTEMPTS => {
+                    return Err(error);
+                }
+                Attempt::InvalidBody(error) => {
                     self.pause(&path, error.to_string(), pauses.next()).await?;
                 }
                 Attempt::Retry(reason) => {
                     let elapsed = started.elapsed();
+                    // Waits that the server named do not count against the time for retries.
                     let tried = elapsed.saturating_sub(waited);
                     let spent =
                         attempts >= most_attempts || tried > Duration::from_secs(retry_budget);
@@ -298,22 +306,27 @@ impl Client {
         }
     }
 
-    /// Gets a path where there must be something.
+    /// Gets a path that must have a body.
     ///
     /// # Errors
-    /// [`ApiError`], also where the answer is 404.
-    pub async fn require(&self, path: &str, query: &[(&str, String)]) -> Result<Answer, ApiError> {
+    /// [`ApiError`], also if the resource is absent, empty or not ready.
+    pub async fn require(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Response, ApiError> {
         match self.get(path, query).await? {
-            Fetched::Body(answer) => Ok(answer),
-            Fetched::Absent { .. } => {
+            FetchResult::Body(answer) => Ok(answer),
+            FetchResult::Absent { .. } => {
                 Err(ApiError::NotFound { path: self.url(path, &[]).path().to_owned() })
             }
-            Fetched::Empty { .. } => Err(self.unusable(path, "204 No Content")),
-            Fetched::NotReady => Err(self.not_ready(path)),
+            FetchResult::Empty { .. } => Err(self.unusable(path, "204 No Content")),
+            FetchResult::NotReady => Err(self.not_ready(path)),
         }
     }
 
-    /// The error of a path whose response cannot be used; `problem` says what it is instead.
+    /// The error of a path whose response cannot be used; `problem` states what was received
+    /// instead.
     pub fn unusable(&self, path: &str, problem: &str) -> ApiError {
         let path = self.url(path, &[]).path().to_owned();
         ApiError::Unusable { path, problem: problem.to_owned() }
@@ -324,20 +337,21 @@ impl Client {
         ApiError::NotReady { path: self.url(path, &[]).path().to_owned() }
     }
 
-    /// How often a request of an endpoint is tried. Where many in a row could not be had however
-    /// often they were tried, one try each must do: the other endpoints may be well.
+    /// Maximum number of attempts for a request. If many requests of its endpoint failed in a row
+    /// after all attempts, it gets a single one: retries would only delay the other endpoints,
+    /// which may work.
     fn attempts_for(&self, kind: Kind) -> u32 {
         let failures = self.failures().get(&kind).copied().unwrap_or(0);
         if failures >= FAILING_ENDPOINT { 1 } else { self.0.settings.max_attempts }
     }
 
-    /// How the documents of a path's endpoint turned out to be paged before.
+    /// How earlier documents of a path's endpoint were paged.
     pub(super) fn known_paging(&self, path: &str) -> Option<KnownPaging> {
         let known = self.0.paging.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(endpoint(path)).cloned()
     }
 
-    /// Notes how a document in pages was read on; `None` where it could not be.
+    /// Records how further pages of a document were read; `None` if they could not be read.
     pub(super) fn note_paging(&self, path: &str, way: Option<Way>) {
         let mut known = self.0.paging.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(endpoint(path)).or_insert(KnownPaging::Unknown(0));
@@ -360,18 +374,18 @@ impl Client {
         self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was asked for so far, by all clones together.
-    pub fn traffic(&self) -> Traffic {
-        self.0.traffic.read()
+    /// Requests and bytes so far, of all clones together.
+    pub fn request_stats(&self) -> RequestStats {
+        self.0.requests.read()
     }
 
-    /// How many requests may still be sent; `None` for any number.
+    /// How many requests may still be sent; `None` if there is no limit.
     pub fn requests_left(&self) -> Option<u64> {
         let most = self.0.budget.max_requests?;
-        Some(most.saturating_sub(self.traffic().requests))
+        Some(most.saturating_sub(self.request_stats().requests))
     }
 
-    /// Scheme, host and port of the API: where the dashboard is, unless configured.
+    /// Scheme, host and port of the API: the dashboard's address, unless another one is configured.
     pub fn origin(&self) -> String {
         self.0.base.origin().ascii_serialization()
     }
@@ -382,7 +396,7 @@ impl Client {
     }
 
     /// The address of a list below the base URL, without parameters.
-    pub(super) fn list_url(&self, path: &str) -> Url {
+    pub(crate) fn list_url(&self, path: &str) -> Url {
         self.url(path, &[])
     }
 
@@ -391,18 +405,18 @@ impl Client {
         &self.0.base
     }
 
-    /// Becomes true when somebody asks to stop.
+    /// Becomes true when a stop is requested.
     pub fn stop(&self) -> watch::Receiver<bool> {
         self.0.stop.clone()
     }
 
-    /// A text with the key, and anything else that looks like one, made unreadable: servers may
-    /// repeat what they were sent.
+    /// Masks the key, and anything else that looks like a key, in a text: servers may repeat what
+    /// they were sent.
     pub fn mask(&self, text: &str) -> String {
         self.0.key.mask(text)
     }
 
-    /// Where this client tells of waits and retries.
+    /// The receiver of this client's events.
     pub fn events(&self) -> &Events {
         &self.0.events
     }
@@ -425,7 +439,7 @@ impl Client {
         self.unless_stopped(self.send(url, endpoint, again)).await
     }
 
-    /// Something that takes time, given up when somebody asks to stop or the deadline comes.
+    /// Runs `work` until it is done, a stop is requested, or the deadline passes.
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, ApiError> {
         let mut stop = self.0.stop.clone();
         let deadline = async {
@@ -443,46 +457,47 @@ impl Client {
     }
 
     async fn send(&self, url: &Url, endpoint: &'static str, again: bool) -> Attempt {
-        let Some(mut turn) = self.0.pace.turn().await else {
+        let Some(mut permit) = self.0.concurrency.acquire().await else {
             return Attempt::Failed(ApiError::Interrupted);
         };
         let sent_at = self.pass().await;
         let most = self.0.budget.max_requests;
-        let mut sent = match self.0.traffic.send(&self.0.events, endpoint, most, again) {
+        let mut sent = match self.0.requests.send(&self.0.events, endpoint, most, again) {
             Ok(sent) => sent,
             Err(spent) => return Attempt::Failed(spent),
         };
-        turn.begin();
+        permit.begin();
         let (mut attempt, latency) = self.exchange(url, &mut sent).await;
-        let pace = match (&mut attempt, latency) {
-            // How many at once is not the trouble then: that there were too many lately is.
+        let new_limit = match (&mut attempt, latency) {
+            // A 429 concerns the rate, not the number of requests in flight: the rate limiter
+            // handles it, and the concurrency limit stays.
             (Attempt::Wait { sent_at: at, .. }, _) => {
                 *at = sent_at;
                 None
             }
-            (Attempt::Retry(_) | Attempt::Busy { .. }, _) | (_, None) => turn.went_badly(),
-            (_, Some(latency)) => turn.went_well(latency),
+            (Attempt::Retry(_) | Attempt::Busy { .. }, _) | (_, None) => permit.record_failure(),
+            (_, Some(latency)) => permit.record_success(latency),
         };
-        if let Some(at_once) = pace {
+        if let Some(at_once) = new_limit {
             self.0.events.emit(Event::PaceChanged { at_once });
         }
         attempt
     }
 
-    fn rate(&self) -> MutexGuard<'_, Rate> {
-        self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rate_limiter(&self) -> MutexGuard<'_, RateLimiter> {
+        self.0.rate_limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a request may be sent: no 429 holds everybody, and the rate allows it. Returns
-    /// that moment.
+    /// Waits until a request may be sent: the cooldown is over, and the rate limiter allows it.
+    /// Returns that time.
     async fn pass(&self) -> Instant {
-        let _first = self.0.line.lock().await;
+        let _first = self.0.waiters.lock().await;
         loop {
-            if self.0.gate.pass().await {
+            if self.0.cooldown.wait().await {
                 self.0.events.emit(Event::RateLimitLifted);
             }
             let now = Instant::now();
-            let wait = self.rate().take(now);
+            let wait = self.rate_limiter().take(now);
             match wait {
                 None => return now,
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -490,8 +505,13 @@ impl Client {
         }
     }
 
-    /// One request and its answer; also how long the first byte took, where one came.
-    async fn exchange(&self, url: &Url, sent: &mut Sent<'_>) -> (Attempt, Option<Duration>) {
+    /// Sends one request and reads its response. Also returns the time until the response began, if
+    /// one came.
+    async fn exchange(
+        &self,
+        url: &Url,
+        sent: &mut RequestGuard<'_>,
+    ) -> (Attempt, Option<Duration>) {
         let settings = &self.0.settings;
         let began = Instant::now();
         let first_byte = Duration::from_secs(settings.first_byte_timeout_secs);
@@ -512,9 +532,9 @@ impl Client {
     /// Follows a document's redirects to the hosts that the configuration names, without the key.
     async fn follow(
         &self,
-        mut response: Response,
+        mut response: HttpResponse,
         endpoint: &'static str,
-    ) -> Result<Response, Attempt> {
+    ) -> Result<HttpResponse, Attempt> {
         let is_document = endpoint.starts_with("/runs/{id}");
         for _ in 0..MOST_REDIRECTS {
             let target = redirect_target(&response);
@@ -529,7 +549,8 @@ impl Client {
                 Ok(Err(error)) => return Err(Attempt::Retry(self.describe(error))),
                 Ok(Ok(response)) => response,
             };
-            // What another host says concerns this document only: neither key nor rate.
+            // A status of another host concerns this document only, neither the key nor the rate
+            // limit.
             let status = response.status().as_u16();
             let problem = format!("status {status} by the host that it was redirected to");
             match disposition(status) {
@@ -556,7 +577,12 @@ impl Client {
         is_safe && self.0.settings.redirect_hosts.iter().any(names_it)
     }
 
-    async fn receive(&self, response: Response, path: &str, sent: &mut Sent<'_>) -> Attempt {
+    async fn receive(
+        &self,
+        response: HttpResponse,
+        path: &str,
+        sent: &mut RequestGuard<'_>,
+    ) -> Attempt {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let date = header_date(&headers);
@@ -569,22 +595,23 @@ impl Client {
         };
         let body = match self.read_body(response, limit, sent).await {
             Ok(Some(body)) => body,
-            _ if kind == Disposition::Empty => return Attempt::Done(Fetched::Empty { date }),
-            _ if kind == Disposition::NotReady => return Attempt::Done(Fetched::NotReady),
+            _ if kind == Disposition::Empty => return Attempt::Done(FetchResult::Empty { date }),
+            _ if kind == Disposition::NotReady => return Attempt::Done(FetchResult::NotReady),
             Ok(None) if kind == Disposition::Accept => {
                 return Attempt::Failed(ApiError::TooLarge { path: path.to_owned(), limit });
             }
             Err(reason) if kind == Disposition::Accept => return Attempt::Retry(reason),
+            // The body of an error only adds detail to the message: the status is enough.
             Ok(None) | Err(_) => Bytes::new(),
         };
         match kind {
             Disposition::Accept => {
                 let paging = paging_headers(&headers);
-                self.accept(Answer { body, date, paging }, path, sent.endpoint())
+                self.accept(Response { body, date, paging }, path, sent.endpoint())
             }
-            Disposition::Empty => Attempt::Done(Fetched::Empty { date }),
-            Disposition::NotReady => Attempt::Done(Fetched::NotReady),
-            Disposition::Absent => Attempt::Done(Fetched::Absent { date }),
+            Disposition::Empty => Attempt::Done(FetchResult::Empty { date }),
+            Disposition::NotReady => Attempt::Done(FetchResult::NotReady),
+            Disposition::Absent => Attempt::Done(FetchResult::Absent { date }),
             Disposition::RateLimited => {
                 let named =
                     named_wait(&headers, date).or_else(|| ErrorBody::read(&body).retry_after);
@@ -622,10 +649,10 @@ impl Client {
         }
     }
 
-    fn accept(&self, answer: Answer, path: &str, endpoint: &'static str) -> Attempt {
+    fn accept(&self, answer: Response, path: &str, endpoint: &'static str) -> Attempt {
         let unusable = |problem| ApiError::Unusable { path: path.to_owned(), problem };
         let body = &answer.body;
-        // A judge that failed is a statement about the run: `{"status": "error", "error": …}`.
+        // A failed evaluation is a valid document: `{"status": "error", "error": …}`.
         let states_a_judge = |node: Node<'_>| {
             endpoint == "/runs/{id}/evaluation" && node.get("status").is_some_and(is_word)
         };
@@ -638,14 +665,14 @@ impl Client {
                 let code =
                     ErrorBody::read(body).code.map(|code| format!(" `{}`", self.mask(&code)));
                 let problem = format!("an error{} and a good status", code.unwrap_or_default());
-                Attempt::Doubtful(unusable(problem))
+                Attempt::InvalidBody(unusable(problem))
             }
-            Ok(_) => Attempt::Done(Fetched::Body(answer)),
+            Ok(_) => Attempt::Done(FetchResult::Body(answer)),
             Err(malformed) if body.trim_ascii_start().starts_with(b"<") => {
                 let problem = format!("HTML, which is {malformed}");
-                Attempt::Doubtful(unusable(problem))
+                Attempt::InvalidBody(unusable(problem))
             }
-            Err(malformed) => Attempt::Doubtful(unusable(malformed.to_string())),
+            Err(malformed) => Attempt::InvalidBody(unusable(malformed.to_string())),
         }
     }
 
@@ -664,19 +691,21 @@ impl Client {
         }
     }
 
-    /// Reads a body up to `limit` decompressed bytes; `None` where there is more.
+    /// Reads a body up to `limit` decompressed bytes; `None` if it is larger.
     async fn read_body(
         &self,
-        mut response: Response,
+        mut response: HttpResponse,
         limit: u64,
-        sent: &mut Sent<'_>,
+        sent: &mut RequestGuard<'_>,
     ) -> Result<Option<Bytes>, String> {
-        // Of a length that is stated nothing need be copied. Memory that is never written to is none.
+        // If the length is stated, the body is not copied as it grows. Reserved memory that is
+        // never written to is not used, so a wrong length does no harm.
         let expected = response.content_length().unwrap_or(0).min(limit);
         let mut body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        let mut place = self.0.room.place();
+        let mut reservation = self.0.memory_budget.reservation();
         let whole = Duration::from_secs(self.0.settings.body_timeout_secs);
-        // Only the server's time counts: waiting for memory is ours.
+        // Only time spent waiting for the server counts, not time spent waiting for the memory
+        // budget.
         let mut left = whole;
         loop {
             let began = Instant::now();
@@ -692,10 +721,10 @@ impl Client {
                         return Ok(None);
                     }
                     sent.received(chunk.len());
-                    place.grow_to(length).await;
+                    reservation.reserve(length).await;
                     body.extend_from_slice(&chunk);
                 }
-                Ok(None) => return Ok(Some(place.hold(body))),
+                Ok(None) => return Ok(Some(reservation.hold(body))),
                 Err(error) => return Err(self.describe(error)),
             }
         }
@@ -712,19 +741,19 @@ impl Client {
         self.unless_stopped(tokio::time::sleep(wait)).await
     }
 
-    /// What went wrong on the way, with the key made unreadable.
+    /// The text of an error, with the key masked.
     fn describe(&self, error: reqwest::Error) -> String {
         self.0.key.mask(&describe(error))
     }
 }
 
-/// Scheme, host and port of an address, for messages: what follows can hold secrets.
+/// Scheme, host and port of an address, for messages: the rest of it can contain secrets.
 fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Where a redirect leads; `None` for other responses.
-fn redirect_target(response: &Response) -> Option<Url> {
+/// The target of a redirect; `None` for other responses.
+fn redirect_target(response: &HttpResponse) -> Option<Url> {
     if disposition(response.status().as_u16()) != Disposition::Redirected {
         return None;
     }
@@ -732,17 +761,17 @@ fn redirect_target(response: &Response) -> Option<Url> {
     response.url().join(location).ok()
 }
 
-/// Whether a value is a word, and not a number: `status` is often the HTTP status once more.
+/// Whether a value is a word and not a number: a member `status` often repeats the HTTP status.
 fn is_word(value: Node<'_>) -> bool {
     value.text().is_some_and(|text| text.chars().any(char::is_alphabetic))
 }
 
 fn header_date(headers: &HeaderMap) -> Option<i64> {
     let text = headers.get(reqwest::header::DATE)?.to_str().ok()?;
-    Some(DateTime::parse_from_rfc2822(text).ok()?.timestamp_micros())
+    parse_http_date(text)
 }
 
-/// What support needs to find the request again (Cloudflare stands before the platform).
+/// The id by which support can find the request (Cloudflare is in front of the platform).
 fn request_id(headers: &HeaderMap) -> Option<String> {
     ["cf-ray", "x-request-id", "x-vercel-id"].iter().find_map(|name| {
         let value = headers.get(*name)?.to_str().ok()?;
@@ -750,7 +779,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// How long an answer asks to wait. `date` is the server's clock, in microseconds since 1970.
+/// How long the response asks to wait. `date` is the server's clock, in microseconds since 1970.
 fn named_wait(headers: &HeaderMap, date: Option<i64>) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     header.and_then(|value| retry_after_header(value, date))

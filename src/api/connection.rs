@@ -1,4 +1,4 @@
-//! The way to the API: which addresses are allowed, and how connections are made.
+//! Connections to the API: which addresses are allowed, and how the HTTP clients are set up.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The whole chain of an error without the URL: what went wrong hides in its sources.
+/// The messages of an error and all of its sources, without the URL. The cause is in the sources.
 pub fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut parts = vec![error.to_string()];
@@ -53,14 +53,14 @@ pub fn describe(error: reqwest::Error) -> String {
     parts.join(": ")
 }
 
-/// Chooses who does the cryptography of TLS, once in a process.
+/// Installs the cryptography provider of TLS, once per process.
 pub fn install_tls() {
-    // Another part of the process may have chosen a provider already: then that one serves.
+    // If another part of the process has installed a provider already, that one is used.
     let _already = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A client for the hosts to which documents are redirected: it has no key to send, and follows
-/// nothing by itself.
+/// A client for the hosts to which documents are redirected. It does not have the key, and follows
+/// no redirects itself.
 pub(super) fn keyless_client(
     settings: &ApiSettings,
     base: &Url,
@@ -75,7 +75,8 @@ pub(super) fn keyless_client(
         builder = builder.no_proxy();
     }
     if settings.redirect_hosts.is_empty() {
-        // Nothing is ever asked: reading the system's certificates would be for nothing.
+        // Without such hosts this client sends no requests, so the system's certificates are not
+        // read.
         builder = builder.tls_certs_only([]);
     }
     built(builder)
@@ -95,6 +96,7 @@ pub(super) fn http_client(
 ) -> Result<reqwest::Client, ApiError> {
     let setup = |error: String| ApiError::Setup(error);
     install_tls();
+    // Authentication: every request of this client carries the key as a bearer token.
     let mut authorization = HeaderValue::from_str(&key.authorization())
         .map_err(|_| setup("the key cannot stand in a header".to_owned()))?;
     authorization.set_sensitive(true);
@@ -121,17 +123,18 @@ pub(super) fn http_client(
         builder = builder.no_proxy();
     }
     if base.scheme() == "http" {
-        // No redirect leads elsewhere: reading the system's certificates would be for nothing.
+        // Plain HTTP is for loopback only, and redirects stay within the origin: no certificates
+        // are needed.
         builder = builder.tls_certs_only([]);
     }
     built(builder)
 }
 
-/// Where CA certificates were looked for, if an HTTPS client could not be made because there are
+/// Where CA certificates were searched, if an HTTPS client could not be created because there are
 /// none; `None` for any other failure.
 ///
-/// The TLS library reads them when a client is made. It looks where `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` say, and only without them in the system's usual places.
+/// The TLS library reads them when a client is created. It searches the paths in `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR`, and the system's usual places only if neither is set.
 pub fn certificates_looked_in(error: &reqwest::Error) -> Option<String> {
     let mut source = std::error::Error::source(error);
     let mut is_about_certificates = false;

@@ -1,8 +1,8 @@
-//! What a server says about how a list goes on: totals, page numbers, cursors, links.
+//! A server's statements about the rest of a list: totals, page numbers, cursors, links.
 //!
-//! None of it is documented for this API (the page names `page` and `pageSize` only), so every
-//! usual spelling is understood, in the body and in headers. A statement that there is more counts
-//! against a list that seems to end; see [`Continuation::says_more`].
+//! None of it is documented for this API (its documentation names only `page` and `pageSize`), so
+//! every usual spelling is read, in the body and in headers. A statement that there is more
+//! contradicts a list that seems to end; see [`Continuation::says_more`].
 
 use std::borrow::Cow;
 
@@ -10,27 +10,27 @@ use reqwest::header::HeaderMap;
 
 use crate::json::{Body, Kind, Node};
 
-/// What one page says about the list.
+/// The statements of one page about the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Continuation {
     /// Rows in the whole list.
     pub total: Option<u64>,
     /// Whether the total is a lower bound only, as search engines give it.
     pub total_is_least: bool,
-    /// Whether the total stands as a bare `total` or `count` beside everything else, where it may
-    /// be that of something else.
+    /// Whether the total is a bare `total` or `count` beside everything else, where it may count
+    /// something else.
     pub total_is_plain: bool,
     /// Pages in the whole list.
     pub total_pages: Option<u64>,
     /// The number of this page.
     pub page: Option<u64>,
-    /// Rows on a page, as the server repeats it.
+    /// Rows per page, as the server repeats it.
     pub page_size: Option<u64>,
     /// Rows before this page.
     pub offset: Option<u64>,
-    /// Whether there is more.
+    /// Whether there are more rows.
     pub more: Option<bool>,
-    /// What comes next.
+    /// The next page.
     pub next: Next,
 }
 
@@ -44,7 +44,8 @@ pub struct Read {
 }
 
 impl Read {
-    /// More than any list has: what is said all the same leads on.
+    /// Larger than any list: with it, totals and page counts state nothing, and only `more` and a
+    /// next page count.
     pub const ALL: Self = Self { rows: u64::MAX, pages: u64::MAX };
 }
 
@@ -54,7 +55,7 @@ pub enum Next {
     /// Nothing is stated.
     #[default]
     Unstated,
-    /// `null`, `false` or an empty text where the next page would be named: this is the last one.
+    /// `null` or an empty text where the next page would be named: this is the last one.
     Nothing,
     /// The page of this number.
     Page(u64),
@@ -62,26 +63,26 @@ pub enum Next {
     Offset(u64),
     /// The page at this address, absolute or not.
     Url(String),
-    /// The page behind this token.
-    Token {
+    /// The page that this token names.
+    Cursor {
         /// The token, opaque.
         token: String,
         /// The name of the member that holds it, unchanged: it suggests the name of the parameter.
         member: String,
-        /// Whether the member names what comes next. Others may only repeat what was sent, or name
-        /// where this page ends.
+        /// Whether the member's name says that the token is for the next page. Other members may
+        /// only repeat the token that was sent, or name the end of this page.
         is_next: bool,
     },
 }
 
 impl Next {
-    /// Whether a further page is named, whatever that is worth.
+    /// Whether a further page is named, reliably or not.
     pub fn is_named(&self) -> bool {
         !matches!(self, Self::Unstated | Self::Nothing)
     }
 }
 
-/// Headers that say how a list goes on, by their lower-case names.
+/// Headers with statements about paging, by their lower-case names.
 const HEADERS: &[&str] = &[
     "link",
     "content-range",
@@ -98,10 +99,10 @@ const HEADERS: &[&str] = &[
     "x-pagination",
 ];
 
-/// How deep in each other such objects are looked into: `paging: {cursors: {after}}`.
+/// Maximum nesting of such objects that is read: `paging: {cursors: {after}}`.
 const MOST_NESTED: u32 = 2;
 
-/// Objects that hold statements about the page they stand on, by their folded names.
+/// Objects that hold statements about their page, by their folded names.
 const PLACES: &[&str] = &[
     "pagination",
     "paging",
@@ -139,7 +140,7 @@ const TOTALS: &[&str] = &[
     "resultcount",
     "odatacount",
 ];
-/// Numbers of rows that are still to come.
+/// Members that hold the number of rows after this page.
 const REMAINING: &[&str] = &["remaining", "remainingitemcount", "remainingcount"];
 const TOTAL_PAGES: &[&str] = &["totalpages", "pagecount", "pages", "numpages", "lastpage"];
 const PAGES: &[&str] =
@@ -166,7 +167,7 @@ const MORE: &[&str] = &[
 ];
 const LAST: &[&str] =
     &["last", "islast", "islastpage", "lastpage", "isfinal", "isend", "endoflist", "done"];
-/// Members that name the next page itself; `null` in them is the end.
+/// Members that name the next page itself; `null` in one of them states the end.
 const NEXT: &[&str] = &[
     "next",
     "nextpage",
@@ -194,8 +195,8 @@ const NEXT: &[&str] = &[
     "nextcontinuationtoken",
     "continuation",
 ];
-/// Members that hold a token, and may only repeat the one that was sent: `null` says nothing.
-const TOKENS: &[&str] = &[
+/// Members that hold a token, but may only repeat the one that was sent: `null` states nothing.
+const CURSORS: &[&str] = &[
     "endcursor",
     "cursor",
     "after",
@@ -207,9 +208,10 @@ const TOKENS: &[&str] = &[
 ];
 
 impl Continuation {
-    /// Reads what a page says. `places` are the objects around the list, from the body inwards;
-    /// `rows` is how many rows the page has, `table` what they are (a total can be named after it,
-    /// and those named after others are not meant), `headers` what `paging_headers` kept.
+    /// Reads the statements of a page. `places` are the objects around the list, from the body
+    /// inwards; `rows` is the number of rows on the page; `table` names what they are, because a
+    /// total can be named after them, and totals named after others do not count; `headers` are
+    /// those that `paging_headers` kept.
     pub fn read(
         places: &[Body<'_>],
         rows: usize,
@@ -226,15 +228,15 @@ impl Continuation {
         reader.found
     }
 
-    /// Whether a body has any member that [`Continuation::read`] would look at, itself or in an
-    /// object around its content. Most documents have none, and need no second look.
-    pub(super) fn is_mentioned(body: &Body<'_>) -> bool {
+    /// Whether a body, or an object directly in it, has a member that [`Continuation::read`] would
+    /// read. Most documents have none, and are not read a second time.
+    pub(crate) fn is_mentioned(body: &Body<'_>) -> bool {
         let is_word = |name: &str| {
             let folded = fold(name);
             let folded = folded.as_str();
             folded.ends_with("count")
                 || folded.starts_with("total")
-                || [TOTALS, TOTAL_PAGES, PAGE_SIZES, MORE, LAST, NEXT, TOKENS, PLACES, REMAINING]
+                || [TOTALS, TOTAL_PAGES, PAGE_SIZES, MORE, LAST, NEXT, CURSORS, PLACES, REMAINING]
                     .iter()
                     .any(|words| words.contains(&folded))
         };
@@ -245,7 +247,7 @@ impl Continuation {
         })
     }
 
-    /// Takes what comes next from the member at a dotted path, as the configuration may say.
+    /// Reads the next page from the member at a dotted path that the configuration names.
     #[must_use]
     pub fn with_next_at(self, body: Node<'_>, path: &str) -> Self {
         let next = body.at(path).map_or(Next::Nothing, |value| {
@@ -255,7 +257,7 @@ impl Continuation {
         Self { next, ..self }
     }
 
-    /// A total that says what it counts is worth more than a bare one.
+    /// Records a total. One whose name or place states what it counts replaces a bare one.
     fn add_total(&mut self, total: u64, is_plain: bool) {
         if self.total.is_none() || (self.total_is_plain && !is_plain) {
             self.total = Some(total);
@@ -263,8 +265,8 @@ impl Continuation {
         }
     }
 
-    /// Why there must be more than what was read, up to and including this page; `None` where
-    /// nothing says so. Goes on after "the API says that".
+    /// Why there must be more than was read, up to and including this page; `None` if no statement
+    /// says so. The text continues the phrase "the API says that".
     pub fn says_more(&self, read: Read) -> Option<String> {
         if let Some(total) = self.total.filter(|total| *total > read.rows) {
             let least = if self.total_is_least { "at least " } else { "" };
@@ -277,27 +279,28 @@ impl Continuation {
             return Some(format!("there are {pages} pages"));
         }
         match &self.next {
-            // A token that may only repeat what was sent leads on, and says nothing for certain.
-            Next::Token { is_next, .. } if self.more == Some(false) || !is_next => None,
-            Next::Page(_) | Next::Offset(_) | Next::Url(_) | Next::Token { .. } => {
+            // A token that may only repeat what was sent is worth a request, but does not state
+            // that there is more.
+            Next::Cursor { is_next, .. } if self.more == Some(false) || !is_next => None,
+            Next::Page(_) | Next::Offset(_) | Next::Url(_) | Next::Cursor { .. } => {
                 Some("there is a next page".to_owned())
             }
             Next::Unstated | Next::Nothing => None,
         }
     }
 
-    /// Whether it is worth to ask for another page: the server says so, names something that could
-    /// lead to it, or has filled the page.
+    /// Whether another page is worth a request: the server states that there is more, names
+    /// something that could lead to it, or has filled the page.
     pub fn may_go_on(&self, read: Read, rows: u64) -> bool {
         let is_full = self.page_size.is_some_and(|size| size > 0 && size == rows);
         let is_whole = self.total == Some(read.rows) && !self.total_is_least;
         self.says_more(read).is_some()
-            || (!is_whole && self.next != Next::Nothing && (self.names_token() || is_full))
+            || (!is_whole && self.next != Next::Nothing && (self.names_cursor() || is_full))
     }
 
-    /// Whether the page holds a token, for whatever it is.
-    pub fn names_token(&self) -> bool {
-        matches!(self.next, Next::Token { .. }) && self.more != Some(false)
+    /// Whether the page holds a token that could lead further.
+    pub fn names_cursor(&self) -> bool {
+        matches!(self.next, Next::Cursor { .. }) && self.more != Some(false)
     }
 
     /// Whether the server states that this page is the last one, or that what was read is all.
@@ -307,12 +310,12 @@ impl Continuation {
         self.says_more(read).is_none() && (reached || stated)
     }
 
-    /// Whether anything at all is stated about the list's length or its continuation.
+    /// Whether nothing is stated about the list's length or its continuation.
     pub fn is_silent(&self) -> bool {
         self.total.is_none() && self.more.is_none() && self.next == Next::Unstated
     }
 
-    /// Whether the server pages by row numbers: it repeats an offset, and no page number.
+    /// Whether the server pages by row numbers: it repeats an offset and no page number.
     pub fn pages_by_offset(&self) -> bool {
         self.offset.is_some() && self.page.is_none()
     }
@@ -323,7 +326,7 @@ struct Reader {
     found: Continuation,
     /// Rows on the page.
     rows: usize,
-    /// What the rows are, folded.
+    /// The table of the rows, folded.
     table: String,
 }
 
@@ -344,8 +347,8 @@ impl Reader {
         }
     }
 
-    /// Takes one member into account. What was found further out, or earlier, stays, except that
-    /// a statement that there is more always counts.
+    /// Reads one member. Statements found further out, or earlier, are kept, except that a
+    /// statement that there is more always counts.
     fn take(&mut self, name: &str, value: Node<'_>, own_name: &str) {
         let folded = fold(name);
         let folded = folded.as_str();
@@ -353,7 +356,8 @@ impl Reader {
         if TOTALS.contains(&folded) || self.is_own_total(folded) {
             self.take_total(value, own_name.is_empty() && folded == "total");
         } else if folded == "count" {
-            // Some servers mean the page by it, others the list: only a larger number is clear.
+            // `count` can be that of the page or of the list: only a number larger than the page is
+            // clear.
             let rows = u64::try_from(self.rows).unwrap_or(u64::MAX);
             if let Some(count) = number().filter(|count| *count > rows) {
                 self.found.add_total(count, own_name.is_empty());
@@ -383,12 +387,12 @@ impl Reader {
             self.found.offset = self.found.offset.or(number());
         } else if NEXT.contains(&folded) {
             self.take_next(next_of(name, folded, value));
-        } else if TOKENS.contains(&folded)
+        } else if CURSORS.contains(&folded)
             && value.kind() != Kind::Object
             && let Some(token) = value.scalar_text().filter(|token| !token.is_empty())
         {
             let (token, member) = (token.into_owned(), name.to_owned());
-            self.take_next(Next::Token { token, member, is_next: false });
+            self.take_next(Next::Cursor { token, member, is_next: false });
         }
     }
 
@@ -422,14 +426,14 @@ impl Reader {
         }
     }
 
-    /// An address is worth more than a token, and both more than a statement of the end: where
-    /// statements contradict each other, the one that leads on is followed.
+    /// An address outranks a token, and both outrank a statement of the end: if statements
+    /// contradict each other, the one that leads further is followed, so that no page is missed.
     fn take_next(&mut self, next: Next) {
         let worth = |next: &Next| match next {
             Next::Unstated => 0,
             Next::Nothing => 1,
-            Next::Token { is_next: false, .. } => 2,
-            Next::Token { is_next: true, .. } => 3,
+            Next::Cursor { is_next: false, .. } => 2,
+            Next::Cursor { is_next: true, .. } => 3,
             Next::Page(_) | Next::Offset(_) => 4,
             Next::Url(_) => 5,
         };
@@ -476,14 +480,14 @@ impl Reader {
             _ if value.trim().is_empty() => self.take_next(Next::Nothing),
             _ => {
                 let (token, member) = (value.trim().to_owned(), name.to_owned());
-                self.take_next(Next::Token { token, member, is_next: true });
+                self.take_next(Next::Cursor { token, member, is_next: true });
             }
         }
     }
 }
 
-/// The headers of an answer that say how a list goes on.
-pub(super) fn paging_headers(headers: &HeaderMap) -> Vec<(&'static str, String)> {
+/// The headers of a response with statements about paging.
+pub(crate) fn paging_headers(headers: &HeaderMap) -> Vec<(&'static str, String)> {
     let read = |name: &&'static str| {
         let values = headers.get_all(*name).iter().filter_map(|value| value.to_str().ok());
         let values: Vec<&str> = values.collect();
@@ -492,8 +496,9 @@ pub(super) fn paging_headers(headers: &HeaderMap) -> Vec<(&'static str, String)>
     HEADERS.iter().filter_map(read).collect()
 }
 
-/// A member's name without case and separators: `next_page`, `nextPage` and `next-page` are one.
-pub(super) fn fold(name: &str) -> String {
+/// A member's name without case and separators: `next_page`, `nextPage` and `next-page` are the
+/// same.
+pub(crate) fn fold(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | '@' | '$'));
     kept.flat_map(char::to_lowercase).take(40).collect()
 }
@@ -537,7 +542,9 @@ fn next_of(name: &str, folded: &str, value: Node<'_>) -> Next {
                 ("nextoffset" | "nextskip" | "nextstart", Some(number)) => Next::Offset(number),
                 ("next" | "nextpage", Some(number)) => Next::Page(number),
                 _ if is_address(text) => Next::Url(text.to_owned()),
-                _ => Next::Token { token: text.to_owned(), member: name.to_owned(), is_next: true },
+                _ => {
+                    Next::Cursor { token: text.to_owned(), member: name.to_owned(), is_next: true }
+                }
             }
         }
     }
@@ -551,8 +558,8 @@ fn is_address(text: &str) -> bool {
         || (text.contains('?') && !text.contains(char::is_whitespace))
 }
 
-/// The `Link` header (RFC 8288): the target of `rel="next"`. One with other relations only says
-/// that this is the last page.
+/// The `Link` header (RFC 8288): the target of `rel="next"`. A header that has only relations such
+/// as `prev` states that this is the last page.
 fn link(value: &str) -> Next {
     let mut has_relation = false;
     for entry in value.split('<').skip(1) {
@@ -588,7 +595,7 @@ mod tests {
 
     fn token(token: &str, member: &str) -> Next {
         let is_next = !matches!(member, "after" | "cursor" | "endCursor");
-        Next::Token { token: token.into(), member: member.into(), is_next }
+        Next::Cursor { token: token.into(), member: member.into(), is_next }
     }
 
     #[test]

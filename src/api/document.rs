@@ -1,74 +1,68 @@
-//! Documents whose list comes in pages, read to their end.
+//! Documents with a paged list, read to the end of the list.
 //!
-//! Nothing is documented about paging inside documents, and most have none: one that says nothing
-//! of further rows costs one request. One that does is followed like any list; what cannot be had
-//! is a shortfall, never silence.
+//! Paging inside documents is not documented, and most documents are not paged: one that states
+//! nothing about further rows costs one request. One that does is paged like any list, and rows
+//! that cannot be fetched are reported as missing.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::continuation::{Continuation, Next, Read};
-use super::pager::{PageRequest, Pager, Place, Way};
-use super::{Answer, ApiError, Client, Fetched};
+use super::pager::{KnownPaging, PageRequest, Pager, Place, Way};
+use super::{ApiError, Client, FetchResult, Response};
 use crate::config::PagingSettings;
 use crate::digest::fingerprint;
 use crate::json::{Body, List, Node, has_own_id};
 use crate::tables::{ListSources, Origin, Table};
 
-/// A document with all of its pages that could be had.
+/// A document with all pages that could be fetched.
 #[derive(Clone, Debug)]
 pub struct DocumentPages {
-    /// The pages, the first one first.
-    pub pages: Vec<Answer>,
-    /// Set where the document says that there are more rows than came.
+    /// The pages, in order.
+    pub pages: Vec<Response>,
+    /// Set if the document states that there are more rows than were received.
     pub missing: Option<MissingRows>,
 }
 
-/// Rows that a document announces and does not give.
+/// Rows that a document announces and does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingRows {
-    /// Rows that came.
+    /// Rows received.
     pub received: u64,
-    /// Rows that there are; `None` where the document says only that there are more.
+    /// Rows announced; `None` if the document states only that there are more.
     pub announced: Option<u64>,
 }
 
-/// How the documents of an endpoint turned out to be paged.
-#[derive(Clone, Debug)]
-pub(super) enum KnownPaging {
-    /// In this way.
-    By(Way),
-    /// In none that is known: so many documents in a row could not be read on.
-    Unknown(u32),
-}
-
-/// After so many documents that could not be read on, only what the server names is tried.
+/// After this many documents in a row whose further pages could not be read, only ways that the
+/// server's statements suggest are tried.
 const HOPELESS: u32 = 2;
 
-/// Pages of one document at the most.
+/// Maximum number of pages of one document.
 const MOST_PAGES: usize = 10_000;
 
-/// What a page of a document is, as far as reading on needs it.
+/// A page of a document, as far as paging needs it.
 #[derive(Debug)]
 struct Seen {
     rows: u64,
-    /// Tells whether the rows came before, all together and each that has an id.
+    /// Fingerprint of all rows together: shows whether the page came before.
     fingerprint: u64,
+    /// Fingerprints of the rows that have an id of their own: they count once.
     own: Vec<u64>,
     last_id: Option<String>,
     said: Continuation,
 }
 
 impl Seen {
-    /// `None` where the page holds no list. A total counts as one of the list where `trusts_total`,
-    /// or where something else speaks of paging: an evaluation's `total` can be that of its scores.
+    /// `None` if the page holds no list. A total counts as the list's if `trusts_total` is set, or
+    /// if the page states something else about paging: an evaluation's `total` can be that of its
+    /// scores.
     fn read(
         body: &[u8],
         headers: &[(&'static str, String)],
         list: &ListSources,
         trusts_total: bool,
     ) -> Option<Self> {
-        let found = list.find(Node::accepted(body)?)?;
+        let found = list.find(Node::from_validated(body)?)?;
         let said = said_by(&found, headers, list, trusts_total);
         let sources = found.elements.iter().map(|element| element.source().as_bytes());
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
@@ -78,31 +72,31 @@ impl Seen {
         Some(Self { rows, fingerprint: fingerprint(sources), own, last_id, said })
     }
 
-    /// The first page of a document, where it says that there are more rows. Cheap for the usual
-    /// one that does not: no digest of its rows is made.
-    fn first_of_more(answer: &Answer, list: &ListSources, trusts_total: bool) -> Option<Self> {
-        let node = Node::accepted(&answer.body)?;
-        if answer.paging.is_empty() && !Continuation::is_mentioned(&Body::new(node)) {
+    /// The first page of a document, if it states that there are more rows. Cheap for the usual
+    /// document, which does not: its rows are not hashed.
+    fn first_of_more(response: &Response, list: &ListSources, trusts_total: bool) -> Option<Self> {
+        let node = Node::from_validated(&response.body)?;
+        if response.paging.is_empty() && !Continuation::is_mentioned(&Body::new(node)) {
             return None;
         }
         let found = list.find(node)?;
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
-        let said = said_by(&found, &answer.paging, list, trusts_total);
+        let said = said_by(&found, &response.paging, list, trusts_total);
         if !said.may_go_on(Read { rows, pages: 1 }, rows) {
             return None;
         }
-        Self::read(&answer.body, &answer.paging, list, trusts_total)
+        Self::read(&response.body, &response.paging, list, trusts_total)
     }
 }
 
-/// The id of a row, where the table's key is read from.
+/// The id of a row, read from the sources of the table's key.
 fn id_of(row: Node<'_>, table: &Table) -> Option<String> {
     let key = table.columns.iter().find(|column| column.origin == Origin::Key)?;
     let id = key.sources.iter().find_map(|path| row.at(path)?.scalar_text());
     id.map(Cow::into_owned)
 }
 
-/// What a page of a document says about further rows.
+/// The statements of a document's page about further rows.
 fn said_by(
     found: &List<'_>,
     headers: &[(&'static str, String)],
@@ -116,7 +110,8 @@ fn said_by(
         || said.offset.is_some()
         || said.more.is_some()
         || said.next != Next::Unstated;
-    // `{"items": […], "total": 12}` is an object of its own for the list.
+    // In `{"items": […], "total": 12}` the object exists for the list only, so the total is the
+    // list's.
     let is_own = matches!(found.member.as_str(), "items" | "rows" | "data" | "results");
     if !trusts_total && !pages && !is_own && said.total_is_plain {
         said.total = None;
@@ -125,14 +120,15 @@ fn said_by(
 }
 
 impl Client {
-    /// Reads a document on to the end of its list, from its first page.
+    /// Reads the further pages of a document, up to the end of its list.
     ///
     /// # Errors
-    /// [`ApiError`] only where it concerns the whole API: a page that cannot be had is a shortfall.
+    /// [`ApiError`] only if it concerns the whole API: any other failed page counts as missing
+    /// rows.
     pub async fn read_on(
         &self,
         path: &str,
-        first: Answer,
+        first: Response,
         list: &ListSources,
         trusts_total: bool,
     ) -> Result<DocumentPages, ApiError> {
@@ -164,8 +160,8 @@ impl Client {
     }
 }
 
-/// What the stored pages of a document say of rows that they do not hold, as
-/// [`Client::read_on`] found it, except for what only headers said: they are not stored.
+/// The rows that the stored pages of a document announce and do not contain, as [`Client::read_on`]
+/// found them. Statements in headers are left out: headers are not stored.
 pub fn missing_rows<'a>(
     pages: impl IntoIterator<Item = &'a [u8]>,
     list: &ListSources,
@@ -182,17 +178,17 @@ pub fn missing_rows<'a>(
     received?.missing()
 }
 
-/// What came of a document until now.
+/// What was received of a document so far.
 #[derive(Debug)]
 struct Received {
-    /// Rows that came, each that has an id once.
+    /// Rows received; a row that has an id counts once.
     rows: u64,
     pages: u64,
     /// Rows of the last page.
     last_rows: u64,
     /// The id of its last row.
     last_id: Option<String>,
-    /// What the last page said, with the last total that was stated.
+    /// The statements of the last page, with the last total that was stated.
     said: Continuation,
     own: HashSet<u64>,
 }
@@ -211,7 +207,7 @@ impl Received {
         self.pages += 1;
         self.last_rows = seen.rows;
         self.last_id = seen.last_id;
-        // A page without a total of its own does not take back the one before.
+        // A page that states no total does not revoke an earlier one.
         let total = seen.said.total.or(self.said.total);
         self.said = Continuation { total, ..seen.said };
     }
@@ -231,19 +227,19 @@ impl Received {
     }
 }
 
-/// A document that is being read on.
+/// The state while the further pages of a document are read.
 struct Reading<'a> {
     client: &'a Client,
     path: &'a str,
     list: &'a ListSources,
     trusts_total: bool,
     is_hopeless: bool,
-    /// The number of the last page; 0 where it is not known.
+    /// The number of the last page; 0 if it is not known.
     number: u64,
     is_rebased: bool,
     fingerprints: HashSet<u64>,
     received: Received,
-    pages: Vec<Answer>,
+    pages: Vec<Response>,
     pager: Pager,
     way: Option<Way>,
 }
@@ -254,16 +250,16 @@ impl Reading<'_> {
             let Some((way, request)) = self.next() else { break };
             let is_proven = self.pages.len() > 1 && self.way.as_ref() == Some(&way);
             match self.page(&request).await? {
-                // It calls itself the page after the one that was asked for: pages are asked for from
-                // 0 and shown from 1, and one was left out.
+                // The page states a number one higher than requested: pages are requested from 0
+                // and shown from 1, and one was skipped.
                 Some((_, seen)) if self.is_one_too_high(&request, &seen) => {
                     self.is_rebased = true;
                     self.number = 0;
                 }
-                Some((answer, seen)) if self.fingerprints.insert(seen.fingerprint) => {
-                    self.take(way, &request, answer, seen);
+                Some((response, seen)) if self.fingerprints.insert(seen.fingerprint) => {
+                    self.take(way, &request, response, seen);
                 }
-                // Pages count from 1: that was the first one again.
+                // Pages count from 1: `page=1` was the first page again.
                 Some(_) if self.number == 0 && matches!(way, Way::Number(_)) => self.number = 1,
                 _ if is_proven => break,
                 _ => {
@@ -306,25 +302,25 @@ impl Reading<'_> {
         !self.is_rebased && expected.is_some() && seen.said.page == expected
     }
 
-    async fn page(&self, request: &PageRequest) -> Result<Option<(Answer, Seen)>, ApiError> {
+    async fn page(&self, request: &PageRequest) -> Result<Option<(Response, Seen)>, ApiError> {
         let fetched = match request {
             PageRequest::Address(url) => self.client.get_page(self.path, url).await,
             PageRequest::Parameter(name, value) => {
                 self.client.get_further(self.path, &[(name.as_str(), value.clone())]).await
             }
         };
-        let answer = match fetched {
-            Ok(Fetched::Body(answer)) => answer,
+        let response = match fetched {
+            Ok(FetchResult::Body(response)) => response,
             Err(error) if error.is_fatal() => return Err(error),
             Ok(_) | Err(_) => return Ok(None),
         };
-        let seen = Seen::read(&answer.body, &answer.paging, self.list, self.trusts_total);
-        // An empty page that names the next one is one of rows that were filtered out.
+        let seen = Seen::read(&response.body, &response.paging, self.list, self.trusts_total);
+        // An empty page that names a next one is not an end: its rows were filtered out.
         let leads = |seen: &Seen| seen.rows > 0 || seen.said.next.is_named();
-        Ok(seen.filter(leads).map(|seen| (answer, seen)))
+        Ok(seen.filter(leads).map(|seen| (response, seen)))
     }
 
-    fn take(&mut self, way: Way, request: &PageRequest, answer: Answer, seen: Seen) {
+    fn take(&mut self, way: Way, request: &PageRequest, response: Response, seen: Seen) {
         self.number = match (&way, request) {
             (Way::Number(_), PageRequest::Parameter(_, number)) => {
                 number.parse().unwrap_or(self.number.saturating_add(1))
@@ -333,6 +329,6 @@ impl Reading<'_> {
         };
         self.way = Some(way);
         self.received.add(seen);
-        self.pages.push(answer);
+        self.pages.push(response);
     }
 }

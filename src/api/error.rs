@@ -1,16 +1,17 @@
-//! Why the API gave no answer.
+//! Errors of requests to the API.
 
 use std::time::Duration;
 
-/// A request that came to nothing. No message holds the key or a value from a body.
+/// A request that failed. No message contains the key, or a value from a body other than the code
+/// and message of an error response.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
     /// The base URL cannot be used.
     #[error("the API URL `{url}` cannot be used: {problem}")]
     Url {
-        /// As configured.
+        /// The URL as configured, with keys masked.
         url: String,
-        /// Why.
+        /// Why it cannot be used.
         problem: String,
     },
     /// The HTTP client cannot be set up.
@@ -19,7 +20,7 @@ pub enum ApiError {
     /// HTTPS needs CA certificates, and this machine has none.
     #[error("no CA certificates were found, which HTTPS needs; looked in {looked_in}")]
     NoCertificates {
-        /// Where they were looked for.
+        /// The places that were searched.
         looked_in: String,
     },
     /// 401, or 403 with a JSON body.
@@ -31,10 +32,11 @@ pub enum ApiError {
         status: u16,
         /// The API's code for it, such as `unauthenticated` or `forbidden_role`.
         code: Option<String>,
-        /// The API's words.
+        /// The API's message.
         message: Option<String>,
     },
-    /// 403 without a JSON body: not the API speaks, but what stands before it.
+    /// 403 without a JSON body: sent by a proxy or firewall in front of the API, not by the API
+    /// itself.
     #[error(
         "something in front of the API blocked `GET {path}` with {status} and no JSON{}",
         trace.as_ref().map(|id| format!(" ({id})")).unwrap_or_default()
@@ -44,10 +46,10 @@ pub enum ApiError {
         path: String,
         /// The status.
         status: u16,
-        /// The request's id there, where one was given.
+        /// The request's id from the response's headers, if there is one.
         trace: Option<String>,
     },
-    /// 400 and its kin.
+    /// 400, and other client errors that have no variant of their own.
     #[error("the API rejected `GET {path}` with {status}{}", said(code.as_ref(), message.as_ref()))]
     Rejected {
         /// The request's path.
@@ -56,16 +58,17 @@ pub enum ApiError {
         status: u16,
         /// The API's code for it.
         code: Option<String>,
-        /// The API's words.
+        /// The API's message.
         message: Option<String>,
     },
-    /// 404 where there must be something.
+    /// 404 or 410 for a resource that must exist.
     #[error("`GET {path}` was answered with 404")]
     NotFound {
         /// The request's path.
         path: String,
     },
-    /// A redirect to another host, port or scheme. It is not followed: the key goes nowhere else.
+    /// A redirect to another host, port or scheme. It is not followed, because the key must not be
+    /// sent elsewhere.
     #[error("`GET {path}` was redirected to `{to}`, which is another host")]
     Redirected {
         /// The request's path.
@@ -73,24 +76,24 @@ pub enum ApiError {
         /// Scheme and host of the target.
         to: String,
     },
-    /// Tried as often and as long as allowed.
+    /// The last attempt failed: the limit on their number or on their duration is reached.
     #[error("failed to get `{path}` after {attempts} attempt{} in {}: {reason}", plural(*attempts), seconds(*elapsed))]
     Unavailable {
         /// The request's path.
         path: String,
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
-        /// How long.
+        /// Time since the first attempt, waits included.
         elapsed: Duration,
-        /// What went wrong the last time.
+        /// Why the last attempt failed.
         reason: String,
     },
-    /// The API asks for more patience than allowed.
+    /// The API asks to wait longer than `api.max_rate_limit_wait_secs` allows.
     #[error("the API asks to wait {} before `GET {path}`", seconds(*wait))]
     RateLimited {
         /// The request's path.
         path: String,
-        /// How long.
+        /// The wait that exceeds the limit.
         wait: Duration,
     },
     /// The body is larger than allowed.
@@ -98,24 +101,24 @@ pub enum ApiError {
     TooLarge {
         /// The request's path.
         path: String,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// A good status with a body that cannot be used.
+    /// A response that cannot be used, such as a success status with a body that is not JSON.
     #[error("`GET {path}` was answered with {problem}")]
     Unusable {
         /// The request's path.
         path: String,
-        /// What the body is instead.
+        /// What was received instead.
         problem: String,
     },
-    /// 202 where there must be something.
+    /// 202 for a resource that must be there.
     #[error("`GET {path}` was answered with 202: it is not ready yet")]
     NotReady {
         /// The request's path.
         path: String,
     },
-    /// A list in no wrapping that is known.
+    /// A body in which no list of runs was found.
     #[error(
         "`GET {path}` was answered with a body in which no list of runs was found (its members: \
          {seen})"
@@ -123,7 +126,7 @@ pub enum ApiError {
     UnknownEnvelope {
         /// The request's path.
         path: String,
-        /// The names of the members.
+        /// The names of the body's members.
         seen: String,
     },
     /// Listed runs without ids.
@@ -136,8 +139,8 @@ pub enum ApiError {
         /// The names of the members of the first row.
         seen: String,
     },
-    /// Every page is the first page.
-    #[error("`GET {path}` gives the same page whatever `page` is, though there are more runs")]
+    /// Every page repeats the first one, although there are more runs.
+    #[error("`GET {path}` returns the same page for any `page`, although there are more runs")]
     PageIgnored {
         /// The request's path.
         path: String,
@@ -147,31 +150,32 @@ pub enum ApiError {
     Endless {
         /// The request's path.
         path: String,
-        /// How many were read.
+        /// Number of pages read.
         pages: u32,
     },
-    /// As many requests were sent as are allowed.
+    /// The request budget is used up.
     #[error("the budget of requests is spent ({requests} sent)")]
     BudgetSpent {
-        /// How many.
+        /// Number of requests sent.
         requests: u64,
     },
-    /// The time that was allowed is over.
-    #[error("the deadline has come")]
+    /// The deadline has passed.
+    #[error("the deadline has passed")]
     DeadlinePassed,
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl ApiError {
-    /// Whether the trouble, met by run after run, is likely the whole API's.
-    pub fn may_be_everywhere(&self) -> bool {
+    /// Whether the error, if run after run meets it, likely concerns the whole API.
+    pub fn is_systemic(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::Blocked { .. })
     }
 
-    /// Whether the trouble is the whole API's, so that asking on is pointless. What one response
-    /// holds, or where it redirects to, concerns that response only.
+    /// Whether the error concerns every request, so that further requests are pointless. The
+    /// content of one response, or its redirect, concerns that response only. A 403 is not fatal,
+    /// because it can concern one endpoint or one range.
     pub fn is_fatal(&self) -> bool {
         matches!(
             self,
@@ -183,7 +187,7 @@ impl ApiError {
         )
     }
 
-    /// Whether only the budget ended it: nothing is wrong.
+    /// Whether the request budget or the deadline ended the request. Nothing failed then.
     pub fn is_budget(&self) -> bool {
         matches!(self, Self::BudgetSpent { .. } | Self::DeadlinePassed)
     }

@@ -1,25 +1,26 @@
-//! What an error answer says, read leniently: its shape is only partly documented.
+//! The body of an error response, read leniently: its shape is only partly documented.
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use super::http_date::parse_http_date;
 
 use crate::json::{Kind, Node};
 
-/// The parts of an error answer that people and the retry logic need.
+/// The parts of an error response that messages and the retry logic need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     /// `error.code`, or a top-level `errorCode`.
     pub(super) code: Option<String>,
-    /// `error.message`, or `error` itself where it is a text. At most 300 characters.
+    /// `error.message`, `error` itself if it is a string, or a top-level `message`. At most 300
+    /// characters.
     pub(super) message: Option<String>,
-    /// `error.details.retryAfterSec`, or a top-level `retryAfterSec`.
+    /// `error.details.retryAfterSec`, `error.retryAfterSec` or a top-level `retryAfterSec`.
     pub(super) retry_after: Option<Duration>,
     /// Whether the body is JSON at all: a proxy's error page is not.
     pub(super) is_json: bool,
 }
 
-/// Members that an error body may have. A body with others besides is no error body.
+/// Members that an error body may have. A body with any other member is not an error body.
 const ERROR_MEMBERS: &[&str] = &[
     "error",
     "errors",
@@ -67,7 +68,9 @@ impl ErrorBody {
         Self { code: code.filter(|code| is_code(code)), message, retry_after, is_json: true }
     }
 
-    /// Whether a body with a good status is an error all the same.
+    /// Whether the body of a success status is an error. It must state an error, hold no data, and
+    /// have no member but those of error bodies: documents of a run can have members such as
+    /// `error` and `status`, too.
     pub(super) fn is_error(node: Node<'_>) -> bool {
         let Some(members) = node.members() else { return false };
         let is_content = |value: Node<'_>| match value.kind() {
@@ -91,25 +94,25 @@ impl ErrorBody {
     }
 }
 
-/// An HTTP status of an error, once more in the body.
+/// Whether a value is the HTTP status of an error, repeated in the body.
 fn is_error_status(value: Node<'_>) -> bool {
     let status = value.scalar_text().and_then(|text| text.parse::<u16>().ok());
     status.is_some_and(|status| (400..600).contains(&status))
 }
 
-/// `Retry-After`: seconds, or a date that is measured against the server's own clock. `None` where
-/// it names no time to come.
+/// `Retry-After`: seconds, or a date, which is compared with the server's own clock. `None` if it
+/// names no time in the future.
 pub(super) fn retry_after_header(value: &str, server_now: Option<i64>) -> Option<Duration> {
     if let Some(duration) = seconds_of(value.trim()) {
         return Some(duration);
     }
-    let until = DateTime::parse_from_rfc2822(value.trim()).ok()?.timestamp_micros();
+    let until = parse_http_date(value)?;
     let now = server_now?;
     let wait = Duration::from_micros(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
     (!wait.is_zero()).then_some(wait)
 }
 
-/// Zero seconds count as absent: a client that was too fast would retry at once.
+/// Zero seconds count as absent: otherwise a client that was too fast would retry at once.
 fn seconds_of(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero())

@@ -1,27 +1,25 @@
-//! One request → bytes, politely: key, retry, rate limits, caps, and the page stream.
+//! One request → bytes: key, retries, rate limits, size limits, and the pages of lists.
 
+mod adaptive_concurrency;
 mod client;
 mod connection;
 mod continuation;
+mod cooldown;
 mod document;
 mod error;
 mod error_body;
-mod gate;
-mod listing;
-mod pace;
-mod page;
+mod http_date;
+mod memory_budget;
 mod pager;
-mod rate;
+mod rate_limiter;
+mod request_stats;
 mod retry;
-mod room;
-mod traffic;
 
-pub use client::{Answer, Budget, Client, ClientOptions, Fetched};
+pub use client::{Budget, Client, ClientOptions, FetchResult, Response};
 pub use connection::{certificates_looked_in, describe, install_tls};
 pub use continuation::{Continuation, Next, Read};
 pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;
-pub use listing::{Ending, ListQuery, Listing, Page, PageBase};
-pub use page::ListedRow;
+pub(crate) use pager::{PageRequest, Pager, Place, Way};
+pub use request_stats::RequestStats;
 pub use retry::{Disposition, disposition};
-pub use traffic::Traffic;

@@ -1,54 +1,63 @@
-//! How the next page of a list is asked for: numbers, offsets, tokens or addresses.
+//! How the next page of a list is requested: by number, offset, token or address.
 //!
-//! The API documents `page` and `pageSize`, and nothing of what follows from them. So the ways are
-//! tried in the order in which the responses suggest them; one that only brings rows that were
-//! there already did not work, and the next one is tried.
+//! The API documents `page` and `pageSize`, but not how they behave. So ways are tried in the order
+//! in which the responses suggest them; a way that only brings known rows is discarded, and the
+//! next one is tried.
 
 use url::Url;
 
 use super::continuation::{Continuation, Next, fold};
 use crate::config::{PagingSettings, PagingStyle};
 
-/// A way to ask for further pages.
+/// A way to request further pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// `page=2`, under this name.
     Number(String),
     /// `offset=20`, under this name.
     Offset(String),
     /// `cursor=…`, under this name.
-    Token(String),
+    Cursor(String),
     /// `starting_after=<id of the last row>`, under this name.
     LastId(String),
-    /// The address that the page before names.
+    /// The address that the previous page names.
     Address,
+}
+
+/// How earlier documents of an endpoint were paged.
+#[derive(Clone, Debug)]
+pub(crate) enum KnownPaging {
+    /// In this way.
+    By(Way),
+    /// In no known way: the number of documents in a row whose further pages could not be read.
+    Unknown(u32),
 }
 
 /// One request for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PageRequest {
-    /// With one more parameter.
+pub(crate) enum PageRequest {
+    /// The list's address, with one more parameter.
     Parameter(String, String),
-    /// At an address of its own.
+    /// An address that the server named.
     Address(Url),
 }
 
-/// What is known of the place in the list after a page.
+/// The position in the list after a page.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'p> {
+pub(crate) struct Place<'p> {
     /// The page number that was requested.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Rows up to and including it.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// The id of its last row.
-    pub(super) last_id: Option<&'p str>,
+    pub(crate) last_id: Option<&'p str>,
 }
 
 /// The ways of one list.
 #[derive(Clone, Debug)]
-pub(super) struct Pager {
+pub(crate) struct Pager {
     settings: PagingSettings,
-    /// Where the list is, without parameters.
+    /// The list's address, without parameters.
     list: Url,
     failed: Vec<Way>,
 }
@@ -59,16 +68,16 @@ const OFFSETS: &[&str] = &["offset", "skip"];
 /// Usual names of the parameter for a page's number, after the documented one.
 const NUMBERS: &[&str] = &["page", "pageNumber", "page_number", "p"];
 
-/// Usual names of the parameter for the id of the last row that was had.
+/// Usual names of the parameter for the id of the last row received.
 const LAST_IDS: &[&str] = &["starting_after", "after", "after_id"];
 
 impl Way {
-    /// For people: the parameter, or the address.
-    pub(super) fn described(&self) -> String {
+    /// A description for messages: the parameter, or the address.
+    pub(crate) fn described(&self) -> String {
         match self {
             Self::Number(name) => format!("page numbers (`{name}`)"),
             Self::Offset(name) => format!("offsets (`{name}`)"),
-            Self::Token(name) => format!("cursors (`{name}`)"),
+            Self::Cursor(name) => format!("cursors (`{name}`)"),
             Self::LastId(name) => format!("the last row's id (`{name}`)"),
             Self::Address => "addresses of the next page".to_owned(),
         }
@@ -76,60 +85,61 @@ impl Way {
 }
 
 impl Pager {
-    /// Of the list at this address.
-    pub(super) fn new(settings: PagingSettings, list: Url) -> Self {
+    /// Creates the pager of the list at an address.
+    pub(crate) fn new(settings: PagingSettings, list: Url) -> Self {
         Self { settings, list, failed: Vec::new() }
     }
 
     /// How the configuration says that the list is paged.
-    pub(super) fn configured(&self) -> PagingStyle {
+    pub(crate) fn configured(&self) -> PagingStyle {
         self.settings.style
     }
 
-    /// The number of the first page, where it must be sent.
-    pub(super) fn first_page(&self) -> Option<u32> {
+    /// The number of the first page, if the configuration says that it must be sent.
+    pub(crate) fn first_page(&self) -> Option<u32> {
         self.settings.first_page
     }
 
     /// The name of the parameter for a page's number.
-    pub(super) fn number_parameter(&self) -> &str {
+    pub(crate) fn number_parameter(&self) -> &str {
         match (self.settings.style, &self.settings.parameter) {
             (PagingStyle::Page | PagingStyle::Auto, Some(name)) => name,
             _ => "page",
         }
     }
 
-    /// The name of the parameter for the size of a page; `None` where none is to be sent.
-    pub(super) fn size_parameter(&self) -> Option<&str> {
+    /// The name of the parameter for the size of a page; `None` if none is sent.
+    pub(crate) fn size_parameter(&self) -> Option<&str> {
         let name = self.settings.size_parameter.as_deref().unwrap_or("pageSize");
         (!name.is_empty()).then_some(name)
     }
 
-    /// Notes that a way brought nothing new.
-    pub(super) fn fail(&mut self, way: Way) {
+    /// Records that a way brought nothing new.
+    pub(crate) fn fail(&mut self, way: Way) {
         self.failed.push(way);
     }
 
-    /// The way that a page's own statements suggest most: what the server names is what it knows
-    /// to answer. `None` where nothing is suggested that was not tried in vain.
-    pub(super) fn suggested(&self, page: &Continuation) -> Option<Way> {
+    /// The untried way that a page's statements suggest most, because a server supports what it
+    /// names. `None` if all suggested ways were tried without success.
+    pub(crate) fn suggested(&self, page: &Continuation) -> Option<Way> {
         self.untried(self.ways(page))
     }
 
-    /// The way to try where page numbers brought nothing new, though there is more.
-    pub(super) fn fallback(&self, page: &Continuation) -> Option<Way> {
+    /// The way to try if page numbers brought nothing new although there is more. Only for a list
+    /// whose paging is not configured.
+    pub(crate) fn fallback(&self, page: &Continuation) -> Option<Way> {
         if self.settings.style != PagingStyle::Auto {
             return None;
         }
-        let tokens = token_ways(page);
+        let tokens = cursor_ways(page);
         let numbers = NUMBERS.iter().map(|name| Way::Number((*name).to_owned()));
         let last_ids = LAST_IDS.iter().map(|name| Way::LastId((*name).to_owned()));
         let all = self.ways(page).into_iter().chain(tokens).chain(offset_ways());
         self.untried(all.chain(numbers).chain(last_ids))
     }
 
-    /// The offset to try where a list says nothing at all.
-    pub(super) fn offset_in_silence(&self) -> Option<Way> {
+    /// The offset parameter to try if a list states nothing at all.
+    pub(crate) fn offset_in_silence(&self) -> Option<Way> {
         let is_free = self.settings.style == PagingStyle::Auto;
         self.untried(offset_ways()).filter(|_| is_free)
     }
@@ -146,18 +156,19 @@ impl Pager {
             PagingStyle::Offset => vec![Way::Offset(named("offset"))],
             PagingStyle::Link => vec![Way::Address],
             PagingStyle::Cursor => match &self.settings.parameter {
-                // Where pages hold no cursor, the last row's id is one.
-                Some(name) if page.more == Some(true) && !page.names_token() => {
+                // If pages hold no cursor, the last row's id serves as one.
+                Some(name) if page.more == Some(true) && !page.names_cursor() => {
                     vec![Way::LastId(name.clone())]
                 }
-                Some(name) => vec![Way::Token(name.clone())],
-                None => token_ways(page),
+                Some(name) => vec![Way::Cursor(name.clone())],
+                None => cursor_ways(page),
             },
             PagingStyle::Auto => {
                 let mut ways = match &page.next {
                     Next::Url(_) => vec![Way::Address],
-                    // A token under a name that says so. A bare `next` may be anything.
-                    Next::Token { member, .. } if !is_bare(member) => token_ways(page),
+                    // Only a token whose name says so. A bare `next` may be anything, so numbers
+                    // are tried first.
+                    Next::Cursor { member, .. } if !is_bare(member) => cursor_ways(page),
                     Next::Offset(_) => vec![Way::Offset("offset".to_owned())],
                     _ if page.pages_by_offset() => offset_ways().collect(),
                     _ => Vec::new(),
@@ -168,8 +179,8 @@ impl Pager {
         }
     }
 
-    /// What to ask for after a page; `None` where the page names nothing that the way could use.
-    pub(super) fn request(
+    /// The request for the page after `page`; `None` if that names nothing that the way can use.
+    pub(crate) fn request(
         &self,
         way: &Way,
         page: &Continuation,
@@ -184,22 +195,23 @@ impl Pager {
             (Way::Number(name), _) => parameter(name, place.number.saturating_add(1).to_string()),
             (Way::Offset(name), Next::Offset(rows)) => parameter(name, rows.to_string()),
             (Way::Offset(name), _) => parameter(name, place.rows.to_string()),
-            (Way::Token(name), Next::Token { token, .. }) => parameter(name, token.clone()),
-            (Way::Token(name), Next::Page(number) | Next::Offset(number)) => {
+            (Way::Cursor(name), Next::Cursor { token, .. }) => parameter(name, token.clone()),
+            (Way::Cursor(name), Next::Page(number) | Next::Offset(number)) => {
                 parameter(name, number.to_string())
             }
             (Way::LastId(name), _) if page.more != Some(false) => {
                 parameter(name, place.last_id?.to_owned())
             }
-            (Way::Address | Way::Token(_), Next::Url(address)) => {
+            (Way::Address | Way::Cursor(_), Next::Url(address)) => {
                 Some(PageRequest::Address(self.address(address)?))
             }
             _ => None,
         }
     }
 
-    /// An address that the server names for the next page. One on another host, as servers behind
-    /// a proxy give it, is asked for here with its parameters: the key goes nowhere else.
+    /// An address that the server names for the next page. If it is on another host, as from
+    /// servers behind a proxy, only its parameters are used, with the list's own address: the key
+    /// is sent to no other host.
     fn address(&self, text: &str) -> Option<Url> {
         let url = self.list.join(text).ok()?;
         if url.origin() == self.list.origin() {
@@ -221,8 +233,8 @@ fn is_bare(member: &str) -> bool {
 }
 
 /// The likeliest names of the parameter for a token, by the name of the member that holds it.
-fn token_ways(page: &Continuation) -> Vec<Way> {
-    let Next::Token { member, .. } = &page.next else { return Vec::new() };
+fn cursor_ways(page: &Continuation) -> Vec<Way> {
+    let Next::Cursor { member, .. } = &page.next else { return Vec::new() };
     let without_next = strip_next(member);
     let mut names: Vec<String> = Vec::new();
     match fold(member).as_str() {
@@ -236,8 +248,8 @@ fn token_ways(page: &Continuation) -> Vec<Way> {
     names.push(member.clone());
     let mut ways: Vec<Way> = Vec::new();
     for name in names.into_iter().filter(|name| !name.starts_with("x-")) {
-        if !ways.contains(&Way::Token(name.clone())) {
-            ways.push(Way::Token(name));
+        if !ways.contains(&Way::Cursor(name.clone())) {
+            ways.push(Way::Cursor(name));
         }
     }
     ways
@@ -265,7 +277,7 @@ mod tests {
     }
 
     fn token(member: &str) -> Continuation {
-        page(Next::Token { token: "t".into(), member: member.into(), is_next: true })
+        page(Next::Cursor { token: "t".into(), member: member.into(), is_next: true })
     }
 
     const PLACE: Place<'_> = Place { number: 1, rows: 20, last_id: Some("r20") };
@@ -285,10 +297,10 @@ mod tests {
         assert_eq!(ways(&page(Next::Unstated)), std::slice::from_ref(&number));
         assert_eq!(ways(&page(Next::Url("/x".into()))), [Way::Address, number.clone()]);
         assert_eq!(ways(&token("next")), std::slice::from_ref(&number));
-        let token_ways = ways(&token("nextPageToken"));
-        assert_eq!(token_ways.first(), Some(&Way::Token("pageToken".into())));
-        assert_eq!(token_ways.last(), Some(&number));
-        assert_eq!(ways(&token("endCursor")).first(), Some(&Way::Token("after".into())));
+        let cursor_ways = ways(&token("nextPageToken"));
+        assert_eq!(cursor_ways.first(), Some(&Way::Cursor("pageToken".into())));
+        assert_eq!(cursor_ways.last(), Some(&number));
+        assert_eq!(ways(&token("endCursor")).first(), Some(&Way::Cursor("after".into())));
         let offset = Continuation { offset: Some(0), ..Continuation::default() };
         assert_eq!(ways(&offset).first(), Some(&Way::Offset("offset".into())));
     }
@@ -301,7 +313,7 @@ mod tests {
             ..PagingSettings::default()
         };
         let cursor = pager(cursor);
-        assert_eq!(cursor.suggested(&token("x")), Some(Way::Token("from".into())));
+        assert_eq!(cursor.suggested(&token("x")), Some(Way::Cursor("from".into())));
         let by_id = Way::LastId("from".into());
         let more = Continuation { more: Some(true), ..Continuation::default() };
         assert_eq!(cursor.suggested(&more), Some(by_id));
@@ -336,7 +348,7 @@ mod tests {
         assert_eq!(pager.request(&number, &page(Next::Page(1)), PLACE), parameter("page", "2"));
         let offset = Way::Offset("offset".into());
         assert_eq!(pager.request(&offset, &silent, PLACE), parameter("offset", "20"));
-        let cursor = Way::Token("cursor".into());
+        let cursor = Way::Cursor("cursor".into());
         assert_eq!(pager.request(&cursor, &token("nextCursor"), PLACE), parameter("cursor", "t"));
         assert_eq!(pager.request(&cursor, &silent, PLACE), None);
         let by_id = Way::LastId("after".into());

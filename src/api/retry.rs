@@ -1,37 +1,39 @@
-//! What is tried again: the one place that decides.
+//! Which responses are retried: the only place that decides it.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// What an answer's status means for the request.
+/// What the status of a response means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The body is the answer.
+    /// Success: the body is used.
     Accept,
-    /// There is a thing, and nothing is in it.
+    /// The resource exists and has no content (204, 205).
     Empty,
-    /// The thing is being made.
+    /// The resource is not ready yet (202).
     NotReady,
-    /// A success, or "not modified", that no request of this program can bring about: a part of a
-    /// body must not be taken for the whole.
+    /// Partial content or "not modified" (206, 304), which this program never requests. It is not
+    /// accepted, because a part of a body must not be taken for the whole.
     Unexpected,
-    /// There is no such thing, or it is not visible to the organization (documented for 404).
+    /// The resource does not exist (404, 410), or it is not visible to the organization (documented
+    /// for 404).
     Absent,
-    /// The key is missing, wrong or revoked, or its role lacks permission. Never tried again.
+    /// The key is missing, wrong or revoked, or its role lacks permission. Never retried.
     Refused,
-    /// The request itself is wrong. Never tried again.
+    /// The request itself is wrong. Never retried.
     Rejected,
-    /// The answer is elsewhere. Redirects within the host are followed before this is asked.
+    /// A redirect that the HTTP client did not follow. It follows redirects within the origin, so
+    /// this one leads elsewhere, or there were too many.
     Redirected,
-    /// The API asks for patience: every worker waits.
+    /// The API asks to wait (429): all workers wait.
     RateLimited,
-    /// The trouble may pass: tried again after a pause.
+    /// A failure that may be temporary: retried after a pause.
     Retry,
 }
 
 /// The table of statuses. Failures below HTTP (connecting, time limits, broken or cut-off bodies)
-/// are tried again like [`Disposition::Retry`].
+/// are retried like [`Disposition::Retry`].
 pub fn disposition(status: u16) -> Disposition {
     match status {
         202 => Disposition::NotReady,
@@ -47,8 +49,8 @@ pub fn disposition(status: u16) -> Disposition {
     }
 }
 
-/// The pauses between tries: half a second, doubling to half a minute, with jitter so that
-/// workers that failed together do not return together.
+/// The pauses between attempts: 0.5 s, doubling up to 30 s, with jitter so that workers that failed
+/// together do not retry together.
 pub(super) fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(500))

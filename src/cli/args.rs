@@ -13,16 +13,16 @@ Exit codes:
   0    done
   1    a bug in this program
   2    wrong usage or configuration
-  3    finished, but incomplete (failed runs, gaps, a list that could not be relied on)
-  4    the API refused (key, role)
-  5    the API is unreachable, or asked for more patience than allowed
-  6    the lake or the DuckDB file is not writable, or locked
+  3    finished, but incomplete (failed runs, gaps, a run list that could not be proven complete)
+  4    the API refused the key or its role
+  5    the API is unreachable, or asked for a longer wait than allowed
+  6    the lake or the DuckDB file is not writable, or is locked
   130  interrupted
 
-The API key comes from ARMATURE_API_KEY, or from a file that ARMATURE_API_KEY_FILE or the
-configuration names; never from an argument, where other users of the machine could see it.";
+The API key is read from ARMATURE_API_KEY, or from the file that ARMATURE_API_KEY_FILE or the
+configuration names; never from an argument, which other users of the machine could see.";
 
-/// Exports Armature run history into incremental Parquet and DuckDB files for BI tools.
+/// Export Armature run history into incremental Parquet and DuckDB files for BI tools.
 #[derive(Debug, Parser)]
 #[command(name = "armature-export", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct Arguments {
@@ -35,25 +35,30 @@ pub(super) struct Arguments {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// The configuration file. Without it, `armature-export.toml` in this folder is taken if it
-    /// is there, and else the defaults. `init` writes one with every option explained.
+    /// Configuration file.
+    ///
+    /// Without it, `armature-export.toml` in the working directory is read if it exists; otherwise
+    /// the defaults apply. `init` writes one with every option explained.
     #[arg(long, value_name = "FILE", global = true, env = "ARMATURE_EXPORT_CONFIG")]
     pub(super) config: Option<PathBuf>,
 
-    /// How results are printed on stdout: for people, or as one JSON value for programs.
+    /// Format of the results on stdout: text for people, or one JSON value for programs.
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     pub(super) output: OutputFormat,
 
-    /// Says more on stderr; twice for even more. Costs nothing but lines; never shows the key or
-    /// anything out of a run.
+    /// Log more to stderr; repeat for even more.
+    ///
+    /// Adds log lines and costs nothing else. Never shows the key or anything from a run.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 
-    /// Says less on stderr: errors only.
+    /// Log less to stderr: errors only.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
     pub(super) quiet: u8,
 
-    /// How log lines on stderr look. `json` has one object a line, and turns progress off.
+    /// Format of the log lines on stderr.
+    ///
+    /// `json` writes one object per line and turns the progress line off.
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     pub(super) log_format: LogFormat,
 }
@@ -69,91 +74,99 @@ pub(super) enum OutputFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Exports what is new, once, and exits.
+    /// Run one incremental sync and exit.
     ///
-    /// Asks the API for the list of runs and four documents for each run that ended since the
-    /// last time; nothing for runs that are exported already. A sync that is killed costs nothing
-    /// but the last few seconds' work: the next one goes on from there.
+    /// Requests the list of runs and four documents for each run that ended since the last sync,
+    /// and nothing for runs that are already exported. A sync that is killed loses only the last
+    /// few seconds of work: the next one continues from there.
     Sync(SyncArguments),
 
-    /// Shows what a sync would ask for: requests, runs, and the time at the rate of the last syncs.
+    /// Estimate the requests, runs and time of a sync.
     ///
-    /// Asks for two requests, and changes nothing.
+    /// Sends two requests and changes nothing. The time is estimated from the request rate of the
+    /// last syncs.
     Plan(PlanArguments),
 
-    /// Compares the lake with all that the API lists, run by run.
+    /// Compare the lake with the runs that the API lists, run by run.
     ///
-    /// Lists the last 30 days, for one request per page, and changes nothing. Exit code 0 only
-    /// where the list can be relied on and nothing is missing, changed or failed.
+    /// Lists the last 30 days at one request per page, and changes nothing without --repair. Exit
+    /// code 0 only if the list was proven complete and no run is missing, changed or failed.
     Reconcile(ReconcileArguments),
 
-    /// Stays up and syncs by a cron expression.
+    /// Run as a service that syncs on a cron schedule.
     ///
-    /// One job at a time; a firing that falls into a running one is skipped, and missed ones
-    /// collapse to one. Besides syncing it reconciles at night (`schedule.reconcile_cron`). Ends
-    /// cleanly on SIGTERM and Ctrl-C, with exit code 0 and everything complete until then
-    /// committed; a second signal ends it at once. SIGHUP reads the configuration again.
+    /// Runs one job at a time: a firing during a running job is skipped, and missed firings
+    /// collapse into one. Also reconciles at night (`schedule.reconcile_cron`). Stops cleanly on
+    /// SIGTERM and Ctrl-C: commits everything that is complete and exits with code 0; a second
+    /// signal ends it at once. SIGHUP reloads the configuration.
     Schedule(ScheduleArguments),
 
-    /// Asks a running `schedule` how it stands, for health checks.
+    /// Check the health of a running `schedule`.
     ///
     /// Exit code 0 if its last good sync is fresh enough, 3 if it is stale or there was none yet,
-    /// 5 if nobody answers.
+    /// 5 if `schedule` does not respond.
     Ready(ReadyArguments),
 
-    /// Checks key, API, mapping, lake and DuckDB file, and says what to do about each finding.
+    /// Check the key, API, mapping, lake and DuckDB file, with advice for each finding.
     ///
-    /// Changes nothing. Sends about ten requests; some more where the list is paged in an unusual
-    /// way. Exit code 0 only where a sync would work.
+    /// Changes nothing. Sends about ten requests, and some more if the list is paged in an unusual
+    /// way. Exit code 0 only if a sync would work.
     Doctor(DoctorArguments),
 
-    /// Shows what the lake holds, how far it is proven, and what is missing. Asks the API nothing.
+    /// Show what the lake holds, which time it covers, and what is missing.
+    ///
+    /// Makes no API requests.
     Status(TargetArguments),
 
-    /// Prints the data dictionary: every table and column, its type, meaning and source.
+    /// Print the data dictionary: every table and column with its type, meaning and source.
     Schema(SchemaArguments),
 
-    /// Brings the DuckDB file up to date with the lake. Asks the API nothing.
+    /// Bring the DuckDB file up to date with the lake.
+    ///
+    /// Makes no API requests.
     Deliver(DeliverArguments),
 
-    /// Makes all tables again from the raw documents in the lake, with today's mapping.
+    /// Regenerate all tables from the raw documents in the lake with the current mapping.
     ///
-    /// For when `[[columns]]` or a newer version maps a body better than before: it also reaches
-    /// runs that the API has forgotten. Asks the API nothing. One commit replaces the parts of all
-    /// commits before, so the disk needs room for the tables twice while it is made.
+    /// Use it after changing `[[columns]]` or upgrading; it also covers runs that the API no longer
+    /// returns. Makes no API requests. One commit replaces the data files
+    /// of all earlier commits, so the disk must hold the tables twice while it is written.
     Replay(ReplayArguments),
 
-    /// Merges the small Parquet files of days that are over into few large ones.
+    /// Merge the small Parquet files of past days into a few large ones.
     ///
-    /// A day at a time, as one commit each; rows stay as they are, and DuckDB needs nothing of it.
-    /// Safe to kill. Readers see the old files of a day or the new one, never both; the old ones
-    /// are kept out of sight for a day (`compact.grace_secs`). `schedule` can do it
-    /// (`schedule.compact_cron`). Not for lakes whose every new file is loaded once somewhere.
+    /// Commits one day at a time; rows do not change, so no rows are delivered to DuckDB. Safe to
+    /// kill. In each table, readers never see both the old files of a day and the merged one; on
+    /// file systems without an atomic exchange, rows of a day can be missing for a moment. The old
+    /// files are kept, hidden from readers, for a day (`compact.grace_secs`). `schedule` can run it
+    /// (`schedule.compact_cron`). Do not use it if another tool loads every new Parquet file once:
+    /// it would load merged files again.
     Compact(CompactArguments),
 
-    /// Looks over the lake, its ledger and the DuckDB file, and says what is not as it must be.
+    /// Check the lake, its ledger and the DuckDB file for damage.
     ///
-    /// Reads every byte and every row; asks the API nothing, and changes nothing without --repair.
-    /// Ends with 0 only where all is well.
+    /// Reads every byte and every row. Makes no API requests, and changes nothing without --repair.
+    /// Exit code 0 only if everything was checked and nothing is wrong.
     Verify(VerifyArguments),
 
-    /// Writes a configuration file with every option explained.
+    /// Write a configuration file with every option explained.
     Init(InitArguments),
 
-    /// Serves a fake Armature API on loopback, for trying things out and for your own tests.
+    /// Serve a simulated Armature API on loopback, for trials and for your own tests.
     ///
-    /// Its world lives: runs start, run and end while it serves. The same seed gives the same
-    /// world. Any key that begins with `amt_` is accepted.
+    /// Runs start, progress and end while it serves. The same seed gives the same runs. Any key
+    /// that begins with `amt_` is accepted.
     Simulate(SimulateArguments),
 
-    /// Shows it all in a few seconds, without an account: simulator, sync, lake, DuckDB, queries.
+    /// Run the whole pipeline against a built-in simulator: sync, lake, DuckDB, queries.
     ///
-    /// Writes into ./armature-demo only. Run again, it syncs what happened in between.
+    /// Takes a few seconds and needs no account. Writes only into ./armature-demo. When run again,
+    /// it syncs what happened in between.
     Demo(DemoArguments),
 
-    /// Prints completions for a shell.
+    /// Print completions for a shell.
     Completions {
-        /// The shell.
+        /// Shell to print completions for.
         shell: clap_complete::Shell,
     },
 }
@@ -161,8 +174,9 @@ pub(super) enum Command {
 /// Where the API is.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct ConnectionArguments {
-    /// The API's base URL, such as `https://your-org.armature.app/api/armature/v1`. HTTPS, except
-    /// on loopback. Goes before the configuration.
+    /// Base URL of the API, such as `https://your-org.armature.app/api/armature/v1`.
+    ///
+    /// Must be HTTPS, except on loopback. Overrides the configuration file.
     #[arg(long, value_name = "URL", env = "ARMATURE_API_URL")]
     pub(super) api_url: Option<String>,
 
@@ -177,11 +191,15 @@ fn local_path_parser() -> impl TypedValueParser<Value = PathBuf> {
 /// Where the data goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct TargetArguments {
-    /// The folder for the Parquet files. Goes before the configuration (default: `lake`).
+    /// Folder for the Parquet files (default: `lake`).
+    ///
+    /// Overrides the configuration file.
     #[arg(long, value_name = "DIR", value_parser = local_path_parser())]
     pub(super) lake: Option<PathBuf>,
 
-    /// The DuckDB file. Goes before the configuration (default: `armature.duckdb`).
+    /// DuckDB file (default: `armature.duckdb`).
+    ///
+    /// Overrides the configuration file.
     #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) duckdb: Option<PathBuf>,
 }
@@ -192,7 +210,8 @@ pub(super) struct DoctorArguments {
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
 
-    /// Save the API's own description (`GET /openapi`) as this file, to look up what a body holds.
+    /// Save the API's own description (`GET /openapi`) to this file, as a reference for
+    /// response formats.
     #[arg(long, value_name = "FILE")]
     pub(super) save_openapi: Option<PathBuf>,
 }
@@ -202,9 +221,11 @@ pub(super) struct SyncArguments {
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
 
-    /// How far back to list. `auto` takes the smallest range that covers what is not yet proven,
-    /// and 30 days the first time. A range that is named is listed whole again, for one request
-    /// per hundred runs in it, and nothing for runs that are exported and unchanged.
+    /// How far back to list runs.
+    ///
+    /// `auto` takes the smallest range that includes all time not yet covered, and 30 days for the
+    /// first sync. Any other range is listed in full again: that costs one request per hundred runs
+    /// in it, and nothing for runs that are exported and unchanged.
     #[arg(long, value_name = "RANGE")]
     pub(super) range: Option<RangeChoice>,
 
@@ -217,7 +238,7 @@ pub(super) struct ReconcileArguments {
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
 
-    /// Fetches what is missing, changed or failed, by a sync over 30 days, and compares again.
+    /// Fetch what is missing, changed or failed with a sync over 30 days, then compare again.
     #[arg(long)]
     pub(super) repair: bool,
 }
@@ -232,17 +253,21 @@ pub(super) struct PlanArguments {
     pub(super) range: Option<RangeChoice>,
 }
 
-/// How much a sync may ask for.
+/// How many requests and how much time a sync may use.
 #[derive(Debug, Default, Args)]
 pub(super) struct BudgetArguments {
-    /// Requests that this sync may send, retries included. Newest runs come first; where it is
-    /// spent, what is complete is committed, and the exit code is 3. Give it more than the list
-    /// has pages, or no sync comes to its end: `plan` shows both.
+    /// Maximum number of requests of this sync, retries included.
+    ///
+    /// The newest runs are fetched first. When the budget is spent, the sync commits what is
+    /// complete and exits with code 3. It must exceed the number of pages of the list, or no sync
+    /// ever completes: `plan` shows both numbers.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_requests: Option<u64>,
 
-    /// How long this sync may ask the API, such as `90s`, `10m` or `1h 30m`; otherwise as for
-    /// --max-requests. Bringing DuckDB up to date comes after it.
+    /// Maximum time for the API requests of this sync, such as `90s`, `10m` or `1h 30m`.
+    ///
+    /// When it has passed, the sync ends as with --max-requests. Loading into
+    /// DuckDB runs afterwards and is not limited by it.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(super) deadline: Option<std::time::Duration>,
 }
@@ -252,36 +277,43 @@ pub(super) struct ScheduleArguments {
     #[command(flatten)]
     pub(super) connection: ConnectionArguments,
 
-    /// When to sync, as in a crontab: minute, hour, day of month, month, day of week. Also
-    /// `@hourly` and the like. Goes before the configuration (default: every 15 minutes), and
-    /// turns its other jobs off.
+    /// Cron expression that says when to sync (default: every 15 minutes).
+    ///
+    /// As in a crontab: minute, hour, day of month, month, day of week; or `@hourly` and the like.
+    /// Overrides `schedule.cron`, and turns off the reconcile and compact jobs of the configuration.
     #[arg(long, value_name = "EXPRESSION")]
     pub(super) cron: Option<String>,
 
-    /// Where to serve /healthz, /readyz and /metrics: a port of 127.0.0.1, or an address and a
-    /// port. Nowhere by default. On an address that others reach, anyone can read them.
+    /// Address for /healthz, /readyz and /metrics: a port of 127.0.0.1, or an address and a port.
+    ///
+    /// Off by default. There is no authentication: on an address that others can reach, anyone can
+    /// read them.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReadyArguments {
-    /// Where it listens. Goes before the configuration (default: 127.0.0.1:9464).
+    /// Address that `schedule` listens on (default: 127.0.0.1:9464).
+    ///
+    /// Overrides the configuration file.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
 
-    /// Asks only whether it is alive, not whether the export is fresh.
+    /// Check only that the `schedule` process responds, not that the export is fresh.
     #[arg(long)]
     pub(super) alive: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArguments {
-    /// One table; without it, all of them.
+    /// Table to print; all tables if omitted.
     pub(super) table: Option<String>,
 
-    /// How to print it. `sql` gives views over the lake's files for any DuckDB session, each with
-    /// the latest revision of every run only. `--output json` is the same as `--format json`.
+    /// Format of the data dictionary.
+    ///
+    /// `sql` prints views over the lake's files for any DuckDB session, each with only the latest
+    /// revision of every run. `--output json` is the same as `--format json`.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: SchemaFormat,
 
@@ -307,8 +339,10 @@ pub(super) struct DeliverArguments {
     #[command(flatten)]
     pub(super) targets: TargetArguments,
 
-    /// Makes the file again from the whole lake, beside the old one, and puts it in its place at
-    /// the end. Takes as long as reading the lake; readers keep what they have open.
+    /// Rebuild the file from the whole lake.
+    ///
+    /// The new file is written beside the old one and replaces it at the end. Takes as long as
+    /// reading the lake. Processes that have the old file open keep reading it.
     #[arg(long)]
     pub(super) rebuild: bool,
 }
@@ -318,8 +352,9 @@ pub(super) struct ReplayArguments {
     #[command(flatten)]
     pub(super) targets: TargetArguments,
 
-    /// Shows how many runs, rows and bytes it would write, and changes nothing. Takes as long as
-    /// a replay.
+    /// Show how many runs, rows and bytes would be written, and change nothing.
+    ///
+    /// Takes as long as a replay.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -329,12 +364,14 @@ pub(super) struct CompactArguments {
     #[command(flatten)]
     pub(super) targets: TargetArguments,
 
-    /// Leaves out rows of earlier revisions: of runs that were exported again, only the latest
-    /// rows stay in the lake, as DuckDB has them. They are gone for good after the grace time.
+    /// Drop the rows of earlier revisions.
+    ///
+    /// For runs that were exported again, only the latest rows stay in the lake, as in DuckDB. The
+    /// dropped rows are gone for good after the grace time.
     #[arg(long)]
     pub(super) drop_older_revisions: bool,
 
-    /// Shows how many files it would merge, and changes nothing.
+    /// Show how many files would be merged, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -344,67 +381,72 @@ pub(super) struct VerifyArguments {
     #[command(flatten)]
     pub(super) targets: TargetArguments,
 
-    /// Mends what can be mended without the API, says what it did, and looks again. Nothing that
-    /// holds rows is deleted.
+    /// Repair what can be repaired without the API, report each repair, and check again.
+    ///
+    /// Nothing that holds rows is deleted.
     #[arg(long)]
     pub(super) repair: bool,
 
-    /// With --repair, also gives up missing and damaged parts that cannot be made again from
-    /// `documents`. The next sync fetches their runs again, as far as the API still has them.
+    /// With --repair, also drop missing and damaged data files that cannot be rebuilt from the
+    /// `documents` table.
+    ///
+    /// The next sync fetches their runs again, as far as the API still has them.
     #[arg(long, requires = "repair")]
     pub(super) drop_parts: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
-    /// Where to write it. A file that is there already stays as it is.
+    /// Where to write the file; an existing file is left unchanged.
     #[arg(default_value = "armature-export.toml", value_parser = local_path_parser())]
     pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArguments {
-    /// The port on 127.0.0.1; 0 takes any that is free.
+    /// Port on 127.0.0.1; 0 takes any free port.
     #[arg(long, default_value_t = 8787)]
     pub(super) port: u16,
 
-    /// A TOML file that says what goes wrong: lists that move, runs that live oddly, requests that
-    /// fail. The source has one with every option explained, config/faults.toml. The options below
-    /// go before it.
+    /// TOML file with the faults to inject.
+    ///
+    /// Faults are lists that change while they are read, runs with unusual histories, and requests
+    /// that fail. config/faults.toml in the source explains every option. The options below
+    /// override the file.
     #[arg(long, value_name = "FILE")]
     pub(super) faults: Option<PathBuf>,
 
-    /// The same seed gives the same world (default: 7).
+    /// Seed of the simulated runs; the same seed gives the same runs (default: 7).
     #[arg(long)]
     pub(super) seed: Option<u64>,
 
-    /// Runs in the past days (default: 1000). A hundred thousand cost little: bodies are made when
-    /// asked for.
+    /// Number of runs in the past days (default: 1000).
+    ///
+    /// A hundred thousand cost little: bodies are generated on request.
     #[arg(long)]
     pub(super) runs: Option<u32>,
 
-    /// How many days that past is long (default: 29).
+    /// Number of past days with runs (default: 29).
     #[arg(long)]
     pub(super) days: Option<f64>,
 
-    /// How often a new run starts while it serves, in seconds on average; 0 for never (default:
-    /// 20).
+    /// Mean time between new runs while it serves, in seconds; 0 for no new runs (default: 20).
     #[arg(long, value_name = "SECONDS")]
     pub(super) seconds_between_runs: Option<f64>,
 
-    /// A wait before each answer, in milliseconds.
+    /// Delay before each response, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(super) latency_ms: u64,
 
-    /// The member that holds a list's rows (default: `rows`).
+    /// JSON key under which a list's rows are returned (default: `rows`).
     #[arg(long)]
     pub(super) envelope: Option<EnvelopeChoice>,
 
-    /// The spelling of members (default: `snake`).
+    /// Casing of member names (default: `snake`).
     #[arg(long)]
     pub(super) casing: Option<CasingChoice>,
 
-    /// The number of the first page (default: 1).
+    /// Number of the first page (default: 1).
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1))]
     pub(super) page_base: Option<u32>,
 }
@@ -437,7 +479,7 @@ pub(super) enum CasingChoice {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Runs in the past 29 days.
+    /// Number of runs in the past 29 days.
     #[arg(long, default_value_t = 600)]
     pub(super) runs: u32,
 }

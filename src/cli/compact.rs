@@ -1,4 +1,4 @@
-//! `compact`: merges the small files of days that are over.
+//! `compact`: merges the small data files of closed days.
 
 use std::fmt::Write as _;
 
@@ -32,12 +32,13 @@ pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Resu
         return Err(error.into());
     }
     for part in &report.damaged {
-        context.say(&format!("incomplete: `{part}` is damaged, and stays as it is"));
+        context.eprint_note(&format!("incomplete: `{part}` is damaged and was not merged"));
     }
     if report.damaged.is_empty() {
         return Ok(Exit::Done);
     }
-    context.say("hint: `armature-export verify` looks closer, and mends some with --repair");
+    context
+        .eprint_note("hint: `armature-export verify` gives details; --repair repairs some damage");
     Ok(Exit::Incomplete)
 }
 
@@ -64,8 +65,8 @@ fn text(report: &CompactReport, is_dry: bool) -> String {
         line(format!("  dropped   {rows} of earlier revisions"));
     }
     if report.removed_merges > 0 {
-        let merges = counted(report.removed_merges, "merge", "merges");
-        line(format!("  removed   what {merges} before had kept"));
+        let merges = counted(report.removed_merges, "earlier merge", "earlier merges");
+        line(format!("  removed   old files of {merges}"));
     }
     if let Some(delivery) = &report.delivery {
         line(format!("  duckdb    {} (up to date)", delivery.path));

@@ -1,4 +1,4 @@
-//! What every command needs: settings, output, events, and when to stop.
+//! What every command needs: settings, output, events, and the stop signal.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::observe::{LogFormat, Progress, Verbosity, events, start_log};
 
-/// The file that is taken where none is named.
+/// The configuration file that is read if none is named and it exists.
 const USUAL_FILE: &str = "armature-export.toml";
 
 /// What every command needs.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) settings: Settings,
-    /// The configuration file, if there is one.
+    /// The path of the configuration file, if there is one.
     path: Option<PathBuf>,
     output: OutputFormat,
     quiet: bool,
@@ -38,7 +38,7 @@ impl Context {
             None => Some(PathBuf::from(USUAL_FILE)).filter(|path| path.is_file()),
         };
         let settings = path.as_deref().map(load).transpose()?.unwrap_or_default();
-        keep_others_out(&settings);
+        set_umask(&settings);
         Ok(Self {
             settings,
             path,
@@ -50,13 +50,13 @@ impl Context {
         })
     }
 
-    /// The same with the configuration as it is now.
+    /// The same context with the configuration file read again.
     pub(super) fn reread(&self) -> Result<Self, Failure> {
         let settings = self.path.as_deref().map(load).transpose()?.unwrap_or_default();
         Ok(Self { settings, ..self.clone() })
     }
 
-    /// The settings with what was typed in their place.
+    /// The settings with command-line arguments applied.
     pub(super) fn targets(&self, arguments: &TargetArguments) -> Settings {
         let mut settings = self.settings.clone();
         if let Some(lake) = &arguments.lake {
@@ -100,13 +100,13 @@ impl Context {
         Ok((settings, url))
     }
 
-    /// The key, from the environment or the file that the settings name.
+    /// The key, from the environment or from the file that the settings name.
     pub(super) fn key(settings: &Settings) -> Result<ApiKey, Failure> {
         let file = key_file_from_environment();
         if let Some(Err(problem)) = file.as_deref().map(check_path) {
             return Err(Failure::usage(
                 format!("ARMATURE_API_KEY_FILE {problem}"),
-                "name the file that holds the key by its whole path",
+                "give the full path of the file that holds the key",
             ));
         }
         let file = file.or_else(|| settings.api.key_file.clone());
@@ -118,7 +118,7 @@ impl Context {
         self.shows_progress
     }
 
-    /// Events for a piece of work, with a progress line where one is wanted.
+    /// An event receiver for one operation, and its progress line if one is shown.
     pub(super) fn events(&self) -> (Events, Option<Arc<Progress>>) {
         let progress = self.shows_progress.then(|| Arc::new(Progress::start()));
         (events(progress.clone()), progress)
@@ -128,7 +128,7 @@ impl Context {
         self.output == OutputFormat::Json
     }
 
-    /// Prints a result on stdout: the JSON value, or the text.
+    /// Prints a result on stdout: as a JSON value or as text, depending on `--output`.
     pub(super) fn print(
         &self,
         value: &impl Serialize,
@@ -143,18 +143,18 @@ impl Context {
         write_stdout(&text)
     }
 
-    /// Tells something on stderr that is neither a result nor a log line.
+    /// Prints a note on stderr that is neither a result nor a log line, unless `--quiet` is set.
     #[expect(clippy::print_stderr, reason = "talk goes to stderr")]
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn eprint_note(&self, text: &str) {
         if !self.quiet {
             eprintln!("{text}");
         }
     }
 }
 
-/// Everything that this process makes from now on is for whom the configuration says: lake, DuckDB
-/// file, and what libraries write beside them.
-fn keep_others_out(settings: &Settings) {
+/// Sets the umask from the configuration. It applies to everything that this process creates from
+/// now on: lake, DuckDB file, and the files of libraries beside them.
+fn set_umask(settings: &Settings) {
     #[cfg(unix)]
     if let Some(umask) = settings.lake.access.umask() {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
@@ -163,7 +163,7 @@ fn keep_others_out(settings: &Settings) {
     let _ = settings;
 }
 
-/// Prints on stdout. A reader that has gone, as `head` does, is no failure.
+/// Prints on stdout. A closed pipe, as with `head`, is not a failure.
 pub(super) fn write_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
@@ -176,14 +176,14 @@ pub(super) fn write_stdout(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether stderr shows colours.
+/// Whether output on stderr is colored.
 pub(super) fn stderr_has_colour() -> bool {
     #[expect(clippy::disallowed_methods, reason = "a convention of terminals, not configuration")]
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !refused
 }
 
-/// The real time.
+/// This machine's clock.
 #[expect(clippy::disallowed_methods, reason = "the one look at this machine's clock")]
 pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
@@ -203,17 +203,18 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What stopping means for work that commits.
-pub(super) const COMMITTING: &str = "stopping: what is complete is being committed";
+/// What is logged at a stop of a command that commits.
+pub(super) const COMMITTING: &str = "stopping: committing what is complete";
 
-/// Becomes true on the first Ctrl-C or SIGTERM; the second one ends the process at once, which is
-/// safe at any moment.
+/// The stop signal: becomes true on the first Ctrl-C or SIGTERM. The second one ends the process
+/// immediately, which is safe at any moment: an unfinished commit is finished or discarded when the
+/// lake is next opened.
 pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
     let (send, receive) = watch::channel(false);
     let mut signals = Signals::listen();
     tokio::spawn(async move {
         signals.next().await;
-        tracing::warn!("{words} (once more to stop at once)");
+        tracing::warn!("{words} (send the signal again to stop at once)");
         send.send_replace(true);
         signals.next().await;
         #[expect(clippy::exit, reason = "the second signal means now; the lake is safe by design")]
@@ -222,9 +223,9 @@ pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
     receive
 }
 
-/// Ends the process if a stop takes longer than it may. Nothing is lost by it: the lake is safe at
-/// every moment.
-pub(super) fn end_in_time(settings: &Settings, mut stop: watch::Receiver<bool>) {
+/// Ends the process if a stop takes longer than `schedule.stop_secs`. This is safe at any moment;
+/// runs that are not committed are fetched again.
+pub(super) fn force_exit_after(settings: &Settings, mut stop: watch::Receiver<bool>) {
     let within = Duration::from_secs(settings.schedule.stop_secs);
     tokio::spawn(async move {
         if stop.wait_for(|stop| *stop).await.is_err() {
@@ -232,14 +233,15 @@ pub(super) fn end_in_time(settings: &Settings, mut stop: watch::Receiver<bool>) 
         }
         tokio::time::sleep(within).await;
         tracing::error!(
-            "the end takes longer than {within:?} (schedule.stop_secs): ending at once; what is committed stays"
+            "stopping takes longer than {within:?} (schedule.stop_secs): ending at once; committed data is kept"
         );
         #[expect(clippy::exit, reason = "whoever stops it expects it to end")]
         std::process::exit(Exit::Interrupted.code().into());
     });
 }
 
-/// Ctrl-C and SIGTERM, from now on: none is lost between two looks.
+/// Streams of Ctrl-C and SIGTERM. They are registered once, so that no signal is lost between two
+/// calls of [`Signals::next`].
 struct Signals {
     #[cfg(unix)]
     streams: Option<[tokio::signal::unix::Signal; 2]>,
@@ -251,7 +253,7 @@ impl Signals {
         {
             use tokio::signal::unix::{SignalKind, signal};
             let streams = [signal(SignalKind::interrupt()), signal(SignalKind::terminate())];
-            // Where signals cannot be had, the process simply ends by them.
+            // If handlers cannot be registered, signals end the process, as by default.
             let streams = match streams {
                 [Ok(interrupt), Ok(terminate)] => Some([interrupt, terminate]),
                 _ => None,

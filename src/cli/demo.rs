@@ -1,4 +1,5 @@
-//! `demo`: all of it in a few seconds, without an account.
+//! `demo`: runs the whole pipeline against the built-in simulator in a few seconds, without an
+//! account.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +15,13 @@ use crate::deliver::query;
 use crate::failure::{Exit, Failure};
 use crate::simulator::{SimulatorSettings, WorldSettings};
 
-/// What the demo is configured with: a file that users can take along.
+/// The configuration of the demo: a file that users can copy.
 const DEMO_FILE: &str = include_str!("../../config/demo.toml");
 
-/// Where the demo writes.
+/// The folder that the demo writes to.
 const FOLDER: &str = "armature-demo";
 
-/// Questions that the demo's world has answers to.
+/// Questions that the demo's data can answer, and their queries.
 const QUERIES: [(&str, &str); 3] = [
     (
         "Which workflows fail, and what does it cost?",
@@ -81,7 +82,7 @@ pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<
 
 fn closing(lake: &str, duckdb: &str) -> String {
     format!(
-        "\nYours to look at:\n\
+        "\nExplore the result:\n\
          \n  duckdb {duckdb} \"FROM run_overview LIMIT 10\"\
          \n  python3 -c \"import polars; print(polars.read_parquet('{lake}/runs/**/*.parquet'))\"\
          \n\nNext: run the demo again (it syncs only what happened since), or point it at your own\n\
@@ -89,7 +90,8 @@ fn closing(lake: &str, duckdb: &str) -> String {
     )
 }
 
-/// When the demo's world began: remembered, so that the next demo goes on with the same world.
+/// The start of the demo's world. It is stored in the folder, so that the next demo continues with
+/// the same world.
 fn birth(folder: &Path) -> Result<DateTime<Utc>, Failure> {
     let file = folder.join("world-began.txt");
     let io = |error: std::io::Error| {
@@ -112,7 +114,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::new(Exit::Storage, error.into()))
 }
 
-/// A path as people typed it: from this folder, where it is below it.
+/// A path for messages: relative to the current folder if it is below it.
 fn shown(path: &Path) -> String {
     let here = std::path::absolute(".").unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()

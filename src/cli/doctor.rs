@@ -1,4 +1,4 @@
-//! `doctor`: looks at everything a sync depends on, changes nothing, and says what to do.
+//! `doctor`: checks everything that a sync depends on, changes nothing, and suggests what to do.
 
 mod checks;
 mod mapping;
@@ -13,38 +13,38 @@ use super::context::{Context, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::normalize::{MappingReport, TableReport};
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Worth knowing; a sync works.
+    /// A problem that does not keep a sync from working.
     Warning,
-    /// A sync would not work.
+    /// A problem that keeps a sync from working.
     Failed,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// What was checked.
     check: &'static str,
     verdict: Verdict,
     /// What was found.
     found: String,
-    /// What to do about it.
+    /// What the user can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
     #[serde(skip)]
     exit: Option<Exit>,
 }
 
-/// All that was found.
+/// All checks.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Examination {
     findings: Vec<Finding>,
-    /// Which column was filled from which path, for the runs that were looked at.
+    /// Which column was filled from which path, for the examined runs.
     mapping: MappingReport,
 }
 
@@ -123,7 +123,7 @@ fn text(examination: &Examination) -> String {
     }
     if !examination.mapping.tables.is_empty() {
         out.push_str(
-            "\nA column without a source stays null; what no column took is kept in `_extra`. Add \
+            "\nA column without a source stays null; unmapped members are kept in `_extra`. Add \
              columns, or\nother sources, as [[columns]] in the configuration.\n",
         );
     }
@@ -131,7 +131,7 @@ fn text(examination: &Examination) -> String {
     let warned = examination.findings.iter().filter(|f| f.verdict == Verdict::Warning).count();
     let _infallible = match (failed, warned) {
         (0, 0) => writeln!(out, "\nready to sync"),
-        (0, warned) => writeln!(out, "\nready to sync, with {warned} to look at"),
+        (0, warned) => writeln!(out, "\nready to sync, warnings: {warned}"),
         (failed, _) => writeln!(out, "\nnot ready: {failed} failed"),
     };
     out
@@ -141,7 +141,7 @@ fn table_text(table: &TableReport) -> String {
     let (filled, unfilled): (Vec<_>, Vec<_>) =
         table.columns.iter().partition(|column| !column.filled_from.is_empty());
     let width = filled.iter().map(|column| column.column.len()).max().unwrap_or(0);
-    let mut out = format!("\n{} ({} rows looked at)\n", table.table, table.rows);
+    let mut out = format!("\n{} ({} rows sampled)\n", table.table, table.rows);
     for column in filled {
         let paths: Vec<String> = column
             .filled_from
@@ -157,7 +157,7 @@ fn table_text(table: &TableReport) -> String {
     }
     if !table.untaken.is_empty() {
         let names: Vec<&str> = table.untaken.keys().map(String::as_str).collect();
-        let _infallible = writeln!(out, "  taken by no column: {}", names.join(", "));
+        let _infallible = writeln!(out, "  unmapped: {}", names.join(", "));
     }
     out
 }

@@ -19,7 +19,7 @@ pub(super) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(Failure::usage(
-                format!("`{}` is there already, and stays as it is", path.display()),
+                format!("`{}` already exists and was not changed", path.display()),
                 "name another file, or remove this one",
             ));
         }
@@ -31,6 +31,8 @@ pub(super) fn run(context: &Context, arguments: &InitArguments) -> Result<Exit, 
     }
     let shown = path.display().to_string();
     context.print(&serde_json::json!({ "written": shown }), || format!("wrote {shown}"))?;
-    context.say("set api.url in it and the key as ARMATURE_API_KEY, then: armature-export doctor");
+    context.eprint_note(
+        "set api.url in it and the key as ARMATURE_API_KEY, then: armature-export doctor",
+    );
     Ok(Exit::Done)
 }

@@ -1,4 +1,5 @@
-//! Words and exit codes. stdout is data, stderr is talk.
+//! The command line: arguments, results and exit codes. Results go to stdout, everything else to
+//! stderr.
 
 mod args;
 mod compact;
@@ -35,7 +36,7 @@ pub fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Few threads that may block: each keeps memory of its own, and the disk is the limit.
+        // Few blocking threads: each has memory of its own, and the disk is the limit.
         .max_blocking_threads(4)
         .enable_all()
         .build();
@@ -56,14 +57,14 @@ pub fn main() -> ExitCode {
             failure.exit
         }
     };
-    // A task that still waits for the network must not hold up the end.
+    // Do not wait for tasks that still wait for the network.
     runtime.shutdown_background();
     exit.into()
 }
 
 fn usage(error: &clap::Error) -> ExitCode {
-    // Help and version go to stdout and are no failure; clap prints each where it belongs. A
-    // closed pipe is nobody's trouble.
+    // Help and version go to stdout and are not failures; clap prints each to the right stream.
+    // Ignore a closed pipe.
     let _closed = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
 }

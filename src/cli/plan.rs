@@ -1,4 +1,4 @@
-//! `plan`: what a sync would ask for.
+//! `plan`: what a sync would request.
 
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ fn text(forecast: &Forecast) -> String {
     let listed = forecast.listed.map(|listed| format!("{} listed · ", count(listed)));
     let follow_ups = match forecast.follow_ups {
         0 => String::new(),
-        number => format!(" · {} to look at again", count(number)),
+        number => format!(" · {} to check again", count(number)),
     };
     line(format!(
         "  runs      {}{about}{} to fetch{follow_ups}",
@@ -54,7 +54,7 @@ fn text(forecast: &Forecast) -> String {
             let rate = format!("{rate:.0} requests a second, as in the last syncs");
             format!("  time      about {} at {rate}", elapsed(milliseconds))
         }
-        _ => "  time      unknown: no sync has asked for enough yet to tell the rate".to_owned(),
+        _ => "  time      unknown: too few requests so far to measure the rate".to_owned(),
     });
     for [from, until] in &forecast.new_gaps {
         let shown = |moment: &Option<String>| moment.clone().unwrap_or_else(|| "?".to_owned());

@@ -1,4 +1,4 @@
-//! `ready`: asks a running `schedule` how it stands, for health checks without `curl`.
+//! `ready`: requests the state of a running `schedule`, for health checks without `curl`.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::context::{Context, write_stdout};
 use crate::failure::{Exit, Failure};
 use crate::service::listen_address;
 
-/// A health check that waits is no health check.
+/// Maximum wait for the response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where `schedule` listens unless it is told otherwise.
+/// The address that is requested if none is given or configured.
 const USUAL_ADDRESS: &str = "127.0.0.1:9464";
 
 pub(super) async fn run(context: &Context, arguments: &ReadyArguments) -> Result<Exit, Failure> {
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, arguments: &ReadyArguments) -> Result
         Failure::usage(problem, "name the address that `schedule` listens on")
     })?;
     if address.ip().is_unspecified() {
-        // It listens everywhere: here too.
+        // It listens on all addresses: use loopback.
         address.set_ip(match address {
             std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
             std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, arguments: &ReadyArguments) -> Result
     let url = format!("http://{address}/{path}");
     let unreachable = |error: reqwest::Error| {
         let error = anyhow::Error::new(error.without_url());
-        let error = error.context(format!("nobody answers at {url}"));
+        let error = error.context(format!("no response from {url}"));
         let hint = "start `armature-export schedule` with --listen or schedule.listen";
         Failure { exit: Exit::Unreachable, error, hint: Some(hint.to_owned()) }
     };

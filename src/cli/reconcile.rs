@@ -1,4 +1,4 @@
-//! `reconcile`: the API's list against the lake.
+//! `reconcile`: compares the API's list with the lake.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::reconcile::{Comparison, Reconciliation, Verdict, reconcile};
 use crate::sync::{SyncOptions, SyncReport};
 
-/// How many runs and groups are named; `--output json` has all of them.
+/// Maximum number of runs and groups that are named; `--output json` has all of them.
 const SHOWN: usize = 20;
 
 /// What `--output json` prints.
@@ -42,8 +42,9 @@ pub(super) async fn run(
     if before.total.not_in_ledger > 0 {
         let result = Reconciled { before: &before, repair: None, after: None };
         context.print(&result, || text(&before))?;
-        context
-            .say("not repaired: fetched again, runs that are not in the ledger would stand twice");
+        context.eprint_note(
+            "not repaired: fetching runs that are not in the ledger would duplicate them",
+        );
         return Ok(exit(&before));
     }
     let mut month = settings.clone();
@@ -55,7 +56,7 @@ pub(super) async fn run(
         let lake = settings.lake.path.display().to_string();
         let duckdb = settings.duckdb.path.display().to_string();
         let repaired = summary(&report, &lake, &duckdb);
-        format!("{}\nrepair: {repaired}\nafter it:\n{}", text(&before), text(&after))
+        format!("{}\nrepair: {repaired}\nafter repair:\n{}", text(&before), text(&after))
     })?;
     Ok(exit(&after))
 }
@@ -112,19 +113,19 @@ fn text(found: &Reconciliation) -> String {
     line(format!("  runs      {}", shown.join(" · ")));
     let list = match found.sweep.proof {
         Some(proof) if found.sweep.certified => format!("certified ({proof})"),
-        _ => format!("not to be relied on: {}", found.sweep.doubts.join("; ")),
+        _ => format!("uncertified: {}", found.sweep.doubts.join("; ")),
     };
     line(format!("  list      {list}, {}", counted(u64::from(found.sweep.pages), "page", "pages")));
     if found.no_longer_listed > 0 {
         let runs = counted(found.no_longer_listed, "run", "runs");
-        line(format!("  unlisted  {runs} of the lake are no longer listed; they stay"));
+        line(format!("  unlisted  {runs} of the lake are no longer listed; they are kept"));
     }
     line(format!("\n{}", by_day(found)));
     if !total.is_same() {
         line(format!("\n{}", groups(found)));
         line(differences(found));
         line(if total.not_in_ledger > 0 {
-            "\nhint: `verify --repair` enters runs of the lake in its ledger again".to_owned()
+            "\nhint: `verify --repair` adds runs of the lake to its ledger again".to_owned()
         } else {
             "\nhint: `reconcile --repair` fetches them".to_owned()
         });
@@ -132,7 +133,7 @@ fn text(found: &Reconciliation) -> String {
     out
 }
 
-/// A line per day, the newest first.
+/// One line per day, newest first.
 fn by_day(found: &Reconciliation) -> String {
     let mut days: BTreeMap<&str, Comparison> = BTreeMap::new();
     for group in &found.groups {
@@ -143,7 +144,7 @@ fn by_day(found: &Reconciliation) -> String {
     render(&[&["day"], HEADINGS].concat(), &rows)
 }
 
-/// The days, workflows and statuses in which something differs.
+/// The days, workflows and statuses with differences.
 fn groups(found: &Reconciliation) -> String {
     let differing = found.groups.iter().filter(|group| !group.comparison.is_same());
     let rows: Vec<Vec<String>> = differing

@@ -1,4 +1,4 @@
-//! `replay`: makes all tables again from the documents, with today's mapping.
+//! `replay`: rebuilds all tables from the documents, with today's mapping.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Resul
         return Err(error.into());
     }
     if report.runs_unreadable > 0 {
-        context.say(&format!(
+        context.eprint_note(&format!(
             "incomplete: the documents of {} cannot be read (see `armature-export verify`)",
             counted(report.runs_unreadable, "run", "runs")
         ));

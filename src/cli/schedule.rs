@@ -1,18 +1,18 @@
-//! `schedule`: stays up and does its jobs by cron expressions.
+//! `schedule`: keeps running, and runs jobs by cron expressions.
 
 use tokio::sync::mpsc;
 
 use super::args::ScheduleArguments;
-use super::context::{COMMITTING, Context, end_in_time, now, stop_on_signal};
+use super::context::{COMMITTING, Context, force_exit_after, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::service::{Service, ServiceOptions, ServiceSettings};
 
 pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Result<Exit, Failure> {
     let current = settings(context, arguments)?;
-    // Before anything else, so that no signal finds nobody.
+    // Register signal handlers first, so that no signal is lost.
     let stop = stop_on_signal(COMMITTING);
     let reload = reload_on_signal();
-    end_in_time(&current.settings, stop.clone());
+    force_exit_after(&current.settings, stop.clone());
     let (reread, arguments) = (context.clone(), arguments.clone());
     let options = ServiceOptions {
         load: Box::new(move || settings(&reread.reread()?, &arguments)),
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Res
     Ok(Exit::Done)
 }
 
-/// The configuration with what was typed in its place.
+/// The configuration with command-line arguments applied.
 fn settings(context: &Context, arguments: &ScheduleArguments) -> Result<ServiceSettings, Failure> {
     let (mut settings, url) = context.service(&arguments.connection)?;
     let schedule = &mut settings.schedule;
@@ -40,7 +40,7 @@ fn settings(context: &Context, arguments: &ScheduleArguments) -> Result<ServiceS
     Ok(ServiceSettings { settings, url, only_sync: arguments.cron.is_some() })
 }
 
-/// Hears SIGHUP, where there is one.
+/// Requests a reload for each SIGHUP, on systems that have it.
 fn reload_on_signal() -> mpsc::Receiver<()> {
     let (send, receive) = mpsc::channel(1);
     #[cfg(unix)]
@@ -50,7 +50,7 @@ fn reload_on_signal() -> mpsc::Receiver<()> {
                 tracing::info!(
                     "SIGHUP: the configuration is read again, after the running job if any"
                 );
-                // One that waits already serves for both.
+                // If a reload is requested already, it serves for this signal too.
                 let _waits = send.try_send(());
             }
         });

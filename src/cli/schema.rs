@@ -59,7 +59,7 @@ fn text(entries: &[Entry]) -> String {
     out
 }
 
-/// The dictionary as `docs/TABLES.md` holds it.
+/// The dictionary in the format of `docs/TABLES.md`.
 pub(super) fn markdown(entries: &[Entry]) -> String {
     let mut out = String::new();
     for entry in entries {

@@ -17,18 +17,18 @@ pub(super) async fn run(context: &Context, arguments: &SimulateArguments) -> Res
     let url = simulator.base_url();
     let value = serde_json::json!({ "api_url": url, "runs": runs });
     context.print(&value, || url.clone())?;
-    context.say(&format!(
+    context.eprint_note(&format!(
         "serving {} runs of the last {} days, and new ones as they happen. In another terminal:\n\
          \n  ARMATURE_API_KEY=amt_demo_key armature-export sync --api-url {url}\n\
          \nCtrl-C ends it.",
         count(u64::from(runs)),
         days
     ));
-    // The sender lives as long as the process; an error would mean that it is ending anyway.
+    // The sender lives as long as the process; an error would mean that the process is ending.
     let _ending = stop.wait_for(|stop| *stop).await;
     let requests = simulator.request_count();
     simulator.stop().await;
-    context.say(&format!("answered {} requests", count(requests)));
+    context.eprint_note(&format!("answered {} requests", count(requests)));
     Ok(Exit::Done)
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn start(settings: SimulatorSettings) -> Result<Simulator, Fail
     })
 }
 
-/// The file's scenario with what was typed in its place.
+/// The scenario of the file with command-line arguments applied.
 fn settings(arguments: &SimulateArguments) -> Result<SimulatorSettings, Failure> {
     let file = arguments.faults.as_deref().map(scenario).transpose()?;
     let Scenario { mut world, mut shape, faults } = file.unwrap_or_default();
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(toml::from_str::<Scenario>(EXAMPLE).unwrap(), Scenario::default());
         let mut options = BTreeSet::new();
         keys(&toml::Table::try_from(Scenario::default()).unwrap(), &mut options);
-        // Those without a default are not in the table.
+        // Options without a default are not in the table.
         options.extend(
             [
                 "end_after_requests",

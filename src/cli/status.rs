@@ -11,10 +11,10 @@ use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::deliver::inspect;
 use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
-use crate::lake::{Gap, LakeView, LivePart, LiveParts, SyncRecord};
+use crate::lake::{Gap, LakeView, LiveFile, Snapshot, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
 
-/// How many syncs and failed runs are shown.
+/// Maximum number of syncs and failed runs that are shown.
 const SHOWN: usize = 10;
 
 #[derive(Debug, Serialize)]
@@ -26,11 +26,12 @@ struct Status {
     bytes: u64,
     rows: BTreeMap<String, u64>,
     runs: BTreeMap<&'static str, u64>,
-    proven: Vec<Moments>,
+    #[serde(rename = "proven")]
+    coverage: Vec<Moments>,
     behind_seconds: Option<i64>,
     gaps: Vec<Moments>,
     failed_runs: Vec<FailedRun>,
-    /// Listed, and answered with 404 by their id.
+    /// Runs that are listed, and whose id returns 404.
     absent_runs: Vec<FailedRun>,
     /// Runs exported with fewer rows than the API announces.
     partial_runs: u64,
@@ -63,13 +64,13 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     let lake = LakeView::open(&settings.lake.path).await?;
     let (ledger, _) = lake.ledger().await?;
     let mut status = base(&lake, &ledger);
-    let mut parts = LiveParts::default();
+    let mut parts = Snapshot::default();
     for commit in lake.commits()? {
         let manifest = lake.manifest(commit).await?;
         parts.apply(&manifest);
         status.syncs.extend(manifest.sync);
     }
-    for LivePart { part, .. } in parts.iter() {
+    for LiveFile { part, .. } in parts.iter() {
         status.parts += 1;
         status.bytes += part.bytes;
         *status.rows.entry(part.table.clone()).or_default() += part.rows;
@@ -85,10 +86,10 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
 
 fn base(lake: &LakeView, ledger: &Ledger) -> Status {
     let head = lake.head();
-    let proven = head.map(|head| head.proven.clone()).unwrap_or_default();
+    let coverage = head.map(|head| head.coverage.clone()).unwrap_or_default();
     let gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
     let partial = ledger.iter().filter(|(_, entry)| entry.documents.is_partial()).count();
-    let behind = proven.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
+    let behind = coverage.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
     Status {
         lake: lake.root().display().to_string(),
         organization_id: lake.identity().and_then(|identity| identity.organization_id.clone()),
@@ -97,7 +98,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         bytes: 0,
         rows: BTreeMap::new(),
         runs: ledger.counts().into_iter().collect(),
-        proven: proven.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
+        coverage: coverage.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
         behind_seconds: behind.map(|seconds| seconds.max(0)),
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
         failed_runs: runs_with(ledger, |entry| entry.state == RunState::Failed),
@@ -108,7 +109,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
     }
 }
 
-/// The runs of which something holds, by their ids, with what went wrong.
+/// The runs for which `holds` is true, by id, with their problem.
 fn runs_with(ledger: &Ledger, holds: impl Fn(&Entry) -> bool) -> Vec<FailedRun> {
     let runs = ledger.iter().filter(|(_, entry)| holds(entry));
     let mut runs: Vec<FailedRun> = runs
@@ -153,7 +154,7 @@ fn text(status: &Status) -> String {
     line(format!(
         "  commits       {} · {} · {}",
         count(status.commit),
-        counted(status.parts, "part", "parts"),
+        counted(status.parts, "data file", "data files"),
         bytes(status.bytes)
     ));
     let runs = status.runs.iter().filter(|(_, number)| **number > 0);
@@ -167,15 +168,15 @@ fn text(status: &Status) -> String {
         let runs = counted(status.partial_runs, "run has", "runs have");
         line(format!("  partial       {runs} fewer rows than the API announces (see _issues)"));
     }
-    for proven in &status.proven {
-        line(format!("  proven        {} to {}", proven.from, proven.until));
+    for coverage in &status.coverage {
+        line(format!("  covered       {} to {}", coverage.from, coverage.until));
     }
     match status.behind_seconds {
         Some(seconds) => {
             let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
             line(format!("  behind        {}", elapsed(milliseconds)));
         }
-        None => line("  proven        nothing yet".to_owned()),
+        None => line("  covered       nothing yet".to_owned()),
     }
     for gap in &status.gaps {
         line(format!(

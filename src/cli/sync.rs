@@ -1,9 +1,9 @@
-//! `sync`: one incremental sync, and what it did.
+//! `sync`: runs one incremental sync, and prints a summary.
 
 use std::fmt::Write as _;
 
 use super::args::{BudgetArguments, SyncArguments};
-use super::context::{COMMITTING, Context, end_in_time, now, stop_on_signal};
+use super::context::{COMMITTING, Context, force_exit_after, now, stop_on_signal};
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
@@ -14,7 +14,7 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
     settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
     arguments.budget.apply(&mut settings);
     let stop = stop_on_signal(COMMITTING);
-    end_in_time(&settings, stop.clone());
+    force_exit_after(&settings, stop.clone());
     let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
     let report = run_once(context, settings, url, key, stop).await?;
     let lake = lake.display().to_string();
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
 }
 
 impl BudgetArguments {
-    /// Puts what was typed in place of what is configured. A deadline is at least a second.
+    /// Applies command-line arguments to the settings. A deadline is at least one second.
     pub(super) fn apply(&self, settings: &mut Settings) {
         let sync = &mut settings.sync;
         sync.max_requests = self.max_requests.or(sync.max_requests);
@@ -31,7 +31,7 @@ impl BudgetArguments {
     }
 }
 
-/// One sync with progress and log lines, for `sync`, `schedule` and `demo`.
+/// Runs one sync with progress and log lines, for `sync`, `demo` and the repair of `reconcile`.
 pub(super) async fn run_once(
     context: &Context,
     settings: Settings,
@@ -48,15 +48,17 @@ pub(super) async fn run_once(
     Ok(report?)
 }
 
-/// Tells what stopped a sync, and the exit code that says it.
+/// Prints what stopped a sync, and returns its exit code.
 pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Failure> {
     let exit = exit_of(report)?;
     if exit == Exit::Incomplete {
         match &report.stopped_by {
-            Some(spent) => context.say(&format!("incomplete: {spent}; the next sync goes on")),
+            Some(spent) => {
+                context.eprint_note(&format!("incomplete: {spent}; the next sync goes on"));
+            }
             None => {
                 for line in report.reasons() {
-                    context.say(&format!("incomplete: {line}"));
+                    context.eprint_note(&format!("incomplete: {line}"));
                 }
             }
         }
@@ -64,7 +66,7 @@ pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Fai
     Ok(exit)
 }
 
-/// The closing summary.
+/// The summary after a sync.
 pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
     let runs = &report.runs;
     let mut out = String::new();
@@ -91,7 +93,7 @@ pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
         (runs.unchanged, "unchanged"),
         (runs.failed, "failed"),
         (runs.absent, "absent"),
-        (runs.partial, "not whole"),
+        (runs.partial, "partial"),
     ];
     let shown = parts.iter().filter(|(number, name)| *number > 0 || *name == "listed");
     let shown: Vec<String> =

@@ -1,6 +1,6 @@
-//! Plain text tables and numbers for people.
+//! Formats text tables and numbers for users.
 
-/// Rows under headings, columns as wide as they must be.
+/// A table with headings; columns are as wide as their widest cell.
 pub(super) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
     for row in rows {
@@ -36,7 +36,7 @@ fn is_number(cell: &str) -> bool {
             .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '%' | '$' | ' '))
 }
 
-/// A count with thousands apart.
+/// A number with thousands separators.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -54,7 +54,7 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
-/// A number of bytes as people say it.
+/// A number of bytes with a unit.
 pub(super) fn bytes(number: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
     match UNITS.iter().find(|(_, size)| number >= *size) {
@@ -66,7 +66,7 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
-/// A duration as people say it.
+/// A duration in milliseconds with units.
 pub(super) fn elapsed(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
@@ -77,7 +77,7 @@ pub(super) fn elapsed(milliseconds: u64) -> String {
     }
 }
 
-/// An instant in microseconds since 1970, as people read it.
+/// An instant in microseconds since 1970, as a UTC date and time.
 pub(super) fn moment(microseconds: i64) -> String {
     let instant = chrono::DateTime::from_timestamp_micros(microseconds);
     instant.map_or_else(|| "?".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string())

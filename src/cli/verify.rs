@@ -1,4 +1,4 @@
-//! `verify`: looks over the lake and the DuckDB file, and mends what can be mended offline.
+//! `verify`: checks the lake and the DuckDB file, and repairs what can be repaired offline.
 
 use std::fmt::Write as _;
 use std::mem::discriminant;
@@ -9,9 +9,9 @@ use super::args::VerifyArguments;
 use super::context::{Context, now};
 use super::table::{bytes, counted};
 use crate::failure::{Exit, Failure};
-use crate::verify::{Finding, Mended, VerifyOptions, VerifyReport, repair, verify};
+use crate::verify::{Finding, RepairAction, VerifyOptions, VerifyReport, repair, verify};
 
-/// How many findings of a kind are shown.
+/// Maximum number of findings of a kind that are shown.
 const SHOWN: usize = 10;
 
 #[derive(Debug, Serialize)]
@@ -21,16 +21,16 @@ struct Answer<'r> {
     parts: u64,
     bytes: u64,
     runs: u64,
-    findings: Vec<Told<'r>>,
+    findings: Vec<ShownFinding<'r>>,
     unchecked: &'r [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    mended: Option<&'r [Mended]>,
+    repaired: Option<&'r [RepairAction]>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     failed: &'r [String],
 }
 
 #[derive(Debug, Serialize)]
-struct Told<'r> {
+struct ShownFinding<'r> {
     #[serde(flatten)]
     finding: &'r Finding,
     message: String,
@@ -41,16 +41,16 @@ pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
     let options = VerifyOptions { settings, events, now: now().timestamp_micros() };
-    let (report, mended, failed) = if arguments.repair {
+    let (report, repaired, failed) = if arguments.repair {
         let repaired = repair(&options, arguments.drop_parts).await?;
-        (repaired.after, Some(repaired.mended), repaired.failed)
+        (repaired.after, Some(repaired.repaired), repaired.failed)
     } else {
         (verify(&options).await?, None, Vec::new())
     };
     if let Some(progress) = progress {
         progress.end();
     }
-    let told = report.findings.iter().map(|finding| Told {
+    let shown = report.findings.iter().map(|finding| ShownFinding {
         finding,
         message: finding.to_string(),
         remedy: finding.remedy(),
@@ -61,13 +61,13 @@ pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
         parts: report.parts,
         bytes: report.bytes,
         runs: report.runs,
-        findings: told.collect(),
+        findings: shown.collect(),
         unchecked: &report.unchecked,
-        mended: mended.as_deref(),
+        repaired: repaired.as_deref(),
         failed: &failed,
     };
-    context.print(&answer, || text(&report, mended.as_deref().unwrap_or_default(), &failed))?;
-    // A repair that cannot touch the file has failed, whatever else it found.
+    context.print(&answer, || text(&report, repaired.as_deref().unwrap_or_default(), &failed))?;
+    // A repair that cannot access the DuckDB file has failed, whatever else it found.
     let is_held = report.database_holder.is_some();
     Ok(match (report.is_well(), is_held && (arguments.repair || report.findings.is_empty())) {
         (true, _) => Exit::Done,
@@ -76,14 +76,14 @@ pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
     })
 }
 
-fn text(report: &VerifyReport, mended: &[Mended], failed: &[String]) -> String {
+fn text(report: &VerifyReport, repaired: &[RepairAction], failed: &[String]) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let mut line = |text: String| {
         let _infallible = writeln!(out, "{text}");
     };
-    for mended in mended {
-        line(format!("repaired: {mended}"));
+    for repaired in repaired {
+        line(format!("repaired: {repaired}"));
     }
     for problem in failed {
         line(format!("not repaired: {problem}"));
@@ -105,18 +105,18 @@ fn text(report: &VerifyReport, mended: &[Mended], failed: &[String]) -> String {
         rest = others;
     }
     for what in &report.unchecked {
-        line(format!("not looked at: {what}"));
+        line(format!("not checked: {what}"));
     }
     let found = u64::try_from(report.findings.len()).unwrap_or(u64::MAX);
     let verdict = match (found, report.unchecked.is_empty()) {
         (0, true) => "all is well".to_owned(),
-        (0, false) => "nothing is wrong, as far as was looked".to_owned(),
+        (0, false) => "nothing is wrong in what was checked".to_owned(),
         _ => counted(found, "finding", "findings"),
     };
     line(format!(
         "{verdict}: {} · {} · {} · {}",
         counted(report.commit, "commit", "commits"),
-        counted(report.parts, "part", "parts"),
+        counted(report.parts, "data file", "data files"),
         bytes(report.bytes),
         counted(report.runs, "run", "runs")
     ));

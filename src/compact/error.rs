@@ -1,41 +1,41 @@
-//! Why a lake could not be compacted.
+//! Errors of a compaction.
 
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
 use crate::tables::MappingError;
 
-/// A lake that stays as it is, from some day on.
+/// Why a compaction ended early. Days merged before the error stay merged.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
-    /// The lake.
+    /// The lake cannot be read or written.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The configured columns.
+    /// The configured columns or lists are not valid.
     #[error("configuration: {0}")]
     Mapping(#[from] MappingError),
-    /// DuckDB, asked about revisions.
+    /// DuckDB failed to read the revisions.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
-    /// A part that is not as it was written.
-    #[error("the part `{path}` is damaged, and is not merged")]
+    /// A data file is not as it was written.
+    #[error("the data file `{path}` is damaged and was not merged")]
     DamagedPart {
-        /// The part, from the lake's root.
+        /// Its path, relative to the lake's root.
         path: String,
     },
-    /// Rows that cannot be read or written: a fault of this program.
+    /// Rows cannot be read or written: a bug of this program.
     #[error("failed to merge rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),
-    /// A part with another number of rows than the manifest says.
-    #[error("the merged parts of `{table}` have {found} rows, and those before had {stated}")]
+    /// The data files that were merged have another number of rows than their commits state.
+    #[error("the merged data files of `{table}` have {found} rows, but those before had {stated}")]
     RowsDiffer {
         /// The table.
         table: &'static str,
         /// Rows that were read.
         found: u64,
-        /// Rows that the manifests state.
+        /// Rows that the commits state.
         stated: u64,
     },
-    /// A task that ended before its time: a fault of this program.
+    /// A task ended early: a bug of this program.
     #[error("a merge stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
 }

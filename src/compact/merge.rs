@@ -1,4 +1,4 @@
-//! The rows of some parts into one part for each table, as they are.
+//! Merging: writes the rows of several data files, unchanged, to one data file per table.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,33 +10,37 @@ use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 
 use super::CompactError;
-use super::plan::{Bin, Shape};
+use super::plan::{RewriteGroup, SchemaSignature};
 use crate::digest::sha256_of_file;
 use crate::lake::{
-    CommitRange, MergedParts, Merging, Part, PartGroup, PartOptions, PartWriter, StagedFile,
-    part_rows, part_schema,
+    CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, MergedFiles, Merging,
+    StagedFile, data_file_rows, data_file_schema,
 };
 use crate::tables::{Mapping, Table, find};
 
-/// What merging parts needs to know.
+/// Input of a merge.
 #[derive(Clone, Debug)]
 pub(super) struct Merge {
     pub(super) lake: PathBuf,
     pub(super) mapping: Arc<Mapping>,
-    /// Rows of these runs' lower revisions are left out.
+    /// The highest revision by run; rows of lower revisions of these runs are left out.
     pub(super) highest: Arc<HashMap<String, i64>>,
-    pub(super) options: PartOptions,
+    pub(super) options: DataFileOptions,
 }
 
-/// Bodies can be large: few at once.
+/// Rows per batch: few, because bodies can be large.
 const BATCH_ROWS: usize = 64;
 
-/// The columns of a group's tables, by what the parts say; `None`, and the part, where one cannot
-/// be read.
-pub(super) fn shape(lake: &Path, group: &PartGroup, damaged: &mut Vec<String>) -> Option<Shape> {
-    let mut shape = Shape::new();
+/// The columns of a group's tables, as its data files state them. If a data file cannot be read,
+/// adds it to `damaged` and returns `None`.
+pub(super) fn shape(
+    lake: &Path,
+    group: &FileGroup,
+    damaged: &mut Vec<String>,
+) -> Option<SchemaSignature> {
+    let mut shape = SchemaSignature::new();
     for part in group.parts.values() {
-        let Ok(schema) = part_schema(lake, part) else {
+        let Ok(schema) = data_file_schema(lake, part) else {
             damaged.push(part.path.clone());
             return None;
         };
@@ -50,24 +54,32 @@ pub(super) fn shape(lake: &Path, group: &PartGroup, damaged: &mut Vec<String>) -
 }
 
 impl Merge {
-    /// Writes the parts. Returns how many rows of earlier revisions were left out.
+    /// Writes the merged data files. Returns the number of rows of older revisions that were left
+    /// out.
     ///
     /// # Errors
-    /// [`CompactError::DamagedPart`] where one of the old parts is not as it was written: what is
-    /// merged must not hide it.
-    pub(super) fn write(&self, bin: &Bin, merged: &mut MergedParts) -> Result<u64, CompactError> {
-        let parts = bin.groups.iter().flat_map(|group| group.parts.values());
+    /// [`CompactError::DamagedPart`] if one of the old data files is not as it was written: a merge
+    /// would give changed rows a new, valid SHA-256 and so hide the damage.
+    pub(super) fn write(
+        &self,
+        rewrite: &RewriteGroup,
+        merged: &mut MergedFiles,
+    ) -> Result<u64, CompactError> {
+        let parts = rewrite.groups.iter().flat_map(|group| group.parts.values());
         for part in parts {
             let sha256 = sha256_of_file(&self.lake.join(&part.path));
             if sha256.ok().as_ref() != Some(&part.sha256) {
                 return Err(CompactError::DamagedPart { path: part.path.clone() });
             }
         }
-        let tables: BTreeSet<&str> =
-            bin.groups.iter().flat_map(|group| group.parts.keys().map(String::as_str)).collect();
+        let tables: BTreeSet<&str> = rewrite
+            .groups
+            .iter()
+            .flat_map(|group| group.parts.keys().map(String::as_str))
+            .collect();
         let mut dropped = 0;
         for table in tables.into_iter().filter_map(find) {
-            dropped += self.write_table(table, bin, merged)?;
+            dropped += self.write_table(table, rewrite, merged)?;
         }
         Ok(dropped)
     }
@@ -75,12 +87,13 @@ impl Merge {
     fn write_table(
         &self,
         table: &'static Table,
-        bin: &Bin,
-        merged: &mut MergedParts,
+        rewrite: &RewriteGroup,
+        merged: &mut MergedFiles,
     ) -> Result<u64, CompactError> {
         let of_table =
-            |group: &'_ PartGroup| Some((group.commits(), group.parts.get(table.name)?.clone()));
-        let parts: Vec<(CommitRange, Part)> = bin.groups.iter().filter_map(of_table).collect();
+            |group: &'_ FileGroup| Some((group.commits(), group.parts.get(table.name)?.clone()));
+        let parts: Vec<(CommitRange, DataFile)> =
+            rewrite.groups.iter().filter_map(of_table).collect();
         let Some((first, _)) = parts.first() else { return Ok(0) };
         let commits = parts.iter().fold(*first, |all, (commits, _)| all.and(*commits));
         let earliest = parts.iter().filter_map(|(_, part)| part.least_started_at).min();
@@ -100,21 +113,21 @@ impl Merge {
         Ok(dropped)
     }
 
-    /// Returns how many rows were written, and how many left out.
+    /// Writes the rows of one table. Returns how many were written, and how many were left out.
     fn write_rows(
         &self,
         table: &'static Table,
-        parts: &[(CommitRange, Part)],
+        parts: &[(CommitRange, DataFile)],
         file: StagedFile,
     ) -> Result<(StagedFile, u64, u64), CompactError> {
         let Some((_, first)) = parts.first() else { return Ok((file, 0, 0)) };
-        let schema = part_schema(&self.lake, first)?;
+        let schema = data_file_schema(&self.lake, first)?;
         let mapped = self.mapping.table(table);
-        let mut writer = PartWriter::start(file, mapped, Arc::clone(&schema), &self.options)?;
+        let mut writer = DataFileWriter::start(file, mapped, Arc::clone(&schema), &self.options)?;
         let (mut dropped, mut stated) = (0, 0);
         for (_, part) in parts {
             stated += part.rows;
-            for batch in part_rows(&self.lake, part, BATCH_ROWS)? {
+            for batch in data_file_rows(&self.lake, part, BATCH_ROWS)? {
                 let batch = batch?;
                 let columns = batch.columns().to_vec();
                 let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;

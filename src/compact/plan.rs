@@ -1,134 +1,138 @@
-//! What is merged with what. Pure: sizes and shapes come as arguments.
+//! Chooses which data files are merged. Pure: sizes and columns are arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::lake::PartGroup;
+use crate::lake::FileGroup;
 use crate::tables::{DOCUMENTS, RUNS};
 
-/// Which parts are merged.
+/// The rules by which data files are chosen.
 #[derive(Clone, Debug)]
-pub(super) struct Rule {
-    /// The largest part of what is merged together has about this size at the most.
+pub(super) struct CompactionPolicy {
+    /// Maximum size of a merged data file in bytes, estimated from the data files before the merge;
+    /// set by `compact.target_bytes`.
     pub(super) target_bytes: u64,
-    /// The first day that is not over, as `2026-11-23`.
+    /// The first day that is not closed, as `2026-11-23` (UTC).
     pub(super) open_from: String,
-    /// Parts with rows of these commits are written again, alone if need be.
+    /// Commits with rows of older revisions that are to be dropped: data files with their rows are
+    /// rewritten, even if nothing is merged with them.
     pub(super) rewritten: BTreeSet<u64>,
 }
 
-impl Rule {
-    fn rewrites(&self, group: &PartGroup) -> bool {
+impl CompactionPolicy {
+    fn rewrites(&self, group: &FileGroup) -> bool {
         let held = group.commits();
         self.rewritten.range(held.least..=held.greatest).next().is_some()
     }
 }
 
-/// Parts that are merged into one for each table.
+/// Data files that are merged into one data file per table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bin {
-    /// The day of their runs.
+pub(super) struct RewriteGroup {
+    /// The day on which their runs started, as `2026-11-23` (UTC).
     pub(super) day: String,
-    /// Groups of parts, in the order of their commits.
-    pub(super) groups: Vec<PartGroup>,
+    /// The groups of data files, in the order of their commits.
+    pub(super) groups: Vec<FileGroup>,
 }
 
-/// The columns of a group's tables: only parts of the same columns are merged.
-pub(super) type Shape = BTreeMap<String, String>;
+/// The columns of a group's tables, by table. Only data files with the same columns are merged.
+pub(super) type SchemaSignature = BTreeMap<String, String>;
 
-/// Below this size, writing a part again costs nothing that counts.
+/// Below this size in bytes, rewriting a data file costs next to nothing.
 const SMALL_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A large part is written again where what joins it has at least this share of its size.
+/// A large data file is rewritten if the files that join it have at least 1/8 of its size.
+/// Otherwise each late run would rewrite the large data file of its day.
 const WORTH: u64 = 8;
 
-/// So many parts are merged in any case: readers open all of them.
+/// This many data files are merged in any case, because readers have to open all of them.
 const MANY: usize = 9;
 
-/// Chooses what to merge. A group without a shape is not as it was written: it stays as it is.
-pub(super) fn bins(
-    groups: Vec<PartGroup>,
-    rule: &Rule,
-    mut shape: impl FnMut(&PartGroup) -> Option<Shape>,
-) -> Vec<Bin> {
-    let mut days: BTreeMap<String, Vec<PartGroup>> = BTreeMap::new();
+/// Chooses what to merge. A group for which `shape` returns `None` is damaged, and is not merged.
+pub(super) fn groups_to_rewrite(
+    groups: Vec<FileGroup>,
+    policy: &CompactionPolicy,
+    mut shape: impl FnMut(&FileGroup) -> Option<SchemaSignature>,
+) -> Vec<RewriteGroup> {
+    let mut days: BTreeMap<String, Vec<FileGroup>> = BTreeMap::new();
     for group in groups {
-        let is_closed = group.day < rule.open_from;
-        let is_small = size(&group) < rule.target_bytes;
-        if is_closed && (is_small || rule.rewrites(&group)) {
+        let is_closed = group.day < policy.open_from;
+        let is_small = size(&group) < policy.target_bytes;
+        if is_closed && (is_small || policy.rewrites(&group)) {
             days.entry(group.day.clone()).or_default().push(group);
         }
     }
-    days.retain(|_, groups| groups.len() > 1 || groups.iter().any(|group| rule.rewrites(group)));
-    let mut bins = Vec::new();
+    days.retain(|_, groups| groups.len() > 1 || groups.iter().any(|group| policy.rewrites(group)));
+    let mut groups_to_rewrite = Vec::new();
     for (day, mut groups) in days {
         groups.sort_by_key(|group| (group.commits().least, group.commit));
-        let mut open = Filling::default();
+        let mut open = BinPacker::default();
         for group in groups {
             let Some(shape) = shape(&group) else { continue };
-            if !open.takes(&group, &shape, rule) {
-                bins.extend(std::mem::take(&mut open).bin(&day, rule));
+            if !open.takes(&group, &shape, policy) {
+                groups_to_rewrite.extend(std::mem::take(&mut open).rewrite(&day, policy));
             }
             open.add(group, shape);
         }
-        bins.extend(open.bin(&day, rule));
+        groups_to_rewrite.extend(open.rewrite(&day, policy));
     }
-    bins
+    groups_to_rewrite
 }
 
-/// The largest of a group's parts, in bytes.
-fn size(group: &PartGroup) -> u64 {
+/// The size in bytes of the largest data file of a group.
+fn size(group: &FileGroup) -> u64 {
     group.parts.values().map(|part| part.bytes).max().unwrap_or(0)
 }
 
-/// A bin that may take more.
+/// A group that is being filled.
 #[derive(Default)]
-struct Filling {
-    groups: Vec<PartGroup>,
+struct BinPacker {
+    groups: Vec<FileGroup>,
     bytes: u64,
-    shape: Shape,
+    shape: SchemaSignature,
 }
 
-impl Filling {
-    fn takes(&self, group: &PartGroup, shape: &Shape, rule: &Rule) -> bool {
-        let fits = self.bytes + size(group) <= rule.target_bytes;
+impl BinPacker {
+    fn takes(&self, group: &FileGroup, shape: &SchemaSignature, policy: &CompactionPolicy) -> bool {
+        let fits = self.bytes + size(group) <= policy.target_bytes;
         let is_like = |(table, columns): (&String, &String)| {
             self.shape.get(table).is_none_or(|known| known == columns)
         };
-        // What is made again from `documents`, and told by `runs`, is a group as a whole.
+        // A replay rebuilds a group from its `documents`, as a whole or not at all. Groups that
+        // have `runs` or `documents` are therefore not merged with groups that lack them.
         let whole = [RUNS.name, DOCUMENTS.name];
         let as_whole =
             whole.iter().all(|table| self.shape.contains_key(*table) == shape.contains_key(*table));
         self.groups.is_empty() || (fits && as_whole && shape.iter().all(is_like))
     }
 
-    fn add(&mut self, group: PartGroup, shape: Shape) {
+    fn add(&mut self, group: FileGroup, shape: SchemaSignature) {
         self.bytes += size(&group);
         self.shape.extend(shape);
         self.groups.push(group);
     }
 
-    fn bin(self, day: &str, rule: &Rule) -> Option<Bin> {
+    fn rewrite(self, day: &str, policy: &CompactionPolicy) -> Option<RewriteGroup> {
         let largest = self.groups.iter().map(size).max().unwrap_or(0);
         let others = self.bytes - largest;
         let count = self.groups.len();
         let is_worth_it =
             largest < SMALL_BYTES || others.saturating_mul(WORTH) >= largest || count >= MANY;
         let is_due =
-            (count > 1 && is_worth_it) || self.groups.iter().any(|group| rule.rewrites(group));
-        is_due.then(|| Bin { day: day.to_owned(), groups: self.groups })
+            (count > 1 && is_worth_it) || self.groups.iter().any(|group| policy.rewrites(group));
+        is_due.then(|| RewriteGroup { day: day.to_owned(), groups: self.groups })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::Part;
+    use crate::lake::DataFile;
     use proptest::prelude::*;
 
     const MB: u64 = 1024 * 1024;
 
-    fn group(commit: u64, day: &str, bytes: u64) -> PartGroup {
-        let part = Part {
+    fn group(commit: u64, day: &str, bytes: u64) -> FileGroup {
+        let part = DataFile {
             table: "runs".to_owned(),
             path: format!("runs/date={day}/{commit:08}-x.parquet"),
             rows: 1,
@@ -140,29 +144,35 @@ mod tests {
             replaces: None,
             merged: None,
         };
-        PartGroup {
+        FileGroup {
             commit,
             day: day.to_owned(),
             parts: BTreeMap::from([("runs".to_owned(), part)]),
         }
     }
 
-    fn rule() -> Rule {
-        Rule { target_bytes: 128 * MB, open_from: "2026-11-23".into(), rewritten: BTreeSet::new() }
+    fn policy() -> CompactionPolicy {
+        CompactionPolicy {
+            target_bytes: 128 * MB,
+            open_from: "2026-11-23".into(),
+            rewritten: BTreeSet::new(),
+        }
     }
 
-    fn same(group: &PartGroup) -> Option<Shape> {
+    fn same(group: &FileGroup) -> Option<SchemaSignature> {
         let columns = |table: &String| (table.clone(), "run_id".to_owned());
         (!group.parts.is_empty()).then(|| group.parts.keys().map(columns).collect())
     }
 
-    /// The commits of each bin.
+    /// The commits of each rewrite group.
     fn commits(
-        groups: Vec<PartGroup>,
-        shape: impl FnMut(&PartGroup) -> Option<Shape>,
+        groups: Vec<FileGroup>,
+        shape: impl FnMut(&FileGroup) -> Option<SchemaSignature>,
     ) -> Vec<Vec<u64>> {
-        let bins = bins(groups, &rule(), shape).into_iter();
-        bins.map(|bin| bin.groups.iter().map(|group| group.commit).collect()).collect()
+        let groups_to_rewrite = groups_to_rewrite(groups, &policy(), shape).into_iter();
+        groups_to_rewrite
+            .map(|rewrite| rewrite.groups.iter().map(|group| group.commit).collect())
+            .collect()
     }
 
     #[test]
@@ -205,12 +215,12 @@ mod tests {
     fn parts_of_other_columns_and_damaged_ones_stay_apart() {
         let day = "2026-11-21";
         let groups = || (1..=5).map(|commit| group(commit, day, MB)).collect();
-        let shape = |group: &PartGroup| {
+        let shape = |group: &FileGroup| {
             let columns = if group.commit < 3 { "run_id" } else { "run_id, team" };
-            Some(Shape::from([("runs".to_owned(), columns.to_owned())]))
+            Some(SchemaSignature::from([("runs".to_owned(), columns.to_owned())]))
         };
         assert_eq!(commits(groups(), shape), [vec![1, 2], vec![3, 4, 5]]);
-        let without_documents = |group: &PartGroup| {
+        let without_documents = |group: &FileGroup| {
             let mut shape = same(group)?;
             if group.commit > 2 {
                 shape.insert("documents".to_owned(), "body".to_owned());
@@ -218,38 +228,40 @@ mod tests {
             Some(shape)
         };
         assert_eq!(commits(groups(), without_documents), [vec![1, 2], vec![3, 4, 5]]);
-        let damaged = |group: &PartGroup| same(group).filter(|_| group.commit != 2);
+        let damaged = |group: &FileGroup| same(group).filter(|_| group.commit != 2);
         assert_eq!(commits(groups(), damaged), [[1, 3, 4, 5]]);
     }
 
     proptest! {
-        /// Merging again finds nothing to do, no group is in two bins, and none grows too large.
+        /// Merging is repeated until it finds nothing to do; no group of data files is merged twice
+        /// in one round, and none grows too large.
         #[test]
         fn merging_comes_to_rest(sizes in prop::collection::vec((0_u64..200, 20_u32..25), 0..40)) {
-            let groups: Vec<PartGroup> = (1..)
+            let groups: Vec<FileGroup> = (1..)
                 .zip(&sizes)
                 .map(|(commit, (size, day))| group(commit, &format!("2026-11-{day}"), size * MB))
                 .collect();
             let mut left = groups.clone();
-            let first = bins(groups, &rule(), same);
+            let first = groups_to_rewrite(groups, &policy(), same);
             let mut merged = Vec::new();
-            for bin in &first {
-                prop_assert!(bin.groups.len() > 1);
-                let bytes: u64 = bin.groups.iter().map(size).sum();
-                prop_assert!(bytes <= rule().target_bytes);
+            for rewrite in &first {
+                prop_assert!(rewrite.groups.len() > 1);
+                let bytes: u64 = rewrite.groups.iter().map(size).sum();
+                prop_assert!(bytes <= policy().target_bytes);
                 let before = left.len();
-                left.retain(|group| !bin.groups.contains(group));
-                prop_assert_eq!(left.len() + bin.groups.len(), before);
-                merged.push(group(bin.groups[0].commit, &bin.day, bytes));
+                left.retain(|group| !rewrite.groups.contains(group));
+                prop_assert_eq!(left.len() + rewrite.groups.len(), before);
+                merged.push(group(rewrite.groups[0].commit, &rewrite.day, bytes));
             }
             left.extend(merged);
-            // Leftovers of bins that were too full can still join: never more than a few times.
+            // Groups that did not fit at first can still be merged in later rounds, of which there
+            // are few.
             let mut rounds = 0;
-            while !bins(left.clone(), &rule(), same).is_empty() {
-                for bin in bins(left.clone(), &rule(), same) {
-                    left.retain(|group| !bin.groups.contains(group));
-                    let bytes = bin.groups.iter().map(size).sum();
-                    left.push(group(bin.groups[0].commit, &bin.day, bytes));
+            while !groups_to_rewrite(left.clone(), &policy(), same).is_empty() {
+                for rewrite in groups_to_rewrite(left.clone(), &policy(), same) {
+                    left.retain(|group| !rewrite.groups.contains(group));
+                    let bytes = rewrite.groups.iter().map(size).sum();
+                    left.push(group(rewrite.groups[0].commit, &rewrite.day, bytes));
                 }
                 rounds += 1;
                 prop_assert!(rounds < 40);

@@ -1,4 +1,4 @@
-//! The API key: read once, shown never.
+//! The API key: read in one place, and never printed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,39 +6,39 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The API key. It prints as `amt_***`.
+/// The API key. Its `Debug` form is `amt_***`.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
 
 /// Why there is no usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Neither the environment nor a file gives one.
+    /// Neither the environment nor a file holds a key.
     #[error("no API key was given")]
     Missing,
     /// The file cannot be read.
     #[error("failed to read the API key from `{}`", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It cannot stand in a header.
+    /// The key cannot be sent in a header.
     #[error(
         "the API key {origin} has characters that no key has (white space, control characters)"
     )]
     Unusable {
-        /// Where the key came from.
+        /// The source of the key.
         origin: String,
     },
 }
 
 impl ApiKey {
-    /// Takes the key from the environment's value, else from the file.
+    /// Takes the key from the value of the environment variable, otherwise from the file.
     ///
     /// # Errors
-    /// [`KeyError`] where there is none, or none that can be sent.
+    /// [`KeyError`] if there is none, or it cannot be sent in a header.
     pub fn find(environment: Option<String>, file: Option<&Path>) -> Result<Self, KeyError> {
         // Copies of the key are wiped from memory when they are no longer needed.
         let environment = environment.map(Zeroizing::new);
@@ -54,10 +54,10 @@ impl ApiKey {
         Self::new(&text, &format!("in `{}`", path.display()))
     }
 
-    /// A key as text.
+    /// Creates a key from a text; `origin` is its source, for messages.
     ///
     /// # Errors
-    /// [`KeyError::Unusable`] where it cannot stand in a header.
+    /// [`KeyError::Unusable`] if it cannot be sent in a header.
     pub fn new(text: &str, origin: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         if text.chars().all(|c| c.is_ascii_graphic()) {
@@ -67,7 +67,7 @@ impl ApiKey {
         }
     }
 
-    /// Whether it begins as Armature's keys do (documented: `amt_<key-id>_<secret>`).
+    /// Whether it starts like Armature's keys (documented: `amt_<key-id>_<secret>`).
     pub fn looks_right(&self) -> bool {
         self.0.expose_secret().starts_with("amt_")
     }
@@ -77,7 +77,7 @@ impl ApiKey {
         Zeroizing::new(format!("Bearer {}", self.0.expose_secret()))
     }
 
-    /// A text with this key, and anything else that looks like one, made unreadable.
+    /// Masks this key, and everything that looks like a key, in a text.
     pub fn mask(&self, text: &str) -> String {
         mask_keys(&text.replace(self.0.expose_secret(), "amt_***"))
     }
@@ -89,11 +89,11 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Prefixes of Armature's tokens, as seen in its public code.
+/// Prefixes of Armature's tokens, from its public code.
 const PREFIXES: &[&str] = &["amt_", "ami_", "ait_", "arv_"];
 
-/// A text with everything that looks like one of Armature's tokens made unreadable: one of the
-/// prefixes where a word begins, and what follows it.
+/// Masks everything in a text that looks like one of Armature's tokens: a word that starts with one
+/// of the prefixes.
 pub fn mask_keys(text: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*');
     let mut out = String::with_capacity(text.len());

@@ -8,17 +8,17 @@ use crate::tables::{Mapping, MappingError};
 /// The commented default file, as `init` writes it.
 pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
 
-/// Where and why a configuration cannot be understood. Addresses in it show as their host: those
-/// of webhooks hold secrets.
+/// Where and why a configuration file is invalid. Addresses are reduced to their host, because
+/// webhook URLs contain secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Mistake(String);
+pub struct ParseError(String);
 
-impl Mistake {
+impl ParseError {
     fn new(error: &toml::de::Error) -> Self {
         let lines = error.to_string();
         let lines = lines.lines().map(|line| match line.split_once('=') {
-            // Whatever stands there, well written or not, may be one.
+            // The value may be an address, whether it is well-formed or not.
             Some((name, _)) if name.contains("url") => format!("{name}= …"),
             _ => without_paths(line),
         });
@@ -26,7 +26,7 @@ impl Mistake {
     }
 }
 
-/// A text in which addresses end with their host.
+/// Reduces the addresses in a text to their host.
 fn without_paths(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -48,11 +48,11 @@ fn without_paths(text: &str) -> String {
     out
 }
 
-/// The version of the configuration's format that this program reads. Options are only ever added
-/// to a version, so that an older file keeps its meaning.
+/// The version of the configuration format that this program reads. Within a version, options are
+/// only added, so that an older file keeps its meaning.
 pub const CONFIG_VERSION: u64 = 1;
 
-/// Only the version of a file, whatever else it holds.
+/// The version of a file, read without the options, which can be unknown to this program.
 #[derive(serde::Deserialize)]
 struct Versioned {
     config_version: Option<u64>,
@@ -64,46 +64,46 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("failed to read the configuration `{}`", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is no TOML, or has a key or value that is not known.
+    /// The file is not valid TOML, or has an unknown option or an invalid value.
     #[error("failed to understand the configuration `{}`", path.display())]
     Invalid {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where and why.
-        source: Mistake,
+        /// Where and why it is invalid.
+        source: ParseError,
     },
-    /// It was written for a newer version of this program.
+    /// The file was written for a newer version of this program.
     #[error(
         "the configuration `{}` has config_version = {found}; this version knows {CONFIG_VERSION}",
         path.display()
     )]
     Newer {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The version that it names.
+        /// The version that it states.
         found: u64,
     },
     /// A file that should hold a URL cannot be read.
     #[error("failed to read `{option}` from `{}`", path.display())]
     Hook {
-        /// The option without `_file`.
+        /// The option, without the suffix `_file`.
         option: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A value that cannot be.
+    /// The value of an option is not allowed.
     #[error("configuration: `{option}` {problem}")]
     Value {
         /// The option, such as `api.concurrency`.
         option: &'static str,
-        /// What is wrong and what is allowed.
+        /// What is wrong, and which values are allowed.
         problem: String,
     },
     /// A `[[columns]]` or `[[lists]]` entry that cannot be used.
@@ -114,26 +114,26 @@ pub enum ConfigError {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`ConfigError`] where the file cannot be read, or holds what cannot be.
+/// [`ConfigError`] if the file cannot be read or is invalid.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     parse(&text, path)
 }
 
-/// Reads a configuration text; `path` is for messages.
+/// Parses the text of a configuration file; `path` is used in messages only.
 ///
 /// # Errors
-/// [`ConfigError`] where it holds what cannot be.
+/// [`ConfigError`] if the text is invalid.
 pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
-    // Before the options: a newer file has some that this version does not know.
+    // Check the version first: a newer file has options that this version does not know.
     let version = toml::from_str::<Versioned>(text).ok().and_then(|file| file.config_version);
     if let Some(found) = version.filter(|version| *version > CONFIG_VERSION) {
         return Err(ConfigError::Newer { path: path.to_owned(), found });
     }
     let settings: Settings = toml::from_str(text).map_err(|source| ConfigError::Invalid {
         path: path.to_owned(),
-        source: Mistake::new(&source),
+        source: ParseError::new(&source),
     })?;
     check(&settings)?;
     Mapping::new(&settings.columns, &settings.lists)?;
@@ -208,7 +208,7 @@ fn check_api(api: &ApiSettings) -> Result<(), ConfigError> {
         |option, problem: &str| Err(ConfigError::Value { option, problem: problem.to_owned() });
     let is_host = |host: &String| {
         let name = host.strip_prefix("*.").unwrap_or(host);
-        // As it is written in an address that was read: lower case, without a port.
+        // In the form of a parsed address: lower case, without a port.
         !name.contains('*') && url::Host::parse(name).is_ok_and(|read| read.to_string() == name)
     };
     if let Some(host) = api.redirect_hosts.iter().find(|host| !is_host(host)) {

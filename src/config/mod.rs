@@ -1,14 +1,13 @@
-//! What the user set: the file, the environment, the defaults.
+//! The configuration: the file, the environment and the defaults.
 //!
 //! The environment and the key file are read here and nowhere else.
 
-mod hook;
 mod key;
 mod load;
 mod path;
 mod settings;
+mod webhook_url;
 
-pub use hook::HookUrl;
 pub use key::{ApiKey, KeyError, mask_keys};
 pub use load::{CONFIG_VERSION, ConfigError, DEFAULT_FILE, load, parse};
 pub use path::{check_path, local_path};
@@ -17,3 +16,4 @@ pub use settings::{
     PagingSettings, PagingStyle, RangeChoice, ScheduleSettings, Settings, SyncSettings,
     WebhookFormat,
 };
+pub use webhook_url::WebhookUrl;

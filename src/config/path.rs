@@ -1,14 +1,15 @@
-//! Paths as people type them: what a shell or another program would have understood, and this one
+//! Checks paths for forms that a shell or another program would interpret, and that this program
 //! would take for the name of a folder.
 
 use std::path::{Path, PathBuf};
 
-/// Refuses a path that is no path of a local or mounted file system: an address, or one with a part
-/// that only a shell expands. Such a folder can be made, and is then found by nobody.
+/// Refuses a path that is not in a local or mounted file system: an address, or a path with a part
+/// that only a shell expands. A folder of such a name can be created, but the user would not find
+/// it.
 ///
 /// # Errors
-/// What is wrong with it and what to write, as a predicate. It holds no more of an address than its
-/// scheme, as there can be a secret in the rest.
+/// The problem and the remedy, as a predicate. Of an address it contains only the scheme, because
+/// the rest can contain a secret.
 pub fn check_path(path: &Path) -> Result<(), String> {
     let text = path.to_string_lossy();
     if text.trim().is_empty() {
@@ -38,7 +39,7 @@ pub fn check_path(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The same for an argument of the command line.
+/// [`check_path`] for an argument of the command line.
 ///
 /// # Errors
 /// As [`check_path`].
@@ -46,7 +47,8 @@ pub fn local_path(path: PathBuf) -> Result<PathBuf, String> {
     check_path(&path).map(|()| path).map_err(|problem| format!("the path {problem}"))
 }
 
-/// What stands before the first colon, if an address begins so. A single letter is a Windows drive.
+/// The text before the first colon, if it can be the scheme of an address. A single letter is a
+/// Windows drive.
 fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once(':')?;
     let mut letters = scheme.chars();
@@ -139,7 +141,7 @@ mod tests {
         fn any_text_has_an_answer(text in any::<String>()) {
             let refused = check_path(Path::new(&text)).is_err();
             let rooted = check_path(&Path::new("/").join(text.trim_start_matches('/'))).is_err();
-            // What makes a relative path an address is no harm further down.
+            // A relative path that looks like an address is accepted below a folder.
             prop_assert!(refused || !rooted);
         }
     }

@@ -1,4 +1,5 @@
-//! The settings and their defaults. `config/armature-export.toml` says the same for people.
+//! The settings and their defaults. `config/armature-export.toml` documents the same options for
+//! users.
 
 use std::path::PathBuf;
 
@@ -10,9 +11,9 @@ use crate::tables::{ColumnOverride, ListOverride};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The version of the file's format: 1. Without it, the version that reads the file.
+    /// The version of the configuration format: 1. By default the version that this program reads.
     pub config_version: Option<u64>,
-    /// The API and how to ask it.
+    /// The API, and how it is requested.
     pub api: ApiSettings,
     /// Which runs to export.
     pub filters: Filters,
@@ -22,51 +23,52 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// Where the DuckDB file goes.
     pub duckdb: DuckdbSettings,
-    /// How `compact` merges small parts.
+    /// How `compact` merges small data files.
     pub compact: CompactSettings,
-    /// When `schedule` does what.
+    /// When `schedule` runs which job.
     pub schedule: ScheduleSettings,
-    /// Whom `schedule` tells.
+    /// Where `schedule` sends messages.
     pub notify: NotifySettings,
-    /// Columns to add, and sources to change.
+    /// Additional columns, and other sources for existing ones.
     pub columns: Vec<ColumnOverride>,
-    /// Where the lists in bodies stand.
+    /// Names of the lists in bodies.
     pub lists: Vec<ListOverride>,
 }
 
-/// The API and how to ask it.
+/// The API, and how it is requested.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSettings {
     /// The base URL, such as `https://your-org.armature.app/api/armature/v1`.
     pub url: Option<String>,
-    /// A file that holds the key, for container secrets. `ARMATURE_API_KEY` goes before it.
+    /// A file that holds the key, for container secrets. `ARMATURE_API_KEY` overrides it.
     pub key_file: Option<PathBuf>,
-    /// The dashboard, for links to runs. By default the host of `url`.
+    /// The base URL of the dashboard, for links to runs. By default the host of `url`.
     pub dashboard_url: Option<String>,
-    /// Requests under way at once, at the most.
+    /// Maximum number of requests in flight.
     pub concurrency: usize,
-    /// How long connecting may take.
+    /// Maximum time to connect, in seconds.
     pub connect_timeout_secs: u64,
-    /// How long the first byte of an answer may take.
+    /// Maximum time until the first byte of a response, in seconds.
     pub first_byte_timeout_secs: u64,
-    /// How long a whole answer may take.
+    /// Maximum time for a whole response, in seconds.
     pub body_timeout_secs: u64,
-    /// The largest answer, after decompression.
+    /// Maximum size of a response body after decompression, in bytes.
     pub max_body_bytes: u64,
-    /// How many bytes of large answers are in memory at once, from their first byte until their
-    /// rows are made.
+    /// Maximum bytes of large response bodies in memory at once, from their first byte until their
+    /// rows are built.
     pub bodies_in_flight_bytes: u64,
-    /// Tries of one request, the first included.
+    /// Maximum number of attempts for one request, the first included.
     pub max_attempts: u32,
-    /// How long one request is tried in all, waits for a rate limit not counted.
+    /// Maximum time for all attempts of one request, in seconds, without waits for a rate limit.
     pub max_retry_secs: u64,
-    /// The longest wait that the API may ask for; beyond it the sync ends and goes on next time.
+    /// Maximum wait in seconds that the API may ask for; if it asks for more, the sync ends and the
+    /// next one continues.
     pub max_rate_limit_wait_secs: u64,
     /// Hosts to which the API may redirect a run's documents, such as `*.amazonaws.com`. They are
-    /// asked without the key. Lists are never read from elsewhere.
+    /// requested without the key. Lists are never read from other hosts.
     pub redirect_hosts: Vec<String>,
-    /// How lists are paged, where detection finds it out wrongly.
+    /// How lists are paged, if detection gets it wrong.
     pub paging: PagingSettings,
 }
 
@@ -74,33 +76,33 @@ pub struct ApiSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PagingSettings {
-    /// How the next page is asked for.
+    /// How the next page is requested.
     pub style: PagingStyle,
-    /// The parameter that names the page, the offset or the token; `None` for the usual names.
+    /// The parameter for the page number, the offset or the token; `None` for the usual names.
     pub parameter: Option<String>,
-    /// The parameter that names how many rows a page should have. By default `pageSize`
-    /// (documented); an empty text sends none.
+    /// The parameter for the number of rows of a page. By default `pageSize` (documented); an empty
+    /// text sends none.
     pub size_parameter: Option<String>,
-    /// The number of the first page, sent with the first request; `None` sends none and finds out.
+    /// The number of the first page, sent with the first request; `None` sends none and detects it.
     pub first_page: Option<u32>,
     /// Dotted path of the member that holds the next token or address; `None` for the usual names.
     pub next_path: Option<String>,
 }
 
-/// A way to ask for the next page.
+/// A way to request the next page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PagingStyle {
-    /// Whatever the responses show.
+    /// Detected from the responses.
     #[default]
     Auto,
     /// Numbered pages (documented: `page`).
     Page,
     /// The number of rows to skip.
     Offset,
-    /// A token out of the response before; where it has none, the id of its last row.
+    /// A token from the previous response, or the id of its last row if it has no token.
     Cursor,
-    /// An address out of the response before.
+    /// An address from the previous response.
     Link,
     /// One response holds the whole list.
     None,
@@ -127,11 +129,12 @@ impl Default for ApiSettings {
     }
 }
 
-/// Which runs to export. A lake holds one selection: change it, and take another lake.
+/// Which runs to export. A lake holds the runs of one set of filters: other filters need another
+/// lake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filters {
-    /// Workflows by id, each listed on its own; none means all.
+    /// Workflow ids, each listed separately; empty for all workflows.
     pub workflow_ids: Vec<String>,
     /// The API's `status` filter.
     pub status: Option<String>,
@@ -141,7 +144,7 @@ pub struct Filters {
     pub search: Option<String>,
     /// The API's `sort` key. Its values are not documented.
     pub sort: Option<String>,
-    /// The `pageSize` to ask for; the server may give less.
+    /// The `pageSize` to request; the server may return fewer rows.
     pub page_size: u32,
 }
 
@@ -158,10 +161,10 @@ impl Default for Filters {
     }
 }
 
-/// How far back `GET /runs` is asked to look.
+/// The `range` of `GET /runs`: how far back runs are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum RangeChoice {
-    /// The smallest that covers what is not yet proven; the first time 30 days.
+    /// The smallest that includes all time not yet covered; 30 days for the first sync.
     #[default]
     #[serde(rename = "auto")]
     Auto,
@@ -177,14 +180,14 @@ pub enum RangeChoice {
     #[serde(rename = "30d")]
     #[value(name = "30d")]
     Month,
-    /// The longest that the API allows: for a repair, which no user asks for by this name.
+    /// The longest that the API allows: used by repairs, and not available to users.
     #[serde(skip)]
     #[value(skip)]
     Longest,
 }
 
 impl RangeChoice {
-    /// Whether a shorter range is listed where the API refuses this one.
+    /// Whether a shorter range is listed if the API refuses this one.
     pub fn may_shrink(self) -> bool {
         matches!(self, Self::Auto | Self::Longest)
     }
@@ -196,19 +199,20 @@ impl RangeChoice {
 pub struct SyncSettings {
     /// How far back to list.
     pub range: RangeChoice,
-    /// How much of the time already proven is listed again, for runs that appear late.
+    /// How much covered time is listed again, in seconds, to find runs that are listed late.
     pub overlap_secs: u64,
-    /// How long after its end a run waits for its evaluation before it is exported without.
+    /// How long a run waits for its evaluation after its end, in seconds, before it is exported
+    /// without one.
     pub evaluation_grace_secs: u64,
-    /// For how long after its end a run without evaluation is asked for one.
+    /// How long after its end the missing evaluation of a run is requested, in seconds.
     pub evaluation_recheck_secs: u64,
-    /// A commit is made when the bodies of the runs in it reach this size.
+    /// A commit is made when the bodies of its runs reach this many bytes.
     pub commit_bytes: u64,
-    /// A commit is made at the latest after this time.
+    /// A commit is made at the latest after this many seconds.
     pub commit_secs: u64,
-    /// Requests that one sync may send, retries included.
+    /// Maximum number of requests of one sync, retries included; `None` for no limit.
     pub max_requests: Option<u64>,
-    /// How long one sync may ask the API.
+    /// Maximum time in seconds during which one sync sends requests; `None` for no limit.
     pub deadline_secs: Option<u64>,
 }
 
@@ -231,31 +235,32 @@ impl Default for SyncSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LakeSettings {
-    /// The folder.
+    /// The root folder of the lake.
     pub path: PathBuf,
     /// Whether raw bodies are kept in the `documents` table.
     pub documents: bool,
     /// The zstd level of Parquet files, 1 to 22.
     pub compression_level: i32,
-    /// Who else may read what is written: lake, DuckDB file, and all that is made beside them.
+    /// Who else may read the files that this program writes: lake, DuckDB file, and everything
+    /// beside them.
     pub access: Access,
 }
 
-/// Who else may read the files that are made. It says nothing of files that are there already.
+/// Who else may read new files. The modes of existing files are not changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// Nobody: modes 0600 and 0700.
+    /// Only the owner: modes 0600 and 0700.
     #[default]
     Owner,
     /// The group may read: modes 0640 and 0750.
     Group,
-    /// As the process's umask says.
+    /// The umask of the process decides.
     Umask,
 }
 
 impl Access {
-    /// The umask that brings it about; `None` where the process keeps its own.
+    /// The umask to set; `None` to keep that of the process.
     pub fn umask(self) -> Option<u32> {
         match self {
             Self::Owner => Some(0o077),
@@ -280,13 +285,13 @@ impl Default for LakeSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DuckdbSettings {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Whether there is one at all.
+    /// Whether the DuckDB file is written.
     pub enabled: bool,
-    /// How long to wait for a reader to let go of the file.
+    /// Maximum time to wait for a process that holds the file, in seconds.
     pub lock_wait_secs: u64,
-    /// How much memory DuckDB may take while it applies commits.
+    /// Memory limit of DuckDB while it applies commits, in megabytes.
     pub memory_limit_mb: u64,
 }
 
@@ -301,15 +306,17 @@ impl Default for DuckdbSettings {
     }
 }
 
-/// How `compact` merges small parts.
+/// How `compact` merges small data files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompactSettings {
-    /// The size that merged parts have at the most.
+    /// Maximum size of a merged data file, in bytes.
     pub target_bytes: u64,
-    /// How long after its last instant a day is over: what comes later is in parts of its own.
+    /// How long after its end a day is closed, in seconds. Runs that are exported later are in data
+    /// files of their own.
     pub closed_after_secs: u64,
-    /// How long merged parts are kept, out of sight, for readers that looked before.
+    /// How long tombstoned data files are kept, in seconds, for programs that follow the commit
+    /// log.
     pub grace_secs: u64,
 }
 
@@ -331,18 +338,19 @@ pub struct ScheduleSettings {
     pub reconcile_repair: bool,
     /// When to compact; empty for never.
     pub compact_cron: String,
-    /// The zone that all are meant in, such as `Europe/Berlin`.
+    /// The time zone of all expressions, such as `Europe/Berlin`.
     pub time_zone: String,
-    /// Whether the first sync runs at once.
+    /// Whether to run a sync at startup.
     pub run_at_start: bool,
-    /// Each firing waits a random time up to this, so that many exporters do not ask all at once.
+    /// Maximum random delay of each firing, in seconds, so that many exporters do not send requests
+    /// at the same time.
     pub jitter_secs: u64,
-    /// Where health and metrics are served; `None` for nowhere.
+    /// The address on which health and metrics are served; `None` for none.
     pub listen: Option<String>,
-    /// How old the last good sync may be before the export is stale. `None`: twice the longest
-    /// pause between two syncs, at least an hour.
+    /// How old the last good sync may be before the export is stale, in seconds. `None`: twice the
+    /// longest pause between two syncs, at least an hour.
     pub stale_after_secs: Option<u64>,
-    /// How long a stop may take, to commit what is complete.
+    /// Maximum time in seconds in which a stop commits what is complete.
     pub stop_secs: u64,
 }
 
@@ -363,35 +371,36 @@ impl Default for ScheduleSettings {
     }
 }
 
-/// Whom `schedule` tells. The URLs can hold secrets: they can come from files, and are never
-/// printed beyond their host.
+/// Where `schedule` sends messages. URLs can contain secrets: they can come from files, and only
+/// their host is ever printed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifySettings {
-    /// Where messages are posted.
+    /// The URL to which messages are posted.
     pub webhook_url: Option<String>,
-    /// A file that holds that URL.
+    /// A file that holds `webhook_url`.
     pub webhook_url_file: Option<PathBuf>,
-    /// What is posted there.
+    /// The format of messages.
     pub webhook_format: WebhookFormat,
-    /// What is asked for (GET) after each good sync, so that its absence raises an alarm.
+    /// The URL that is requested (GET) after each good sync, so that an alarm can be raised if it
+    /// is not.
     pub ping_url: Option<String>,
-    /// A file that holds that URL.
+    /// A file that holds `ping_url`.
     pub ping_url_file: Option<PathBuf>,
-    /// Tries of one message, the first included.
+    /// Maximum number of attempts for one message, the first included.
     pub max_attempts: u32,
-    /// How long one try may take.
+    /// Maximum time for one attempt, in seconds.
     pub timeout_secs: u64,
 }
 
-/// What is posted to the webhook.
+/// The format of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookFormat {
-    /// A JSON object with every field; its `text` is what `Slack` has.
+    /// A JSON object with all fields of the message; its `text` is the text that `Slack` has.
     #[default]
     Json,
-    /// `{"text": "…"}`, as Slack, Mattermost and Rocket.Chat take it.
+    /// `{"text": "…"}`, the format of Slack, Mattermost and Rocket.Chat.
     Slack,
 }
 

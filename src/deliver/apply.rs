@@ -1,4 +1,4 @@
-//! Some commits into DuckDB, in one transaction.
+//! Applies some commits to DuckDB, in one transaction.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,41 +8,43 @@ use super::database::{Applied, Database};
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
 use crate::digest::sha256_of_file;
-use crate::lake::{Gap, LakeError, LakeView, Manifest, Part, SweepRecord, SyncRecord};
+use crate::lake::{DataFile, Gap, LakeError, LakeView, Manifest, ScanRecord, SyncRecord};
 use crate::tables::RUNS;
 
-/// What one transaction does.
+/// The work of one transaction.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Commits that follow the last one applied.
+    /// Commits that directly follow the last one applied.
     Commits {
-        /// The commits.
+        /// The commits, in order.
         manifests: Vec<Manifest>,
-        /// Whether merged parts came first, with rows of later commits than these.
+        /// Whether merged data files were applied first, with rows of later commits than these.
         after_merged: bool,
     },
-    /// Merged parts, as far as their rows are not there. They say nothing of commits.
-    Merged(Vec<Part>),
+    /// Merged data files: their rows are added if they are missing. The number of the last commit
+    /// stays the same, so that the step can be repeated.
+    Merged(Vec<DataFile>),
 }
 
 impl Step {
-    /// The commit that the file holds after it; `None` where that stays as it is.
+    /// The commit that the file holds after the step; `None` if it stays the same.
     pub(super) fn ends_at(&self) -> Option<Applied> {
         let Self::Commits { manifests, .. } = self else { return None };
         let last = manifests.last()?;
         Some(Applied { commit: last.commit, name: last.staging.clone() })
     }
 
-    /// The parts that it reads whose files no later commit writes again.
-    fn parts(&self) -> impl Iterator<Item = &Part> {
-        let (manifests, merged): (&[Manifest], &[Part]) = match self {
+    /// The data files that the step reads, without those of replaced tables, whose files later
+    /// commits overwrite.
+    fn parts(&self) -> impl Iterator<Item = &DataFile> {
+        let (manifests, merged): (&[Manifest], &[DataFile]) = match self {
             Self::Commits { manifests, .. } => (manifests, &[]),
             Self::Merged(parts) => (&[], parts),
         };
         manifests.iter().flat_map(|manifest| &manifest.parts).chain(merged)
     }
 
-    /// The rows that it brings, by table, as its manifests say.
+    /// The rows that the step adds, by table, as its commits state them.
     pub(super) fn rows(&self, plan: &TablePlan) -> BTreeMap<String, u64> {
         let Self::Commits { manifests, .. } = self else { return BTreeMap::new() };
         let mut rows = BTreeMap::new();
@@ -58,10 +60,11 @@ impl Step {
     }
 }
 
-/// Applies what is next. Returns the rows that came, by table.
+/// Applies a step. Returns the rows that were added, by table. The number of the last commit is
+/// stored in the same transaction as the rows, so that a delivery can be interrupted or repeated.
 ///
 /// # Errors
-/// DuckDB's word; nothing of it is then in the file.
+/// DuckDB's error; the file then holds nothing of the step.
 pub(super) fn apply(
     database: &Database,
     lake: &LakeView,
@@ -88,15 +91,15 @@ pub(super) fn apply(
             Ok(rows)
         }
         Err(error) => {
-            // The first error is the one to tell of; closing the file rolls back in any case.
+            // Report the first error; closing the file rolls back in any case.
             let _rolled_back = database.execute("roll back", "ROLLBACK");
             Err(error)
         }
     }
 }
 
-/// Rejects parts that changed after they were written: a changed Parquet file can still be readable, and
-/// its rows would be wrong.
+/// Rejects data files that changed after they were written: a changed Parquet file can still be
+/// readable, and its rows would be wrong.
 fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
     for part in step.parts() {
         let path = lake.locate(&part.path);
@@ -106,7 +109,7 @@ fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
                 let problem = "its SHA-256 is not what its commit states".to_owned();
                 return Err(LakeError::Damaged { path, problem }.into());
             }
-            // It can be on its way to another place: DuckDB looks for it again.
+            // A merge may be moving it: DuckDB's statement reports it if it stays missing.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(DeliverError::Io { action: "read", path, source }),
         }
@@ -114,15 +117,16 @@ fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
     Ok(())
 }
 
-/// The rows of merged parts whose run is not there in that revision: as a run's rows come in all
-/// tables at once, none of them is there then.
+/// Adds the rows of merged data files whose run is missing in that revision. A run's rows are added
+/// to all tables in one transaction: if the run is missing, all of its rows are.
 fn apply_merged(
     database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
-    parts: &[Part],
+    parts: &[DataFile],
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
-    let of = |table: &str| -> Vec<&Part> { parts.iter().filter(|p| p.table == table).collect() };
+    let of =
+        |table: &str| -> Vec<&DataFile> { parts.iter().filter(|p| p.table == table).collect() };
     let mut rows = BTreeMap::new();
     let runs = of(RUNS.name);
     if runs.is_empty() {
@@ -164,7 +168,7 @@ fn apply_all(
     let mut rows = BTreeMap::new();
     for table in plan.append_tables() {
         let parts = group.iter().flat_map(|manifest| &manifest.parts);
-        let parts: Vec<&Part> = parts.filter(|part| part.table == table.name).collect();
+        let parts: Vec<&DataFile> = parts.filter(|part| part.table == table.name).collect();
         if !parts.is_empty() {
             for parts in statements(&parts) {
                 insert(database, lake, table.name, parts)?;
@@ -191,14 +195,14 @@ fn apply_all(
     Ok(rows)
 }
 
-/// As many parts as one statement takes: it opens all of them at once.
-fn statements<'p>(parts: &'p [&'p Part]) -> impl Iterator<Item = &'p [&'p Part]> {
+/// Splits data files into statements: a statement opens all of its files at once.
+fn statements<'p>(parts: &'p [&'p DataFile]) -> impl Iterator<Item = &'p [&'p DataFile]> {
     const STATEMENT_BYTES: u64 = 256 * 1024 * 1024;
     const STATEMENT_PARTS: usize = 512;
     let mut rest = parts;
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fits = |part: &&&Part| {
+        let fits = |part: &&&DataFile| {
             bytes += part.bytes;
             bytes <= STATEMENT_BYTES
         };
@@ -213,7 +217,7 @@ fn insert(
     database: &Database,
     lake: &LakeView,
     table: &str,
-    parts: &[&Part],
+    parts: &[&DataFile],
 ) -> Result<(), DeliverError> {
     let files = read_parts(lake, parts);
     add_columns(database, table, &files)?;
@@ -223,14 +227,15 @@ fn insert(
     Ok(())
 }
 
-/// A table function over parts, wherever they are now.
-fn read_parts(lake: &LakeView, parts: &[&Part]) -> String {
+/// A `read_parquet` call over data files at their current paths.
+fn read_parts(lake: &LakeView, parts: &[&DataFile]) -> String {
     let paths = parts.iter().map(|part| lake.locate(&part.path));
     let paths: Vec<String> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
     read_parquet(lake.root(), paths.iter().map(String::as_str))
 }
 
-/// Parts can hold columns that the table lacks: the user's, or those of a newer version.
+/// Adds columns that the data files have and the table lacks: user-defined ones, or those of a
+/// newer version.
 fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), DeliverError> {
     let own = database.columns(&identifier(table))?;
     for (name, kind) in database.columns(files)? {
@@ -243,9 +248,9 @@ fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), Deli
     Ok(())
 }
 
-/// Removes rows of runs that are there at a higher revision. Parts that take the place of others
-/// can hold earlier revisions of runs whose latest one came from elsewhere, and so can commits
-/// that come `after_merged` parts: then all of `runs` is looked at.
+/// The second half of the upsert: removes rows of runs that have a higher revision. All of `runs` is searched if data files take
+/// the place of others, or if merged data files were applied first: both can hold older revisions
+/// of runs whose latest one is in another file.
 fn supersede(
     database: &Database,
     lake: &LakeView,
@@ -255,7 +260,7 @@ fn supersede(
 ) -> Result<(), DeliverError> {
     let parts = group.iter().flat_map(|manifest| &manifest.parts);
     let looks_at_all = after_merged || parts.clone().any(|part| part.replaces.is_some());
-    let revised: Vec<&Part> =
+    let revised: Vec<&DataFile> =
         parts.filter(|part| part.table == RUNS.name && part.has_revisions).collect();
     let source = match (looks_at_all, revised.is_empty()) {
         (true, _) => identifier(RUNS.name),
@@ -279,15 +284,15 @@ fn supersede(
     database.execute("replace earlier revisions", &sql)
 }
 
-/// Tables that are replaced as a whole: their one file is as of the newest commit that changed it,
-/// so a delivery that is late has them early, and right in the end.
+/// Replaces tables that are replaced as a whole. Their one file is as of the newest commit that
+/// changed it, so a late delivery has newer rows for a while, and the right ones at the end.
 fn replace(
     database: &Database,
     lake: &LakeView,
     group: &[Manifest],
     rows: &mut BTreeMap<String, u64>,
 ) -> Result<(), DeliverError> {
-    let mut newest: BTreeMap<&str, &Part> = BTreeMap::new();
+    let mut newest: BTreeMap<&str, &DataFile> = BTreeMap::new();
     for part in group.iter().flat_map(|manifest| &manifest.replaced) {
         newest.insert(&part.table, part);
     }
@@ -307,15 +312,15 @@ fn system(manifest: &Manifest) -> String {
     format!("NULL, {}, {}, 1", manifest.commit, timestamp(manifest.created_at))
 }
 
-/// By name: a file that an older version made has its columns in another order.
+/// Columns are named, because a file of an older version has them in another order.
 pub(super) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
     let doubts = &sync.uncertified_because;
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
-    // As a file that had its columns added later has them.
+    // Null, as in a file whose columns were added later.
     let counted =
         |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
-    let of_sweep = |number: fn(&SweepRecord) -> u64| counted(sync.sweep.as_ref().map(number));
+    let of_sweep = |number: fn(&ScanRecord) -> u64| counted(sync.sweep.as_ref().map(number));
     let proof = sync.sweep.as_ref().and_then(|sweep| sweep.proof.as_deref());
     let values = [
         ("sync_id", literal(&sync.sync_id)),

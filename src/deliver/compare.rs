@@ -1,32 +1,32 @@
-//! Whether the DuckDB file holds what the lake's parts do.
+//! Comparison of the DuckDB file with the lake's data files.
 
 use super::DeliverError;
 use super::apply::{gap_rows, sync_row};
 use super::reader::LakeReader;
 use super::sql::{identifier, literal};
 use crate::lake::Manifest;
-use crate::tables::{Table, Write};
+use crate::tables::{Table, WriteDisposition};
 
 /// How a table of the DuckDB file differs from the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Rows that the lake has, in their latest revision.
+    /// Rows in the lake, latest revisions only.
     pub lake: u64,
-    /// Rows that the file has.
+    /// Rows in the DuckDB file.
     pub database: u64,
-    /// A few runs whose rows differ; none for tables that have no runs.
+    /// Some runs whose rows differ; empty for tables without runs.
     pub runs: Vec<String>,
 }
 
-/// How many runs a difference names.
+/// Maximum number of runs that a difference names.
 const NAMED_RUNS: usize = 10;
 
 impl LakeReader {
-    /// Fills the tables that live in manifests with what these hold: all that end a sync, and the
-    /// newest one.
+    /// Fills the tables that exist in commits only (`_syncs`, `_gaps`): from the commits that end a
+    /// sync, and from the newest commit.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), DeliverError> {
         self.execute("record gaps", &gap_rows(&head.gaps, head))?;
         for manifest in manifests {
@@ -37,15 +37,15 @@ impl LakeReader {
         Ok(())
     }
 
-    /// How a table of the attached file differs from the lake; `None` where it does not.
+    /// How a table of the attached file differs from the lake; `None` if it does not.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn compare(&mut self, table: &Table) -> Result<Option<Difference>, DeliverError> {
         let name = identifier(table.name);
         let (mut ours, mut theirs) =
             (format!("memory.main.{name}"), format!("delivered.main.{name}"));
-        if table.write == Write::Append {
+        if table.write == WriteDisposition::Append {
             ours = format!(
                 "(FROM {ours} t ANTI JOIN {} l ON t.run_id = l.run_id AND t._revision < l.highest)",
                 Self::LATEST
@@ -107,13 +107,14 @@ impl LakeReader {
         Ok(SharedColumns { columns: columns.collect(), has_runs })
     }
 
-    /// The highest revision of each run in the lake: rows of lower ones are not delivered.
+    /// The highest revision of each run in the lake: rows of lower ones are not in the DuckDB file.
     const LATEST: &'static str =
         "(SELECT run_id, max(_revision) AS highest FROM memory.main.runs GROUP BY run_id)";
 }
 
-/// The columns of a table in the lake and in the file. Those of one side only count as null on the
-/// other: a column that the user took back stays in the file.
+/// The columns of a table in the lake and in the file. A column that only one side has counts as
+/// null on the other: a user-defined column that was removed from the configuration stays in the
+/// file.
 struct SharedColumns {
     columns: Vec<SharedColumn>,
     has_runs: bool,
@@ -127,7 +128,7 @@ struct SharedColumn {
 }
 
 impl SharedColumns {
-    /// A hash of each row, beside its run.
+    /// A query for a hash of each row, and its run.
     fn select(&self, relation: &str, is_ours: bool) -> String {
         let cells = self.columns.iter().map(|column| {
             let is_there = if is_ours { column.in_ours } else { column.in_theirs };
@@ -140,7 +141,7 @@ impl SharedColumns {
     }
 }
 
-/// What the attached file says of itself.
+/// What the attached file states about its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     /// The lake that it was delivered from.
@@ -153,10 +154,10 @@ pub struct Delivered {
 }
 
 impl LakeReader {
-    /// What the attached file says of itself; `None` where it is not ours.
+    /// What the attached file states about its content; `None` if this program did not create it.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn delivered(&mut self) -> Result<Option<Delivered>, DeliverError> {
         let is_there = format!(
             "SELECT 1 FROM duckdb_tables() WHERE database_name = {} AND table_name = {}",

@@ -1,4 +1,4 @@
-//! The DuckDB file: opened for the moment of applying, and only if it is ours.
+//! The DuckDB file: opened only while commits are applied, and only if it belongs to this lake.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,23 +24,24 @@ pub(super) struct Database {
     memory_limit_mb: u64,
 }
 
-/// The last commit that a file holds.
+/// The last commit that was applied to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Applied {
-    /// Its number; 0 for none.
+    /// Its number; 0 if no commit was applied.
     pub(super) commit: u64,
-    /// Its name: a lake that was restored can have another commit of the same number.
+    /// Its staging folder, which is unique: a lake that was restored can have another commit of the
+    /// same number.
     pub(super) name: String,
 }
 
-/// Beyond this, memory is not the trouble.
+/// Maximum memory limit in megabytes: with this much, memory is not the cause of an error.
 const MOST_MEMORY_MB: u64 = 16 * 1024;
 
 impl Database {
-    /// Opens the file, or makes it; waits while another process holds it.
+    /// Opens the file, or creates it; waits while another process holds it.
     ///
     /// # Errors
-    /// [`DeliverError::Locked`] where the wait was too long; otherwise DuckDB's error.
+    /// [`DeliverError::Locked`] if the wait was too long; otherwise DuckDB's error.
     pub(super) async fn open(options: &DeliveryOptions) -> Result<Self, DeliverError> {
         let file = options.file();
         if let Some(parent) = file.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -91,12 +92,13 @@ impl Database {
         }
     }
 
-    /// What DuckDB may take, in megabytes.
+    /// The memory limit of DuckDB, in megabytes; higher than configured if opening the file needed
+    /// more.
     pub(super) fn memory_limit_mb(&self) -> u64 {
         self.memory_limit_mb
     }
 
-    /// Makes what is missing, and tells the last commit that the file holds.
+    /// Creates missing tables and columns, and returns the last commit that the file holds.
     pub(super) fn prepare(
         &self,
         lake: &LakeView,
@@ -108,7 +110,7 @@ impl Database {
             for planned in &plan.tables {
                 if self.table_exists(planned.table.name)? {
                     let table = planned.table.name.to_owned();
-                    return Err(DeliverError::NotOurs { path: self.path.clone(), table });
+                    return Err(DeliverError::ForeignTable { path: self.path.clone(), table });
                 }
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
@@ -125,15 +127,16 @@ impl Database {
         Ok(applied)
     }
 
-    /// Refuses a file that holds another commit than it did when it was looked at: between two
-    /// transactions it is let go of, and another delivery can have been there.
+    /// Refuses a file that holds another commit than when it was last read. Between two
+    /// transactions the file is closed, so another delivery can have applied commits; applying them
+    /// again would duplicate rows. Must run inside the transaction.
     pub(super) fn check_applied(&self, expected: &Applied) -> Result<(), DeliverError> {
         let found = self.applied()?;
         if found == *expected {
             return Ok(());
         }
         let (path, expected, found) = (self.path.clone(), expected.commit, found.commit);
-        Err(DeliverError::Overtaken { path, expected, found })
+        Err(DeliverError::ConcurrentUpdate { path, expected, found })
     }
 
     /// The last commit that the file holds.
@@ -167,8 +170,9 @@ impl Database {
         Ok(())
     }
 
-    /// A file that an older version made lacks the columns that were added since, and has views
-    /// that say other things. The version that last saw to it is the comment of `_armature`.
+    /// Upgrades a file of an older version, which lacks the columns that were added since and has
+    /// older views. The comment of the table `_armature` is the version that last upgraded the
+    /// file.
     fn upgrade(&self, plan: &TablePlan) -> Result<(), DeliverError> {
         let sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() \
                    AND schema_name = 'main' AND table_name = '_armature' AND comment = ?";
@@ -201,7 +205,7 @@ impl Database {
         self.connection.execute_batch(sql).map_err(|error| self.failed(action, &error))
     }
 
-    /// Runs a statement that adds or removes rows: how many.
+    /// Runs a statement that adds or removes rows. Returns the number of rows.
     pub(super) fn change(&self, action: &str, sql: &str) -> Result<u64, DeliverError> {
         let changed = self.connection.execute(sql, []);
         let changed = changed.map_err(|error| self.failed(action, &error))?;
@@ -219,15 +223,15 @@ impl Database {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Makes everything committed so far durable.
+    /// Writes a checkpoint of DuckDB, which makes everything committed so far durable.
     pub(super) fn checkpoint(&self) -> Result<(), DeliverError> {
         self.execute("write a checkpoint", &format!("CHECKPOINT {DATABASE}"))
     }
 
-    /// Lets go of the file, with everything in it and no journal beside it.
+    /// Closes the file after a checkpoint, so that no journal remains beside it.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub(super) fn close(self) -> Result<(), DeliverError> {
         self.checkpoint()?;
         let path = self.path;
@@ -246,10 +250,9 @@ impl Database {
     }
 }
 
-/// Opens the file without a journal: a transaction is then durable with the checkpoint that
-/// [`Database::checkpoint`] makes, whole or not at all, and every row is written once instead of
-/// twice.
-/// One thread: a second one takes memory and gains nothing, as the disk is the limit.
+/// Opens the file without a journal: a transaction becomes durable with the next
+/// [`Database::checkpoint`], completely or not at all, and every row is written once instead of
+/// twice. One thread: the disk is the limit, so a second thread takes memory and gains nothing.
 fn connect(file: &Path, memory_limit_mb: u64) -> Result<Connection, duckdb::Error> {
     let config = Config::default()
         .max_memory(&format!("{memory_limit_mb}MB"))?
@@ -265,9 +268,9 @@ fn connect(file: &Path, memory_limit_mb: u64) -> Result<Connection, duckdb::Erro
     Ok(connection)
 }
 
-/// Makes an empty database if there is no file, under another name first: DuckDB creates a file by
-/// emptying whatever has the name by then, before it looks for a lock, and so would destroy one that
-/// another process created a moment earlier.
+/// Creates an empty database if there is no file, under a temporary name first. DuckDB creates a
+/// file by truncating whatever has that name, before it takes a lock, so it would destroy a file
+/// that another process created a moment earlier.
 fn create(file: &Path) -> Result<(), DeliverError> {
     if file.exists() {
         return Ok(());
@@ -278,7 +281,7 @@ fn create(file: &Path) -> Result<(), DeliverError> {
     let created = create_empty(&new).map_err(|error| {
         let mut error = DeliverError::duckdb("open the database", file, &error);
         if let DeliverError::Duckdb { message, .. } = &mut error {
-            // People know the file by its own name.
+            // Errors show the name that the user knows.
             let (own, shown) = (new.display().to_string(), file.display().to_string());
             *message = message.replace(&own, &shown);
         }
@@ -303,10 +306,10 @@ fn create_empty(file: &Path) -> Result<(), duckdb::Error> {
     ))
 }
 
-/// Makes a database in a folder, which writes and locks as a delivery does, and leaves nothing behind.
+/// Creates a database in a folder, with the same writes and locks as a delivery, and removes it.
 ///
 /// # Errors
-/// [`DeliverError`] where a delivery would fail too.
+/// [`DeliverError`] if a delivery would fail too.
 pub fn try_folder(folder: &Path) -> Result<(), DeliverError> {
     let file = folder.join(format!(".armature-export-{}.duckdb", std::process::id()));
     let created = create_empty(&file)
@@ -320,7 +323,7 @@ pub fn try_folder(folder: &Path) -> Result<(), DeliverError> {
     created.and(removed)
 }
 
-/// Gives a new file its name, unless there is a file of that name by now.
+/// Gives a new file its final name, unless a file of that name exists by now.
 #[expect(clippy::disallowed_methods, reason = "where a file system has no links")]
 fn place_new(new: &Path, file: &Path) -> Result<(), DeliverError> {
     match std::fs::hard_link(new, file) {
@@ -336,26 +339,27 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> 
     Connection::open_with_flags(path, config)
 }
 
-/// Rows that DuckDB keeps together. A group is written once it is full, and waits in memory or in
-/// temporary files until then: its usual 122,880 rows of traces are more than the memory limit.
+/// Rows per row group. DuckDB keeps a row group in memory or in temporary files until it is full,
+/// and the default of 122,880 rows of traces exceeds the memory limit.
 const ROW_GROUP: u32 = 10_240;
 
-/// The format of a new file: the first that compresses long text, which makes the file an eighth as
-/// large. DuckDB 1.2 and later read it. A file that is there keeps the version that it has.
+/// Storage version of a new file: the first one that compresses long text, which makes the file an
+/// eighth as large. DuckDB 1.2 and later read it. An existing file keeps its version.
 const STORAGE: &str = "v1.2.0";
 
-/// What the file is called while it is attached.
+/// Name of the database while the file is attached.
 const DATABASE: &str = "delivered";
 
-/// Four times as much; `None` where it is a lot already.
+/// Four times the limit in megabytes, up to the maximum; `None` if it is at the maximum already.
 pub(super) fn more_memory(megabytes: u64) -> Option<u64> {
     (megabytes < MOST_MEMORY_MB).then(|| megabytes.saturating_mul(4).min(MOST_MEMORY_MB))
 }
 
-/// What a DuckDB file holds: the last commit applied, and rows by table. Opened for reading.
+/// The last commit that a DuckDB file holds, and the number of rows by table. Opens the file
+/// read-only.
 ///
 /// # Errors
-/// [`DeliverError`] where it is not ours, or cannot be read.
+/// [`DeliverError`] if this program did not create it, or it cannot be read.
 pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>), DeliverError> {
     let error = |error: duckdb::Error| DeliverError::duckdb("read", path, &error);
     let connection = connect_to_read(path)
@@ -371,10 +375,11 @@ pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>)
     Ok((applied, rows))
 }
 
-/// Asks the file a question; every value as text, nulls as nothing. Opened for reading.
+/// Runs a query on the file: column names, and every value as text, with nulls as empty text. Opens
+/// the file read-only.
 ///
 /// # Errors
-/// [`DeliverError`] where the file cannot be read, or DuckDB does not understand.
+/// [`DeliverError`] if the file cannot be read, or DuckDB rejects the query.
 pub fn query(path: &Path, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), DeliverError> {
     let error = |error: duckdb::Error| DeliverError::duckdb("ask", path, &error);
     let connection = connect_to_read(path).map_err(error)?;

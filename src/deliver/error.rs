@@ -1,4 +1,4 @@
-//! Why a delivery failed.
+//! Errors of a delivery.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,124 +6,124 @@ use std::time::Duration;
 use super::fault::Fault;
 use crate::lake::LakeError;
 
-/// Why the DuckDB file could not be brought up to date. The lake is whole all the same.
+/// Why the DuckDB file could not be brought up to date. The lake is not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    /// Somebody else holds the file.
+    /// Another process holds the file.
     #[error("the DuckDB file `{}` is held by {holder}{}", path.display(), after(*waited))]
     Locked {
-        /// The file.
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// Who, where DuckDB tells.
+        /// The holder, if DuckDB names it.
         holder: String,
-        /// How long.
+        /// How long the delivery waited.
         waited: Duration,
     },
     /// The file holds another lake's runs.
     #[error("the DuckDB file `{}` was delivered from another lake", path.display())]
     OtherLake {
-        /// The file.
+        /// Path of the DuckDB file.
         path: PathBuf,
     },
-    /// The file has tables of the same names that are not ours.
+    /// The file has a table with the name of one of ours that this program did not create.
     #[error("the DuckDB file `{}` has a table `{table}` that this program did not make", path.display())]
-    NotOurs {
-        /// The file.
+    ForeignTable {
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// The table.
+        /// Name of the table.
         table: String,
     },
-    /// The lake's path has characters that DuckDB reads as patterns.
-    #[error("the lake's path `{}` has one of `*?[`, which DuckDB reads as a pattern", path.display())]
+    /// The lake's path has characters that DuckDB reads as a glob pattern.
+    #[error("the lake's path `{}` contains one of `*?[`, which DuckDB reads as a pattern", path.display())]
     Pattern {
-        /// The lake.
+        /// The root folder of the lake.
         path: PathBuf,
     },
-    /// The file says that it holds more commits than the lake has.
+    /// The file states a newer commit than the lake has.
     #[error(
         "the DuckDB file `{}` holds commit {applied}, and the lake ends at commit {newest}",
         path.display()
     )]
-    Ahead {
-        /// The file.
+    NewerThanLake {
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// What the file holds.
+        /// The last commit that the file holds.
         applied: u64,
-        /// What the lake has.
+        /// The newest commit of the lake; 0 if it has none.
         newest: u64,
     },
-    /// The lake's commit of that number is not the one that the file holds.
+    /// The file holds a commit of another history: the lake's commit of that number is another one.
     #[error(
-        "the DuckDB file `{}` holds another commit {commit} than the lake has",
+        "the DuckDB file `{}` holds a commit {commit} that differs from the lake's",
         path.display()
     )]
     OtherHistory {
-        /// The file.
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// The number.
+        /// The number of the commit.
         commit: u64,
     },
-    /// Another process brought the file up to date meanwhile.
+    /// Another process applied commits to the file at the same time.
     #[error(
-        "the DuckDB file `{}` came from commit {expected} to commit {found} by another process",
+        "the DuckDB file `{}` was brought from commit {expected} to commit {found} by another process",
         path.display()
     )]
-    Overtaken {
-        /// The file.
+    ConcurrentUpdate {
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// What it held.
+        /// The last commit that the file held before.
         expected: u64,
-        /// What it holds.
+        /// The last commit that the file holds now.
         found: u64,
     },
-    /// The file at the path of a rebuild is not known to be this lake's alone.
+    /// A rebuild would replace a file that is not known to belong to this lake alone.
     #[error("`{}` {what}, and is not replaced", path.display())]
     NotReplaced {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What it is or holds, as a predicate.
         what: String,
     },
-    /// A part of a commit is not where it belongs.
-    #[error("the part `{}` of commit {commit} is not in place", path.display())]
+    /// A data file of a commit is not published yet.
+    #[error("the data file `{}` of commit {commit} is not published", path.display())]
     NotInPlace {
-        /// The part.
+        /// Path of the data file.
         path: PathBuf,
-        /// The commit.
+        /// The number of its commit.
         commit: u64,
     },
     /// DuckDB error.
     #[error("failed to {action} in the DuckDB file `{}`: {message}", path.display())]
     Duckdb {
-        /// What was tried.
+        /// The operation, as a verb phrase.
         action: String,
-        /// The file.
+        /// Path of the DuckDB file.
         path: PathBuf,
-        /// What the error means.
+        /// The meaning of the error.
         fault: Fault,
-        /// DuckDB's words, one line.
+        /// First line of DuckDB's message, at most 400 characters.
         message: String,
     },
     /// I/O error.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation, as a verb phrase.
         action: &'static str,
-        /// On what.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The delivery stopped for a fault of its own.
+    /// The delivery failed because of a bug of this program.
     #[error("the delivery stopped: {0}")]
     Stopped(String),
 }
 
 impl DeliverError {
-    /// The error of a DuckDB operation.
+    /// Converts an error of a DuckDB operation.
     pub(super) fn duckdb(action: &str, path: &Path, error: &duckdb::Error) -> Self {
         let path = path.to_owned();
         match Fault::of(error) {
@@ -136,13 +136,13 @@ impl DeliverError {
         }
     }
 
-    /// Whether this error means that.
+    /// Whether this is a DuckDB error with that meaning.
     pub(super) fn is(&self, expected: &Fault) -> bool {
         matches!(self, Self::Duckdb { fault, .. } if fault == expected)
     }
 }
 
-/// How long a wait was, where there was one.
+/// ` (waited 5s)`; empty if there was no wait.
 fn after(waited: Duration) -> String {
     match waited.as_secs() {
         0 => String::new(),

@@ -1,17 +1,17 @@
-//! What a DuckDB error means for this program.
+//! The meaning of DuckDB errors.
 //!
-//! DuckDB's C API gives no error code for a failed statement, only a message. A message begins with
-//! the name of its exception type ("Out of Memory Error: …"), which is what DuckDB has for a code,
-//! but a failed COMMIT or CHECKPOINT wraps the message of its cause in another type, and everything
-//! about files has the one type "IO Error". So the type is looked at first and then the phrases
-//! below, which are those of DuckDB 1.5. No other place of the program looks into a message.
+//! DuckDB's C API returns no error code for a failed statement, only a message. A message starts
+//! with the name of its exception type ("Out of Memory Error: …"), which is DuckDB's error code;
+//! but a failed COMMIT or CHECKPOINT wraps the message of its cause in another type, and all file
+//! errors have the one type "IO Error". The type is therefore checked first, and then the phrases
+//! below, which are those of DuckDB 1.5. No other module examines a message.
 
 /// The meaning of a DuckDB error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Another process, or another connection of this one, holds the file.
     Held {
-        /// Who, such as `/usr/bin/python3 (PID 12)`.
+        /// The holder, such as `/usr/bin/python3 (PID 12)`.
         holder: String,
     },
     /// The file system cannot lock files.
@@ -22,7 +22,7 @@ pub enum Fault {
     FileMissing,
     /// The file exists and is not a DuckDB database.
     NotADatabase,
-    /// The file is a DuckDB database, and not all of it is as DuckDB wrote it.
+    /// The file is a DuckDB database and is damaged.
     Corrupt,
     /// The file system refused to write: full, read-only, or not permitted.
     NotWritable,
@@ -30,7 +30,7 @@ pub enum Fault {
     Other,
 }
 
-/// Messages of errors that mean one thing, whatever type they come with. The first that fits counts.
+/// Phrases of messages that have one meaning, whatever their type. The first match counts.
 const PHRASES: &[(&str, Fault)] = &[
     ("failed to pin block", Fault::OutOfMemory),
     ("could not allocate block", Fault::OutOfMemory),
@@ -57,8 +57,8 @@ const PHRASES: &[(&str, Fault)] = &[
     ("no files found", Fault::FileMissing),
 ];
 
-/// Exception types that mean one thing. `INTERNAL` and `Serialization` are what DuckDB raises on
-/// bytes that pass their checksum and make no sense.
+/// Exception types that have one meaning. DuckDB raises `INTERNAL` and `Serialization` errors for
+/// bytes that pass their checksum and are not valid.
 const TYPES: &[(&str, Fault)] = &[
     ("Out of Memory Error", Fault::OutOfMemory),
     ("Serialization Error", Fault::Corrupt),
@@ -66,7 +66,7 @@ const TYPES: &[(&str, Fault)] = &[
 ];
 
 impl Fault {
-    /// What an error means.
+    /// The meaning of an error.
     pub(super) fn of(error: &duckdb::Error) -> Self {
         Self::of_message(&error.to_string())
     }
@@ -85,13 +85,13 @@ impl Fault {
     }
 }
 
-/// A message without what stands in double quotes: names of files and values, which can be any words.
+/// A message without text in double quotes: file names and values, which can contain any words.
 fn without_quoted(message: &str) -> String {
     message.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
 }
 
-/// A lock that could not be had. Process 0 holds nothing: DuckDB names it where the file system
-/// refused the lock and then knew of no holder.
+/// The fault if a lock could not be taken. PID 0 is not a holder: DuckDB names it if the file
+/// system refused the lock and no holder is known.
 fn lock_fault(message: &str) -> Option<Fault> {
     const OWN: [&str; 3] = [
         "Lock is already held in current process",
@@ -152,7 +152,7 @@ mod tests {
             for byte in &mut changed[place..place + 8] {
                 *byte ^= 0x5a;
             }
-            // One of two headers may be damaged without a loss, depending on which is current.
+            // DuckDB has two headers: if the one that is not current is damaged, nothing is lost.
             std::fs::write(&path, &changed).unwrap();
             if let Err(error) = open(&path) {
                 assert_eq!(Fault::of(&error), Fault::Corrupt, "changed at byte {place}");
@@ -196,7 +196,7 @@ mod tests {
         assert!(!seen.is_empty(), "no limit was reached");
     }
 
-    /// Messages as DuckDB 1.5 has them, from its source and from what users report.
+    /// Messages of DuckDB 1.5, from its source and from users' reports.
     #[test]
     fn every_known_message() {
         let held = Fault::Held { holder: "/usr/bin/python3.11 (PID 7402)".to_owned() };

@@ -1,4 +1,4 @@
-//! Questions about a lake's parts and the file beside them, asked of DuckDB. Changes neither.
+//! Queries about a lake's data files and the DuckDB file, run by DuckDB. Changes neither.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::database::more_memory;
 use super::fault::Fault;
 use super::sql::{PlannedTable, TablePlan, identifier, literal, read_parquet};
 use super::{DeliverError, DeliveryOptions};
-use crate::lake::Part;
+use crate::lake::DataFile;
 use crate::tables::Mapping;
 
-/// A DuckDB in memory that has a view of each table's parts, under the table's name.
+/// A DuckDB in memory with a view of the data files of each table, under the table's name.
 #[derive(Debug)]
 pub struct LakeReader {
     connection: Connection,
@@ -20,14 +20,14 @@ pub struct LakeReader {
 }
 
 impl LakeReader {
-    /// Looks at these parts. What does not fit in memory goes to a folder beside the DuckDB file,
-    /// which is gone in the end.
+    /// Opens a reader of some data files. DuckDB spills what does not fit in memory to a temporary
+    /// folder beside the DuckDB file, and removes it at the end.
     ///
     /// # Errors
-    /// DuckDB's word; [`DeliverError::Pattern`] for a path that it would misread.
+    /// DuckDB's error; [`DeliverError::Pattern`] for a path that DuckDB would read as a pattern.
     pub fn open<'p>(
         lake: &Path,
-        parts: impl IntoIterator<Item = &'p Part>,
+        parts: impl IntoIterator<Item = &'p DataFile>,
         mapping: &Mapping,
         options: &DeliveryOptions,
     ) -> Result<Self, DeliverError> {
@@ -36,13 +36,13 @@ impl LakeReader {
         let connection = connect(options)
             .map_err(|error| DeliverError::duckdb("open a reader", &path, &error))?;
         let mut reader = Self { connection, path, memory_limit_mb };
-        let parts: Vec<&Part> = parts.into_iter().collect();
+        let parts: Vec<&DataFile> = parts.into_iter().collect();
         let plan = TablePlan::new(mapping);
         for planned in &plan.tables {
             let own = parts.iter().filter(|part| part.table == planned.table.name);
             let paths: Vec<&str> = own.map(|part| part.path.as_str()).collect();
             if paths.is_empty() {
-                reader.execute("look at the parts", &planned.create)?;
+                reader.execute("read the data files", &planned.create)?;
             } else {
                 reader.view(planned, &read_parquet(lake, paths))?;
             }
@@ -50,8 +50,8 @@ impl LakeReader {
         Ok(reader)
     }
 
-    /// Makes a table's view. Parts of earlier versions alone lack the columns that came since: those
-    /// are null.
+    /// Creates the view of a table. If all data files are of earlier versions, they lack the
+    /// columns that were added since; these are null.
     fn view(&mut self, planned: &PlannedTable, files: &str) -> Result<(), DeliverError> {
         let sql = format!("SELECT column_name FROM (DESCRIBE SELECT * FROM {files})");
         let there: Vec<String> = self.rows(&sql)?.into_iter().flatten().flatten().collect();
@@ -60,30 +60,30 @@ impl LakeReader {
         let columns: Vec<String> = std::iter::once("*".to_owned()).chain(nulls).collect();
         let name = identifier(planned.table.name);
         let sql = format!("CREATE VIEW {name} AS SELECT {} FROM {files}", columns.join(", "));
-        self.execute("look at the parts", &sql)
+        self.execute("read the data files", &sql)
     }
 
-    /// Also looks at the DuckDB file, as the schema `delivered`.
+    /// Attaches the DuckDB file, read-only, as the database `delivered`.
     ///
     /// # Errors
-    /// DuckDB's word, such as that somebody writes the file.
+    /// DuckDB's error, for example if another process writes the file.
     pub fn attach(&mut self) -> Result<(), DeliverError> {
         let path = literal(&self.path.to_string_lossy());
         self.execute("open the database", &format!("ATTACH {path} AS delivered (READ_ONLY)"))
     }
 
-    /// Runs statements that make views or tables of its own.
+    /// Runs statements that create temporary views or tables of the reader.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn execute(&mut self, action: &str, sql: &str) -> Result<(), DeliverError> {
         self.with_room(action, |connection| connection.execute_batch(sql))
     }
 
-    /// Makes a table of its own, of ids and numbers.
+    /// Creates a table of the reader with the columns `id` and `number`.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn load<'r>(
         &mut self,
         table: &str,
@@ -101,15 +101,15 @@ impl LakeReader {
         append().map_err(|error| DeliverError::duckdb("load", &self.path, &error))
     }
 
-    /// The rows that a question gives, every value as text.
+    /// The rows of a query, every value as text.
     ///
     /// # Errors
-    /// DuckDB's word.
+    /// DuckDB's error.
     pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, DeliverError> {
         self.with_room("ask", |connection| ask(connection, sql))
     }
 
-    /// Where DuckDB runs out of memory it may take more: rather that than no answer.
+    /// Runs an operation, and repeats it with a higher limit if DuckDB runs out of memory.
     fn with_room<T>(
         &mut self,
         action: &str,

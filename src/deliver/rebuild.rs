@@ -1,10 +1,10 @@
-//! Making the DuckDB file again: beside the old one, which is then replaced, if it is this lake's
-//! alone.
+//! Rebuilding the DuckDB file: a new file is written beside the old one, and then replaces it, if
+//! the old one belongs to this lake alone.
 //!
-//! What stands at the path can be anything: the path comes from a configuration, and a wrong one may
-//! name a database that others need. So a file is replaced only where its content says that it was
-//! delivered from this lake and holds nothing else. One that cannot be opened tells nothing: it may
-//! be held by another process, of another version, or encrypted. Only where it is damaged is it
+//! The file at the path can be anything: the path comes from the configuration, and a wrong one may
+//! name a database that others need. A file is therefore replaced only if its content shows that it
+//! was delivered from this lake and holds nothing else. A file that cannot be opened shows nothing:
+//! it may be held by another process, of another version, or encrypted. Only a damaged file is
 //! searched for this lake's id, and even then it is kept under another name.
 
 use std::fs::{File, Metadata};
@@ -23,11 +23,12 @@ use crate::event::Event;
 use crate::lake::LakeView;
 use crate::tables::Mapping;
 
-/// Makes the DuckDB file again from the lake, beside the old one, and then replaces that one:
-/// readers keep what they have open. Of a symbolic link the target is replaced.
+/// Rebuilds the DuckDB file from the lake, beside the old one, and then replaces the old one by
+/// renaming: programs that have the old file open keep reading it. Of a symbolic link, the target
+/// is replaced.
 ///
 /// # Errors
-/// [`DeliverError`]; the old file then stays.
+/// [`DeliverError`]; the old file is then kept.
 pub async fn rebuild(
     lake: &LakeView,
     mapping: &Mapping,
@@ -36,7 +37,8 @@ pub async fn rebuild(
     let (file, plan) = (options.file(), TablePlan::new(mapping));
     let old = Replaceable::check(&file, lake, &plan)?;
     let beside = with_suffix(&file, ".rebuilding");
-    // What a rebuild that was killed left; its name does not make it ours.
+    // An earlier rebuild that was killed may have left this file. The name alone does not show
+    // that, so the content is checked too.
     Replaceable::check(&beside, lake, &plan)?.remove()?;
     let aside = DeliveryOptions { path: beside.clone(), ..options.clone() };
     let delivery = deliver(lake, mapping, &aside).await?;
@@ -49,33 +51,34 @@ pub async fn rebuild(
     Ok(Delivery { path: options.path.display().to_string(), ..delivery })
 }
 
-/// A path whose file may be replaced. While this lives no other process can write the file: it holds
-/// the lock that DuckDB's writers need.
+/// A path whose file may be replaced. While this value exists, no other process can write the file:
+/// it holds the lock that DuckDB's writers need.
 #[derive(Debug)]
 struct Replaceable {
     path: PathBuf,
-    /// Which file stood there when it was checked; `None` for none.
+    /// The file at the path when it was checked; `None` if there was none.
     seen: Option<FileId>,
-    /// Whether the file is damaged, so that nobody knows all that it holds.
+    /// Whether the file is damaged: then it may hold more than can be seen.
     is_damaged: bool,
     lock: Option<Lock>,
 }
 
-/// What keeps DuckDB's writers out.
+/// Keeps DuckDB's writers out.
 #[derive(Debug)]
 enum Lock {
-    /// A connection for reading.
+    /// A read-only connection.
     Connection(#[expect(dead_code, reason = "held, not used")] Connection),
-    /// The lock that such a connection would have.
+    /// A file with the lock that such a connection would have; for a damaged file, which DuckDB
+    /// cannot open.
     File(#[expect(dead_code, reason = "held, not used")] File),
 }
 
 impl Replaceable {
-    /// Looks at what stands at a path.
+    /// Checks whether the file at a path may be replaced.
     ///
     /// # Errors
-    /// [`DeliverError::NotReplaced`] where it may be somebody else's, [`DeliverError::Locked`] where
-    /// another process writes it, otherwise why it cannot be looked at.
+    /// [`DeliverError::NotReplaced`] if it may belong to something else, [`DeliverError::Locked`]
+    /// if another process writes it, otherwise the reason why it cannot be checked.
     fn check(path: &Path, lake: &LakeView, plan: &TablePlan) -> Result<Self, DeliverError> {
         let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
         let found =
@@ -124,12 +127,13 @@ impl Replaceable {
         remove(&self.path)
     }
 
-    /// Puts another file in this one's place. A damaged one is kept: returns where.
+    /// Replaces the file with another one. A damaged file is kept; returns its new path.
     fn replace_with(mut self, new: &Path) -> Result<Option<PathBuf>, DeliverError> {
         let kept = if self.is_damaged { Some(self.keep_damaged()?) } else { None };
         if kept.is_none() {
             self.release_to_rename()?;
-            // Its rows are in the file by now, and the new file must not get them.
+            // The journal belongs to the old file. DuckDB would apply it to the new one, which has
+            // its rows already.
             remove(&journal(&self.path))?;
         }
         rename(new, &self.path)?;
@@ -137,7 +141,7 @@ impl Replaceable {
         Ok(kept)
     }
 
-    /// Gives a damaged file and its journal another name.
+    /// Renames a damaged file and its journal.
     fn keep_damaged(&mut self) -> Result<PathBuf, DeliverError> {
         self.release_to_rename()?;
         let name = |number: u32| match number {
@@ -154,7 +158,8 @@ impl Replaceable {
         Ok(kept)
     }
 
-    /// Refuses a path at which another file stands by now.
+    /// Refuses if another file is at the path by now. Releases the lock where renaming requires
+    /// that.
     fn release_to_rename(&mut self) -> Result<(), DeliverError> {
         let now = FileId::of(&self.path).map_err(io("look at", &self.path))?;
         if now.map(|(id, _)| id) != self.seen {
@@ -162,7 +167,7 @@ impl Replaceable {
             return Err(DeliverError::NotReplaced { path: self.path.clone(), what });
         }
         if cfg!(windows) {
-            // It renames no file that is open.
+            // Windows does not rename an open file.
             self.lock = None;
         }
         Ok(())
@@ -171,10 +176,11 @@ impl Replaceable {
 
 const NOT_KNOWN: &str = "is not a DuckDB database, or is damaged and shows no sign that it was delivered from this lake";
 
-/// What a database holds that is not this lake's, as a predicate; `None` for nothing.
+/// Content of a database that does not belong to this lake, as a predicate; `None` if there is
+/// none.
 ///
 /// # Errors
-/// DuckDB's error where the database cannot be read.
+/// DuckDB's error if the database cannot be read.
 fn foreign_content(
     connection: &Connection,
     lake: &LakeView,
@@ -209,8 +215,8 @@ fn foreign_content(
         .map(|(kind, _, name)| format!("holds a {kind} `{name}` that this program did not make")))
 }
 
-/// Everything in a database that somebody made, other than indexes: those of foreign tables come
-/// with these.
+/// Everything user-defined in a database, except indexes: an index on a foreign table comes with
+/// that table.
 const CONTENT: &str = "
 SELECT kind, schema_name, name FROM (
     SELECT 'schema' AS kind, schema_name, schema_name AS \"name\", internal, database_name
@@ -224,13 +230,13 @@ SELECT kind, schema_name, name FROM (
     FROM duckdb_functions()
 ) WHERE NOT internal AND database_name = current_database() ORDER BY ALL";
 
-/// The names of the views that a delivery makes.
+/// The names of the views that a delivery creates.
 fn view_names() -> impl Iterator<Item = &'static str> {
     VIEWS.split("CREATE OR REPLACE VIEW ").skip(1).filter_map(|rest| rest.split_whitespace().next())
 }
 
-/// Opens and locks a file if it holds this lake's id, which every delivered file does, and no other
-/// lake's.
+/// Opens and locks a damaged file if it contains the id of this lake, which every file that was
+/// delivered from it does.
 fn lock_if_ours(path: &Path, lake: &LakeView) -> Result<Option<File>, DeliverError> {
     let Some(identity) = lake.identity() else { return Ok(None) };
     let mut file = File::open(path).map_err(io("open", path))?;
@@ -240,8 +246,8 @@ fn lock_if_ours(path: &Path, lake: &LakeView) -> Result<Option<File>, DeliverErr
     Ok(is_there.then_some(file))
 }
 
-/// Takes the lock that DuckDB's readers have. It belongs to the process and goes when *any* handle of
-/// the file is closed, so nothing may open the file while it is needed.
+/// Takes the shared lock of DuckDB's readers. Such a lock belongs to the process, and is released
+/// when *any* handle of the file is closed: nothing may open the file while the lock is needed.
 #[cfg(unix)]
 fn lock_for_reading(file: &File, path: &Path) -> Result<(), DeliverError> {
     use rustix::fs::{FlockOperation, fcntl_lock};
@@ -262,7 +268,7 @@ fn lock_for_reading(file: &File, path: &Path) -> Result<(), DeliverError> {
     file.try_lock_shared().map_err(|error| io("lock", path)(error.into()))
 }
 
-/// Whether some bytes are in a file.
+/// Whether a file contains some bytes.
 fn contains(file: &mut File, wanted: &[u8]) -> std::io::Result<bool> {
     let mut window = Vec::new();
     loop {
@@ -273,12 +279,12 @@ fn contains(file: &mut File, wanted: &[u8]) -> std::io::Result<bool> {
         if read == 0 {
             return Ok(false);
         }
-        // They can lie across the end of what was read.
+        // A match can extend over the end of what was read.
         window.drain(..window.len().saturating_sub(wanted.len()));
     }
 }
 
-/// Which file stands at a path, whatever its name.
+/// Identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {
     #[cfg(unix)]
@@ -317,7 +323,7 @@ fn remove(path: &Path) -> Result<(), DeliverError> {
     }
 }
 
-/// Makes the new name durable.
+/// Syncs the folder, which makes the new name durable.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> Result<(), DeliverError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -380,7 +386,7 @@ mod tests {
         let refused = checked.replace_with(&new).unwrap_err();
         assert!(matches!(refused, DeliverError::NotReplaced { .. }), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
-        // Where there was none, too.
+        // The same if there was no file before.
         let absent = folder.path().join("absent");
         let checked = Replaceable::check(&absent, &lake, &plan).unwrap();
         std::fs::write(&absent, "somebody's").unwrap();
@@ -388,7 +394,7 @@ mod tests {
         assert_eq!(std::fs::read(&absent).unwrap(), b"somebody's");
     }
 
-    /// Linux tells who locks which file.
+    /// `/proc/locks` of Linux lists the locks of files.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn writers_are_kept_out_until_the_file_is_replaced() {

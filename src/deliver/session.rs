@@ -1,8 +1,9 @@
-//! A delivery's hold on the DuckDB file, which survives DuckDB's want of memory.
+//! The open DuckDB file of one delivery, which recovers when DuckDB runs out of memory.
 //!
-//! A statement that ran out of memory can be repeated on the same connection, but a COMMIT or a
-//! CHECKPOINT that did so invalidates the database: only opening it anew helps. So that is done in
-//! every case, with a higher limit; the file then says whether the step was applied.
+//! A statement that ran out of memory can be repeated on the same connection. A COMMIT or a
+//! CHECKPOINT that did so invalidates the database, and only reopening it helps. The file is
+//! therefore reopened in every case, with a higher limit; the commit number in the file then shows
+//! whether the step was applied.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +15,26 @@ use super::{DeliverError, DeliveryOptions};
 use crate::lake::LakeView;
 use crate::tables::Mapping;
 
-/// The open file, and what it holds.
+/// The open file, and the last commit that it holds.
 #[derive(Debug)]
 pub(super) struct Session<'d> {
     lake: &'d LakeView,
     plan: TablePlan,
     options: DeliveryOptions,
-    /// `None` only while a step has it, or after one that failed.
+    /// `None` only while a step uses it, or after a failed step.
     database: Option<Database>,
     applied: Applied,
 }
 
-/// A merge of many days can move parts more than once while they are looked for.
+/// Maximum number of tries for a step whose data files are not found: a merge of many days can move
+/// data files more than once meanwhile.
 const MISSING_TRIES: u32 = 5;
 
 impl<'d> Session<'d> {
-    /// Opens the file and makes what it lacks.
+    /// Opens the file and creates missing tables and columns.
     ///
     /// # Errors
-    /// [`DeliverError`] where it is held, or not this lake's.
+    /// [`DeliverError`] if the file is held, or belongs to another lake.
     pub(super) async fn open(
         lake: &'d LakeView,
         mapping: &Mapping,
@@ -50,18 +52,18 @@ impl<'d> Session<'d> {
         &self.applied
     }
 
-    /// Lets go of the file, and opens it again.
+    /// Closes the file, and opens it again.
     pub(super) async fn reopen(&mut self) -> Result<(), DeliverError> {
         self.release().await?;
         self.acquire().await.map(drop)
     }
 
-    /// Lets go of the file, with everything in it and no journal beside it.
+    /// Closes the file after a checkpoint, so that no journal remains beside it.
     pub(super) async fn close(mut self) -> Result<(), DeliverError> {
         self.release().await
     }
 
-    /// Applies a step and makes it durable. Returns the step and the rows that it brought, by table.
+    /// Applies a step and makes it durable. Returns the step and the rows that it added, by table.
     pub(super) async fn apply(
         &mut self,
         mut step: Step,
@@ -87,7 +89,8 @@ impl<'d> Session<'d> {
                     }
                     return Ok((step, rows));
                 }
-                // Parts that were merged meanwhile are found where they are kept.
+                // Data files that were merged meanwhile: the next try finds them among the
+                // tombstones.
                 Err(error) if error.is(&Fault::FileMissing) && tries < MISSING_TRIES => {
                     self.database = Some(database);
                 }
@@ -95,7 +98,8 @@ impl<'d> Session<'d> {
                     drop(database);
                     raise_memory(&mut self.options, error)?;
                     let applied = self.acquire().await?;
-                    // Its transaction was committed, and the checkpoint came when the file was closed.
+                    // The transaction was committed although the step failed: closing the file
+                    // wrote the checkpoint. Applying the step again would duplicate its rows.
                     if step.ends_at().is_some_and(|end| end == applied) {
                         self.applied = applied;
                         let rows = step.rows(&self.plan);
@@ -113,8 +117,8 @@ impl<'d> Session<'d> {
         self.database.take().ok_or_else(|| DeliverError::Stopped("the file is not open".to_owned()))
     }
 
-    /// Opens the file and makes what it lacks: also after a failure, as tables that no checkpoint made
-    /// durable are gone. Returns the last commit that the file holds.
+    /// Opens the file and creates missing tables and columns. This is needed after a failure too,
+    /// because tables without a checkpoint are gone. Returns the last commit that the file holds.
     async fn acquire(&mut self) -> Result<Applied, DeliverError> {
         loop {
             let database = Database::open(&self.options).await?;
@@ -140,10 +144,10 @@ impl<'d> Session<'d> {
     }
 }
 
-/// Raises DuckDB's memory limit where an error means that it needs more.
+/// Raises DuckDB's memory limit if an error means that it needs more.
 ///
 /// # Errors
-/// The error itself where it means something else, or where the limit is high already.
+/// The error itself if it means something else, or if the limit is at its maximum.
 fn raise_memory(options: &mut DeliveryOptions, error: DeliverError) -> Result<(), DeliverError> {
     let more = match &error {
         DeliverError::Duckdb { fault: Fault::OutOfMemory, action, .. } => {

@@ -1,11 +1,11 @@
-//! The words that DuckDB gets: all names and paths quoted in one place.
+//! SQL for DuckDB: all names, texts and paths are quoted here.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::tables::{Kind, Mapping, Table, Write};
+use crate::tables::{Kind, Mapping, Table, WriteDisposition};
 
-/// The tables as DuckDB needs them.
+/// The tables, as SQL for DuckDB.
 #[derive(Clone, Debug)]
 pub(super) struct TablePlan {
     pub(super) tables: Vec<PlannedTable>,
@@ -44,7 +44,10 @@ impl TablePlan {
     }
 
     pub(super) fn append_tables(&self) -> impl Iterator<Item = &'static Table> {
-        self.tables.iter().map(|planned| planned.table).filter(|table| table.write == Write::Append)
+        self.tables
+            .iter()
+            .map(|planned| planned.table)
+            .filter(|table| table.write == WriteDisposition::Append)
     }
 }
 
@@ -53,25 +56,26 @@ fn comment(out: &mut String, what: &str, name: &str, text: &str) {
     let _infallible = writeln!(out, "COMMENT ON {what} {name} IS {};", literal(text));
 }
 
-/// A name, quoted.
+/// A quoted identifier.
 pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text, quoted.
+/// A quoted string literal.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A table function over some files of the lake.
+/// A `read_parquet` call over files, relative to the lake.
 pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a str>) -> String {
     let files = paths.into_iter().map(|path| literal(&lake.join(path).to_string_lossy()));
     let files: Vec<String> = files.collect();
     format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
 }
 
-/// Statements that make views over the lake's files for any DuckDB session: of each run the latest
-/// revision only. Tables without a file yet are left out, as DuckDB makes no view of nothing.
+/// Statements that create views over the lake's files in any DuckDB session. The views show only
+/// the latest revision of each run. Tables without a file are left out, because DuckDB cannot
+/// create a view of no files.
 pub fn lake_views(lake: &Path) -> String {
     let files = |table: &str| read_parquet(lake, [format!("{table}/**/*.parquet").as_str()]);
     let latest = format!(
@@ -79,12 +83,13 @@ pub fn lake_views(lake: &Path) -> String {
         files("runs")
     );
     let mut out = String::new();
-    for table in crate::tables::ALL.iter().filter(|table| table.write != Write::Manifest) {
+    for table in crate::tables::ALL.iter().filter(|table| table.write != WriteDisposition::Manifest)
+    {
         let (name, files) = (identifier(table.name), files(table.name));
         // Writing to a String cannot fail.
         let _infallible = if !lake.join(table.name).exists() {
             writeln!(out, "-- {name} has no rows yet")
-        } else if table.write == Write::Append {
+        } else if table.write == WriteDisposition::Append {
             writeln!(
                 out,
                 "CREATE OR REPLACE VIEW {name} AS\n  SELECT * FROM {files}\n  SEMI JOIN {latest} \

@@ -1,20 +1,20 @@
-//! Views for analysts. The tables below them hold the latest revision of each run only.
+//! Views for analysts. The tables below them hold only the latest revision of each run.
 //!
-//! Days are UTC days, made without the time-zone extension, which not every reader has.
+//! Days are UTC days, computed without the time-zone extension, which not every reader has.
 
 use std::fmt::Write as _;
 
 use crate::run::Meaning;
 
-/// The statements that make the views.
+/// The statements that create the views.
 pub(super) fn views() -> String {
     VIEWS
         .replace("{run}", &meaning_of("r.status_meaning", "r.status"))
         .replace("{criterion}", &meaning_of("c.verdict_meaning", "c.verdict"))
 }
 
-/// What a word means: the column that says so, and for rows that earlier versions made without
-/// that column the same table of words.
+/// SQL for the meaning of a word: the column that states it, or, for rows of versions without that
+/// column, the same table of words.
 fn meaning_of(meaning: &str, word: &str) -> String {
     let mut sql = format!("coalesce({meaning}, CASE");
     for (meaning, words) in Meaning::words() {
@@ -28,7 +28,8 @@ fn meaning_of(meaning: &str, word: &str) -> String {
     sql
 }
 
-/// `{run}` and `{criterion}` stand for what the status of `r` and the verdict of `c` mean.
+/// `{run}` and `{criterion}` are replaced by the meaning of the status of `r` and of the verdict of
+/// `c`.
 pub(super) const VIEWS: &str = "
 CREATE OR REPLACE VIEW run_overview AS
 SELECT r.run_id, make_timestamp(epoch_us(r.started_at))::DATE AS day, r.workflow_name, r.model,

@@ -1,4 +1,4 @@
-//! What to do about a listed run, given what is known of it.
+//! Decides what to do about a listed run, given its entry in the ledger.
 
 use super::ListedRun;
 use crate::ledger::{Entry, RunState};
@@ -7,20 +7,20 @@ use crate::run::Phase;
 /// What to do about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Fetch its documents: it ended and is not in the tables, or may have changed since.
+    /// Fetch its documents: it ended and is not in the tables, may have changed, or lacks rows.
     Fetch,
-    /// Ask whether its evaluation is there now; fetch the rest if so.
+    /// Request its evaluation first; fetch the rest only if it is there or no longer awaited.
     CheckEvaluation,
-    /// It has not ended: remember it.
+    /// It has not ended: record it as open.
     Open,
-    /// Nothing is new.
+    /// Nothing to do.
     Unchanged,
 }
 
 /// Decides about one run. `now` is the server's clock.
 pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
     if run.phase(now) == Phase::Open {
-        // A run that was exported and now runs again is a server's contradiction: its rows stay.
+        // An exported run that is open again is a contradiction of the server: its rows stay.
         let exported = known.is_some_and(|entry| entry.revision > 0);
         return if exported { Decision::Unchanged } else { Decision::Open };
     }
@@ -28,6 +28,7 @@ pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
     match entry.state {
         RunState::Open | RunState::Failed | RunState::Absent => Decision::Fetch,
         RunState::Waiting => Decision::CheckEvaluation,
+        // The row is the only sign of a change that costs no request.
         RunState::Exported if entry.row_fingerprint != run.fingerprint => Decision::Fetch,
         RunState::Exported if is_check_due(entry, now) && entry.documents.is_partial() => {
             Decision::Fetch
@@ -37,8 +38,7 @@ pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
     }
 }
 
-/// Whether a run that was exported without its evaluation, or without all of its rows, should be
-/// asked for them again.
+/// Whether the evaluation or the missing rows of an exported run are due for another request.
 pub(super) fn is_check_due(entry: &Entry, now: i64) -> bool {
     let is_whole = entry.documents.has_evaluation() && !entry.documents.is_partial();
     !is_whole && entry.check_at.is_some_and(|at| at <= now)

@@ -1,9 +1,9 @@
-//! The fan-out of one run: detail, trace, evaluation and tool calls.
+//! Fetches the documents of one run: detail, trace, evaluation and tool calls.
 
 use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
-use crate::api::{Answer, ApiError, Client, DocumentPages, Fetched, missing_rows};
+use crate::api::{ApiError, Client, DocumentPages, FetchResult, Response, missing_rows};
 use crate::event::Event;
 use crate::json::Node;
 use crate::ledger::{DocumentStates, Entry};
@@ -12,42 +12,43 @@ use crate::run::{
     content_fingerprint, encode_id, evaluation_state_of,
 };
 
-/// How patient the fan-out is. Times are microseconds by the server's clock.
+/// Times and paths for fetching. Times are microseconds by the server's clock.
 #[derive(Clone, Debug)]
 pub struct FetchPolicy {
-    /// The server's now when the sync began.
+    /// The server's time when the sync began.
     pub now: i64,
     /// How long after its end a run waits for its evaluation.
     pub evaluation_grace: i64,
-    /// Where a run's members stand.
+    /// Where a run's members are.
     pub paths: RunPaths,
 }
 
 /// A run to fetch.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The run as it was listed; `None` for an open run that is no longer listed.
+pub struct FetchTask {
+    /// The run as it was listed; `None` for a carried-over run.
     pub listed: Option<ListedRun>,
     /// The id.
     pub run_id: String,
-    /// What is known of it.
+    /// Its entry in the ledger.
     pub known: Option<Entry>,
-    /// Whether there is nothing to do unless its evaluation is there.
+    /// Whether the evaluation is requested first, and the rest only if it is there or no longer
+    /// awaited.
     pub only_with_evaluation: bool,
 }
 
-/// What became of a run.
+/// The result of fetching a run.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Everything is there: rows can be made.
+    /// All documents were fetched: rows can be built.
     Complete {
         /// The run.
         run: Box<FetchedRun>,
-        /// Its documents.
+        /// The states of its documents.
         documents: DocumentStates,
-        /// Tells whether they changed.
+        /// Fingerprint of its documents: shows whether they changed.
         content_fingerprint: u64,
-        /// Whether they are as they were when the run was last exported.
+        /// Whether they are the same as in the run's last export.
         is_same: bool,
     },
     /// It has not ended.
@@ -60,18 +61,18 @@ pub enum Outcome {
         /// Its latest body.
         seen: ListedRun,
     },
-    /// It was exported without its evaluation, which is still not there.
+    /// It was exported without its evaluation, which is still missing.
     StillUnevaluated {
-        /// Whether the API says that it is being made.
+        /// Whether the API states that the evaluation is in progress.
         is_pending: bool,
     },
-    /// The API says that there is no such run.
+    /// The API states that there is no such run.
     Absent,
-    /// A document could not be had.
+    /// A document could not be fetched.
     Failed {
-        /// Which could, and which could not.
+        /// The states of the documents.
         documents: DocumentStates,
-        /// Why.
+        /// The first error.
         error: ApiError,
     },
 }
@@ -79,16 +80,17 @@ pub enum Outcome {
 /// Fetches what is needed of one run.
 ///
 /// # Errors
-/// [`ApiError`] only where asking on is pointless for every run; trouble with this run alone is
+/// [`ApiError`] only if further requests are pointless for every run; an error of this run alone is
 /// [`Outcome::Failed`].
 pub async fn fetch_run(
     client: &Client,
-    wanted: &Wanted,
+    task: &FetchTask,
     policy: &FetchPolicy,
 ) -> Result<Outcome, ApiError> {
-    let mut bodies = Bodies::new(&wanted.run_id);
-    let mut ended_at = wanted.listed.as_ref().and_then(|run| run.ended_at);
-    if wanted.listed.is_none() {
+    let mut bodies = Bodies::new(&task.run_id);
+    let mut ended_at = task.listed.as_ref().and_then(|run| run.ended_at);
+    if task.listed.is_none() {
+        // The detail first: a run that is still open needs no other request.
         bodies.fetch(client, &[Resource::Detail], &policy.paths).await?;
         match bodies.detail_run(policy) {
             _ if bodies.state(Resource::Detail) == DocumentState::Absent => {
@@ -100,18 +102,19 @@ pub async fn fetch_run(
             seen => ended_at = seen.and_then(|seen| seen.ended_at),
         }
     }
-    // A run that never says when it ended counts from when it was first seen.
+    // Without an end, the wait for the evaluation counts from when the run was first listed.
     let known_end = ended_at.or_else(|| {
-        let entry = wanted.known.as_ref()?;
+        let entry = task.known.as_ref()?;
         entry.ended_at.or(Some(entry.first_listed_at))
     });
     let young =
         known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
-    if wanted.only_with_evaluation || young {
+    if task.only_with_evaluation || young {
+        // The evaluation first: if it is missing, the other documents are not fetched in vain.
         bodies.fetch(client, &[Resource::Evaluation], &policy.paths).await?;
         if bodies.state(Resource::Evaluation) == DocumentState::Absent {
-            let exported = wanted.known.as_ref().is_some_and(|entry| entry.revision > 0);
-            match (exported && wanted.only_with_evaluation, young, &wanted.listed) {
+            let exported = task.known.as_ref().is_some_and(|entry| entry.revision > 0);
+            match (exported && task.only_with_evaluation, young, &task.listed) {
                 (true, _, _) => {
                     let is_pending = bodies.evaluation_is_pending;
                     return Ok(Outcome::StillUnevaluated { is_pending });
@@ -124,15 +127,15 @@ pub async fn fetch_run(
         }
     }
     bodies.fetch(client, &Resource::FETCHED, &policy.paths).await?;
-    Ok(bodies.outcome(wanted, policy, young))
+    Ok(bodies.outcome(task, policy, young))
 }
 
-/// The documents of one run while they come.
+/// The documents of one run while they are fetched.
 struct Bodies {
     path: Option<String>,
     documents: Vec<Document>,
     shortfalls: Vec<Shortfall>,
-    /// Whether the API says that the evaluation is being made.
+    /// Whether the API states that the evaluation is in progress.
     evaluation_is_pending: bool,
     states: DocumentStates,
     error: Option<ApiError>,
@@ -140,7 +143,7 @@ struct Bodies {
 
 impl Bodies {
     fn new(run_id: &str) -> Self {
-        // A URL cannot hold these two segments, however they are written.
+        // No URL can contain these two path segments, not even percent-encoded.
         let path =
             (run_id != "." && run_id != "..").then(|| format!("/runs/{}", encode_id(run_id)));
         let (documents, shortfalls) = (Vec::new(), Vec::new());
@@ -148,7 +151,7 @@ impl Bodies {
         Self { path, documents, shortfalls, evaluation_is_pending: false, states, error }
     }
 
-    /// Fetches those of the resources that are not there yet, all at once.
+    /// Fetches those of the resources that are still missing, all at once.
     async fn fetch(
         &mut self,
         client: &Client,
@@ -189,10 +192,11 @@ impl Bodies {
         Ok(())
     }
 
-    /// An evaluation that is a placeholder is none yet: how the API says so is not documented.
+    /// Keeps a document. A placeholder is not an evaluation; how the API marks one is not
+    /// documented, so the content decides.
     fn keep(&mut self, resource: Resource, document: DocumentPages) -> DocumentState {
         let DocumentPages { pages, missing } = document;
-        let node = pages.first().and_then(|first| Node::accepted(&first.body));
+        let node = pages.first().and_then(|first| Node::from_validated(&first.body));
         let state = node.map(|node| match resource {
             Resource::Evaluation => evaluation_state_of(node),
             _ if node.is_null() => EvaluationState::Absent,
@@ -202,8 +206,8 @@ impl Bodies {
             self.evaluation_is_pending |= state == Some(EvaluationState::Pending);
             return DocumentState::Absent;
         }
-        for (page, answer) in (1..).zip(pages) {
-            let Answer { body, date, .. } = answer;
+        for (page, response) in (1..).zip(pages) {
+            let Response { body, date, .. } = response;
             self.documents.push(Document { resource, page, body, http_date: date });
         }
         let Some(missing) = missing else { return DocumentState::Ok };
@@ -218,7 +222,7 @@ impl Bodies {
         Some(ListedRun::from_body(run_id, detail.body.clone(), &policy.paths))
     }
 
-    fn outcome(mut self, wanted: &Wanted, policy: &FetchPolicy, young: bool) -> Outcome {
+    fn outcome(mut self, task: &FetchTask, policy: &FetchPolicy, young: bool) -> Outcome {
         if let Some(error) = self.error {
             return Outcome::Failed { documents: self.states, error };
         }
@@ -226,8 +230,8 @@ impl Bodies {
             return Outcome::Absent;
         }
         let detail =
-            self.detail_run(policy).map(|run| ListedRun { run_id: wanted.run_id.clone(), ..run });
-        let shown = match (&wanted.listed, detail) {
+            self.detail_run(policy).map(|run| ListedRun { run_id: task.run_id.clone(), ..run });
+        let shown = match (&task.listed, detail) {
             (_, Some(detail))
                 if detail.phase(policy.now) == Phase::Open && detail.status.is_some() =>
             {
@@ -242,18 +246,18 @@ impl Bodies {
             return Outcome::Waiting { seen: shown };
         }
         let content_fingerprint = content_fingerprint(&self.documents);
-        let known = wanted.known.as_ref();
+        let known = task.known.as_ref();
         let revision = known.map_or(0, |entry| entry.revision);
         let is_same =
             revision > 0 && known.is_some_and(|k| k.content_fingerprint == content_fingerprint);
-        if let Some(listed) = &wanted.listed {
+        if let Some(listed) = &task.listed {
             let body = listed.body.clone();
             let listing = Document { resource: Resource::Listing, page: 1, body, http_date: None };
             self.documents.push(listing);
         }
         self.documents.sort_by_key(|document| (document.resource, document.page));
         let run = FetchedRun {
-            run_id: wanted.run_id.clone(),
+            run_id: task.run_id.clone(),
             started_at: shown.started_at,
             ended_at: shown.ended_at,
             status: shown.status,
@@ -294,7 +298,7 @@ impl Bodies {
     }
 }
 
-/// The lists of a run's stored documents that did not come whole.
+/// The incomplete lists in a run's stored documents.
 pub fn shortfalls(documents: &[Document], paths: &RunPaths) -> Vec<Shortfall> {
     let resources = [Resource::Trace, Resource::Evaluation, Resource::ToolCalls];
     let found = resources.into_iter().filter_map(|resource| {
@@ -308,13 +312,13 @@ pub fn shortfalls(documents: &[Document], paths: &RunPaths) -> Vec<Shortfall> {
     found.collect()
 }
 
-/// Whether a `total` beside the list of a document can only be one of rows: an evaluation's can be
+/// Whether a `total` beside the list of a document can only count its rows: an evaluation's can be
 /// that of its scores.
 fn trusts_total(resource: Resource) -> bool {
     resource != Resource::Evaluation
 }
 
-/// Gets a document with all of its pages; `None` where the API has none, or not yet.
+/// Gets a document with all of its pages; `None` if the API has none.
 async fn fetch_document(
     client: &Client,
     path: &str,
@@ -322,9 +326,9 @@ async fn fetch_document(
     paths: &RunPaths,
 ) -> Result<Option<DocumentPages>, ApiError> {
     let first = match client.get(path, &[]).await? {
-        Fetched::Body(first) => first,
-        Fetched::Absent { .. } | Fetched::Empty { .. } => return Ok(None),
-        Fetched::NotReady => return Err(client.not_ready(path)),
+        FetchResult::Body(first) => first,
+        FetchResult::Absent { .. } | FetchResult::Empty { .. } => return Ok(None),
+        FetchResult::NotReady => return Err(client.not_ready(path)),
     };
     match paths.lists.of(resource) {
         Some(list) => client.read_on(path, first, list, trusts_total(resource)).await.map(Some),
@@ -332,7 +336,8 @@ async fn fetch_document(
     }
 }
 
-/// An evaluation is made after its run; everything else of a run that ended is there.
+/// Whether a 202 means an evaluation in progress: it is created after its run, while all other
+/// documents of an ended run exist.
 fn is_pending_evaluation(error: &ApiError, resource: Resource) -> bool {
     resource == Resource::Evaluation && matches!(error, ApiError::NotReady { .. })
 }

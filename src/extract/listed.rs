@@ -1,21 +1,21 @@
-//! A row of the list, as far as deciding about its run needs it.
+//! A row of the list, as far as decisions about its run need it.
 
 use bytes::Bytes;
 
-use crate::api::ListedRow;
 use crate::digest::fingerprint;
 use crate::json::{Node, TimeFormat, parse_timestamp};
+use crate::listing::ListedRow;
 use crate::run::{Phase, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, Table, WORKFLOWS,
 };
 
-/// Where the few members stand that decisions need: the sources of the `runs` table's columns.
+/// Paths of the few members that decisions need: the sources of the `runs` table's columns.
 #[derive(Clone, Debug)]
 pub struct RunPaths {
-    /// The list of a page of `GET /runs`.
+    /// Where the list is in a page of `GET /runs`.
     pub list: ListSources,
-    /// Where the lists of the other documents stand.
+    /// Where the lists of the other documents are.
     pub(super) lists: DocumentLists,
     /// Paths of the id.
     pub run_id: Vec<String>,
@@ -27,7 +27,7 @@ pub struct RunPaths {
     ended_at: Times,
 }
 
-/// Where a time stands, and what the user says about its form.
+/// Paths of a time, and what the user declared about its format.
 #[derive(Clone, Debug)]
 struct Times {
     paths: Vec<String>,
@@ -40,7 +40,7 @@ impl Times {
     }
 }
 
-/// Where the lists of documents stand.
+/// Where the lists of documents are.
 #[derive(Clone, Debug)]
 pub(super) struct DocumentLists {
     trace: ListSources,
@@ -60,7 +60,7 @@ impl DocumentLists {
         }
     }
 
-    /// The list whose rows a document can give in pages.
+    /// The list of a document that can be paged; `None` for a document without one.
     pub(super) fn of(&self, resource: Resource) -> Option<&ListSources> {
         match resource {
             Resource::Trace => Some(&self.trace),
@@ -99,8 +99,8 @@ impl RunPaths {
 }
 
 impl RunPaths {
-    /// Tells whether rows of the list are read in another way than before: then what is known of
-    /// them may be wrong.
+    /// A fingerprint of how rows of the list are read. If it changes, what is known of the runs may
+    /// be wrong.
     pub fn fingerprint(&self) -> u64 {
         let lists = self.list.user_paths();
         let (start, end) = (&self.started_at, &self.ended_at);
@@ -119,15 +119,15 @@ impl RunPaths {
 pub struct ListedRun {
     /// The id.
     pub run_id: String,
-    /// The status.
+    /// The status, as the API states it.
     pub status: Option<String>,
     /// The start, in microseconds since 1970.
     pub started_at: Option<i64>,
-    /// The end.
+    /// The end, in microseconds since 1970.
     pub ended_at: Option<i64>,
-    /// The row as it was sent.
+    /// The row's JSON, unchanged.
     pub body: Bytes,
-    /// Tells whether the row changed.
+    /// Fingerprint of the row: shows whether it changed.
     pub fingerprint: u64,
 }
 
@@ -139,7 +139,7 @@ impl ListedRun {
 
     /// Reads a body that shows a run, also one that is wrapped as `{"run": {…}}`.
     pub fn from_body(run_id: String, body: Bytes, paths: &RunPaths) -> Self {
-        let node = Node::accepted(&body);
+        let node = Node::from_validated(&body);
         let node = node.map(|body| unwrap_run(body).map_or(body, |(_, inner)| inner));
         let status =
             first(node, &paths.status, |node| node.text().map(std::borrow::Cow::into_owned));
@@ -149,7 +149,8 @@ impl ListedRun {
         Self { run_id, status, started_at, ended_at, body, fingerprint }
     }
 
-    /// The run with a body of its own, for one that is kept long: a row holds all of its page.
+    /// The run with a copy of its body, for a run that is kept long: a row keeps its whole page in
+    /// memory.
     #[must_use]
     pub fn detached(self) -> Self {
         Self { body: Bytes::copy_from_slice(&self.body), ..self }
@@ -157,7 +158,7 @@ impl ListedRun {
 
     /// The workflow that the row names.
     pub fn workflow_id(&self, paths: &RunPaths) -> Option<String> {
-        let node = Node::accepted(&self.body);
+        let node = Node::from_validated(&self.body);
         first(node, &paths.workflow_id, |node| node.scalar_text().map(std::borrow::Cow::into_owned))
     }
 
@@ -171,7 +172,7 @@ impl ListedRun {
         }
     }
 
-    /// Where in its life the run is, by the server's clock.
+    /// The run's phase at `now`, by the server's clock.
     pub fn phase(&self, now: i64) -> Phase {
         Phase::of(self.status.as_deref(), self.started_at, self.ended_at, now)
     }

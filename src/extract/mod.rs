@@ -1,22 +1,26 @@
-//! Which requests, in which order: window → sweep → fan-out. Knows no Arrow.
+//! Which requests are sent, and in which order: window → list scan → fan-out. Does not depend on
+//! Arrow.
 
+mod carried_over;
 mod decide;
 mod fetch;
-mod follow;
 mod list_scan;
 mod listed;
 mod narrower;
 mod order;
 mod pipeline;
+mod query;
 mod resources;
-mod sweep;
+mod scan;
 mod window;
+mod window_scan;
 
+pub use carried_over::unlisted;
 pub use decide::{Decision, decide};
-pub use fetch::{FetchPolicy, Outcome, Wanted, fetch_run, shortfalls};
-pub use follow::unlisted;
+pub use fetch::{FetchPolicy, FetchTask, Outcome, fetch_run, shortfalls};
 pub use listed::{ListedRun, RunPaths};
-pub use pipeline::{Extracted, Extraction, ExtractionPlan};
+pub use pipeline::{ExtractEvent, Extraction, ExtractionPlan};
+pub use query::{is_refusal, list_query};
 pub use resources::{Organization, ResourceList, organization, resource_list};
-pub use sweep::{Proof, Sweep, SweepTally, is_refusal, list_query};
+pub use scan::{Proof, ScanSummary, WindowScan};
 pub use window::{DAY, Range, Window, out_of_reach, plan};

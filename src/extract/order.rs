@@ -1,8 +1,8 @@
-//! In which order a list was seen to be.
+//! Detects whether a list goes from new to old.
 
 use super::ListedRun;
 
-/// Whether the list was seen to go from new to old so far.
+/// Whether the runs of a list, as far as they were seen, go from new to old.
 #[derive(Debug)]
 pub(super) struct Order {
     began: i64,
@@ -11,16 +11,17 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// `began` is when the sweep did, in microseconds since 1970 by the server's clock: runs that
-    /// start later push others down, wherever they are met.
+    /// `began` is when the scan began, in microseconds since 1970 by the server's clock. Runs that
+    /// start later do not count: they push others down, wherever they appear.
     pub(super) fn new(began: i64) -> Self {
         Self { began, last: None, broken: false }
     }
 
-    /// Looks at the runs of a page that were not listed before, in their order.
+    /// Adds the runs of a page that were not listed before, in their order.
     pub(super) fn note(&mut self, runs: &[ListedRun]) {
         for run in runs {
             match (run.started_at, self.last) {
+                // Without a start, the order cannot be verified.
                 (None, _) => self.broken = true,
                 (Some(start), _) if start > self.began => {}
                 (Some(start), Some(last)) if start > last => self.broken = true,
@@ -29,17 +30,18 @@ impl Order {
         }
     }
 
-    /// Whether nothing spoke against it.
+    /// True while no run was out of order or without a start.
     pub(super) fn is_unbroken(&self) -> bool {
         !self.broken
     }
 
-    /// Whether it did, once the end was reached; `None` where there was nothing to see.
+    /// Whether the list goes from new to old, once its end was reached; `None` if it had no run by
+    /// which to tell.
     pub(super) fn is_newest_first(&self) -> Option<bool> {
         if self.broken { Some(false) } else { self.last.map(|_| true) }
     }
 
-    /// Whether everything further down started before `moment`.
+    /// Whether all runs further down the list started before `moment`.
     pub(super) fn is_past(&self, moment: Option<i64>) -> bool {
         !self.broken && matches!((self.last, moment), (Some(last), Some(moment)) if last < moment)
     }

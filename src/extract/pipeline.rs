@@ -1,5 +1,5 @@
-//! Sweep and fan-out side by side: the list is read as fast as it comes, and kept small; runs are
-//! fetched as fast as whoever writes them can take them.
+//! List scan and fan-out, side by side. The list is read as fast as it arrives, and queued in
+//! little memory; runs are fetched as fast as the receiver of the events can write them.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -8,44 +8,45 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::carried_over::unlisted;
 use super::decide::{Decision, decide};
-use super::fetch::{FetchPolicy, Outcome, Wanted, fetch_run};
-use super::follow::unlisted;
-use super::sweep::{Sweep, SweepTally};
+use super::fetch::{FetchPolicy, FetchTask, Outcome, fetch_run};
+use super::scan::{ScanSummary, WindowScan};
 use super::{ListedRun, Window};
-use crate::api::{ApiError, Client, ListedRow};
+use crate::api::{ApiError, Client};
 use crate::config::Filters;
 use crate::digest::id_key;
 use crate::event::Event;
 use crate::json::Node;
 use crate::ledger::{Ledger, RunState};
+use crate::listing::ListedRow;
 use crate::run::Resource;
 
-/// What to extract.
+/// Options of an extraction.
 #[derive(Clone, Debug)]
 pub struct ExtractionPlan {
     /// The API.
     pub client: Client,
-    /// How far back to list.
+    /// The window to list.
     pub window: Window,
-    /// Whether a smaller range may be listed where the API refuses the window's.
+    /// Whether a smaller range may be listed if the API refuses the window's.
     pub may_shrink_range: bool,
-    /// Which runs.
+    /// Filters on the runs.
     pub filters: Filters,
-    /// How patient to be.
+    /// Times and paths for fetching.
     pub policy: FetchPolicy,
-    /// What is known of every run. It does not change while the extraction goes on.
+    /// The ledger. It does not change during the extraction.
     pub ledger: Ledger,
-    /// Runs in flight at once.
+    /// Maximum number of runs that are fetched at once.
     pub concurrency: usize,
 }
 
-/// What comes out, run by run.
+/// The results of an extraction, run by run.
 #[derive(Debug)]
-pub enum Extracted {
+pub enum ExtractEvent {
     /// Runs that were listed and need nothing.
     Unchanged {
-        /// How many.
+        /// Number of runs.
         runs: u64,
     },
     /// A run that has not ended.
@@ -55,31 +56,32 @@ pub enum Extracted {
     },
     /// A run that was fetched, or could not be.
     Done {
-        /// What was wanted.
-        wanted: Box<Wanted>,
-        /// What came of it.
+        /// The task.
+        task: Box<FetchTask>,
+        /// Its result.
         outcome: Box<Outcome>,
     },
-    /// The sweep came to its end.
-    Swept(SweepTally),
-    /// The extraction came to its end: nothing is missing of what it set out to do.
+    /// The list scan ended.
+    ListDone(ScanSummary),
+    /// The extraction is complete: every run that it listed or carried over came out.
     Finished,
-    /// The extraction ends here, before its end. What came out so far is good.
+    /// The extraction ends early. What came out so far is valid.
     Stopped(ApiError),
-    /// A task of it panicked, or ended without a word: a fault of this program.
+    /// A task panicked, or ended without a result: a bug in this program.
     Broken(String),
 }
 
-/// An extraction under way. Dropping it ends it.
+/// A running extraction. Dropping it ends it.
 #[derive(Debug)]
 pub struct Extraction {
-    output: mpsc::Receiver<Extracted>,
+    output: mpsc::Receiver<ExtractEvent>,
     /// Ends with the supervising task, which ends all others.
     _tasks: JoinSet<()>,
 }
 
-/// Runs that the sweep has found and the fan-out has not begun to fetch. Where requests are
-/// limited, the sweep waits for it to shrink: pages of the list must not eat what runs need.
+/// Number of runs that the scan has found and the fan-out has not started to fetch. If requests are
+/// limited, the scan waits for it to shrink, so that pages of the list do not use up the requests
+/// that runs need.
 #[derive(Debug)]
 struct Backlog(watch::Sender<usize>);
 
@@ -93,22 +95,23 @@ impl Backlog {
     }
 
     async fn wait_until_at_most(&self, runs: usize) {
-        // The sender lives as long as whoever waits.
+        // The sender outlives every waiter, so the channel does not close.
         let mut backlog = self.0.subscribe();
         let _closed = backlog.wait_for(|backlog| *backlog <= runs).await;
     }
 }
 
-/// What the sweep hands to the fan-out.
+/// What the scan hands to the fan-out.
 enum Queued {
-    Page { unchanged: u64, open: Vec<ListedRun>, wanted: PackedRows },
-    Swept(Result<(SweepTally, HashSet<u128>), ApiError>),
+    Page { unchanged: u64, open: Vec<ListedRun>, task: PackedRows },
+    ListDone(Result<(ScanSummary, HashSet<u128>), ApiError>),
 }
 
-/// Rows that wait for their turn, compressed: a hundred thousand of them must not fill memory.
+/// Queued rows, compressed: a hundred thousand of them must not fill the memory.
 struct PackedRows(Vec<u8>);
 
-/// So many runs in a row that cannot be had, and none that can: the API is down.
+/// After this many failed runs in a row, or twice the concurrency if that is more, the API counts
+/// as down.
 const FAILURES_IN_A_ROW: usize = 16;
 
 impl Extraction {
@@ -118,43 +121,43 @@ impl Extraction {
         let (queue, queued) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog(watch::Sender::new(0)));
         let mut work = JoinSet::new();
-        work.spawn(sweep(plan.clone(), queue, Arc::clone(&backlog)));
+        work.spawn(scan(plan.clone(), queue, Arc::clone(&backlog)));
         let last = send.clone();
         work.spawn(async move {
             let mut fan_out = FanOut::new(plan, send, backlog);
             let end = match fan_out.run(queued).await {
-                Ok(()) => Extracted::Finished,
-                Err(Ended::ByApi(error)) => Extracted::Stopped(error),
-                Err(Ended::ByFault(fault)) => Extracted::Broken(fault),
+                Ok(()) => ExtractEvent::Finished,
+                Err(Ended::ByApi(error)) => ExtractEvent::Stopped(error),
+                Err(Ended::ByFault(fault)) => ExtractEvent::Broken(fault),
             };
             fan_out.send(end).await;
         });
         let mut tasks = JoinSet::new();
-        // A panic anywhere must not look like an end that came early.
+        // A panic in any task must not look like an early end without an error.
         tasks.spawn(async move {
             while let Some(ended) = work.join_next().await {
                 if let Err(fault) = ended {
-                    let _dropped = last.send(Extracted::Broken(described(&fault))).await;
+                    let _dropped = last.send(ExtractEvent::Broken(described(&fault))).await;
                 }
             }
         });
         Self { output, _tasks: tasks }
     }
 
-    /// What comes next. The last is [`Extracted::Finished`], [`Extracted::Stopped`] or
-    /// [`Extracted::Broken`]; a channel that closes before one of them is a fault, too.
-    pub async fn next(&mut self) -> Extracted {
-        let closed = || Extracted::Broken("the extraction ended without a result".to_owned());
+    /// The next event. The last one is [`ExtractEvent::Finished`], [`ExtractEvent::Stopped`] or
+    /// [`ExtractEvent::Broken`]; a channel that closes before one of them is a bug, too.
+    pub async fn next(&mut self) -> ExtractEvent {
+        let closed = || ExtractEvent::Broken("the extraction ended without a result".to_owned());
         self.output.recv().await.unwrap_or_else(closed)
     }
 }
 
-/// What became of a task, without the words of its panic: they can hold data.
+/// How a task ended, without the message of its panic: that can contain data.
 fn described(fault: &tokio::task::JoinError) -> String {
     if fault.is_panic() { "a task panicked" } else { "a task was cancelled" }.to_owned()
 }
 
-/// Why the fan-out ended before its end.
+/// Why the fan-out ended early.
 enum Ended {
     ByApi(ApiError),
     ByFault(String),
@@ -166,47 +169,47 @@ impl From<ApiError> for Ended {
     }
 }
 
-async fn sweep(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlog: Arc<Backlog>) {
+async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlog: Arc<Backlog>) {
     let is_limited = plan.client.requests_left().is_some();
     let wait = || async {
         if is_limited {
             backlog.wait_until_at_most(plan.concurrency).await;
         }
     };
-    let sweep = Sweep {
+    let scan = WindowScan {
         client: &plan.client,
         window: plan.window,
         may_shrink: plan.may_shrink_range,
         filters: &plan.filters,
         paths: &plan.policy.paths,
     };
-    let result = sweep
+    let result = scan
         .run(wait, |runs| {
-            let (page, wanted) = sort_page(&plan, runs);
-            backlog.add(wanted);
-            // Nobody receives any more only where the extraction has ended.
+            let (page, task) = sort_page(&plan, runs);
+            backlog.add(task);
+            // Sending fails only if the extraction has ended.
             let _ended = queue.send(page);
         })
         .await;
-    let _ended = queue.send(Queued::Swept(result));
+    let _ended = queue.send(Queued::ListDone(result));
 }
 
 /// A page for the fan-out, and how many runs it has to fetch.
 fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
-    let (mut unchanged, mut open, mut wanted) = (0, Vec::new(), Vec::new());
+    let (mut unchanged, mut open, mut task) = (0, Vec::new(), Vec::new());
     for run in runs {
         match decide(&run, plan.ledger.get(&run.run_id).as_ref(), plan.policy.now) {
             Decision::Unchanged => unchanged += 1,
             Decision::Open => open.push(run.detached()),
-            Decision::Fetch | Decision::CheckEvaluation => wanted.push(run),
+            Decision::Fetch | Decision::CheckEvaluation => task.push(run),
         }
     }
-    let count = u64::try_from(wanted.len()).unwrap_or(u64::MAX);
+    let count = u64::try_from(task.len()).unwrap_or(u64::MAX);
     if count > 0 {
         plan.client.events().emit(Event::RunsQueued { runs: count });
     }
-    let packed = PackedRows::pack(&wanted);
-    (Queued::Page { unchanged, open, wanted: packed }, wanted.len())
+    let packed = PackedRows::pack(&task);
+    (Queued::Page { unchanged, open, task: packed }, task.len())
 }
 
 impl PackedRows {
@@ -219,29 +222,29 @@ impl PackedRows {
         if !text.is_empty() {
             text.push(b']');
         }
-        // Compressing a slice in memory has nothing that could fail; if it did, the text serves.
+        // Compressing a slice in memory cannot fail; if it did, the text itself would be queued.
         Self(zstd::bulk::compress(&text, 1).unwrap_or(text))
     }
 
-    fn unpack(&self, plan: &ExtractionPlan) -> Vec<Wanted> {
+    fn unpack(&self, plan: &ExtractionPlan) -> Vec<FetchTask> {
         let text = zstd::stream::decode_all(self.0.as_slice()).unwrap_or_else(|_| self.0.clone());
         let text = Bytes::from(text);
         let rows = Node::parse(&text).ok().and_then(Node::elements).unwrap_or_default();
-        let wanted = rows.iter().filter_map(|row| {
+        let task = rows.iter().filter_map(|row| {
             let paths = &plan.policy.paths;
             let run_id = paths.run_id.iter().find_map(|path| row.at(path)?.scalar_text())?;
             let body = text.slice_ref(row.source().as_bytes());
             let row = ListedRow { run_id: run_id.into_owned(), body };
-            Some(wanted(plan, ListedRun::read(row, paths)))
+            Some(task(plan, ListedRun::read(row, paths)))
         });
-        wanted.collect()
+        task.collect()
     }
 }
 
-fn wanted(plan: &ExtractionPlan, run: ListedRun) -> Wanted {
+fn task(plan: &ExtractionPlan, run: ListedRun) -> FetchTask {
     let known = plan.ledger.get(&run.run_id);
     let decision = decide(&run, known.as_ref(), plan.policy.now);
-    Wanted {
+    FetchTask {
         run_id: run.run_id.clone(),
         listed: Some(run),
         known,
@@ -249,24 +252,28 @@ fn wanted(plan: &ExtractionPlan, run: ListedRun) -> Wanted {
     }
 }
 
-type Fetching = (Wanted, Result<Outcome, ApiError>);
+type Fetching = (FetchTask, Result<Outcome, ApiError>);
 
 struct FanOut {
     plan: Arc<ExtractionPlan>,
-    output: mpsc::Sender<Extracted>,
+    output: mpsc::Sender<ExtractEvent>,
     pages: VecDeque<PackedRows>,
-    ready: VecDeque<Wanted>,
-    /// Runs that were not listed: they come after those that were.
-    unlisted: VecDeque<Wanted>,
+    ready: VecDeque<FetchTask>,
+    /// Carried-over runs, fetched after the listed ones.
+    unlisted: VecDeque<FetchTask>,
     running: JoinSet<Fetching>,
     failures_in_a_row: usize,
     backlog: Arc<Backlog>,
-    /// Whether the sweep has found the budget spent.
+    /// Whether the scan ended because the request budget is used up.
     spent: bool,
 }
 
 impl FanOut {
-    fn new(plan: ExtractionPlan, output: mpsc::Sender<Extracted>, backlog: Arc<Backlog>) -> Self {
+    fn new(
+        plan: ExtractionPlan,
+        output: mpsc::Sender<ExtractEvent>,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
             backlog,
             spent: false,
@@ -303,8 +310,8 @@ impl FanOut {
         }
     }
 
-    /// Begins to fetch as many runs as may be under way. Returns whether there are more, and the
-    /// requests that are left are not enough for another whole run.
+    /// Starts to fetch runs, up to the concurrency. Returns whether more are queued and the
+    /// requests left are too few for another complete run.
     fn start_runs(&mut self) -> bool {
         while self.running.len() < self.plan.concurrency {
             if self.ready.is_empty() {
@@ -317,41 +324,42 @@ impl FanOut {
             if self.ready.is_empty() {
                 continue;
             }
+            // Each run in flight may still need all of its requests.
             let needed = Resource::FETCHED.len() * (self.running.len() + 1);
             let left = self.plan.client.requests_left();
             if left.is_some_and(|left| left < u64::try_from(needed).unwrap_or(u64::MAX)) {
                 return true;
             }
-            let Some(wanted) = self.ready.pop_front() else { continue };
+            let Some(task) = self.ready.pop_front() else { continue };
             self.backlog.take_one();
             let plan = Arc::clone(&self.plan);
             self.running.spawn(async move {
-                let fetched = fetch_run(&plan.client, &wanted, &plan.policy).await;
-                (wanted, fetched)
+                let fetched = fetch_run(&plan.client, &task, &plan.policy).await;
+                (task, fetched)
             });
         }
         false
     }
 
     fn budget_spent(&self) -> ApiError {
-        ApiError::BudgetSpent { requests: self.plan.client.traffic().requests }
+        ApiError::BudgetSpent { requests: self.plan.client.request_stats().requests }
     }
 
-    /// Returns whether more will come from the sweep.
+    /// Handles a message of the scan. Returns whether more will come.
     async fn take(&mut self, queued: Queued) -> Result<bool, ApiError> {
         match queued {
-            Queued::Page { unchanged, open, wanted } => {
-                self.pages.push_back(wanted);
+            Queued::Page { unchanged, open, task } => {
+                self.pages.push_back(task);
                 if unchanged > 0 {
-                    self.send(Extracted::Unchanged { runs: unchanged }).await;
+                    self.send(ExtractEvent::Unchanged { runs: unchanged }).await;
                 }
                 for seen in open {
-                    self.send(Extracted::Open { seen }).await;
+                    self.send(ExtractEvent::Open { seen }).await;
                 }
                 Ok(true)
             }
-            Queued::Swept(Ok((report, listed))) => {
-                self.send(Extracted::Swept(report)).await;
+            Queued::ListDone(Ok((report, listed))) => {
+                self.send(ExtractEvent::ListDone(report)).await;
                 let unlisted = unlisted(
                     &self.plan.ledger,
                     |id| listed.contains(&id_key(id)),
@@ -364,12 +372,12 @@ impl FanOut {
                 self.unlisted.extend(unlisted);
                 Ok(false)
             }
-            // The runs that are under way have what they need.
-            Queued::Swept(Err(ApiError::BudgetSpent { .. })) => {
+            // Not an error yet: the runs in flight are finished first.
+            Queued::ListDone(Err(ApiError::BudgetSpent { .. })) => {
                 self.spent = true;
                 Ok(false)
             }
-            Queued::Swept(Err(error)) => Err(error),
+            Queued::ListDone(Err(error)) => Err(error),
         }
     }
 
@@ -377,13 +385,13 @@ impl FanOut {
         &mut self,
         done: Result<Fetching, tokio::task::JoinError>,
     ) -> Result<(), Ended> {
-        let (wanted, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
+        let (task, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
         let outcome = fetched?;
         let events = self.plan.client.events();
         if let Outcome::Failed { error, documents } = &outcome {
-            // A run that failed before says nothing about the API's health today, and one of whose
-            // documents some came says that the API is there.
-            let known = wanted.known.as_ref();
+            // A run that failed in an earlier sync does not show whether the API works now, and a
+            // run of which some documents came shows that it does.
+            let known = task.known.as_ref();
             let failed_before = known.is_some_and(|entry| entry.state == RunState::Failed);
             if documents.any_came() {
                 self.failures_in_a_row = 0;
@@ -391,27 +399,27 @@ impl FanOut {
                 self.failures_in_a_row += usize::from(!failed_before);
             }
             let many = self.failures_in_a_row >= FAILURES_IN_A_ROW.max(2 * self.plan.concurrency);
-            if many && error.may_be_everywhere() {
+            if many && error.is_systemic() {
                 return Err(error.clone().into());
             }
-            let (run_id, reason) = (wanted.run_id.clone(), error.to_string());
+            let (run_id, reason) = (task.run_id.clone(), error.to_string());
             events.emit(Event::RunFailed { run_id, reason });
         } else {
             self.failures_in_a_row = 0;
             if matches!(outcome, Outcome::Absent) {
                 let reason = "the API does not know it (404)".to_owned();
-                events.emit(Event::RunFailed { run_id: wanted.run_id.clone(), reason });
+                events.emit(Event::RunFailed { run_id: task.run_id.clone(), reason });
             } else {
                 events.emit(Event::RunFetched);
             }
         }
-        let (wanted, outcome) = (Box::new(wanted), Box::new(outcome));
-        self.send(Extracted::Done { wanted, outcome }).await;
+        let (task, outcome) = (Box::new(task), Box::new(outcome));
+        self.send(ExtractEvent::Done { task, outcome }).await;
         Ok(())
     }
 
-    async fn send(&self, extracted: Extracted) {
-        // Nobody receives any more only where the extraction was dropped.
+    async fn send(&self, extracted: ExtractEvent) {
+        // Sending fails only if the extraction was dropped.
         let _ended = self.output.send(extracted).await;
     }
 }
@@ -424,10 +432,10 @@ mod tests {
     async fn a_channel_that_closes_is_not_an_end() {
         let (send, output) = mpsc::channel(1);
         let mut extraction = Extraction { output, _tasks: JoinSet::new() };
-        send.send(Extracted::Unchanged { runs: 1 }).await.unwrap();
+        send.send(ExtractEvent::Unchanged { runs: 1 }).await.unwrap();
         drop(send);
-        assert!(matches!(extraction.next().await, Extracted::Unchanged { runs: 1 }));
-        assert!(matches!(extraction.next().await, Extracted::Broken(_)));
+        assert!(matches!(extraction.next().await, ExtractEvent::Unchanged { runs: 1 }));
+        assert!(matches!(extraction.next().await, ExtractEvent::Broken(_)));
     }
 
     #[tokio::test]

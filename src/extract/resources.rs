@@ -1,13 +1,13 @@
-//! The small endpoints: the organization, and the lists that do not page.
+//! The small endpoints: the organization, and the lists of workflows and MCP servers.
 
 use bytes::Bytes;
 
-use crate::api::{ApiError, Client, DocumentPages, Fetched, MissingRows};
+use crate::api::{ApiError, Client, DocumentPages, FetchResult, MissingRows};
 use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
 use crate::tables::ListSources;
 
-/// What `GET /org` says about the key (its body is documented).
+/// The organization of the key, from `GET /org` (its body is documented).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
     /// The organization's id.
@@ -16,18 +16,18 @@ pub struct Organization {
     pub name: Option<String>,
     /// Its short name in host names.
     pub slug: Option<String>,
-    /// The key's role: `viewer` is enough for everything this program asks for.
+    /// The key's role: `viewer` is enough for all requests of this program.
     pub role: Option<String>,
     /// The key's name.
     pub key_name: Option<String>,
-    /// The server's clock, in microseconds since 1970; `None` where it sends no `Date`.
+    /// The server's clock, in microseconds since 1970; `None` if it sends no `Date`.
     pub server_now: Option<i64>,
 }
 
-/// Asks who the key belongs to: the documented check of a key.
+/// Requests the organization of the key: the documented way to check a key.
 ///
 /// # Errors
-/// [`ApiError`]: above all a key that is refused.
+/// [`ApiError`], above all if the key is refused.
 pub async fn organization(client: &Client) -> Result<Organization, ApiError> {
     let answer = client.require("/org", &[]).await?;
     let node = Node::parse(&answer.body).map_err(|malformed| ApiError::Unusable {
@@ -54,39 +54,38 @@ pub async fn organization(client: &Client) -> Result<Organization, ApiError> {
 pub struct ResourceList {
     pages: Vec<Bytes>,
     list: ListSources,
-    /// Set where the API says that there are more rows than it gave.
+    /// Set if the API states that there are more rows than it returned.
     pub missing: Option<MissingRows>,
 }
 
 impl ResourceList {
-    /// Tells whether the list changed: a fingerprint of its bodies.
+    /// A fingerprint of the list's bodies: shows whether the list changed.
     pub fn fingerprint(&self) -> u64 {
         fingerprint(self.pages.iter().map(Bytes::as_ref))
     }
 
-    /// The elements of the list; none where the bodies hold no list.
+    /// The elements of the list; none if the bodies hold no list.
     pub fn elements(&self) -> Vec<Node<'_>> {
-        let nodes = self.pages.iter().filter_map(|page| Node::accepted(page));
+        let nodes = self.pages.iter().filter_map(|page| Node::from_validated(page));
         nodes.filter_map(|node| self.list.find(node)).flat_map(|list| list.elements).collect()
     }
 }
 
-/// Gets `/workflows` or `/mcp-servers`, to the end of the list; `None` where the API has no such
-/// list.
+/// Gets `/workflows` or `/mcp-servers`, to the end of the list; `None` if the API has no such list.
 ///
 /// # Errors
-/// [`ApiError`] where it cannot be had.
+/// [`ApiError`] if it cannot be fetched.
 pub async fn resource_list(
     client: &Client,
     path: &str,
     list: &ListSources,
 ) -> Result<Option<ResourceList>, ApiError> {
     match client.get(path, &[]).await? {
-        Fetched::Body(first) => {
+        FetchResult::Body(first) => {
             let DocumentPages { pages, missing } = client.read_on(path, first, list, true).await?;
             let pages = pages.into_iter().map(|page| page.body).collect();
             Ok(Some(ResourceList { pages, list: list.clone(), missing }))
         }
-        Fetched::Absent { .. } | Fetched::Empty { .. } | Fetched::NotReady => Ok(None),
+        FetchResult::Absent { .. } | FetchResult::Empty { .. } | FetchResult::NotReady => Ok(None),
     }
 }

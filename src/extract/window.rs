@@ -1,6 +1,6 @@
-//! How far back to list, and what that proves.
+//! How far back to list, and which time that can cover.
 //!
-//! `range` is `24h`, `7d` or `30d` before the server's now, measured on the start of runs
+//! `range` is `24h`, `7d` or `30d` before the server's current time, measured on the start of runs
 //! (documented values; that it is the start is inferred). There is no `since`.
 
 use crate::config::RangeChoice;
@@ -9,7 +9,8 @@ use crate::interval::{Interval, holes, without};
 /// A day in microseconds.
 pub const DAY: i64 = 86_400 * 1_000_000;
 
-/// The windows end at the server's now, which moves while a request travels.
+/// Tolerance in microseconds: windows end at the server's current time, which moves while a request
+/// is in transit.
 const MARGIN: i64 = 60 * 1_000_000;
 
 /// A value of the `range` parameter.
@@ -45,17 +46,18 @@ impl Range {
     }
 }
 
-/// What a sweep will cover. Times are microseconds since 1970 by the server's clock.
+/// The time that a scan lists. Times are microseconds since 1970 by the server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// What to ask for.
+    /// The range to request.
     pub range: Range,
-    /// Where it begins.
+    /// Start of the window.
     pub from: i64,
-    /// The server's now when it was planned: what a certified sweep proves ends here.
+    /// The server's time when the window was planned: the coverage of a certified scan ends here.
     pub until: i64,
-    /// Runs that started before this, and after [`Window::from`], are all known already: a sweep
-    /// that is verified to go from new to old may end here.
+    /// Runs that started before this, and after [`Window::from`], are all known already. A scan of
+    /// a list that verifiably goes from new to old may end here; `None` if the whole list must be
+    /// read.
     pub known_before: Option<i64>,
 }
 
@@ -72,17 +74,18 @@ impl Window {
     }
 }
 
-/// Chooses the window: the smallest that joins what is proven, with `overlap` microseconds of it
-/// listed again; the largest where nothing is proven. A hole in what is proven is listed again as
-/// long as it is in reach; what is in `gaps` is given up.
+/// Chooses the window: the smallest that joins `coverage`, with `overlap` microseconds
+/// of it listed again; the largest if nothing is covered. A hole in the coverage is listed again as
+/// long as it is within reach; time in `gaps` is given up.
 pub fn plan(
     choice: RangeChoice,
-    proven: &[Interval],
+    coverage: &[Interval],
     gaps: &[Interval],
     now: i64,
     overlap: i64,
 ) -> Window {
-    let needed_from = earliest_unproven(proven, gaps, now).map(|from| from.saturating_sub(overlap));
+    let needed_from =
+        earliest_unproven(coverage, gaps, now).map(|from| from.saturating_sub(overlap));
     let covers = |range: &Range| {
         needed_from.is_some_and(|from| now.saturating_sub(range.length()) + MARGIN <= from)
     };
@@ -93,28 +96,29 @@ pub fn plan(
         RangeChoice::Month | RangeChoice::Longest => Range::Month,
     };
     let from = now.saturating_sub(range.length());
+    // Ending early is safe only if one covered interval holds all time from the window's start.
     let is_known = |until: i64| {
         let joins = |known: &Interval| known.from <= from + MARGIN && until <= known.until;
-        until > from && proven.iter().any(joins)
+        until > from && coverage.iter().any(joins)
     };
-    // Who names a range wants all of it listed.
+    // If the user names a range, all of it is listed.
     let known_before = needed_from.filter(|_| choice == RangeChoice::Auto);
     Window { range, from, until: now, known_before: known_before.filter(|until| is_known(*until)) }
 }
 
-/// Where the first stretch begins that is in reach, follows something proven, and is not proven
-/// itself; `None` where nothing is proven.
-fn earliest_unproven(proven: &[Interval], gaps: &[Interval], now: i64) -> Option<i64> {
+/// Start of the first interval that is within reach, follows covered time, and is not covered
+/// itself; `None` if nothing is covered.
+fn earliest_unproven(coverage: &[Interval], gaps: &[Interval], now: i64) -> Option<i64> {
     let reach = now.saturating_sub(Range::Month.length());
-    let last = proven.last()?.until.min(now);
-    let open = holes(proven).into_iter().flat_map(|hole| without(hole, gaps));
+    let last = coverage.last()?.until.min(now);
+    let open = holes(coverage).into_iter().flat_map(|hole| without(hole, gaps));
     open.filter(|hole| hole.until > reach).map(|hole| hole.from).chain([last]).min()
 }
 
-/// Time that was never proven and that no list reaches any more, besides what is in `gaps`
-/// already. `reach` is how far back the API lists, by the server's clock.
-pub fn out_of_reach(proven: &[Interval], gaps: &[Interval], reach: i64) -> Vec<Interval> {
-    let lost = holes(proven).into_iter().flat_map(|hole| without(hole, gaps));
+/// Time between covered intervals that no list reaches any more, without what is in `gaps` already.
+/// `reach` is how far back the API lists, in microseconds since 1970 by the server's clock.
+pub fn out_of_reach(coverage: &[Interval], gaps: &[Interval], reach: i64) -> Vec<Interval> {
+    let lost = holes(coverage).into_iter().flat_map(|hole| without(hole, gaps));
     let lost = lost.map(|hole| Interval { from: hole.from, until: hole.until.min(reach) });
     lost.filter(|hole| hole.from < hole.until).collect()
 }
@@ -132,8 +136,8 @@ mod tests {
         list.iter().map(|&(from, until)| Interval { from, until }).collect()
     }
 
-    fn auto(proven: &[(i64, i64)]) -> Window {
-        plan(RangeChoice::Auto, &intervals(proven), &[], NOW, 2 * HOUR)
+    fn auto(coverage: &[(i64, i64)]) -> Window {
+        plan(RangeChoice::Auto, &intervals(coverage), &[], NOW, 2 * HOUR)
     }
 
     #[test]
@@ -155,21 +159,21 @@ mod tests {
 
     #[test]
     fn an_outage_beyond_reach_is_lost() {
-        let proven = intervals(&[(NOW - 90 * DAY, NOW - 40 * DAY), (NOW - 30 * DAY, NOW)]);
+        let coverage = intervals(&[(NOW - 90 * DAY, NOW - 40 * DAY), (NOW - 30 * DAY, NOW)]);
         let lost = intervals(&[(NOW - 40 * DAY, NOW - 30 * DAY)]);
-        assert_eq!(out_of_reach(&proven, &[], NOW - 30 * DAY), lost);
-        assert_eq!(out_of_reach(&proven, &lost, NOW - 29 * DAY), []);
+        assert_eq!(out_of_reach(&coverage, &[], NOW - 30 * DAY), lost);
+        assert_eq!(out_of_reach(&coverage, &lost, NOW - 29 * DAY), []);
         assert_eq!(auto(&[(NOW - 90 * DAY, NOW - 40 * DAY)]).known_before, None);
     }
 
     #[test]
     fn a_hole_in_reach_is_listed_again() {
-        let proven = [(NOW - 60 * DAY, NOW - 5 * DAY), (NOW - 4 * DAY, NOW - HOUR)];
-        let window = auto(&proven);
+        let coverage = [(NOW - 60 * DAY, NOW - 5 * DAY), (NOW - 4 * DAY, NOW - HOUR)];
+        let window = auto(&coverage);
         assert_eq!(window.range, Range::Week);
         assert_eq!(window.known_before, Some(NOW - 5 * DAY - 2 * HOUR));
         let given_up = intervals(&[(NOW - 5 * DAY, NOW - 4 * DAY)]);
-        let window = plan(RangeChoice::Auto, &intervals(&proven), &given_up, NOW, 2 * HOUR);
+        let window = plan(RangeChoice::Auto, &intervals(&coverage), &given_up, NOW, 2 * HOUR);
         assert_eq!(window.range, Range::Day);
     }
 
@@ -177,8 +181,8 @@ mod tests {
     fn a_sweep_may_end_early_only_in_time_that_is_proven_to_its_end() {
         assert_eq!(auto(&[(NOW - DAY, NOW - HOUR)]).known_before, Some(NOW - 3 * HOUR));
         assert_eq!(auto(&[(NOW - 20 * HOUR, NOW - HOUR)]).known_before, None);
-        let proven = intervals(&[(NOW - 40 * DAY, NOW - HOUR)]);
-        assert_eq!(plan(RangeChoice::Month, &proven, &[], NOW, 2 * HOUR).known_before, None);
+        let coverage = intervals(&[(NOW - 40 * DAY, NOW - HOUR)]);
+        assert_eq!(plan(RangeChoice::Month, &coverage, &[], NOW, 2 * HOUR).known_before, None);
     }
 
     proptest! {
@@ -186,22 +190,22 @@ mod tests {
         fn all_time_in_reach_is_proven_or_listed(
             list in prop::collection::vec((0_i64..80 * 24, 1_i64..10 * 24), 1..6)
         ) {
-            let proven = list.iter().fold(Vec::new(), |proven, &(age, length)| {
+            let coverage = list.iter().fold(Vec::new(), |coverage, &(age, length)| {
                 let until = NOW - age * HOUR;
-                merge(&proven, Interval { from: until - length * HOUR, until })
+                merge(&coverage, Interval { from: until - length * HOUR, until })
             });
-            let window = plan(RangeChoice::Auto, &proven, &[], NOW, 0);
+            let window = plan(RangeChoice::Auto, &coverage, &[], NOW, 0);
             let listed_from = window.known_before.unwrap_or(window.from);
-            let after = merge(&proven, Interval { from: listed_from, until: NOW });
+            let after = merge(&coverage, Interval { from: listed_from, until: NOW });
             let reach = NOW - Range::Month.length();
-            // What is neither proven after it nor lost is a hole in reach.
+            // Time that is afterwards neither covered nor lost is a hole within reach.
             let lost = out_of_reach(&after, &[], reach);
             for hole in holes(&after) {
                 prop_assert!(without(hole, &lost).iter().all(|left| left.from >= left.until));
             }
             if let Some(known) = window.known_before {
                 let joins = |p: &Interval| p.from <= window.from + MARGIN && known <= p.until;
-                prop_assert!(proven.iter().any(joins));
+                prop_assert!(coverage.iter().any(joins));
             }
         }
     }

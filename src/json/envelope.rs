@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Kind, Node, Record};
 
-/// An object whose members are read once and asked often.
+/// An object whose members are read once and looked up often.
 #[derive(Clone, Debug)]
 pub struct Body<'a> {
     node: Node<'a>,
     members: Vec<(Cow<'a, str>, Node<'a>)>,
-    /// The members that are arrays with their elements, where they were read with the rest.
+    /// The members that are arrays, with their elements, if these were read with the rest.
     lists: Arc<[(Node<'a>, Vec<Node<'a>>)]>,
 }
 
@@ -20,7 +20,8 @@ impl<'a> Body<'a> {
         Self { node, members: node.members().unwrap_or_default(), lists: Arc::default() }
     }
 
-    /// As [`Body::new`], for a large body whose lists will be asked for: they are read on the way.
+    /// As [`Body::new`], for a large body whose lists will be needed: they are read in the same
+    /// pass.
     pub fn with_lists(node: Node<'a>) -> Self {
         let (mut members, mut lists) = (Vec::with_capacity(16), Vec::new());
         for (name, member, elements) in node.members_and_elements().unwrap_or_default() {
@@ -66,15 +67,15 @@ impl<'a> Body<'a> {
         self.members.iter().find(|(key, _)| key == name).map(|(_, node)| *node)
     }
 
-    /// The object as a record, to be taken apart.
+    /// The object as a record, whose members are then consumed.
     pub fn into_record(self) -> Option<Record<'a>> {
         (self.node.kind() == Kind::Object).then(|| Record::from_members(self.members))
     }
 
     /// The object inside a wrapper such as `{"run": {…}}`, with the wrapper's name.
     ///
-    /// A body counts as wrapped where one of `wrappers` holds an object and the body itself has
-    /// none of the members in `own`.
+    /// A body counts as wrapped if one of `wrappers` holds an object and the body itself has none
+    /// of the members in `own`: one that has them is the object itself.
     pub fn unwrap(&self, wrappers: &[&'static str], own: &[&str]) -> Option<(&'static str, Self)> {
         if self.members.iter().any(|(key, _)| own.contains(&key.as_ref())) {
             return None;

@@ -1,41 +1,41 @@
-//! Finding a list in a body whose envelope is not documented.
+//! Finds a list in a body whose envelope is not documented.
 
 use super::path::{Step, part};
 use super::{Body, Kind, Node};
 
-/// Where a list may stand in the bodies of one document.
+/// Where a list may be in the bodies of one document.
 #[derive(Clone, Copy, Debug)]
 pub struct ListNames {
     /// Members that hold this list and no other, the likeliest first.
     pub specific: &'static [&'static str],
-    /// Whether the list may also be the body itself, or stand under a `GENERIC` name.
+    /// Whether the list may also be the body itself, or be under a `GENERIC` name.
     pub generic: bool,
-    /// Objects, besides the `WRAPPERS`, that the list may stand in.
+    /// Objects, besides the `WRAPPERS`, that may contain the list.
     pub wrappers: &'static [&'static str],
     /// Paths with `[]` of lists inside the elements of other lists, such as `a[].b`.
     pub nested: &'static [&'static str],
     /// Those of `specific` that may also hold an object of one element per name.
     pub keyed: &'static [&'static str],
-    /// Members that every element has one of, where the list may be an object of one element per
-    /// name in a place of any name, such as the body itself. None where it may not.
+    /// Names of members of which every element has one, if the list may be an object of one element
+    /// per name in a place of any name, such as the body itself. Empty if it may not.
     pub marks: &'static [&'static str],
     /// Whether a specific member may hold one element without an array around it.
     pub single: bool,
 }
 
-/// Names of lists that say nothing about what is listed. `rows` is documented for
-/// `/mcp-servers`; the others are the usual ones.
+/// Names of lists that do not say what is listed. `rows` is documented for `/mcp-servers`; the
+/// others are the usual ones.
 const GENERIC: &[&str] = &[
     "rows", "data", "items", "results", "records", "entries", "list", "nodes", "values", "elements",
 ];
 
-/// Objects around the content of a body that say nothing about it.
+/// Objects around the content of a body that state nothing about it.
 const WRAPPERS: &[&str] = &["data", "result", "results", "response", "payload", "body", "output"];
 
 /// No names.
 const NONE: &[&str] = &[];
 
-/// How many objects around a list are looked through.
+/// Maximum nesting of such objects around a list that is searched.
 const MOST_WRAPPERS: usize = 3;
 
 /// Members of an object that counts its criteria instead of holding them.
@@ -46,19 +46,18 @@ const COUNTS: &[&str] = &["total", "count", "passed", "failed", "partial", "requ
 pub struct List<'a> {
     /// Its elements.
     pub elements: Vec<Node<'a>>,
-    /// The name that each element stands under, where the list is an object: a JSON string each.
-    /// Empty otherwise.
+    /// The name of each element, as a JSON string, if the list is an object; empty otherwise.
     pub names: Vec<Node<'a>>,
-    /// The objects around it, from the body inwards; none where the body itself is the list.
+    /// The objects around it, from the body inwards; none if the body itself is the list.
     pub enclosing: Vec<Body<'a>>,
-    /// Where it was found, as `[[lists]]` takes it; empty where the body itself is the list.
+    /// Where it was found, in the form of `[[lists]]`; empty if the body itself is the list.
     pub path: String,
-    /// The part of `path` that lies in the innermost of `enclosing`.
+    /// The part of `path` that is in the innermost of `enclosing`.
     pub member: String,
 }
 
 impl<'a> List<'a> {
-    /// The list that a node is, for a list that has a place already.
+    /// The list that a node is, if its place is known already.
     fn of(node: Node<'a>, places: &[Place<'a>], at: usize, name: &str) -> Option<Self> {
         let elements = places.get(at)?.body.elements_of(node)?;
         Some(Self::new(elements, places, at, name))
@@ -119,7 +118,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// The elements of all lists at `path` in some elements; `None` where there is not one such list.
+/// The elements of all lists at `path` in some elements; `None` if there is no such list.
 fn spread<'a>(outer: &[Node<'a>], path: &str) -> Option<Vec<Node<'a>>> {
     let inner = outer.iter().filter_map(|node| List::at(&Body::new(*node), path));
     let inner: Vec<List<'a>> = inner.collect();
@@ -130,7 +129,7 @@ fn spread_of(name: &str) -> (&str, bool) {
     name.strip_suffix("[]").map_or((name, false), |name| (name, true))
 }
 
-/// An object of a body that a list may stand in.
+/// An object of a body that may contain a list.
 struct Place<'a> {
     body: Body<'a>,
     /// The object around it.
@@ -141,14 +140,14 @@ struct Place<'a> {
 }
 
 impl ListNames {
-    /// The list of a body. Specific names come before generic ones, wherever they stand, and
-    /// outer places before inner ones.
+    /// The list of a body. Specific names come before generic ones, at any depth, so that another
+    /// list under a generic name is not taken for it; outer places come before inner ones.
     pub fn find<'a>(&self, body: &Body<'a>) -> Option<List<'a>> {
         self.find_within(body, MOST_WRAPPERS)
     }
 
-    /// Follows at most `depth` specific names that stand inside one another: bodies can nest
-    /// deeper than a stack.
+    /// Follows at most `depth` specific names inside each other: a body can be nested deeper than a
+    /// stack.
     fn find_within<'a>(&self, body: &Body<'a>, depth: usize) -> Option<List<'a>> {
         if body.node().kind() == Kind::Array {
             return List::bare(body.node()).filter(|_| self.generic);
@@ -174,7 +173,7 @@ impl ListNames {
             .or_else(|| self.null_list(&places, GENERIC))
     }
 
-    /// `{"rows": null}`: some languages write an empty list so.
+    /// `{"rows": null}`: some languages write an empty list in this way.
     fn null_list<'a>(&self, places: &[Place<'a>], generic: &[&str]) -> Option<List<'a>> {
         (0..places.len()).find_map(|at| {
             let body = &places.get(at)?.body;
@@ -184,7 +183,7 @@ impl ListNames {
         })
     }
 
-    /// An object whose members all are elements of the list, by the marks on them.
+    /// An object whose members all are elements of the list, as the `marks` on them show.
     fn marked<'a>(&self, place: &Place<'a>, places: &[Place<'a>]) -> Option<List<'a>> {
         let is_mark = |name: &str| self.marks.contains(&name);
         // A place with a part of the evaluation itself, or with a wrapper, is not such an object.
@@ -207,7 +206,7 @@ impl ListNames {
         Some(List { elements, names, enclosing: Vec::new(), path, member })
     }
 
-    /// Adds the objects inside a place to those that are looked into.
+    /// Adds the objects inside a place to those that are searched.
     fn open<'a>(&self, places: &mut Vec<Place<'a>>, at: usize) {
         let Some(Place { body, depth, .. }) = places.get(at) else { return };
         if *depth >= MOST_WRAPPERS {
@@ -280,7 +279,7 @@ fn generic_list<'a>(places: &[Place<'a>], at: usize) -> Option<List<'a>> {
     GENERIC.iter().find_map(|name| List::of(place.body.get(name)?, places, at, name))
 }
 
-/// Whether an element has an id of its own: two equal ones are then one and the same.
+/// Whether an element has an id of its own: two equal ones are then the same element.
 pub fn has_own_id(element: Node<'_>) -> bool {
     let members = element.members().unwrap_or_default();
     members.iter().any(|(name, value)| {
@@ -289,8 +288,8 @@ pub fn has_own_id(element: Node<'_>) -> bool {
     })
 }
 
-/// The names under which arrays of objects stand in a body, outermost first, that are not at one
-/// of `taken`: what a reader of `doctor` should know of.
+/// The paths of arrays of objects in a body, outermost first, without those in `taken`: `doctor`
+/// shows them.
 pub fn object_lists(body: &Body<'_>, taken: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     collect_object_lists(body, &mut String::new(), taken, 0, &mut found);

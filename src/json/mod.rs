@@ -1,8 +1,8 @@
-//! Reading JSON that nobody documented: nothing is assumed, nothing is lost, nothing panics.
+//! Reads undocumented JSON: assumes no shape, loses nothing, and never panics.
 //!
-//! A [`Node`] is a slice of the body it stood in, looked into one level at a time. Values that
-//! end up as JSON text (attributes, arguments, results) are therefore copied as they were sent:
-//! a number keeps all its digits and an unknown member its place.
+//! A [`Node`] is a slice of its body, and is read one level at a time. Values that end up as JSON
+//! text (attributes, arguments, results) are therefore copied as they were sent: a number keeps all
+//! its digits and an unknown member its place.
 
 mod envelope;
 mod list;
@@ -18,5 +18,5 @@ pub use list::{List, ListNames, has_own_id, object_lists};
 pub use node::{Kind, Malformed, Node};
 pub use path::{Step, is_path, last_word};
 pub use portable::{REPLACED, portable};
-pub use record::{Address, Leftovers, Record};
+pub use record::{Address, Record, Unmapped};
 pub use time::{TimeFormat, TimeUnit, nanoseconds, parse_timestamp};

@@ -65,7 +65,7 @@ pub enum Malformed {
     /// The text ends before the value does.
     #[error("JSON that is cut off after {0} bytes")]
     CutOff(usize),
-    /// The text is no JSON at the given line and column.
+    /// The text is not JSON at the given line and column.
     #[error("not JSON (line {line}, column {column})")]
     Syntax {
         /// 1-based.
@@ -79,7 +79,7 @@ impl<'a> Node<'a> {
     /// Reads a whole body in one pass, without building anything.
     ///
     /// # Errors
-    /// [`Malformed`] where the body is not exactly one JSON value in UTF-8.
+    /// [`Malformed`] if the body is not exactly one JSON value in UTF-8.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let text =
             std::str::from_utf8(body).map_err(|error| Malformed::Encoding(error.valid_up_to()))?;
@@ -94,9 +94,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A body that [`Node::parse`] accepted before: nothing is checked again. Were it no JSON
-    /// after all, looking into it would find nothing.
-    pub fn accepted(body: &'a [u8]) -> Option<Self> {
+    /// A body that [`Node::parse`] accepted before: it is not checked again. If it is not JSON
+    /// after all, lookups in it find nothing.
+    pub fn from_validated(body: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
         Some(Self { text: text.strip_prefix('\u{feff}').unwrap_or(text).trim_ascii() })
     }
@@ -131,7 +131,7 @@ impl<'a> Node<'a> {
         self.kind() == Kind::Null
     }
 
-    /// The content of a string; `None` for other kinds and for strings that are no Unicode text.
+    /// The content of a string; `None` for other kinds and for strings that are not valid Unicode.
     pub fn text(self) -> Option<Cow<'a, str>> {
         if self.kind() != Kind::Text {
             return None;
@@ -139,8 +139,8 @@ impl<'a> Node<'a> {
         decoded(self.text)
     }
 
-    /// The content of a string, also of one that is no Unicode text: U+FFFD stands in place of each
-    /// half of a surrogate pair, and the second value tells whether there was one.
+    /// The content of a string, also of one that is not valid Unicode: U+FFFD replaces each
+    /// unpaired surrogate, and the second value states whether there was one.
     pub fn lossy_text(self) -> Option<(Cow<'a, str>, bool)> {
         if self.kind() != Kind::Text {
             return None;
@@ -151,7 +151,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A string's content, or a number's or boolean's own text: what can stand as plain text.
+    /// A string's content, or a number's or boolean's own text: what can be shown as plain text.
     pub fn scalar_text(self) -> Option<Cow<'a, str>> {
         match self.kind() {
             Kind::Text => self.text(),
@@ -167,8 +167,8 @@ impl<'a> Node<'a> {
         Some(members)
     }
 
-    /// Hands over the members of an object in the order they were sent; `None` for other kinds, and
-    /// where the text is not valid JSON.
+    /// Passes on the members of an object in the order they were sent; `None` for other kinds, and
+    /// if the text is not valid JSON.
     pub(super) fn each_member(self, mut take: impl FnMut(Cow<'a, str>, Self)) -> Option<()> {
         if self.kind() != Kind::Object {
             return None;
@@ -198,7 +198,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The members of an object with the elements of those that are arrays, in one look.
+    /// The members of an object with the elements of those that are arrays, in one pass.
     pub(super) fn members_and_elements(self) -> Option<Vec<MemberAndElements<'a>>> {
         if self.kind() != Kind::Object {
             return None;
@@ -214,7 +214,7 @@ impl<'a> Node<'a> {
         Some(members)
     }
 
-    /// The members of an object, each name as the JSON string that it is; `None` for other kinds.
+    /// The members of an object, each name as its JSON string; `None` for other kinds.
     pub fn entries(self) -> Option<Vec<(Self, Self)>> {
         if self.kind() != Kind::Object {
             return None;
@@ -241,7 +241,7 @@ impl<'a> Node<'a> {
         Some(elements)
     }
 
-    /// Whether it is an array without elements: the elements of others are not looked at.
+    /// Whether it is an array without elements. The elements of other arrays are not read.
     pub fn has_no_elements(self) -> bool {
         let inside = self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inside.is_some_and(|inside| inside.trim_ascii().is_empty())
@@ -262,7 +262,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The content of a JSON string; `None` for other values and for strings that are no Unicode text.
+/// The content of a JSON string; `None` for other values and for strings that are not valid
+/// Unicode.
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     let content = text.strip_prefix('"')?.strip_suffix('"')?;
     if !has_backslash(content.as_bytes()) {
@@ -271,7 +272,7 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Borrowed<'_>>(text).ok().map(|borrowed| borrowed.0)
 }
 
-/// The content of a string that holds half a surrogate pair.
+/// The content of a string that holds an unpaired surrogate.
 fn lossy(text: &str) -> Option<Cow<'static, str>> {
     let (text, _) = portable_strings(text);
     serde_json::from_str::<String>(&text).ok().map(Cow::Owned)
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(object.members().unwrap()[0].0, "a\u{fffd}");
     }
 
-    // The plain way to look inside: slower, and checking everything again.
+    // The plain implementation: slower, and it checks everything again.
 
     struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
@@ -408,7 +409,7 @@ mod tests {
         nodes.iter().map(|node| node.source()).collect()
     }
 
-    /// Both ways see the same, all the way down.
+    /// Asserts that both implementations agree at every level.
     fn assert_same(node: Node<'_>) {
         let elements = serde_json::from_str::<Elements<'_>>(node.source()).ok().map(|it| it.0);
         let elements = elements.filter(|_| node.kind() == Kind::Array);
@@ -453,7 +454,7 @@ mod tests {
         })
     }
 
-    /// Text that is nearly JSON, made of what matters in it.
+    /// Text that is nearly JSON, of characters that matter in it.
     const NEARLY: &str = "[\\[\\]{}:,\" \\\\/ntu0a1.e-]{0,40}";
 
     proptest! {
@@ -471,7 +472,7 @@ mod tests {
         fn valid_or_not_nothing_panics_and_what_is_valid_is_the_same(text in NEARLY) {
             if let Ok(node) = Node::parse(text.as_bytes()) {
                 assert_same(node);
-            } else if let Some(node) = Node::accepted(text.as_bytes()) {
+            } else if let Some(node) = Node::from_validated(text.as_bytes()) {
                 let inside = node.members().unwrap_or_default().into_iter().map(|(_, node)| node);
                 let inside = inside.chain(node.elements().unwrap_or_default());
                 prop_assert!(inside.map(|node| node.source().len()).sum::<usize>() <= text.len());

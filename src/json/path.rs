@@ -12,19 +12,19 @@ pub struct Step<'p> {
     text: &'p str,
     /// The member name.
     pub name: &'p str,
-    /// The path inside the member; `None` where the member itself is meant.
+    /// The path inside the member; `None` if the member itself is meant.
     pub rest: Option<&'p str>,
 }
 
 impl<'p> Step<'p> {
-    /// The shortest name that a path can begin with; `None` where the path is not well formed.
+    /// The shortest name that a path can begin with; `None` if the path is not well formed.
     pub fn first(path: &'p str) -> Option<Self> {
         if let Some(inside) = path.strip_prefix('"') {
             let (name, after) = inside.split_once('"')?;
             let rest = after.strip_prefix('.');
             return (rest.is_some() || after.is_empty()).then_some(Self { text: "", name, rest });
         }
-        // Paths are short: a plain look at each byte is faster than a search that is set up.
+        // Paths are short: checking each byte is faster than setting up a search.
         let (name, rest) = match path.bytes().position(|byte| byte == b'.') {
             Some(dot) => (path.get(..dot)?, path.get(dot + 1..)),
             None => (path, None),
@@ -32,7 +32,7 @@ impl<'p> Step<'p> {
         Some(Self { text: path, name, rest })
     }
 
-    /// The same path with a first name that takes in one part more.
+    /// The same path with a first name that includes one more part.
     fn longer(&self) -> Option<Self> {
         let rest = self.rest.filter(|rest| !self.text.is_empty() && !rest.starts_with('"'))?;
         let part = rest.find('.').unwrap_or(rest.len());
@@ -47,7 +47,7 @@ impl<'p> Step<'p> {
     }
 }
 
-/// The last word of a path, after the last dot of its last name, in quotes or not: it says what a
+/// The last word of a path, after the last dot of its last name, in quotes or not: it names what a
 /// value is.
 pub fn last_word(path: &str) -> &str {
     path.trim_end_matches('"').rsplit(['.', '"']).next().unwrap_or(path)

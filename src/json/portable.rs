@@ -1,15 +1,15 @@
-//! JSON text that every reader takes.
+//! JSON text that every reader accepts.
 //!
-//! RFC 8259 allows more than readers do. DuckDB's JSON functions reject half a surrogate pair and
-//! end the process on values that are nested very deep; Polars and `BigQuery` reject numbers that
-//! fit no 64 bits and nesting of some hundred levels. Bodies hold all of these: texts that were
-//! cut in the middle of an emoji, ids of forty digits, results of recursive tools.
+//! RFC 8259 allows more than readers do. DuckDB's JSON functions reject unpaired surrogates, and
+//! end the process on values that are nested very deep; Polars and `BigQuery` reject numbers beyond
+//! 64 bits and nesting of some hundred levels. Bodies hold all of these: texts that were cut in the
+//! middle of an emoji, ids of forty digits, results of recursive tools.
 
 use std::borrow::Cow;
 
 use super::scan::after_string;
 
-/// Values that are nested deeper than this stand as strings: readers' own limits begin at 128.
+/// Values that are nested deeper than this are stored as strings: readers' own limits begin at 128.
 const DEEPEST: usize = 100;
 
 /// A JSON text, and what had to be changed about it.
@@ -17,16 +17,16 @@ const DEEPEST: usize = 100;
 pub struct Portable<'a> {
     /// The text.
     pub text: Cow<'a, str>,
-    /// What was changed; `None` where nothing was.
+    /// What was changed; `None` if nothing was.
     pub change: Option<&'static str>,
 }
 
-/// Half a surrogate pair stands as U+FFFD.
+/// An unpaired surrogate was replaced by U+FFFD.
 pub const REPLACED: &str = "half a surrogate pair; U+FFFD stands in its place";
 const QUOTED: &str = "a number that fits no 64 bits; it stands as a string";
 const FLATTENED: &str = "nested too deep for readers; it stands as a string";
 
-/// The text as readers take it. `source` is JSON that was checked before.
+/// The text in a form that readers accept. `source` is JSON that was checked before.
 pub fn portable(source: &str) -> Portable<'_> {
     if is_portable(source) {
         return Portable { text: Cow::Borrowed(source), change: None };
@@ -48,8 +48,8 @@ pub fn portable(source: &str) -> Portable<'_> {
     Portable { text, change }
 }
 
-/// Whether a text is taken by every reader as it is: nearly all are. One look at each byte outside
-/// strings.
+/// Whether every reader accepts the text unchanged, which is so for nearly all. Each byte outside
+/// strings is read once.
 fn is_portable(source: &str) -> bool {
     let text = source.as_bytes();
     let (mut depth, mut at) = (0_usize, 0);
@@ -121,15 +121,15 @@ fn next_structural(text: &[u8]) -> Option<usize> {
     text.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))
 }
 
-/// Puts U+FFFD in place of each half of a surrogate pair; tells whether there was one.
+/// Replaces each unpaired surrogate by U+FFFD; also returns whether there was one.
 pub(super) fn portable_strings(source: &str) -> (Cow<'_, str>, bool) {
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);
     let text = source.as_bytes();
-    // Only `\u` can write one: most texts have none.
+    // Only a `\u` escape can write one, and most texts have none.
     while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         let escape = at + found;
-        // Whatever else is escaped takes one byte, or is no surrogate.
+        // Any other escape takes one byte after the backslash, or is not a surrogate.
         at = escape + 2;
         let Some(unit) = unit_at(text, escape) else { continue };
         at = escape + 6;
@@ -190,9 +190,9 @@ fn portable_numbers(source: &str) -> (Cow<'_, str>, bool) {
     (Cow::Owned(out), true)
 }
 
-/// Whether a number is an integer of 64 bits, or is finite as a floating-point number.
+/// Whether a JSON number fits a 64-bit integer, or is finite as an `f64`.
 fn fits(number: &str) -> bool {
-    // Nothing that is short and without an exponent can be too large.
+    // A short number without an exponent cannot be too large.
     if number.len() < 19 && !number.contains(['e', 'E']) {
         return true;
     }

@@ -1,4 +1,4 @@
-//! One JSON object that remembers which of its members were used.
+//! One JSON object that records which of its members were consumed.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,8 @@ use super::Node;
 use super::path::Step;
 use super::portable::portable;
 
-/// A JSON object on its way into a row: what no column took is left over, and is kept.
+/// A JSON object that is turned into a row. Members that no column consumed are unmapped, and are
+/// kept.
 #[derive(Debug, Default)]
 pub struct Record<'a> {
     members: Vec<Member<'a>>,
@@ -17,11 +18,11 @@ struct Member<'a> {
     key: Cow<'a, str>,
     node: Node<'a>,
     taken: bool,
-    /// The object inside, once somebody looked into it.
+    /// The object inside, once a path has led into it.
     inside: Option<Record<'a>>,
 }
 
-/// Where in a [`Record`] a value stood: member indexes from the outside in.
+/// Where in a [`Record`] a value is: member indexes from the outside in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A member of the record itself.
@@ -57,7 +58,7 @@ impl<'a> Member<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Looks into an object; `None` where the node is something else.
+    /// Reads an object; `None` if the node is something else.
     pub fn new(node: Node<'a>) -> Option<Self> {
         let mut members = Vec::with_capacity(16);
         node.each_member(|key, node| members.push(Member::new(key, node)))?;
@@ -69,7 +70,7 @@ impl<'a> Record<'a> {
         Self { members: members.into_iter().map(|(key, node)| Member::new(key, node)).collect() }
     }
 
-    /// A record of one member, for a value that stands without an object of its own.
+    /// A record of one member, for a value that has no object of its own.
     pub fn of(key: &'static str, node: Node<'a>) -> Self {
         Self { members: vec![Member::new(Cow::Borrowed(key), node)] }
     }
@@ -104,7 +105,7 @@ impl<'a> Record<'a> {
         Some((Address::Nested(indexes), node))
     }
 
-    /// Marks the value at a path as used; after `[]` all of the list is.
+    /// Marks the value at a path as consumed; after `[]` the whole list.
     pub fn take_path(&mut self, path: &str) {
         let path = path.split_once("[]").map_or(path, |(before, _)| before);
         let found = Step::all(path).find_map(|step| {
@@ -117,7 +118,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Marks a value as held by a column, so that it is no longer left over.
+    /// Marks a value as consumed by a column, so that it is not unmapped any more.
     pub fn take(&mut self, address: &Address) {
         let indexes = match address {
             Address::Top(index) => std::slice::from_ref(index),
@@ -135,21 +136,21 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Marks the first member of that name as used.
+    /// Marks the first member of that name as consumed.
     pub fn take_named(&mut self, name: &str) {
         if let Some(member) = self.members.iter_mut().find(|member| member.key == name) {
             member.taken = true;
         }
     }
 
-    /// Appends all that was not taken, for keys that `keep` accepts.
-    pub fn write_leftovers(&self, out: &mut Leftovers, keep: &dyn Fn(&str) -> bool) {
+    /// Appends all members that were not consumed and whose keys `keep` accepts.
+    pub fn write_unmapped(&self, out: &mut Unmapped, keep: &dyn Fn(&str) -> bool) {
         for member in self.members.iter().filter(|member| !member.taken && keep(&member.key)) {
             match &member.inside {
                 None => out.push(&member.key, member.node),
                 Some(inside) => {
-                    let mut inner = Leftovers::default();
-                    inside.write_leftovers(&mut inner, &|_| true);
+                    let mut inner = Unmapped::default();
+                    inside.write_unmapped(&mut inner, &|_| true);
                     out.push_all(&member.key, &inner);
                 }
             }
@@ -157,16 +158,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Members that no column took, as JSON text that every reader takes.
+/// Members that no column consumed, as JSON text that every reader accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leftovers {
+pub struct Unmapped {
     /// `"key":value` pairs, with commas between them.
     members: String,
-    /// What had to be changed about the first value for which that was so.
+    /// The change of the first value that had to be changed for readers.
     change: Option<&'static str>,
 }
 
-impl Leftovers {
+impl Unmapped {
     /// Adds a member unchanged, apart from what readers reject.
     fn push(&mut self, key: &str, value: Node<'_>) {
         let value = portable(value.source());
@@ -202,12 +203,12 @@ impl Leftovers {
         }
     }
 
-    /// What had to be changed about a value.
+    /// The first change that a value needed for readers; `None` if none needed one.
     pub fn change(&self) -> Option<&'static str> {
         self.change
     }
 
-    /// The JSON object of all members; `None` where there are none.
+    /// The JSON object of all members; `None` if there are none.
     pub fn into_object(self) -> Option<String> {
         (!self.members.is_empty()).then(|| format!("{{{}}}", self.members))
     }
@@ -225,8 +226,8 @@ mod tests {
         let (address, node) = record.descend(1, "id").unwrap();
         assert_eq!(node.source(), "\"w\"");
         record.take(&address);
-        let mut out = Leftovers::default();
-        record.write_leftovers(&mut out, &|_| true);
+        let mut out = Unmapped::default();
+        record.write_unmapped(&mut out, &|_| true);
         assert_eq!(out.members, r#""workflow":{"team":"x"},"cost":1.10,"a\"b":[1, 2]"#);
     }
 
@@ -234,8 +235,8 @@ mod tests {
     fn looking_inside_without_taking_loses_nothing() {
         let mut record = Record::new(Node::parse(br#"{"a":{"b":{"c":1}}}"#).unwrap()).unwrap();
         assert!(record.descend(0, "b.x").is_none());
-        let mut out = Leftovers::default();
-        record.write_leftovers(&mut out, &|_| true);
+        let mut out = Unmapped::default();
+        record.write_unmapped(&mut out, &|_| true);
         assert_eq!(out.members, r#""a":{"b":{"c":1}}"#);
     }
 }

@@ -1,19 +1,19 @@
-//! Where values begin and end, in JSON that was checked as a whole before: bodies are looked into
-//! level by level, and checking each level again would cost more than all the rest. What is no
-//! JSON after all is found out or taken for something else, and never read beyond its end.
+//! Finds where values begin and end, in JSON that was validated as a whole before: bodies are read
+//! level by level, and validating each level again would cost more than all the rest. Text that is
+//! not JSON after all is rejected or misread, but never read beyond its end.
 
-/// The place after the white space from `at` on.
+/// The position after the white space from `at` on.
 fn after_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let space = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
     at + space.count()
 }
 
-/// Words of eight bytes that are looked at before a longer search is set up.
+/// Number of words of eight bytes that are checked before a longer search is set up.
 const SHORT_WORDS: usize = 4;
 
-/// The place of the first quote or backslash from `at` on. Most strings are names and short words:
-/// for them, setting up a vectorized search costs more than the search.
+/// The position of the first quote or backslash from `at` on. Most strings are names and short
+/// words: for them, setting up a vectorized search costs more than the search.
 #[inline]
 fn quote_or_backslash(text: &[u8], mut at: usize) -> Option<usize> {
     for _ in 0..SHORT_WORDS {
@@ -48,20 +48,20 @@ fn bytes_equal_to(word: u64, byte: u8) -> u64 {
     zeroed.wrapping_sub(LOW) & !zeroed & HIGH
 }
 
-/// The place after the string whose opening quote stands before `at`.
+/// The position after the string whose opening quote is before `at`.
 #[inline]
 pub(super) fn after_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let found = quote_or_backslash(text, at)?;
         match text.get(found)? {
             b'"' => return Some(found + 1),
-            // Whatever is escaped, it takes one byte at least.
+            // An escape takes at least one byte after the backslash.
             _ => at = found + 2,
         }
     }
 }
 
-/// The place after the value that begins at `at`.
+/// The position after the value that begins at `at`.
 fn after_value(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' => after_string(text, at + 1),
@@ -101,8 +101,7 @@ fn after_nested(text: &[u8], mut at: usize) -> Option<usize> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoJson;
 
-/// What stands between the brackets of an array or object, piece by piece: where each begins and
-/// ends. Members of an object are two pieces.
+/// The content of an array or object, piece by piece. A member of an object is two pieces.
 pub(super) struct Pieces<'a> {
     text: &'a str,
     at: usize,
@@ -111,7 +110,7 @@ pub(super) struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// Of the array or object that `text` is.
+    /// Creates the pieces of the array or object that `text` is.
     pub(super) fn of(text: &'a str) -> Option<Self> {
         let close = match text.as_bytes().first()? {
             b'[' => b']',
@@ -149,7 +148,7 @@ impl<'a> Pieces<'a> {
         self.value()
     }
 
-    /// As [`Pieces::value_of_member`]; the elements of an array are handed over on the way.
+    /// As [`Pieces::value_of_member`]; the elements of an array are passed on in the same pass.
     pub(super) fn array_of_member(&mut self, mut element: impl FnMut(&'a str)) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
         self.at = after_space(bytes, self.at);

@@ -11,8 +11,8 @@ use super::{Kind, Node};
 /// 1970-01-01 to 2262-04-11: the instants that readers with nanosecond clocks can hold too.
 const MICROSECONDS: std::ops::RangeInclusive<i64> = 0..=9_223_372_036_854_775;
 
-/// Epoch seconds that are told by their size alone: 2001-09-09 to 2100-01-01. A smaller number is
-/// more likely a duration, a larger one has another unit.
+/// Numbers whose size alone shows that they are epoch seconds: 2001-09-09 to 2100-01-01. A smaller
+/// number is more likely a duration, a larger one has another unit.
 const PLAUSIBLE_SECONDS: std::ops::RangeInclusive<i128> = 1_000_000_000..=4_102_444_800;
 
 /// Numbers below this are not epoch milliseconds of any run: it is March 1973.
@@ -61,7 +61,7 @@ impl TimeUnit {
     }
 }
 
-/// What a user says about the times of a column that bodies do not.
+/// What the user declares about the times of a column, because bodies do not state it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeFormat {
     /// The zone of times that state none.
@@ -70,8 +70,8 @@ pub struct TimeFormat {
     pub unit: Option<TimeUnit>,
 }
 
-/// A number of some unit, in nanoseconds; digits beyond them are cut off. `None` where the text is
-/// not a plain decimal number, or is absurdly large.
+/// A number of some unit, in nanoseconds; digits beyond them are cut off. `None` if the text is not
+/// a plain decimal number, or is absurdly large.
 pub fn nanoseconds(number: &str, unit: TimeUnit) -> Option<i128> {
     let (negative, digits) = match number.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -94,12 +94,12 @@ pub fn nanoseconds(number: &str, unit: TimeUnit) -> Option<i128> {
 
 /// Microseconds since 1970 in UTC.
 ///
-/// Takes RFC 3339 with any number of fraction digits (those beyond the sixth are cut off); the
+/// Accepts RFC 3339 with any number of fraction digits (those beyond the sixth are cut off); the
 /// same with an offset such as `+0000`, `+00` or ` UTC`, as databases and languages print it; RFC
-/// 2822; and numbers since 1970 in seconds, milliseconds, microseconds or nanoseconds, told by
-/// their size unless `format` names the unit. A time without a zone is refused unless `format`
-/// names one: taking it for UTC would be a guess. Where a clock that is set back shows a local time
-/// twice, the earlier instant is meant.
+/// 2822; and numbers since 1970 in seconds, milliseconds, microseconds or nanoseconds, recognized
+/// by their size unless `format` names the unit. A time without a zone is refused unless `format`
+/// names one: taking it for UTC would be a guess. If a clock that is set back shows a local time
+/// twice, the earlier instant counts.
 ///
 /// # Errors
 /// What is wrong, as a short phrase without the value.
@@ -163,9 +163,9 @@ fn with_offset(text: &str) -> Option<i64> {
         .or_else(|| Some(Utc.from_utc_datetime(&local_time(before)?).timestamp_micros()))
 }
 
-/// `+0000`, `+00` or `+00:00`, also behind a space.
+/// `+0000`, `+00` or `+00:00`, also after a space.
 fn with_digits(text: &str) -> Option<i64> {
-    // The sign of the offset stands behind the date, whose parts are joined by `-`, too.
+    // The sign of the offset comes after the date, whose parts are joined by `-`, too.
     let at = text.rfind(['+', '-']).filter(|at| *at > "2026-11-25".len())?;
     let (local, offset) = text.split_at_checked(at)?;
     let sign = if offset.starts_with('-') { -1 } else { 1 };

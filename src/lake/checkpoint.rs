@@ -1,4 +1,4 @@
-//! The ledger as one Parquet file, so that opening a large lake is quick.
+//! A checkpoint: the ledger as one Parquet file, so that opening a lake does not read all commits.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ const COLUMNS: [(&str, DataType); 17] = [
     ("problem", DataType::Utf8),
 ];
 
-/// The whole ledger as a Parquet file.
+/// Encodes the whole ledger as a Parquet file.
 pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
     let fields: Vec<Field> =
         COLUMNS.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
@@ -87,7 +87,7 @@ fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
     ]
 }
 
-/// Reads what [`write`] wrote.
+/// Decodes what [`write`] encoded.
 pub(super) fn read(bytes: Bytes) -> Result<Ledger, ParquetError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(8192).build()?;
     let mut ledger = Ledger::default();

@@ -1,12 +1,13 @@
-//! The commit: one manifest, that is created or not. Before it parts are out of sight; after it they
-//! are put in place.
+//! The commit: one file that is created or not. Before it exists, its data files are staged;
+//! afterwards they are published.
 
 use std::path::PathBuf;
 
 use object_store::path::Path as StorePath;
 use object_store::{PutMode, PutOptions, PutPayload};
 
-use super::settle::{remove_overtaken, settle};
+use super::paths::{checkpoint_path, manifest_path};
+use super::publish::{publish, remove_overtaken};
 use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, checkpoint, files};
 use crate::crash;
 use crate::digest::sha256_hex;
@@ -14,45 +15,51 @@ use crate::interval::Interval;
 use crate::ledger::Entry;
 use crate::tables::SCHEMA_VERSION;
 
-/// What a commit says besides its parts.
+/// The content of a commit other than its data files.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
-    /// The sync that makes it.
+pub struct CommitBuilder {
+    /// The id of the sync, replay, merge or repair that makes it.
     pub sync_id: String,
-    /// When, by the server's clock, in microseconds since 1970.
+    /// When it is made, in microseconds since 1970: by the server's clock for a sync, by this
+    /// machine's clock otherwise.
     pub created_at: i64,
-    /// Changes of the ledger.
+    /// Changes of the ledger: entries by run id; `None` removes the run.
     pub ledger_changes: Vec<(String, Option<Entry>)>,
-    /// The time whose runs are all known from now on; `None` leaves it as it was.
-    pub proven: Option<Vec<Interval>>,
-    /// Gaps that were found.
+    /// The coverage after this commit; `None` leaves it unchanged.
+    pub coverage: Option<Vec<Interval>>,
+    /// New gaps.
     pub new_gaps: Vec<Gap>,
-    /// Whether the list goes from new to old, where all of it was read.
+    /// Whether the list goes from new to old, if all of it was read; `None` leaves it unchanged.
     pub newest_first: Option<bool>,
-    /// Tells how rows of the list were read; `None` where none was.
+    /// Fingerprint of how rows of the list were read; `None` if none was read.
     pub listing_mapping: Option<u64>,
-    /// The sync's record, in its last commit.
+    /// The record of the sync, in its last commit.
     pub sync: Option<SyncRecord>,
-    /// Paths of older parts that are gone, and whose place no part takes.
+    /// Paths of data files that this commit removes, and whose place no new data file takes.
     pub removed: Vec<String>,
-    /// Whether it only merges parts of earlier commits: it brings no row that they do not have.
+    /// Whether it only merges data files of earlier commits, and so adds no rows.
     pub is_merge: bool,
-    /// Whether the ledger is written as a whole, due or not.
+    /// Whether to write a checkpoint of the ledger even if none is due.
     pub has_checkpoint: bool,
 }
 
 impl Lake {
-    /// Starts the next commit.
+    /// Starts staging the next commit.
     pub fn stage(&self) -> Staging {
         Staging::new(self.root(), self.store(), self.next_commit())
     }
 
-    /// Makes a commit: durable when this returns, and in place for readers.
+    /// Makes a commit. When this returns, the commit is durable and its data files are published.
     ///
     /// # Errors
-    /// [`LakeError::LostRace`] where another process was first; otherwise what the file system
-    /// says. The lake is then as it was, or the commit is finished at the next opening.
-    pub async fn commit(&mut self, staging: Staging, draft: Draft) -> Result<Manifest, LakeError> {
+    /// [`LakeError::CommitConflict`] if another process created a commit of this number first;
+    /// otherwise an I/O error. Either the lake is unchanged, or the next opening finishes the
+    /// commit.
+    pub async fn commit(
+        &mut self,
+        staging: Staging,
+        draft: CommitBuilder,
+    ) -> Result<Manifest, LakeError> {
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
         staging.seal()?;
         let head = self.head();
@@ -83,9 +90,9 @@ impl Lake {
             ledger_checkpoint,
             ledger_checkpoint_sha256,
             identity_sha256: self.identity_sha256().map(str::to_owned),
-            proven: draft
-                .proven
-                .unwrap_or_else(|| head.map(|head| head.proven.clone()).unwrap_or_default()),
+            coverage: draft
+                .coverage
+                .unwrap_or_else(|| head.map(|head| head.coverage.clone()).unwrap_or_default()),
             gaps,
             listing_mapping: draft.listing_mapping.or(head.and_then(|head| head.listing_mapping)),
             newest_first: draft.newest_first.or(head.and_then(|head| head.newest_first)),
@@ -93,22 +100,24 @@ impl Lake {
             sync: draft.sync,
         };
         crash::point("before_manifest");
-        let sha256 = self.publish(&manifest).await?;
+        let sha256 = self.create_commit_file(&manifest).await?;
         crash::point("after_manifest");
         let lake = self.root().to_owned();
         let moved = manifest.clone();
-        let finish = move || settle(&lake, &moved).and_then(|()| remove_overtaken(&lake, &moved));
+        let finish = move || publish(&lake, &moved).and_then(|()| remove_overtaken(&lake, &moved));
         let task = tokio::task::spawn_blocking(finish);
         task.await.map_err(|error| LakeError::Damaged {
             path: self.root().to_owned(),
-            problem: format!("moving parts stopped: {error}"),
+            problem: format!("moving data files stopped: {error}"),
         })??;
         self.advance(&manifest, sha256);
         Ok(manifest)
     }
 
-    /// The one moment at which a commit happens. Returns the manifest file's SHA-256.
-    async fn publish(&self, manifest: &Manifest) -> Result<String, LakeError> {
+    /// Creates the commit file: the one step that makes the commit. The file is created only if
+    /// none of that number exists, so that of two writers that bypass the lock only one can
+    /// succeed. Returns the SHA-256 of the file.
+    async fn create_commit_file(&self, manifest: &Manifest) -> Result<String, LakeError> {
         let path = manifest_path(manifest.commit);
         let bytes = manifest.encode().map_err(|error| LakeError::Damaged {
             path: PathBuf::from(&path),
@@ -119,12 +128,13 @@ impl Lake {
         let location = StorePath::from(path.as_str());
         match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
             Ok(_) => Ok(sha256),
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                Err(LakeError::LostRace { path: self.root().to_owned(), commit: manifest.commit })
-            }
+            Err(object_store::Error::AlreadyExists { .. }) => Err(LakeError::CommitConflict {
+                path: self.root().to_owned(),
+                commit: manifest.commit,
+            }),
             Err(error) => {
-                // Where there is none in spite of all, no commit will ever be made of these parts:
-                // a full disk needs their room.
+                // The write failed. If no commit file exists, no commit will be made of these data
+                // files: remove them, as a full disk needs the space.
                 if files::length(&self.root().join(&path))?.is_none() {
                     let staging = self.root().join("_armature/staging");
                     files::remove_folder(&staging.join(&manifest.staging))?;
@@ -134,12 +144,13 @@ impl Lake {
         }
     }
 
-    /// Writes the ledger as a whole now and then, so that opening reads few manifests; returns
-    /// its SHA-256 if it did.
+    /// Writes a checkpoint of the ledger if one is due, so that opening the lake reads few commits.
+    /// It precedes the commit, which names it and its SHA-256. Returns its commit and SHA-256, if
+    /// it was written.
     async fn checkpoint_if_due(
         &mut self,
         staging: &Staging,
-        draft: &Draft,
+        draft: &CommitBuilder,
     ) -> Result<Option<(u64, String)>, LakeError> {
         self.note_changes(&draft.ledger_changes);
         let is_due = draft.sync.is_some() && self.checkpoint_is_due();
@@ -150,8 +161,9 @@ impl Lake {
         let bytes =
             checkpoint::write(self.ledger()).map_err(LakeError::parquet("write", path.as_str()))?;
         let sha256 = sha256_hex(&bytes);
-        // Never over another one: a writer that lost the race would put its own ledger in place
-        // of the winner's. One that a crash left costs nothing but waiting for the next commit.
+        // Never replace a checkpoint: a writer that lost the race for this commit number would
+        // overwrite the winner's ledger. If a crash left one of this number, the checkpoint is only
+        // delayed to a later commit.
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let location = StorePath::from(path.as_str());
         match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
@@ -162,17 +174,4 @@ impl Lake {
         crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))
     }
-}
-
-/// The commit that the name of a part or of a staging folder begins with.
-pub(super) fn commit_of(name: &str) -> Option<u64> {
-    name.split_once('-')?.0.parse().ok()
-}
-
-pub(super) fn manifest_path(commit: u64) -> String {
-    format!("_armature/manifests/{commit:08}.json")
-}
-
-pub(super) fn checkpoint_path(commit: u64) -> String {
-    format!("_armature/ledger/{commit:08}.parquet")
 }

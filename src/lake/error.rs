@@ -1,18 +1,18 @@
-//! Why the lake cannot be read or written.
+//! Errors of reading or writing the lake.
 
 use std::path::PathBuf;
 
 use crate::tables::SCHEMA_VERSION;
 
-/// A lake that cannot be used as asked.
+/// Why a lake cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
-    /// Another process writes it.
+    /// Another process holds the lock.
     #[error("the lake `{}` is being written by another process{holder}", path.display())]
     Locked {
-        /// The lake.
+        /// The root folder of the lake.
         path: PathBuf,
-        /// Who, as ` (process 12 since …)`, where it is known.
+        /// The holder, as ` (process 12)`; empty if it is not known.
         holder: String,
     },
     /// The file system does not lock files.
@@ -20,42 +20,42 @@ pub enum LakeError {
     CannotLock {
         /// The file that was to be locked, or its folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A commit of the same number appeared: another process wrote past the lock.
+    /// A commit of the same number already exists: another process bypassed the lock.
     #[error("another process committed to the lake `{}` at the same time (commit {commit})", path.display())]
-    LostRace {
-        /// The lake.
+    CommitConflict {
+        /// The root folder of the lake.
         path: PathBuf,
-        /// The number.
+        /// The number of the commit.
         commit: u64,
     },
-    /// What was staged for a commit is not there any more: another process wrote past the lock.
-    #[error("the part `{}` was removed before commit {commit} was made of it", path.display())]
+    /// A staged data file no longer exists: another process bypassed the lock.
+    #[error("the data file `{}` was removed before commit {commit} was made from it", path.display())]
     StagingLost {
-        /// The part.
+        /// The staged data file.
         path: PathBuf,
-        /// The number.
+        /// The number that the commit would have had.
         commit: u64,
     },
-    /// A part is there that no commit made: the lake was copied or restored in part.
-    #[error("the part `{}` is of commit {commit}, and the lake ends at commit {newest}", path.display())]
+    /// A data file exists that belongs to no commit: the lake was copied or restored in part.
+    #[error("the data file `{}` belongs to commit {commit}, but the lake ends at commit {newest}", path.display())]
     Uncommitted {
-        /// The part.
+        /// The data file.
         path: PathBuf,
-        /// What its name says.
+        /// The commit number in its name.
         commit: u64,
-        /// What the lake has; 0 for nothing.
+        /// The newest commit of the lake; 0 if it has none.
         newest: u64,
     },
-    /// The folder holds something else.
-    #[error("the folder `{}` is not empty and is no lake", path.display())]
+    /// The folder is not empty and is not a lake.
+    #[error("the folder `{}` is not empty and is not a lake", path.display())]
     NotALake {
         /// The folder.
         path: PathBuf,
     },
-    /// There is nothing there.
+    /// The folder is not a lake, or does not exist.
     #[error("there is no lake at `{}`", path.display())]
     Missing {
         /// The folder.
@@ -64,30 +64,30 @@ pub enum LakeError {
     /// A later version of the program wrote it.
     #[error("the lake `{}` has format {found}; this version knows format {known}", path.display())]
     Format {
-        /// The lake.
+        /// The root folder of the lake.
         path: PathBuf,
-        /// What it has.
+        /// The major version of its format.
         found: u64,
-        /// What this version knows.
+        /// The major version that this program reads.
         known: u64,
     },
-    /// A later version of the program wrote to it, with tables that this one does not know.
+    /// A later version of the program wrote to it, with tables that this version does not know.
     #[error("the lake `{}` has tables of version {found}; this version knows {SCHEMA_VERSION}", path.display())]
     NewerTables {
-        /// The lake.
+        /// The root folder of the lake.
         path: PathBuf,
         /// The version that its newest commit states.
         found: String,
     },
-    /// It holds another export.
+    /// The lake holds the runs of another organization, or of other filters.
     #[error("the lake `{}` holds another export: {difference}", path.display())]
     OtherExport {
-        /// The lake.
+        /// The root folder of the lake.
         path: PathBuf,
-        /// What differs, without secrets.
+        /// The difference, without secrets.
         difference: String,
     },
-    /// A file of it is not what it must be.
+    /// A file of the lake is missing, or is not what a commit states.
     #[error("the lake's file `{}` is damaged: {problem}", path.display())]
     Damaged {
         /// The file.
@@ -95,34 +95,34 @@ pub enum LakeError {
         /// What is wrong.
         problem: String,
     },
-    /// The file system says no.
+    /// I/O error.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// What was tried.
+        /// The operation, as a verb phrase.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The store says no.
+    /// Error of `object_store`.
     #[error("failed to {action} `{path}` in the lake")]
     Store {
-        /// What was tried.
+        /// The operation, as a verb phrase.
         action: &'static str,
-        /// On what, from the lake's root.
+        /// The file, relative to the lake's root.
         path: String,
-        /// Why not.
+        /// The error of the store.
         source: Box<object_store::Error>,
     },
-    /// A Parquet file cannot be made or read.
+    /// A Parquet file cannot be written or read.
     #[error("failed to {action} the Parquet file `{path}`")]
     Parquet {
-        /// What was tried.
+        /// The operation, as a verb.
         action: &'static str,
-        /// Which, from the lake's root.
+        /// The file, relative to the lake's root, or the table that it was to hold.
         path: String,
-        /// Why not.
+        /// The error of the Parquet library.
         source: Box<parquet::errors::ParquetError>,
     },
 }

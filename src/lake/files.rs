@@ -1,25 +1,26 @@
-//! The few file operations that a store has no word for. Local file system only.
+//! File operations that `object_store` has no API for. Local file system only.
 
 use std::fs::{self, File};
 use std::path::Path;
 
 use super::LakeError;
 
-/// Makes a folder and its parents.
+/// Creates a folder and its parents, if they do not exist.
 pub(super) fn make_folder(path: &Path) -> Result<(), LakeError> {
     fs::create_dir_all(path).map_err(LakeError::io("create the folder", path))
 }
 
-/// Moves a file over whatever is there. Both must be on one file system.
+/// Moves a file, and replaces the target. Both paths must be on one file system, so that this is
+/// one atomic rename.
 #[expect(clippy::disallowed_methods, reason = "the one place that moves files in the lake")]
 pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), LakeError> {
     if let Some(parent) = to.parent() {
         make_folder(parent)?;
     }
-    fs::rename(from, to).map_err(LakeError::io("move a part to", to))
+    fs::rename(from, to).map_err(LakeError::io("move a data file to", to))
 }
 
-/// Gives a folder another name; whether it was there.
+/// Renames a folder. Returns whether it existed.
 #[expect(clippy::disallowed_methods, reason = "the one place that moves files in the lake")]
 pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<bool, LakeError> {
     match fs::rename(from, to) {
@@ -28,12 +29,13 @@ pub(super) fn rename_folder(from: &Path, to: &Path) -> Result<bool, LakeError> {
     }
 }
 
-/// Gives a file another name besides its own; whether its file system can do so.
+/// Creates a hard link. Returns `false` if the file system does not support it.
 pub(super) fn link(from: &Path, to: &Path) -> bool {
     fs::hard_link(from, to).is_ok()
 }
 
-/// Exchanges two folders at one instant; whether this system and its file system can do so.
+/// Exchanges two folders atomically. Returns `false` if the operating system or the file system
+/// does not support it.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, LakeError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -44,18 +46,20 @@ pub(super) fn exchange(one: &Path, other: &Path) -> Result<bool, LakeError> {
         Err(error @ (Errno::NOENT | Errno::NOSPC | Errno::IO)) => {
             Err(LakeError::io("exchange the folder", other)(error.into()))
         }
-        // File systems refuse it in many ways. Files can be moved where folders cannot be.
+        // File systems that do not support it return various errors, and files can be moved where
+        // folders cannot: the caller moves files instead.
         Err(_) => Ok(false),
     }
 }
 
-/// Exchanges two folders at one instant; whether this system and its file system can do so.
+/// Exchanges two folders atomically. Returns `false` if the operating system or the file system
+/// does not support it.
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 pub(super) fn exchange(_one: &Path, _other: &Path) -> Result<bool, LakeError> {
     Ok(false)
 }
 
-/// The length of a file in bytes; `None` where there is no such file.
+/// The length of a file in bytes; `None` if it does not exist.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -63,7 +67,7 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
     }
 }
 
-/// What is in a file; `None` where there is no such file.
+/// The content of a file; `None` if it does not exist.
 pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
     match fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -71,13 +75,13 @@ pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
     }
 }
 
-/// Makes the names in a folder durable.
+/// Syncs a folder, which makes the names in it durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(LakeError::io("sync the folder", path))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(super) fn remove_file(path: &Path) -> Result<(), LakeError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -85,7 +89,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), LakeError> {
     }
 }
 
-/// Removes a folder and all in it, if it is there.
+/// Removes a folder and its content, if it exists.
 pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -93,7 +97,7 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), LakeError> {
     }
 }
 
-/// The names in a folder, sorted; none where there is no such folder.
+/// The names in a folder, sorted; empty if the folder does not exist.
 pub(super) fn names(path: &Path) -> Result<Vec<String>, LakeError> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

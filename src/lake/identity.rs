@@ -1,4 +1,4 @@
-//! Whose lake it is: two exports never mix in one.
+//! The identity of a lake: exports of different organizations or filters never mix in one.
 
 use std::path::Path;
 
@@ -8,26 +8,28 @@ use uuid::Uuid;
 use super::LakeError;
 use crate::config::Filters;
 
-/// The format of the lake's own files. A version reads exactly the majors that it names.
+/// The major version of the format of the lake's own files. This program reads this major version
+/// only.
 pub const FORMAT_MAJOR: u64 = 1;
 
-/// What `_armature/format.json` holds. It is written once.
+/// The content of `_armature/format.json`, which is written once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// [`FORMAT_MAJOR`] of the version that made the lake.
+    /// [`FORMAT_MAJOR`] of the version that created the lake.
     pub format: u64,
-    /// A name for this lake that no other has; a DuckDB file remembers it.
+    /// A unique id of this lake; a DuckDB file stores the id of the lake that it was delivered
+    /// from.
     pub lake_id: Uuid,
     /// The organization whose runs it holds, from `GET /org`.
     pub organization_id: Option<String>,
-    /// The selection of runs that it holds.
+    /// The filters that select its runs.
     pub filters: Filters,
-    /// The version that made it.
+    /// The name and version of the program that created it.
     pub created_by: String,
 }
 
 impl Identity {
-    /// A new lake's.
+    /// The identity of a new lake, with a new id.
     pub fn new(organization_id: Option<String>, filters: Filters) -> Self {
         Self {
             format: FORMAT_MAJOR,
@@ -38,7 +40,7 @@ impl Identity {
         }
     }
 
-    /// Refuses an export of another organization or selection.
+    /// Refuses an export of another organization or with other filters.
     pub(super) fn check(
         &self,
         organization_id: Option<&str>,
@@ -61,7 +63,8 @@ impl Identity {
     }
 }
 
-/// The filters that select runs, by name; `sort` and `page_size` only shape the requests.
+/// The filters that differ, by name. `sort` and `page_size` are not compared: they do not select
+/// runs.
 fn differing_filters(lake: &Filters, asked: &Filters) -> Vec<&'static str> {
     let sorted = |filters: &Filters| {
         let mut ids = filters.workflow_ids.clone();

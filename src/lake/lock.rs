@@ -1,4 +1,4 @@
-//! One writer at a time.
+//! The lock of the one writer.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -6,21 +6,22 @@ use std::path::Path;
 
 use super::LakeError;
 
-/// Held while a process writes the lake; the operating system lets go when the process ends,
-/// however it ends.
+/// Held while a process writes to the lake. It is a lock of the operating system, not the existence
+/// of a file, so it is released however the process ends, and never goes stale. The file itself
+/// stays: if it were removed, two processes could lock two different files of that name.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
-/// Whether a process holds the lock. A lock that cannot be looked at is held by nobody.
+/// Whether a process holds the lock. A lock file that cannot be opened counts as not held.
 pub(super) fn is_held(path: &Path) -> bool {
     let held = File::open(path).map(|file| file.try_lock_shared());
     matches!(held, Ok(Err(TryLockError::WouldBlock)))
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or fails with a description of its holder.
     pub(super) fn take(path: &Path, lake: &Path) -> Result<Self, LakeError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -48,10 +49,10 @@ impl Lock {
     }
 }
 
-/// Tries to lock a file in a folder, and leaves nothing behind.
+/// Tries to lock a temporary file in a folder, and removes it.
 ///
 /// # Errors
-/// [`LakeError::CannotLock`], or [`LakeError::Io`] where no file can be made there.
+/// [`LakeError::CannotLock`], or [`LakeError::Io`] if no file can be created there.
 pub fn try_lock_in(folder: &Path) -> Result<(), LakeError> {
     let path = folder.join(format!(".armature-export-{}", std::process::id()));
     let mut options = OpenOptions::new();
@@ -64,7 +65,7 @@ pub fn try_lock_in(folder: &Path) -> Result<(), LakeError> {
         Err(TryLockError::Error(source)) => {
             Err(LakeError::CannotLock { path: folder.to_owned(), source })
         }
-        // Nobody else has a file of this name.
+        // `WouldBlock` cannot happen: the name holds the id of this process.
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
     }
 }

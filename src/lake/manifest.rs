@@ -1,4 +1,4 @@
-//! The manifest: one commit, whole, in one file that is created once.
+//! The commit file: one commit as one JSON file that is created once.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,88 +7,98 @@ use crate::interval::Interval;
 use crate::ledger::Entry;
 use crate::tables::SCHEMA_VERSION;
 
-/// One commit.
+/// One commit, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The number; the first is 1.
+    /// Its number; the first is 1.
     pub commit: u64,
-    /// The SHA-256 of the manifest file before it, in hexadecimal, so that a change of any but the
-    /// newest shows; `None` in the first, and in those of versions that did not write it.
+    /// The SHA-256 of the previous commit file, in hexadecimal, so that a change of any commit file
+    /// but the newest is detected. `None` in the first commit, and in those of versions that did
+    /// not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
-    /// The sync that made it; a replay and a repair have an id of their own.
+    /// The id of the sync that made it; a replay, a merge and a repair have ids of their own.
     pub sync_id: String,
-    /// When, by the server's clock, in microseconds since 1970.
+    /// When it was made, in microseconds since 1970: by the server's clock for a sync, by this
+    /// machine's clock for a replay, a merge or a repair.
     pub created_at: i64,
-    /// The version of the tables in its parts.
+    /// The version of the tables in its data files.
     pub schema_version: String,
-    /// The folder below `_armature/staging` that its parts came from.
+    /// The folder below `_armature/staging` that its data files came from. The name is unique, and
+    /// identifies the commit after a restore too.
     pub staging: String,
-    /// The parts that it adds.
-    pub parts: Vec<Part>,
-    /// The tables that it replaces as a whole, one part each.
-    pub replaced: Vec<Part>,
-    /// Paths of older parts that are gone with this commit, and whose place no part takes.
+    /// The data files that it adds.
+    pub parts: Vec<DataFile>,
+    /// The tables that it replaces as a whole, one data file each.
+    pub replaced: Vec<DataFile>,
+    /// Paths of data files that it removes, and whose place no new data file takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
-    /// Whether it only merges parts of earlier commits: it brings no row that they do not have.
+    /// Whether it only merges data files of earlier commits, and so adds no rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_merge: bool,
-    /// What it changes in the ledger: entries by run id; `null` forgets a run that is out of reach.
+    /// Changes of the ledger: entries by run id; `null` removes a run that is out of reach.
     pub ledger_changes: Vec<(String, Option<Entry>)>,
-    /// The newest checkpoint of the ledger: it holds all changes up to and including its commit.
+    /// The commit of the newest checkpoint of the ledger, which holds all changes up to and
+    /// including that commit.
     pub ledger_checkpoint: Option<u64>,
-    /// The SHA-256 of that checkpoint's file, in hexadecimal.
+    /// The SHA-256 of the file of that checkpoint, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_checkpoint_sha256: Option<String>,
-    /// The SHA-256 of `format.json`, in hexadecimal; `None` in those of versions that did not write it.
+    /// The SHA-256 of `format.json`, in hexadecimal; `None` in commits of versions that did not
+    /// write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_sha256: Option<String>,
-    /// The time whose runs are all known, after this commit.
-    pub proven: Vec<Interval>,
-    /// The time whose runs can no longer be known, after this commit.
+    /// The coverage after this commit: the time intervals whose runs are all known.
+    #[serde(rename = "proven")]
+    pub coverage: Vec<Interval>,
+    /// The gaps after this commit: time whose runs can no longer be listed.
     pub gaps: Vec<Gap>,
-    /// Whether the list went from new to old when the whole of it was last read.
+    /// Whether the list went from new to old when all of it was last read.
     #[serde(default)]
     pub newest_first: Option<bool>,
-    /// Tells how rows of the list were read, so that a corrected mapping lists all of them again.
+    /// Fingerprint of how rows of the list were read: if the mapping is corrected, all reachable
+    /// time is listed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing_mapping: Option<u64>,
-    /// What the rows of each replaced table were made from, after this commit: tells whether
-    /// they would change.
+    /// Fingerprint of what the rows of each replaced table were built from, after this commit:
+    /// shows whether they would change.
     pub contents: std::collections::BTreeMap<String, u64>,
-    /// The sync's record, in the last commit of each sync.
+    /// The record of the sync, in its last commit.
     pub sync: Option<SyncRecord>,
 }
 
-/// `major.minor` as numbers; `None` for what is no version.
+/// `major.minor` as numbers; `None` for any other text.
 fn version(text: &str) -> Option<(u64, u64)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What stands between a manifest's members and the SHA-256 of them, and after it.
+/// What separates the other members of a commit file from its own SHA-256, and what follows the
+/// SHA-256.
 const DIGEST: (&[u8], &[u8]) = (b",\"sha256\":\"", b"\"}");
 
-/// Only the version of a manifest, whatever else it holds.
+/// The version of a commit file, read without the other members, which may differ in later
+/// versions.
 #[derive(Deserialize)]
 struct Versioned {
     schema_version: String,
 }
 
 impl Manifest {
-    /// The version of the tables that a manifest states, if it is later than this program's.
+    /// The version of the tables that a commit file states, if it is later than this program's.
     pub(super) fn later_version(bytes: &[u8]) -> Option<String> {
         let found = serde_json::from_slice::<Versioned>(bytes).ok()?.schema_version;
         (version(&found)? > version(SCHEMA_VERSION)?).then_some(found)
     }
 
-    /// The gaps as stretches of time.
+    /// The gaps as time intervals.
     pub fn gap_intervals(&self) -> Vec<Interval> {
         self.gaps.iter().map(|gap| Interval { from: gap.from, until: gap.until }).collect()
     }
 
-    /// The file: one JSON object, whose last member is the SHA-256 of all that stands before it.
+    /// The content of the commit file: one JSON object, whose last member is the SHA-256 of all
+    /// bytes before it.
     pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut bytes = serde_json::to_vec(self)?;
         bytes.pop();
@@ -99,8 +109,8 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Reads what [`Manifest::encode`] made, byte for byte. One without a `sha256` is of the first
-    /// version, which wrote none.
+    /// Reads what [`Manifest::encode`] wrote, and accepts only exactly these bytes. A file without
+    /// `sha256` is of the first version, which did not write it.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if has_own_digest(bytes) {
@@ -109,7 +119,7 @@ impl Manifest {
         let members: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if members.contains_key("sha256") {
-            return Err("it is not what was written: its `sha256` is another".to_owned());
+            return Err("it was changed after it was written: its `sha256` differs".to_owned());
         }
         if manifest.must_have_digest() {
             return Err("it is not what was written: its `sha256` is missing".to_owned());
@@ -117,8 +127,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Whether the version that made it wrote a digest: all but the first do, and every member that
-    /// came later shows that.
+    /// Whether the version that made it wrote a digest. All versions but the first do, and each
+    /// member that was added later shows a later version.
     fn must_have_digest(&self) -> bool {
         const WITHOUT: (u64, u64) = (1, 0);
         version(&self.schema_version).is_none_or(|version| version > WITHOUT)
@@ -128,7 +138,7 @@ impl Manifest {
     }
 }
 
-/// Whether a manifest ends in the SHA-256 of all that stands before it.
+/// Whether a commit file ends in the SHA-256 of all bytes before it.
 fn has_own_digest(bytes: &[u8]) -> bool {
     const DIGITS: usize = 64;
     let tail = DIGEST.0.len() + DIGITS + DIGEST.1.len();
@@ -139,107 +149,108 @@ fn has_own_digest(bytes: &[u8]) -> bool {
     stated.is_some_and(|(members, digest)| sha256_hex(members).as_bytes() == digest)
 }
 
-/// One Parquet file.
+/// One Parquet file of a table, as its commit describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// The table.
+pub struct DataFile {
+    /// The name of its table.
     pub table: String,
-    /// Where it is, from the lake's root.
+    /// Its path, relative to the lake's root.
     pub path: String,
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: u64,
-    /// How long it is.
+    /// Its length in bytes.
     pub bytes: u64,
     /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// The earliest start of the runs in it, in microseconds since 1970.
+    /// The earliest start of its runs, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_started_at: Option<i64>,
-    /// The latest.
+    /// The latest start of its runs, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub greatest_started_at: Option<i64>,
-    /// Whether it holds later revisions of runs that earlier parts hold too.
+    /// Whether it holds later revisions of runs that earlier data files also hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_revisions: bool,
-    /// The path of the older part whose place it takes.
+    /// The path of the older data file whose place it takes, after a replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
-    /// The commits whose rows it holds, where these are not its own commit's: in a part that
-    /// smaller ones were merged into. Each row's `_commit` is still the one that brought it.
+    /// The commits whose rows it holds, if it was merged from smaller data files; `None` if its
+    /// rows are its own commit's. Each row's `_commit` is still the commit that added the row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<CommitRange>,
 }
 
-/// Some commits, one after another.
+/// A range of consecutive commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRange {
-    /// The first of them.
+    /// The first commit of the range.
     pub least: u64,
-    /// The last.
+    /// The last commit of the range.
     pub greatest: u64,
 }
 
 impl CommitRange {
-    /// One commit alone.
+    /// The range of a single commit.
     pub fn of(commit: u64) -> Self {
         Self { least: commit, greatest: commit }
     }
 
-    /// Both, and what lies between.
+    /// The smallest range that holds both ranges.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { least: self.least.min(other.least), greatest: self.greatest.max(other.greatest) }
     }
 
-    /// Whether a commit is among them.
+    /// Whether the range holds a commit.
     pub fn contains(self, commit: u64) -> bool {
         (self.least..=self.greatest).contains(&commit)
     }
 }
 
 impl Manifest {
-    /// Every part that must be in place once the commit is.
-    pub fn all_parts(&self) -> impl Iterator<Item = &Part> {
+    /// Every data file that must be in place once the commit is published.
+    pub fn all_parts(&self) -> impl Iterator<Item = &DataFile> {
         self.parts.iter().chain(&self.replaced)
     }
 
-    /// The paths of older parts that are gone with this commit.
+    /// The paths of older data files that this commit replaces or removes.
     pub fn superseded(&self) -> impl Iterator<Item = &str> {
         let replaced = self.parts.iter().filter_map(|part| part.replaces.as_deref());
         replaced.chain(self.removed.iter().map(String::as_str))
     }
 }
 
-/// Time whose runs can no longer be listed.
+/// A gap: time whose runs can no longer be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Its begin, in microseconds since 1970.
+    /// Its start, in microseconds since 1970.
     pub from: i64,
-    /// Its end.
+    /// Its end, in microseconds since 1970.
     pub until: i64,
-    /// When it was found, by the server's clock.
+    /// When it was found, by the server's clock, in microseconds since 1970.
     pub found_at: i64,
 }
 
-/// How a sweep over the list went.
+/// The result of a list scan. Names are those of the commit file and of `_syncs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SweepRecord {
-    /// Pages asked for.
+pub struct ScanRecord {
+    /// Pages requested.
     pub pages: u32,
-    /// How often the list was read from its head.
+    /// Passes: how often the list was read from its head.
     pub looks: u32,
-    /// Rows that stood on an earlier page too.
+    /// Rows that were already on an earlier page.
     pub repeats: u64,
-    /// Runs that started while it was under way.
+    /// Runs that started during the scan.
     pub head_moved: u64,
-    /// Whether it ended early, in time that is proven.
+    /// Whether it ended early, in covered time.
     pub ended_early: bool,
-    /// What proves it: `one_page`, `counted` or `seen_again`.
+    /// The proof of its completeness: `one_page`, `counted` or `seen_again`; `None` if it is not
+    /// certified.
     pub proof: Option<String>,
 }
 
 impl Gap {
-    /// Adds a gap to a sorted list: one that goes on where another ends makes that one longer.
+    /// Adds a gap to a sorted list; a gap that starts where another one ends extends that one.
     pub(super) fn add_to(self, gaps: &mut Vec<Self>) {
         match gaps.iter_mut().find(|gap| gap.until == self.from) {
             Some(gap) => gap.until = self.until,
@@ -249,28 +260,29 @@ impl Gap {
     }
 }
 
-/// What a sync did, for `status` and the `_syncs` table.
+/// The record of a sync, for `status` and the `_syncs` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRecord {
-    /// The sync.
+    /// The id of the sync.
     pub sync_id: String,
     /// `complete`, `incomplete`, `stopped` or `interrupted`.
     pub outcome: String,
-    /// When it began, by the server's clock, in microseconds since 1970.
+    /// When it started, by the server's clock, in microseconds since 1970.
     pub started_at: i64,
-    /// How long it took until this commit.
+    /// Milliseconds from its start to this commit.
     pub elapsed_ms: u64,
-    /// The `range` that it asked for.
+    /// The `range` that it requested: `24h`, `7d` or `30d`.
     pub range: String,
-    /// How its sweep went; `None` in records of versions that did not write it.
+    /// The result of its list scan; `None` in records of versions that did not write it.
     #[serde(default)]
-    pub sweep: Option<SweepRecord>,
-    /// Whether its sweep came out complete.
+    pub sweep: Option<ScanRecord>,
+    /// Whether its list scan was certified.
     pub certified: bool,
-    /// Why not.
+    /// The reasons why it was not certified; empty if it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncertified_because: Vec<String>,
-    /// Every run that started before is known.
+    /// The end of the coverage's last interval, in microseconds since 1970; `None` if nothing is
+    /// covered.
     pub proven_until: Option<i64>,
     /// Runs listed.
     pub runs_listed: u64,
@@ -280,10 +292,10 @@ pub struct SyncRecord {
     pub runs_changed: u64,
     /// Runs that had not ended, or waited for their evaluation.
     pub runs_open: u64,
-    /// Runs whose documents could not be had.
+    /// Runs of which a document could not be fetched.
     pub runs_failed: u64,
-    /// Runs that were listed, and not known to the API by their id; `None` where a version wrote it
-    /// that did not count them.
+    /// Runs that were listed and that the API does not know by their id; `None` in records of
+    /// versions that did not count them.
     #[serde(default)]
     pub runs_absent: Option<u64>,
     /// Runs exported with fewer rows than the API announces; `None` as above.
@@ -291,7 +303,7 @@ pub struct SyncRecord {
     pub runs_partial: Option<u64>,
     /// Requests sent.
     pub requests: u64,
-    /// Bytes of bodies, decompressed.
+    /// Bytes of response bodies, after decompression.
     pub bytes_received: u64,
 }
 
@@ -302,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    /// A manifest with what every version writes, and some members of its own.
+    /// A commit with the members that every version writes, and some more.
     fn manifest(more: &Value) -> Manifest {
         let mut members = json!({
             "commit": 2, "sync_id": "a", "created_at": 7, "schema_version": SCHEMA_VERSION,
@@ -336,7 +348,7 @@ mod tests {
             spaced,
         ] {
             let error = Manifest::decode(&again).unwrap_err();
-            assert!(error.ends_with("its `sha256` is another"), "{error}");
+            assert!(error.ends_with("its `sha256` differs"), "{error}");
         }
     }
 

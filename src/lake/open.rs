@@ -1,4 +1,4 @@
-//! Opening a lake: whose it is, what it knows, and what a crash left unfinished.
+//! Opening a lake: its identity, its ledger, and recovery of what a crash left unfinished.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::commit::{checkpoint_path, commit_of, manifest_path};
+use super::integrity::{ExpectedFiles, check_none_later};
 use super::lock::Lock;
-use super::presence::{ExpectedParts, check_none_later};
-use super::settle::{remove_superseded, settle};
+use super::paths::{checkpoint_path, commit_of, manifest_path};
+use super::publish::{publish, remove_superseded};
 use super::staging::OPEN;
 use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
 use crate::config::Filters;
@@ -19,7 +19,7 @@ use crate::crash;
 use crate::digest::sha256_hex;
 use crate::ledger::{Entry, Ledger};
 
-/// A lake that this process writes.
+/// A lake opened for writing. Holds the lock until it is dropped.
 #[derive(Debug)]
 pub struct Lake {
     view: LakeView,
@@ -28,7 +28,7 @@ pub struct Lake {
     _lock: Lock,
 }
 
-/// A lake to read from. Readers need no lock: commits are never changed.
+/// A lake opened for reading. Readers need no lock, because commits are never changed.
 #[derive(Clone, Debug)]
 pub struct LakeView {
     root: PathBuf,
@@ -39,19 +39,20 @@ pub struct LakeView {
     head_sha256: Option<String>,
 }
 
-/// The ledger is written as a whole after this many changes, or this many commits.
+/// A checkpoint of the ledger is written after this many changes, or this many commits.
 const CHECKPOINT_CHANGES: usize = 2_000;
 const CHECKPOINT_COMMITS: u64 = 64;
 
 impl Lake {
-    /// Opens a lake for writing, or begins one in an empty folder; finishes what a crash left.
+    /// Opens a lake for writing, or creates one in an empty folder. Finishes or discards what a
+    /// crash left.
     ///
     /// # Errors
-    /// [`LakeError`]: another writer, another format, a damaged file, or the file system's word.
+    /// [`LakeError`]: another writer, another format, a damaged file, or an I/O error.
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
         let (view, lock) = Self::take(root).await?;
         check_none_later(root, view.head.as_ref().map_or(0, |head| head.commit))?;
-        let mut expected = ExpectedParts::default();
+        let mut expected = ExpectedFiles::default();
         let (ledger, changes_since_checkpoint) =
             view.read_ledger(|manifest| expected.note(manifest)).await?;
         if let Some(head) = &view.head {
@@ -61,12 +62,12 @@ impl Lake {
         Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
     }
 
-    /// Opens a lake for mending it: the ledger comes from the changes that all commits name, and
-    /// no checkpoint of it is read.
+    /// Opens a lake for repair: the ledger is built from the changes in all commits, and no
+    /// checkpoint is read, because a checkpoint may be damaged.
     ///
     /// # Errors
     /// As [`Lake::open`].
-    pub async fn open_to_mend(root: &Path) -> Result<Self, LakeError> {
+    pub async fn open_for_repair(root: &Path) -> Result<Self, LakeError> {
         let (view, lock) = Self::take(root).await?;
         let (ledger, changes_since_checkpoint) =
             view.ledger_since(Ledger::default(), 0, |_| ()).await?;
@@ -85,15 +86,17 @@ impl Lake {
         let lock = Lock::take(&own.join("lock"), root)?;
         crash::point("lock_taken");
         let view = LakeView::open(root).await?;
+        // Recover before the data files are checked: the check assumes that all commits are
+        // published.
         view.recover().await?;
         Ok((view, lock))
     }
 
-    /// Makes the lake this export's, or refuses where it is another's.
+    /// Binds the lake to an organization and its filters, or refuses a lake that holds others.
     ///
     /// # Errors
-    /// [`LakeError::OtherExport`] where organization or filters differ.
-    pub async fn claim(
+    /// [`LakeError::OtherExport`] if the organization or the filters differ.
+    pub async fn bind(
         &mut self,
         organization_id: Option<&str>,
         filters: &Filters,
@@ -116,24 +119,23 @@ impl Lake {
         Ok(())
     }
 
-    /// Forgets what is known of runs, and keeps others from writing: for what comes after the last
-    /// commit.
+    /// Drops the ledger to free its memory, and keeps the lock: for work after the last commit.
     #[must_use]
     pub fn without_ledger(self) -> Self {
         Self { ledger: Ledger::default(), ..self }
     }
 
-    /// The lake as a reader sees it.
+    /// A view for reading.
     pub fn view(&self) -> &LakeView {
         &self.view
     }
 
-    /// The folder.
+    /// The root folder of the lake.
     pub fn root(&self) -> &Path {
         &self.view.root
     }
 
-    /// What is known of every run.
+    /// The state of every run.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -151,12 +153,12 @@ impl Lake {
         self.head().map_or(1, |head| head.commit + 1)
     }
 
-    /// The SHA-256 of the newest commit's manifest file.
+    /// The SHA-256 of the newest commit file.
     pub(super) fn head_sha256(&self) -> Option<&str> {
         self.view.head_sha256.as_deref()
     }
 
-    /// The SHA-256 of the file that says whose lake it is.
+    /// The SHA-256 of `format.json`, which identifies the lake.
     pub(super) fn identity_sha256(&self) -> Option<&str> {
         self.view.identity_sha256.as_deref()
     }
@@ -169,8 +171,8 @@ impl Lake {
         self.view.head_sha256 = Some(sha256);
     }
 
-    /// The ledger in memory follows the commit that is being made. Where that commit fails, this
-    /// process ends, and the next one reads the ledger from the lake.
+    /// Applies the changes of the commit that is being made to the ledger in memory. If that commit
+    /// fails, this process ends, and the next one reads the ledger from the lake.
     pub(super) fn note_changes(&mut self, changes: &[(String, Option<Entry>)]) {
         self.changes_since_checkpoint += changes.len();
         self.ledger.apply(changes.iter().cloned());
@@ -189,7 +191,7 @@ impl LakeView {
     /// Opens a lake for reading.
     ///
     /// # Errors
-    /// [`LakeError::Missing`] where there is none; otherwise as [`Lake::open`].
+    /// [`LakeError::Missing`] if there is none; otherwise as [`Lake::open`].
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
         let mut view = Self::open_without_head(root).await?;
         if let Some(newest) = view.commits()?.last() {
@@ -200,7 +202,7 @@ impl LakeView {
         Ok(view)
     }
 
-    /// Opens a lake whose commits may be damaged: its head is not read.
+    /// Opens a lake whose commits may be damaged: the newest commit is not read.
     ///
     /// # Errors
     /// As [`LakeView::open`].
@@ -227,7 +229,7 @@ impl LakeView {
         Ok(view)
     }
 
-    /// Refuses a lake whose identity is not the one that a commit was made under.
+    /// Refuses a lake whose `format.json` is missing, or is not the one that a commit names.
     ///
     /// # Errors
     /// [`LakeError::Damaged`].
@@ -242,12 +244,12 @@ impl LakeView {
         Err(LakeError::Damaged { path: self.root.join(IDENTITY), problem: problem.to_owned() })
     }
 
-    /// The folder.
+    /// The root folder of the lake.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whose lake it is; `None` before the first sync.
+    /// The identity of the lake; `None` before the first sync.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
     }
@@ -257,10 +259,10 @@ impl LakeView {
         self.head.as_ref()
     }
 
-    /// Refuses an export of another organization or selection than the lake holds.
+    /// Refuses an export of another organization or with other filters than the lake holds.
     ///
     /// # Errors
-    /// [`LakeError::OtherExport`] where organization or filters differ.
+    /// [`LakeError::OtherExport`] if the organization or the filters differ.
     pub fn check_export(
         &self,
         organization_id: Option<&str>,
@@ -270,10 +272,10 @@ impl LakeView {
         identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root))
     }
 
-    /// The numbers of the manifests that are there, ascending.
+    /// The numbers of the commit files that exist, ascending.
     ///
     /// # Errors
-    /// [`LakeError::Io`] where the folder cannot be listed.
+    /// [`LakeError::Io`] if the folder cannot be listed.
     pub fn listed_commits(&self) -> Result<BTreeSet<u64>, LakeError> {
         let names = files::names(&self.root.join("_armature/manifests"))?;
         let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
@@ -283,13 +285,14 @@ impl LakeView {
     /// The numbers of all commits, ascending.
     ///
     /// # Errors
-    /// [`LakeError::Io`] where the folder cannot be listed; [`LakeError::Damaged`] where one in
-    /// the middle is missing.
+    /// [`LakeError::Io`] if the folder cannot be listed; [`LakeError::Damaged`] if one before the
+    /// newest is missing.
     pub fn commits(&self) -> Result<Vec<u64>, LakeError> {
         let listed = self.listed_commits()?;
         let newest = listed.last().copied().unwrap_or(0);
         for commit in (1..newest).filter(|commit| !listed.contains(commit)) {
-            // A folder that grows while it is listed may show a later file and not an earlier one.
+            // A listing of a folder that grows can show a later file and miss an earlier one: look
+            // for the file itself.
             let path = self.root.join(manifest_path(commit));
             if files::length(&path)?.is_none() {
                 let problem = format!("it is missing, and the lake ends at commit {newest}");
@@ -302,7 +305,7 @@ impl LakeView {
     /// One commit.
     ///
     /// # Errors
-    /// [`LakeError::Damaged`] where the file is not a manifest of that number.
+    /// [`LakeError::Damaged`] if the file is not the commit of that number.
     pub async fn manifest(&self, commit: u64) -> Result<Manifest, LakeError> {
         self.manifest_with_digest(commit).await.map(|(manifest, _)| manifest)
     }
@@ -315,7 +318,7 @@ impl LakeView {
         let path = manifest_path(commit);
         let bytes = self.read(&path).await?;
         let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
-        // Before the rest, which may look different in a later version.
+        // Check the version first: the other members may differ in a later version.
         if let Some(found) = Manifest::later_version(&bytes) {
             return Err(LakeError::NewerTables { path: self.root.clone(), found });
         }
@@ -327,16 +330,16 @@ impl LakeView {
         }
     }
 
-    /// The ledger, and how many changes were read beyond its checkpoint.
+    /// The ledger, and the number of changes read after its checkpoint.
     ///
     /// # Errors
-    /// [`LakeError`] where a file of it cannot be read.
+    /// [`LakeError`] if one of its files cannot be read.
     pub async fn ledger(&self) -> Result<(Ledger, usize), LakeError> {
         self.read_ledger(|_| ()).await
     }
 
-    /// The ledger, and how many changes were read beyond its checkpoint; shows each manifest that
-    /// it reads.
+    /// The ledger, and the number of changes read after its checkpoint. Calls `show` for each
+    /// commit that it reads.
     async fn read_ledger(&self, show: impl FnMut(&Manifest)) -> Result<(Ledger, usize), LakeError> {
         let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
         let ledger = match head.ledger_checkpoint {
@@ -348,10 +351,10 @@ impl LakeView {
         self.ledger_since(ledger, head.ledger_checkpoint.unwrap_or(0), show).await
     }
 
-    /// The ledger as a checkpoint has it.
+    /// Reads a checkpoint of the ledger.
     ///
     /// # Errors
-    /// [`LakeError`] where it cannot be read, or has another SHA-256 than stated.
+    /// [`LakeError`] if it cannot be read, or has another SHA-256 than stated.
     pub async fn checkpoint(&self, commit: u64, sha256: Option<&str>) -> Result<Ledger, LakeError> {
         let path = checkpoint_path(commit);
         let bytes = self.read(&path).await?;
@@ -362,8 +365,8 @@ impl LakeView {
         checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
     }
 
-    /// A ledger with the changes of all later commits, and how many there were; shows each
-    /// manifest.
+    /// Applies the changes of all commits after `since` to a ledger, and counts them. Calls `show`
+    /// for each commit.
     async fn ledger_since(
         &self,
         mut ledger: Ledger,
@@ -403,7 +406,7 @@ impl LakeView {
             path: path.clone(),
             problem: error.to_string(),
         };
-        // The format comes first: the rest may look different in another one.
+        // Check the format first: the other members may differ in another format.
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         let found = value.get("format").and_then(serde_json::Value::as_u64);
         match found {
@@ -418,9 +421,9 @@ impl LakeView {
         }
     }
 
-    /// Finishes what a crash left: parts of a commit that is durable are moved in place, parts of
-    /// one that is not are removed. Sealed parts of a commit that is not durable may still become
-    /// one, by a process that writes past the lock: they stay until the number is taken.
+    /// Finishes what a crash left. Data files of a commit that exists are published; data files of
+    /// a commit that does not exist are removed. Sealed data files without a commit stay until
+    /// their number is taken: a writer that bypasses the lock may be about to create that commit.
     async fn recover(&self) -> Result<(), LakeError> {
         let staging = self.root.join("_armature/staging");
         let commits = self.commits()?;
@@ -433,20 +436,20 @@ impl LakeView {
             };
             match durable {
                 Some(manifest) if manifest.staging == folder => {
-                    settle(&self.root, &manifest)?;
+                    publish(&self.root, &manifest)?;
                     crash::point("recovered");
                 }
                 None if number.is_some() && !folder.contains('.') => {}
                 _ => discard(&staging, &folder)?,
             }
         }
-        // A commit without parts leaves no staging folder to go by.
+        // A commit without data files has no staging folder, so its removals are repeated here.
         self.head.as_ref().map_or(Ok(()), |head| remove_superseded(&self.root, head))
     }
 }
 
-/// Removes a folder of parts that are in no commit. It gets another name first: whoever still
-/// adds to it cannot seal what is left of it.
+/// Removes a staging folder that belongs to no commit. It is renamed first: a writer that still
+/// adds to it can then no longer seal what is left.
 fn discard(staging: &Path, folder: &str) -> Result<(), LakeError> {
     let discarded = staging.join(format!("{}.discarded", folder.trim_end_matches(OPEN)));
     if folder.ends_with(OPEN) {

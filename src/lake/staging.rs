@@ -1,4 +1,4 @@
-//! Parts on their way into the lake, out of every reader's sight.
+//! Data files before they are published, invisible to readers.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,44 +11,44 @@ use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use uuid::Uuid;
 
-use super::{CommitRange, LakeError, Part, files};
+use super::{CommitRange, DataFile, LakeError, files};
 use crate::crash;
-use crate::digest::{Digesting, sha256_hex};
+use crate::digest::{HashingWriter, sha256_hex};
 use crate::interval::utc_day;
-use crate::tables::{Table, Write};
+use crate::tables::{Table, WriteDisposition};
 
-/// Parts of one day and of the same runs, one for each table that has rows. Each is written piece by
-/// piece: it can be larger than memory should be. For a thread that may block.
+/// Merged data files of one day and of the same runs, one for each table that has rows. Each is
+/// written piece by piece, because it can be too large for memory. Blocks the thread that uses it.
 #[derive(Debug)]
-pub struct MergedParts {
+pub struct MergedFiles {
     staging: PathBuf,
     day: String,
     name: String,
-    parts: Vec<Part>,
+    parts: Vec<DataFile>,
 }
 
-/// What is known of a part before its rows are written.
+/// What is known of a merged data file before its rows are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Merging {
     /// The table.
     pub table: &'static Table,
-    /// The commits whose rows it gets.
+    /// The commits whose rows it holds.
     pub commits: CommitRange,
-    /// The earliest and the latest start of its runs, in microseconds since 1970.
+    /// The earliest and the latest start of its runs, in microseconds since 1970 (UTC).
     pub started: Option<(i64, i64)>,
-    /// Whether it gets later revisions of runs.
+    /// Whether it holds later revisions of runs.
     pub has_revisions: bool,
 }
 
-/// The file of a part that is being written.
-pub type StagedFile = Digesting<File>;
+/// A staged data file that is being written; its SHA-256 is computed on the way.
+pub type StagedFile = HashingWriter<File>;
 
-impl MergedParts {
-    /// Makes the part of a table: `write` fills its file, and says how many rows that were. A part
-    /// without rows is none.
+impl MergedFiles {
+    /// Writes the data file of a table: `write` fills it, and returns the number of rows. A data
+    /// file without rows is removed again.
     ///
     /// # Errors
-    /// What `write` or the file system says.
+    /// The error of `write`, or of an I/O operation.
     pub fn add<E: From<LakeError>>(
         &mut self,
         merging: Merging,
@@ -59,8 +59,8 @@ impl MergedParts {
         let staged = self.staging.join(&path);
         let folder = staged.parent().unwrap_or(&staged).to_owned();
         files::make_folder(&folder)?;
-        let file = File::create(&staged).map_err(LakeError::io("write the part", &staged))?;
-        let (file, rows) = match write(Digesting::new(file)) {
+        let file = File::create(&staged).map_err(LakeError::io("write the data file", &staged))?;
+        let (file, rows) = match write(HashingWriter::new(file)) {
             Ok(written) => written,
             Err(error) => {
                 files::remove_file(&staged)?;
@@ -69,7 +69,7 @@ impl MergedParts {
         };
         let (mut file, bytes, sha256) = file.finish();
         let synced = file.flush().and_then(|()| file.sync_all());
-        synced.map_err(LakeError::io("write the part", &staged))?;
+        synced.map_err(LakeError::io("write the data file", &staged))?;
         if rows == 0 {
             return Ok(files::remove_file(&staged)?);
         }
@@ -77,7 +77,7 @@ impl MergedParts {
             files::sync_folder(folder)?;
         }
         let (first, last) = started.unzip();
-        self.parts.push(Part {
+        self.parts.push(DataFile {
             table: table.name.to_owned(),
             path,
             rows,
@@ -93,52 +93,52 @@ impl MergedParts {
         Ok(())
     }
 
-    /// The parts so far.
-    pub fn parts(&self) -> &[Part] {
+    /// The data files written so far.
+    pub fn parts(&self) -> &[DataFile] {
         &self.parts
     }
 
-    /// Removes what was written.
+    /// Removes the data files written so far.
     ///
     /// # Errors
-    /// [`LakeError::Io`] where it cannot be removed.
+    /// [`LakeError::Io`] if one cannot be removed.
     pub fn discard(self) -> Result<(), LakeError> {
         self.parts.iter().try_for_each(|part| files::remove_file(&self.staging.join(&part.path)))
     }
 }
 
-/// The parts of a commit that is being made, out of every reader's sight.
+/// The data files of a commit that is being made.
 ///
-/// Dropped without a commit, they are removed when the lake is opened next.
+/// If this is dropped without a commit, the next opening of the lake removes them.
 #[derive(Debug)]
 pub struct Staging {
     lake: PathBuf,
     store: Arc<dyn ObjectStore>,
     pub(super) commit: u64,
     pub(super) folder: String,
-    pub(super) parts: Vec<Part>,
-    pub(super) replaced: Vec<Part>,
+    pub(super) parts: Vec<DataFile>,
+    pub(super) replaced: Vec<DataFile>,
     pub(super) contents: BTreeMap<String, u64>,
 }
 
-/// A part that is ready to be staged. Its runs are of one day.
+/// A data file to be staged. All of its runs started on one day.
 #[derive(Debug)]
-pub struct NewPart {
+pub struct NewDataFile {
     /// The table.
     pub table: &'static Table,
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: u64,
-    /// The Parquet file.
+    /// The content of the Parquet file.
     pub bytes: Vec<u8>,
-    /// The earliest and the latest start of its runs, in microseconds since 1970.
+    /// The earliest and the latest start of its runs, in microseconds since 1970 (UTC).
     pub started: Option<(i64, i64)>,
-    /// Whether it holds later revisions of runs that earlier parts hold too.
+    /// Whether it holds later revisions of runs that earlier data files also hold.
     pub has_revisions: bool,
-    /// The path of the older part whose place it takes.
+    /// The path of the older data file whose place it takes; set by a replay.
     pub replaces: Option<String>,
 }
 
-impl NewPart {
+impl NewDataFile {
     /// The day on which its runs started, UTC, as `2026-11-23`.
     pub fn day(&self) -> String {
         let day = self.started.and_then(|(first, _)| utc_day(first));
@@ -146,11 +146,11 @@ impl NewPart {
     }
 }
 
-/// What the name of a folder ends in while parts are added to it. A writer that opens the lake
-/// removes it; once the name is without, nobody does before the commit's number is taken.
+/// Suffix of a staging folder while data files are added to it. A writer that opens the lake
+/// removes a folder with this suffix; a folder without it stays until the commit's number is taken.
 pub(super) const OPEN: &str = ".open";
 
-/// The folder of runs whose start is not known: no real run is that old.
+/// The day of runs whose start is unknown: no real run is that old.
 const UNKNOWN_DAY: &str = "1970-01-01";
 
 impl Staging {
@@ -167,43 +167,44 @@ impl Staging {
         }
     }
 
-    /// The number that the commit will have.
+    /// The number that the commit gets.
     pub fn commit(&self) -> u64 {
         self.commit
     }
 
-    /// Rows staged so far, by table.
+    /// The number of rows staged so far, by table.
     pub fn rows(&self) -> impl Iterator<Item = (&str, u64)> {
         self.parts.iter().chain(&self.replaced).map(|part| (part.table.as_str(), part.rows))
     }
 
-    /// Writes parts, several at once, and makes them durable. Those of one call and day get one
-    /// name, in the folders of their tables: it tells which parts hold rows of the same runs.
+    /// Writes data files, several at once, and syncs them to disk. All data files of one call and
+    /// day get the same name, each in the folder of its table: equal names identify the rows of the
+    /// same runs.
     ///
     /// # Errors
-    /// [`LakeError::Store`] where one cannot be written.
-    pub async fn add(&mut self, parts: Vec<NewPart>) -> Result<(), LakeError> {
+    /// [`LakeError::Store`] if one cannot be written.
+    pub async fn add(&mut self, parts: Vec<NewDataFile>) -> Result<(), LakeError> {
         const AT_ONCE: usize = 8;
         crash::point("before_stage");
         let this = &*self;
         let name = self.new_name();
         let put = |part| this.put_new(part, &name);
         let put = futures::stream::iter(parts).map(put).buffered(AT_ONCE);
-        let written: Vec<Part> = put.try_collect().await?;
+        let written: Vec<DataFile> = put.try_collect().await?;
         self.parts.extend(written);
         crash::point("after_stage");
         Ok(())
     }
 
-    /// A name for parts that hold rows of the same runs.
+    /// A new name for data files that hold rows of the same runs.
     fn new_name(&self) -> String {
         format!("{:08}-{}.parquet", self.commit, Uuid::new_v4().simple())
     }
 
-    /// Begins parts of one day and of the same runs that are written piece by piece.
-    pub fn begin_merge(&self, day: &str) -> MergedParts {
+    /// Starts merged data files of one day and of the same runs, which are written piece by piece.
+    pub fn begin_merge(&self, day: &str) -> MergedFiles {
         let lake_path = format!("_armature/staging/{}{OPEN}", self.folder);
-        MergedParts {
+        MergedFiles {
             staging: self.lake.join(lake_path),
             day: day.to_owned(),
             name: self.new_name(),
@@ -211,24 +212,24 @@ impl Staging {
         }
     }
 
-    /// Takes in parts that were written piece by piece.
-    pub fn add_merged(&mut self, merged: MergedParts) {
+    /// Adds merged data files to the commit.
+    pub fn add_merged(&mut self, merged: MergedFiles) {
         self.parts.extend(merged.parts);
     }
 
-    /// Removes what was staged, where no commit is made of it.
+    /// Removes the staged data files, if no commit is made of them.
     ///
     /// # Errors
-    /// [`LakeError::Io`] where it cannot be removed.
+    /// [`LakeError::Io`] if they cannot be removed.
     pub fn abandon(self) -> Result<(), LakeError> {
         let folder = format!("_armature/staging/{}{OPEN}", self.folder);
         files::remove_folder(&self.lake.join(folder))
     }
 
-    async fn put_new(&self, part: NewPart, name: &str) -> Result<Part, LakeError> {
+    async fn put_new(&self, part: NewDataFile, name: &str) -> Result<DataFile, LakeError> {
         let path = format!("{}/date={}/{name}", part.table.name, part.day());
         let written = self.put(part.table, path, part.rows, part.bytes).await?;
-        Ok(Part {
+        Ok(DataFile {
             least_started_at: part.started.map(|(first, _)| first),
             greatest_started_at: part.started.map(|(_, last)| last),
             has_revisions: part.has_revisions,
@@ -237,11 +238,11 @@ impl Staging {
         })
     }
 
-    /// Writes the one part of a table that is replaced as a whole. `content` tells its content
-    /// from another one's.
+    /// Writes the one data file of a table that is replaced as a whole. `content` is a fingerprint
+    /// of what its rows were built from.
     ///
     /// # Errors
-    /// [`LakeError::Store`] where it cannot be written.
+    /// [`LakeError::Store`] if it cannot be written.
     pub async fn replace(
         &mut self,
         table: &'static Table,
@@ -249,7 +250,7 @@ impl Staging {
         bytes: Vec<u8>,
         content: u64,
     ) -> Result<(), LakeError> {
-        debug_assert_eq!(table.write, Write::Replace);
+        debug_assert_eq!(table.write, WriteDisposition::Replace);
         let path = format!("{0}/{0}.parquet", table.name);
         let part = self.put(table, path, rows, bytes).await?;
         self.contents.insert(table.name.to_owned(), content);
@@ -263,8 +264,8 @@ impl Staging {
         path: String,
         rows: u64,
         bytes: Vec<u8>,
-    ) -> Result<Part, LakeError> {
-        let part = Part {
+    ) -> Result<DataFile, LakeError> {
+        let part = DataFile {
             table: table.name.to_owned(),
             rows,
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -279,13 +280,15 @@ impl Staging {
         let staged = format!("_armature/staging/{}{OPEN}/{}", self.folder, part.path);
         let location = StorePath::from(staged.as_str());
         let put = self.store.put(&location, PutPayload::from(bytes)).await;
-        put.map_err(LakeError::store("write the part", staged))?;
+        put.map_err(LakeError::store("write the data file", staged))?;
         crash::point("between_staged_parts");
         Ok(part)
     }
 
-    /// Takes the parts out of the reach of a writer that opens the lake past the lock, and makes
-    /// sure that none came before: a manifest must never name a part that is not there.
+    /// Seals the staging folder: a writer that bypasses the lock no longer removes it when it opens
+    /// the lake. Then checks that no writer removed a data file before, because a commit must never
+    /// name a missing data file. The order matters: a check before the rename could pass and then
+    /// become wrong.
     pub(super) fn seal(&self) -> Result<(), LakeError> {
         let staging = self.lake.join("_armature/staging");
         let sealed = staging.join(&self.folder);

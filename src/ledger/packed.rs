@@ -1,25 +1,25 @@
-//! Entries in little memory: a hundred thousand runs in about eleven megabytes.
+//! A compact store of entries: a hundred thousand runs in about eleven megabytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{DocumentStates, Entry, RunState};
+use super::entry::{DocumentStates, Entry, RunState};
 
-/// Entries by run id. Only ever added to at its end.
+/// Entries sorted by run id. They are only appended.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     /// All ids, one after another.
     run_ids: String,
     rows: Vec<PackedEntry>,
-    /// Statuses and problems: the same few again and again.
+    /// Statuses and problems, each distinct text once.
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }
 
-/// An entry. Times that are not known are [`UNKNOWN`], and texts [`NO_TEXT`].
+/// An entry. Unknown times are [`UNKNOWN`], and missing texts [`NO_TEXT`].
 #[derive(Clone, Copy, Debug)]
 struct PackedEntry {
-    /// Where its id ends.
+    /// End of its id in all ids.
     end: u32,
     status: u32,
     problem: u32,
@@ -48,7 +48,8 @@ impl Packed {
         self.rows.len()
     }
 
-    /// Adds an entry whose id comes after all others; whether it does, and there is room for it.
+    /// Appends an entry. Returns false, and adds nothing, if its id does not sort after all others,
+    /// or if the ids become too long for their 32-bit positions.
     pub(super) fn push(&mut self, run_id: &str, entry: &Entry) -> bool {
         let is_later = self.rows.is_empty() || self.run_id(self.rows.len() - 1) < run_id;
         let end = u32::try_from(self.run_ids.len() + run_id.len());
@@ -168,7 +169,7 @@ mod tests {
     }
 
     proptest! {
-        /// However changes come, the ledger is the map that they make.
+        /// For any sequence of changes, the ledger equals the map that they make.
         #[test]
         fn a_ledger_is_a_map(
             commits in prop::collection::vec(

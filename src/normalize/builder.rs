@@ -1,4 +1,4 @@
-//! Cells into Arrow columns.
+//! Builds Arrow columns from cells.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::tables::{Kind, MappedTable};
 pub(super) struct TableBuilder<'m> {
     pub(super) mapped: &'m MappedTable,
     columns: Vec<ColumnBuilder>,
-    /// For each column, how much room its values took at the most.
-    rooms: Vec<Room>,
+    /// For each column, the largest capacity that its values needed.
+    sizes: Vec<SizeEstimate>,
     rows: usize,
     bytes: usize,
     usage: Option<Box<Usage>>,
 }
 
-/// How many values, and how many bytes of text in all.
+/// A capacity: number of values, and bytes of text in total.
 #[derive(Clone, Copy, Debug, Default)]
-struct Room {
+struct SizeEstimate {
     values: usize,
     bytes: usize,
 }
@@ -45,8 +45,8 @@ enum ColumnBuilder {
 impl<'m> TableBuilder<'m> {
     pub(super) fn new(mapped: &'m MappedTable) -> Self {
         let columns = mapped.columns.iter().map(|column| ColumnBuilder::new(column.kind));
-        let rooms = vec![Room::default(); mapped.columns.len()];
-        Self { mapped, columns: columns.collect(), rooms, rows: 0, bytes: 0, usage: None }
+        let sizes = vec![SizeEstimate::default(); mapped.columns.len()];
+        Self { mapped, columns: columns.collect(), sizes, rows: 0, bytes: 0, usage: None }
     }
 
     /// Sets the next row's value of a column. Each column is set once a row, in any order.
@@ -64,7 +64,7 @@ impl<'m> TableBuilder<'m> {
         self.bytes += 8 * self.columns.len();
     }
 
-    /// From here on keeps count of where values stood.
+    /// From now on counts at which sources values were found.
     pub(super) fn observe(&mut self) {
         self.usage = Some(Box::new(Usage::new(self.mapped)));
     }
@@ -75,7 +75,7 @@ impl<'m> TableBuilder<'m> {
         }
     }
 
-    /// Notes that a value stands at a column's source, whether it fills the column or not.
+    /// Records that there is a value at a column's source, whether it fills the column or not.
     pub(super) fn note_candidate(&mut self, column: usize, rank: usize) {
         if let Some(usage) = &mut self.usage {
             usage.note_candidate(column, rank);
@@ -102,7 +102,7 @@ impl<'m> TableBuilder<'m> {
         self.rows
     }
 
-    /// About how much memory the rows hold.
+    /// Approximate size of the rows in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -110,7 +110,7 @@ impl<'m> TableBuilder<'m> {
     pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         self.rows = 0;
         self.bytes = 0;
-        let columns = self.columns.iter_mut().zip(&mut self.rooms);
+        let columns = self.columns.iter_mut().zip(&mut self.sizes);
         let arrays = columns.map(|(column, room)| column.finish(room)).collect();
         RecordBatch::try_new(Arc::clone(&self.mapped.schema), arrays)
     }
@@ -132,8 +132,8 @@ impl ColumnBuilder {
         }
     }
 
-    /// A cell of another type cannot come here, as cells are read by the column's own kind; it
-    /// would stand as null.
+    /// Appends a cell. One of another type cannot occur, because cells are read by the column's own
+    /// kind; it would become null.
     fn append(&mut self, cell: Option<&Cell<'_>>) {
         match (self, cell) {
             (Self::Text(builder), Some(Cell::Text(text))) => builder.append_value(text),
@@ -151,9 +151,9 @@ impl ColumnBuilder {
         }
     }
 
-    /// The values so far. Those that come next get as much room as any before them took: growing
-    /// step by step would copy them as often.
-    fn finish(&mut self, room: &mut Room) -> ArrayRef {
+    /// Returns the values so far. The next ones get the largest capacity that was needed so far:
+    /// growing step by step would copy them as often.
+    fn finish(&mut self, room: &mut SizeEstimate) -> ArrayRef {
         match self {
             Self::Text(builder) => {
                 room.values = room.values.max(builder.len());
@@ -161,7 +161,7 @@ impl ColumnBuilder {
                 let next = StringBuilder::with_capacity(room.values, room.bytes);
                 Arc::new(std::mem::replace(builder, next).finish())
             }
-            // Numbers take little room, so that growing costs little.
+            // Numbers take little memory, so growing costs little.
             Self::Integer(builder) => Arc::new(builder.finish()),
             Self::Float(builder) => Arc::new(builder.finish()),
             Self::Decimal(builder) => Arc::new(builder.finish()),

@@ -1,4 +1,4 @@
-//! One JSON value into one typed cell: it fits exactly, or it says why not.
+//! Converts one JSON value to one typed cell: it fits exactly, or the problem is reported.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(super) enum Cell<'a> {
     Timestamp(i64),
 }
 
-/// What became of a value.
+/// The result of reading a value: a cell, a problem, or both.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading<'a> {
     pub(super) cell: Option<Cell<'a>>,
@@ -41,7 +41,7 @@ pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> 
     }
 }
 
-/// A scalar as text. Half a surrogate pair, as texts have that were cut off, is replaced.
+/// Reads a scalar as text. An unpaired surrogate, as in texts that were cut off, is replaced.
 fn text(node: Node<'_>) -> Reading<'_> {
     let read = match node.kind() {
         JsonKind::Array | JsonKind::Object | JsonKind::Null => None,
@@ -56,8 +56,8 @@ fn text(node: Node<'_>) -> Reading<'_> {
     }
 }
 
-/// JSON as sent, apart from what readers reject; a string that holds a whole object or array
-/// stands as that.
+/// Reads JSON as it was sent, apart from what readers reject; a string that holds a whole object or
+/// array becomes that object or array.
 fn json(node: Node<'_>) -> Reading<'_> {
     if let Some((text, replaced)) = node.lossy_text() {
         let inner = text.trim();
@@ -134,7 +134,7 @@ fn decimal(node: Node<'_>) -> Reading<'_> {
     }
 }
 
-/// A decimal number as written: digits, and where the point stands.
+/// A decimal number as written: digits, and the position of the point.
 struct Digits<'a> {
     negative: bool,
     whole: &'a str,
@@ -182,7 +182,7 @@ impl<'a> Digits<'a> {
         if digits.is_empty() {
             return Scaled::Exact(0);
         }
-        // How many of the digits stand before the (new) point.
+        // How many of the digits are before the (new) point.
         let kept = length.saturating_add(shift);
         if kept > PRECISION {
             return Scaled::TooLarge;
@@ -200,7 +200,7 @@ impl<'a> Digits<'a> {
     }
 }
 
-/// Exponents far outside any column's range are all the same: too large, or nothing.
+/// Exponents far outside any column's range have the same effect: too large, or nothing.
 fn read_exponent(text: &str) -> Option<i64> {
     let digits = text.trim_start_matches(['+', '-']);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

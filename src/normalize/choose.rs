@@ -1,19 +1,19 @@
-//! Which of the places that could fill a column does.
+//! Decides which of the values that could fill a column does.
 
 use std::borrow::Cow;
 
+use super::candidate::{Candidate, Problem};
 use super::cell::{Cell, Reading as Read, read};
 use super::duration::{read_duration, unit_of};
 use super::failure::states_failure;
-use super::row::{Candidate, Problem};
 use crate::json::{Node, Record, TimeFormat, TimeUnit, last_word};
 use crate::run::Meaning;
 use crate::tables::{Kind, MappedColumn, Reading};
 
-/// What fills a column.
+/// The value that fills a column.
 pub(super) struct Chosen<'a> {
     pub(super) cell: Cell<'a>,
-    /// Which of the column's sources it stood at.
+    /// Index of the column's source at which it was found.
     pub(super) rank: usize,
     /// The unit that a duration was stated in.
     pub(super) unit: Option<TimeUnit>,
@@ -27,7 +27,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Remembers a cell of the row if it is its start or its end.
+    /// Stores a cell of the row if it is its start or its end.
     pub(super) fn note(&mut self, column: &str, cell: &Cell<'_>) {
         let Cell::Timestamp(at) = cell else { return };
         match column {
@@ -61,7 +61,7 @@ fn take(candidate: &Candidate<'_>, records: &mut [Record<'_>]) {
     }
 }
 
-/// The first candidate that fits. Where none does, the first one is the column's problem.
+/// Chooses the first candidate that fits. If none does, the first one is the column's problem.
 pub(super) fn choose<'a, 'm>(
     column: &'m MappedColumn,
     candidates: &[Candidate<'a>],
@@ -88,7 +88,7 @@ pub(super) fn choose<'a, 'm>(
     None
 }
 
-/// What stands at one of a column's sources; `None` where it says nothing about the column.
+/// Reads the value at one of a column's sources; `None` if it states nothing about the column.
 pub(super) fn read_value<'a>(
     column: &MappedColumn,
     source: &str,
@@ -100,8 +100,8 @@ pub(super) fn read_value<'a>(
     }
 }
 
-/// A grade. The status of an evaluation is the state of a process, unless its word is a grade;
-/// true and false are words of the API's own set.
+/// Reads a grade. The status of an evaluation is the state of a process, unless its word is a
+/// grade; true and false are replaced by words of the API's own set.
 fn verdict<'a>(source: &str, node: Node<'a>) -> Option<Read<'a>> {
     let name = last_word(source);
     let word = node.scalar_text();
@@ -119,8 +119,8 @@ fn verdict<'a>(source: &str, node: Node<'a>) -> Option<Read<'a>> {
     }
 }
 
-/// The first duration whose unit is stated or fits. What has less than a millisecond more is cut
-/// off, and the original stays in `_extra`.
+/// Chooses the first duration whose unit is stated or fits. A fraction of a millisecond is cut off,
+/// and the original then stays in `_extra`.
 pub(super) fn choose_duration<'a, 'm>(
     column: &'m MappedColumn,
     candidates: &[Candidate<'a>],
@@ -148,7 +148,7 @@ pub(super) fn choose_duration<'a, 'm>(
     None
 }
 
-/// What all candidates together state: one that says that it failed is enough.
+/// Combines the statements of all candidates: one that states a failure is enough.
 pub(super) fn choose_failure<'a, 'm>(
     column: &'m MappedColumn,
     candidates: &[Candidate<'a>],
@@ -163,13 +163,13 @@ pub(super) fn choose_failure<'a, 'm>(
         if stated.is_none_or(|(before, _)| failed && !before) {
             stated = Some((failed, candidate.rank));
         }
-        // A flag says nothing more than the column; other members do.
+        // A flag states nothing beyond the column, and is consumed; other members do, and are kept.
         if matches!(candidate.node.scalar_text().as_deref(), Some("true" | "false")) {
             take(candidate, records);
         }
     }
     let Some((failed, rank)) = stated else {
-        // Only of the column's own member it is sure that it should have said something.
+        // Only the column's own member is certain to be a statement about a failure.
         let own = candidates.iter().find(|candidate| candidate.rank == 0);
         problems.extend(own.map(|own| problem(column, own, "neither true nor false")));
         return None;

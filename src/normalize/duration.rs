@@ -1,4 +1,4 @@
-//! Durations: in which unit they are stated, and how many milliseconds that is.
+//! Durations: the unit in which they are stated, and how many milliseconds that is.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::json::{Kind, Node, TimeUnit, last_word, nanoseconds};
 pub(super) struct Duration {
     pub(super) milliseconds: i64,
     pub(super) unit: TimeUnit,
-    /// Whether less than a millisecond was cut off.
+    /// Whether a fraction of a millisecond was cut off.
     pub(super) is_rounded: bool,
 }
 
@@ -21,7 +21,7 @@ const ENDINGS: &[(TimeUnit, &[&str])] = &[
     (TimeUnit::Seconds, &["seconds", "secs", "sec", "second"]),
 ];
 
-/// Short endings count only where the name shows that they are a part of their own: `duration_s`,
+/// Short endings count only if the name shows that they are a part of their own: `duration_s`,
 /// `durationMs`.
 const SHORT_ENDINGS: &[(TimeUnit, &[&str])] = &[
     (TimeUnit::Milliseconds, &["_ms", "Ms", "MS", "-ms", "_msec", "Msec"]),
@@ -71,7 +71,7 @@ pub(super) fn read_duration(
     Ok(Duration { milliseconds, unit, is_rounded: nanoseconds % per_millisecond != 0 })
 }
 
-/// A number with its unit behind it, as in `1.5s`.
+/// A number with its unit after it, as in `1.5s`.
 fn with_suffix(text: &str) -> (&str, Option<TimeUnit>) {
     let suffixes = [
         ("ms", TimeUnit::Milliseconds),
@@ -101,8 +101,8 @@ fn plain_number(text: &str) -> Result<Cow<'_, str>, &'static str> {
     }
 }
 
-/// The unit in which a number is about as long as what passed between start and end. Units are a
-/// thousand apart, so that a factor of two either way leaves no doubt.
+/// The unit in which a number is about as long as the time between start and end. Units are a
+/// factor of a thousand apart, so a tolerance of a factor of two either way is unambiguous.
 fn unit_that_fits(number: &str, elapsed: Option<i64>) -> Result<TimeUnit, &'static str> {
     const UNKNOWN: &str =
         "a duration without a unit, and no start and end to tell it by (declare `unit`)";

@@ -1,12 +1,12 @@
-//! The elements of a list in a document: their own ids, their rows, and what stands beside them.
+//! The elements of a list in a document: their ids, their rows, and the issues about lists.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::builder::TableBuilder;
 use super::row::{Issue, Sources, append_row};
-use super::stamp::{Stamp, child_columns, set_position};
-use crate::json::{Leftovers, Node, Record};
+use super::row_context::{RowContext, child_columns, set_position};
+use crate::json::{Node, Record, Unmapped};
 use crate::run::{FetchedRun, Resource, Shortfall};
 use crate::tables::{
     CRITERIA, EXCERPTS, MappedColumn, MappedTable, Origin, RUNS, SPANS, TOOL_CALLS, Table,
@@ -18,13 +18,13 @@ pub(super) fn append_list(
     elements: &[Node<'_>],
     parents: &[(&'static str, &str)],
     run: &FetchedRun,
-    stamp: &Stamp,
+    context: &RowContext,
     issues: &mut Vec<Issue>,
 ) {
     let has_key = builder.mapped.columns.iter().any(|c| c.origin == Origin::Key);
     let mut keys = Keys::new(builder.mapped, elements);
-    // Of all that, only the position is another one in each row.
-    let mut fixed = child_columns(parents, 0, run.revision, stamp);
+    // Of the computed columns, only the position differs between rows.
+    let mut fixed = child_columns(parents, 0, run.revision, context);
     for (position, &element) in elements.iter().enumerate() {
         let record = Record::new(element);
         let key = keys.next(record.as_ref(), None, issues);
@@ -34,7 +34,8 @@ pub(super) fn append_list(
     }
 }
 
-/// An element that is no object: an excerpt's text goes into its column, anything else is kept.
+/// The sources of an element's row. Of an element that is not an object, an excerpt's text goes
+/// into its column, and anything else is kept.
 pub(super) fn element_sources<'a>(
     element: Node<'a>,
     record: Option<Record<'a>>,
@@ -43,12 +44,12 @@ pub(super) fn element_sources<'a>(
     issues: &mut Vec<Issue>,
 ) -> Sources<'a> {
     if let Some(record) = record {
-        return Sources { records: vec![record], extra: Leftovers::default() };
+        return Sources { records: vec![record], extra: Unmapped::default() };
     }
     if mapped.table.name == EXCERPTS.name && element.scalar_text().is_some() {
         return Sources {
             records: vec![Record::of("excerpt", element)],
-            extra: Leftovers::default(),
+            extra: Unmapped::default(),
         };
     }
     issues.push(Issue {
@@ -61,16 +62,16 @@ pub(super) fn element_sources<'a>(
         problem: "an element that is no object",
         rows: None,
     });
-    Sources { records: vec![Record::of("value", element)], extra: Leftovers::default() }
+    Sources { records: vec![Record::of("value", element)], extra: Unmapped::default() }
 }
 
-/// Gives each element of a list a key that no other one has.
+/// Gives each element of a list a unique key.
 pub(super) struct Keys<'e, 'a, 'm> {
     table: &'static str,
     column: Option<&'m MappedColumn>,
     elements: &'e [Node<'a>],
     given: HashSet<Cow<'a, str>>,
-    /// The ids of all elements, once a key had to be made up.
+    /// The ids of all elements, once a key had to be generated.
     own: Option<HashSet<Cow<'a, str>>>,
     position: usize,
 }
@@ -83,8 +84,8 @@ impl<'e, 'a, 'm> Keys<'e, 'a, 'm> {
         Self { table, column, elements, given, own: None, position: 0 }
     }
 
-    /// The key of the next element: its id; otherwise the name that it stands under; otherwise its
-    /// position, as `#<position>`. An id that was there before gets its position added.
+    /// The key of the next element: its id; otherwise its name; otherwise its position, as
+    /// `#<position>`. An id that occurred before gets its position added.
     pub(super) fn next(
         &mut self,
         element: Option<&Record<'a>>,
@@ -120,7 +121,7 @@ impl<'e, 'a, 'm> Keys<'e, 'a, 'm> {
         key
     }
 
-    /// `<id>#<position>`, with as many more `#` as it takes to be no id of another element.
+    /// `<id>#<position>`, with more `#` added until it is not the id of another element.
     fn unused(&mut self, id: &str, position: usize) -> Cow<'a, str> {
         let (column, elements) = (self.column, self.elements);
         let own = self.own.get_or_insert_with(|| {
@@ -143,7 +144,7 @@ fn id_of<'a>(column: &MappedColumn, at: impl Fn(&str) -> Option<Node<'a>>) -> Op
     column.sources.iter().find_map(|path| at(path)?.scalar_text().filter(|text| !text.is_empty()))
 }
 
-/// A list that did not come whole.
+/// The issue of an incomplete list.
 pub(super) fn shortfall_issue(shortfall: &Shortfall) -> Issue {
     let table = match shortfall.resource {
         Resource::Listing | Resource::Detail => &RUNS,
@@ -223,7 +224,7 @@ mod tests {
             let (keys, _) = keys(&serde_json::Value::from(elements).to_string());
             let unique: HashSet<&String> = keys.iter().collect();
             prop_assert_eq!(unique.len(), keys.len());
-            // An id that is there once stays as it is.
+            // An id that occurs once is unchanged.
             for (id, key) in ids.iter().zip(&keys) {
                 let is_single = !id.is_empty() && ids.iter().filter(|other| *other == id).count() == 1;
                 prop_assert!(!is_single || id == key);

@@ -8,24 +8,24 @@ use super::choose::read_value;
 use super::elements::{Keys, append_list, element_sources, no_object};
 use super::pages::Pages;
 use super::row::{Issue, Sources, append_row};
+use super::row_context::{child_columns, set_position, system};
 use super::run::Normalizer;
-use super::stamp::{child_columns, set_position, system};
-use crate::json::{Body, Kind as JsonKind, Leftovers, List, Node, Record};
+use crate::json::{Body, Kind as JsonKind, List, Node, Record, Unmapped};
 use crate::run::FetchedRun;
 use crate::tables::{EVALUATIONS, ListDocument, MappedTable};
 
-/// Objects that an evaluation can stand in.
+/// Objects that can contain an evaluation.
 const WRAPPERS: &[&str] =
     &["evaluation", "data", "result", "run", "evaluator_output", "evaluatorOutput", "output"];
 
-/// How many of them are looked through.
+/// Maximum number of them, inside each other, that are searched.
 const MOST_WRAPPERS: usize = 4;
 
-/// Members of an evaluation itself, so that it is not looked for deeper.
+/// Members of an evaluation itself: an object that has one is not searched deeper.
 const OWN: &[&str] = &["verdict", "judge_model", "judgeModel", "overall_verdict", "overallVerdict"];
 
 impl Normalizer<'_> {
-    /// Adds the rows of an evaluation; says what the run's own row may take from it.
+    /// Adds the rows of an evaluation; returns what the run's own row may take from it.
     pub(super) fn append_evaluation<'a>(
         &mut self,
         run: &FetchedRun,
@@ -62,7 +62,7 @@ impl Normalizer<'_> {
             self.append_excerpts_beside(run, &list, &mut counts, issues);
         }
         let mut fixed = vec![("run_id", Some(Cell::Text(Cow::Borrowed(run.run_id.as_str()))))];
-        fixed.extend(system(&self.stamp, run.revision));
+        fixed.extend(system(&self.context, run.revision));
         append_row(&mut self.evaluations, &mut sources, &fixed, None, issues);
         judged
     }
@@ -76,7 +76,7 @@ impl Normalizer<'_> {
     ) {
         let parents = [("run_id", run.run_id.as_str())];
         let mut keys = Keys::new(self.criteria.mapped, &list.elements);
-        let mut fixed = child_columns(&parents, 0, run.revision, &self.stamp);
+        let mut fixed = child_columns(&parents, 0, run.revision, &self.context);
         for (position, &element) in list.elements.iter().enumerate() {
             let body = Body::new(element);
             let excerpts = self.lists.criterion_excerpts.find_in(&body);
@@ -92,16 +92,16 @@ impl Normalizer<'_> {
                 record.take_path(&list.path);
                 counts.insert(key.clone(), list.elements.len());
                 let parents = [("run_id", run.run_id.as_str()), ("criterion_id", key.as_ref())];
-                let (builder, stamp) = (&mut self.excerpts, &self.stamp);
-                append_list(builder, &list.elements, &parents, run, stamp, issues);
+                let (builder, context) = (&mut self.excerpts, &self.context);
+                append_list(builder, &list.elements, &parents, run, context, issues);
             }
             set_position(&mut fixed, position);
             append_row(&mut self.criteria, &mut sources, &fixed, Some(&key), issues);
         }
     }
 
-    /// Excerpts that stand beside the criteria and name theirs; one that names none belongs to the
-    /// evaluation as a whole, and its `criterion_id` is empty.
+    /// Adds excerpts that are beside the criteria and name their criterion; one that names none
+    /// belongs to the evaluation as a whole, and its `criterion_id` is empty.
     fn append_excerpts_beside<'a>(
         &mut self,
         run: &FetchedRun,
@@ -121,20 +121,20 @@ impl Normalizer<'_> {
             let position = counts.entry(criterion.clone()).or_default();
             let parents = [("run_id", run.run_id.as_str()), ("criterion_id", criterion.as_ref())];
             let mut sources = element_sources(element, record, mapped, &criterion, issues);
-            let fixed = child_columns(&parents, *position, run.revision, &self.stamp);
+            let fixed = child_columns(&parents, *position, run.revision, &self.context);
             *position += 1;
             append_row(&mut self.excerpts, &mut sources, &fixed, None, issues);
         }
     }
 }
 
-/// A grade that stands under its criterion's name without an object of its own.
+/// A grade that is directly under its criterion's name, without an object of its own.
 fn bare_grade(element: Node<'_>) -> Sources<'_> {
     let column = if element.kind() == JsonKind::Number { "score" } else { "verdict" };
-    Sources { records: vec![Record::of(column, element)], extra: Leftovers::default() }
+    Sources { records: vec![Record::of(column, element)], extra: Unmapped::default() }
 }
 
-/// The objects around what is an evaluation, the outermost first, where no list shows them.
+/// The objects around an evaluation, the outermost first, if no list shows them.
 fn enclosing_objects<'a>(body: &Body<'a>) -> Vec<Body<'a>> {
     let mut objects = vec![body.clone()];
     while objects.len() <= MOST_WRAPPERS
@@ -149,16 +149,16 @@ fn is_same(body: &Body<'_>, node: Node<'_>) -> bool {
     std::ptr::eq(body.node().source(), node.source())
 }
 
-/// The member of `outer` that `inner` is.
+/// The name of the member of `outer` that `inner` is.
 fn name_in<'o>(outer: &'o Body<'_>, inner: &Body<'_>) -> Option<&'o str> {
     let found = outer.members().iter().find(|(_, node)| is_same(inner, *node));
     found.map(|(name, _)| name.as_ref())
 }
 
-/// What the evaluation's row is made of, out of the `objects` around its lists.
+/// The sources of the evaluation's row, from the `objects` around its lists.
 ///
-/// A run around an evaluation says nothing about it, as its `status` and `model` are the run's:
-/// that, and what stands around it, is only kept.
+/// A run around an evaluation states nothing about it, because its `status` and `model` are the
+/// run's: it, and what is around it, is only kept.
 fn evaluation_sources<'a>(
     objects: &[Body<'a>],
     lists: &[Option<&List<'a>>],
@@ -183,7 +183,7 @@ fn evaluation_sources<'a>(
         records.push(record);
     }
     let mut records: Vec<Record<'a>> = records.into_iter().skip(own).collect();
-    // The object that has the evaluation's own members comes first, then what is around its lists.
+    // The object with the evaluation's own members comes first, then the objects around its lists.
     let is_known =
         |record: &Record<'a>| record.members().any(|(_, name, _)| mapped.routes.contains_key(name));
     if let Some(main) = records.iter().rposition(is_known) {
@@ -195,21 +195,21 @@ fn evaluation_sources<'a>(
     Sources { records, extra }
 }
 
-/// What stands around an evaluation in a run, without the evaluation.
-fn rest_around_run(outer: &Body<'_>, objects: &[Body<'_>]) -> Leftovers {
+/// The members around an evaluation in a run, without the evaluation.
+fn rest_around_run(outer: &Body<'_>, objects: &[Body<'_>]) -> Unmapped {
     let names = objects.windows(2).filter_map(|pair| match pair {
         [outer, inner] => name_in(outer, inner),
         _ => None,
     });
-    let mut rest = Leftovers::default();
+    let mut rest = Unmapped::default();
     if let Some(mut record) = outer.clone().into_record() {
         record.take_path(&names.collect::<Vec<_>>().join("."));
-        record.write_leftovers(&mut rest, &|_| true);
+        record.write_unmapped(&mut rest, &|_| true);
     }
     rest
 }
 
-/// What the evaluation says that the run's row also has a column for.
+/// Values of the evaluation for which the run's row has a column, too.
 #[derive(Default)]
 pub(super) struct Judged<'a> {
     verdict: Option<Node<'a>>,
@@ -217,7 +217,7 @@ pub(super) struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    /// What stands where the evaluation's own columns are read from.
+    /// The values at the sources of the evaluation's own columns.
     fn of(records: &[Record<'a>], mapped: &MappedTable) -> Self {
         let find = |name: &str| {
             let column = mapped.columns.iter().find(|column| column.name == name)?;
@@ -233,7 +233,7 @@ impl<'a> Judged<'a> {
         Self { verdict: find("verdict"), classification: find("classification") }
     }
 
-    /// The evaluation speaks where the run's own bodies do not: it is asked last.
+    /// Adds them as the last records: they count only if the run's own bodies state nothing.
     pub(super) fn complete(self, sources: &mut Sources<'a>) {
         for (column, node) in [("verdict", self.verdict), ("classification", self.classification)] {
             sources.records.extend(node.map(|node| Record::of(column, node)));
@@ -246,7 +246,7 @@ mod tests {
     use arrow::util::display::array_value_to_string;
     use bytes::Bytes;
 
-    use super::super::stamp::Stamp;
+    use super::super::row_context::RowContext;
     use super::*;
     use crate::run::{Document, DocumentState, Resource};
     use crate::tables::Mapping;
@@ -254,7 +254,7 @@ mod tests {
     /// The rows of some columns of a table, for a run whose evaluation is this body.
     fn rows(json: &str, table: &str, columns: &[&str]) -> String {
         let mapping = Mapping::new(&[], &[]).unwrap();
-        let stamp = Stamp {
+        let context = RowContext {
             commit: 1,
             extracted_at: 0,
             organization_id: None,
@@ -280,7 +280,7 @@ mod tests {
             ],
             shortfalls: Vec::new(),
         };
-        let mut normalizer = Normalizer::new(&mapping, stamp);
+        let mut normalizer = Normalizer::new(&mapping, context);
         normalizer.append(&run);
         let batches = normalizer.finish().unwrap();
         let Some(batch) = batches.iter().find(|batch| batch.table.name == table) else {
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// The run's row says of its evaluation what the evaluation's own row says.
+    /// The run's row states the same about its evaluation as the evaluation's own row.
     #[test]
     fn a_run_has_the_verdict_of_its_evaluation() {
         for json in [

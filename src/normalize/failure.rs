@@ -1,24 +1,25 @@
-//! Whether a tool call failed, in all the ways in which APIs say so.
+//! Detects whether a tool call failed, in all the ways in which APIs state it.
 //!
-//! MCP answers with `isError` inside the result; Armature's own SDKs record `ok: false` and an
-//! `error`; others have `success: false` or a status word. Where two statements contradict each
-//! other the error counts: a call that is said to have failed somewhere is worth looking at, and
-//! counting it as good would hide it. Where nothing is stated, nothing is known.
+//! MCP returns `isError` inside the result; Armature's own SDKs record `ok: false` and an `error`;
+//! others have `success: false` or a status word. If two statements contradict each other, the
+//! error counts: a call that one member calls failed needs attention, and counting it as good would
+//! hide it. If nothing is stated, the outcome is unknown.
 
 use crate::json::{Kind, Node, last_word};
 use crate::run::Meaning;
 
-/// Members that are true where all went well.
+/// Members that are true if the call succeeded.
 const GOOD: &[&str] = &["ok", "success", "succeeded", "successful", "isSuccess", "is_success"];
 
-/// Members that hold an error, or nothing.
+/// Members that hold an error, or are empty.
 const ERRORS: &[&str] = &["error", "errors", "error_message", "errorMessage", "exception"];
 
-/// Members that hold the answer, in which MCP says whether it is an error.
+/// Members that hold the result, in which MCP states whether it is an error.
 const RESULTS: &[&str] =
     &["result", "result_body", "resultBody", "result_preview", "output", "response"];
 
-/// What one member says: `Some(true)` that the call failed. `path` is where the value stands.
+/// The statement of one member: `Some(true)` if the call failed, `None` if it states nothing.
+/// `path` is where the value is.
 pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
     let name = last_word(path);
     if RESULTS.contains(&name) {
@@ -36,7 +37,7 @@ pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
     Some(if is_flag && !GOOD.contains(&name) { is_good } else { !is_good })
 }
 
-/// A boolean as it is; a word as whether it is a good one.
+/// The value of a boolean; of a word, whether it states success.
 fn word_or_boolean(node: Node<'_>) -> Option<bool> {
     let text = node.scalar_text()?;
     match text.as_ref() {
@@ -52,11 +53,12 @@ fn word_or_boolean(node: Node<'_>) -> Option<bool> {
 
 /// The `isError` of an MCP result, also of one that is JSON in a string.
 fn result_states_failure(node: Node<'_>) -> Option<bool> {
-    // Most results hold no such word, and need not be looked into.
+    // Most results do not contain this text, and need not be parsed.
     memchr::memmem::find(node.source().as_bytes(), b"rror")?;
     let text = node.text();
     let node = match &text {
-        // Only an object can say so: looking into every other text would cost more than it gives.
+        // Only an object can hold this member: parsing all other texts would cost more than it
+        // brings.
         Some(text) if text.contains("rror\"") => Node::from_source(text.trim()).ok()?,
         Some(_) => return None,
         None => node,

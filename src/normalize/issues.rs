@@ -1,11 +1,11 @@
-//! The rows of `_issues`.
+//! The rows of `_issues`, the dead-letter table: values that did not fit their column.
 
 use std::borrow::Cow;
 
 use super::builder::TableBuilder;
 use super::cell::Cell;
 use super::row::{Issue, Sources, append_row};
-use super::stamp::{Stamp, integer, system};
+use super::row_context::{RowContext, integer, system};
 
 fn count(rows: Option<u64>) -> Option<Cell<'static>> {
     rows.and_then(|rows| i64::try_from(rows).ok()).map(Cell::Integer)
@@ -17,7 +17,7 @@ pub(super) fn append_issues(
     run_id: &str,
     revision: i64,
     issues: &[Issue],
-    stamp: &Stamp,
+    context: &RowContext,
 ) {
     for (position, issue) in issues.iter().enumerate() {
         let text = |text: &'static str| Some(Cell::Text(Cow::Borrowed(text)));
@@ -35,7 +35,7 @@ pub(super) fn append_issues(
             ("rows_received", count(issue.rows.map(|(received, _)| received))),
             ("rows_announced", count(issue.rows.and_then(|(_, announced)| announced))),
         ];
-        fixed.extend(system(stamp, revision));
+        fixed.extend(system(context, revision));
         append_row(builder, &mut Sources::default(), &fixed, None, &mut Vec::new());
     }
 }

@@ -1,9 +1,10 @@
-//! JSON into Arrow, pure: no I/O, no clock, and it never fails on data.
+//! Converts JSON to Arrow. Pure: no I/O and no clock; it never fails on data.
 //!
 //! A value that does not fit its column leaves a null, stays in the row's `_extra` and becomes a
-//! row of `_issues`; a body of another shape than expected does the same.
+//! row of `_issues`; a body of an unexpected shape is handled in the same way.
 
 mod builder;
+mod candidate;
 mod cell;
 mod choose;
 mod duration;
@@ -14,11 +15,11 @@ mod issues;
 mod pages;
 mod report;
 mod row;
+mod row_context;
 mod run;
-mod single;
-mod stamp;
+mod snapshot_tables;
 
 pub use report::{ColumnReport, MappingReport, TableReport, UnusedList};
+pub use row_context::{RowContext, dashboard_of};
 pub use run::{Batch, Normalizer};
-pub use single::{OpenRun, open_run_rows, resource_rows};
-pub use stamp::{Stamp, dashboard_of};
+pub use snapshot_tables::{OpenRun, open_run_rows, resource_rows};

@@ -1,12 +1,12 @@
-//! A document of a run: one body, or several where the API pages it.
+//! A document of a run: one body, or several if the API pages it.
 
 use std::collections::HashSet;
 
-use crate::json::{Body, Leftovers, List, Node, has_own_id};
+use crate::json::{Body, List, Node, Unmapped, has_own_id};
 use crate::run::{FetchedRun, Resource};
 use crate::tables::ListSources;
 
-/// Members that say where in a list a page stands: they differ from page to page.
+/// Members that state the position of a page in its list: they differ from page to page.
 const PAGING: &[&str] = &[
     "page",
     "pageSize",
@@ -63,7 +63,7 @@ const PAGING: &[&str] = &[
     "page_info",
 ];
 
-/// The pages of one document, in order; none where the run has no such document.
+/// The pages of one document, in order; none if the run has no such document.
 #[derive(Debug)]
 pub(super) struct Pages<'a> {
     bodies: Vec<Body<'a>>,
@@ -71,7 +71,7 @@ pub(super) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     pub(super) fn of(run: &'a FetchedRun, resource: Resource) -> Self {
-        let bodies = run.pages(resource).filter_map(|page| Node::accepted(&page.body));
+        let bodies = run.pages(resource).filter_map(|page| Node::from_validated(&page.body));
         Self { bodies: bodies.map(Body::with_lists).collect() }
     }
 
@@ -85,10 +85,10 @@ impl<'a> Pages<'a> {
         let mut lists = self.bodies.iter().filter_map(|body| sources.find_in(body));
         let mut whole = lists.next()?;
         let of_first = whole.elements.len();
-        // The elements of the pages before, of which so many were noted.
+        // The elements of earlier pages, and how many of them were added.
         let (mut before, mut before_count): (HashSet<&str>, usize) = (HashSet::new(), 0);
         for list in lists {
-            // Each page can repeat a list that stands beside the paged one.
+            // Each page can repeat a list that is beside the paged one.
             let first = whole.elements.iter().take(of_first).map(|node| node.source());
             if list.elements.iter().map(|node| node.source()).eq(first) {
                 continue;
@@ -98,7 +98,7 @@ impl<'a> Pages<'a> {
                 whole.names.extend(list.names);
                 continue;
             }
-            // Pages that overlap give an element twice.
+            // Overlapping pages contain an element twice.
             before.extend(whole.elements.iter().skip(before_count).map(|node| node.source()));
             before_count = whole.elements.len();
             let is_again = |node: &Node<'_>| before.contains(node.source()) && has_own_id(*node);
@@ -107,27 +107,27 @@ impl<'a> Pages<'a> {
         Some(whole)
     }
 
-    /// Keeps what stands beside the lists at `taken` under the document's name: all of the first
-    /// page, and of later ones the members that the first does not have.
-    pub(super) fn note_rest(&self, extra: &mut Leftovers, name: &str, taken: &[Option<&String>]) {
-        let mut rest = Leftovers::default();
+    /// Keeps what is beside the lists at `taken`, under the document's name: all members of the
+    /// first page, and of later ones those that the first does not have.
+    pub(super) fn note_rest(&self, extra: &mut Unmapped, name: &str, taken: &[Option<&String>]) {
+        let mut rest = Unmapped::default();
         self.write_rest(&mut rest, 0, taken);
         extra.push_all(name, &rest);
     }
 
     /// Keeps the members of later pages that the first does not have.
-    pub(super) fn note_later(&self, extra: &mut Leftovers, taken: &[Option<&List<'_>>]) {
+    pub(super) fn note_later(&self, extra: &mut Unmapped, taken: &[Option<&List<'_>>]) {
         let taken: Vec<_> = taken.iter().map(|list| list.map(|list| &list.path)).collect();
         self.write_rest(extra, 1, &taken);
     }
 
-    fn write_rest(&self, out: &mut Leftovers, from: usize, taken: &[Option<&String>]) {
+    fn write_rest(&self, out: &mut Unmapped, from: usize, taken: &[Option<&String>]) {
         for (number, body) in self.bodies.iter().enumerate().skip(from) {
             let Some(mut record) = body.clone().into_record() else { continue };
             for path in taken.iter().flatten() {
                 record.take_path(path);
             }
-            record.write_leftovers(out, &|key| {
+            record.write_unmapped(out, &|key| {
                 let is_new = number == 0 || !(self.first_has(key) || PAGING.contains(&key));
                 is_new && !matches!(key, "run_id" | "runId")
             });

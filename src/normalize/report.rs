@@ -1,4 +1,4 @@
-//! Which path filled which column, and which members no column took: what `doctor` shows.
+//! Which path filled which column, and which members no column consumed: what `doctor` shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::json::{Body, Node, TimeUnit, object_lists};
 use crate::tables::{ListDocument, MappedTable, Origin};
 
-/// How the bodies seen so far met the declarations.
+/// How the bodies seen so far match the declarations.
 #[derive(Debug, Default, Serialize)]
 pub struct MappingReport {
     /// Tables that are filled from bodies.
     pub tables: Vec<TableReport>,
-    /// Arrays of objects that no list took.
+    /// Arrays of objects that no list uses.
     pub unused_lists: Vec<UnusedList>,
     /// Evaluations in which no list of criteria was found.
     pub evaluations_without_criteria: usize,
@@ -23,7 +23,7 @@ pub struct MappingReport {
 pub struct UnusedList {
     /// The document, by its name in `[[lists]]`.
     pub document: &'static str,
-    /// Where in it, as `[[lists]]` takes it.
+    /// Where in it, in the form of `[[lists]]`.
     pub path: String,
 }
 
@@ -36,7 +36,7 @@ pub struct TableReport {
     pub rows: usize,
     /// Columns that are filled from bodies.
     pub columns: Vec<ColumnReport>,
-    /// Members that no column took, with the number of rows that have them.
+    /// Members that no column consumed, with the number of rows that have them.
     pub untaken: BTreeMap<String, usize>,
 }
 
@@ -45,14 +45,14 @@ pub struct TableReport {
 pub struct ColumnReport {
     /// The column.
     pub column: String,
-    /// The paths that filled it, with the number of rows; empty where none did.
+    /// The paths that filled it, with the number of rows; empty if none did.
     pub filled_from: BTreeMap<String, usize>,
     /// The paths that were tried.
     pub tried: Vec<String>,
     /// Those of the user's own paths at which no row has a value.
     pub unmatched: Vec<String>,
-    /// The units in which durations were stated, or which were told by start and end, with the
-    /// number of rows.
+    /// The units in which durations were stated, or that start and end showed, with the number of
+    /// rows.
     pub units: BTreeMap<&'static str, usize>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct DocumentUsage {
 }
 
 impl DocumentUsage {
-    /// Notes the arrays of objects in a body besides those at `taken`.
+    /// Records the arrays of objects in a body besides those at `taken`.
     pub(super) fn note_lists(
         &mut self,
         document: ListDocument,
@@ -95,7 +95,7 @@ impl DocumentUsage {
 pub(super) struct Usage {
     rows: usize,
     ranks: Vec<BTreeMap<usize, usize>>,
-    /// Columns and ranks at which a value stood.
+    /// Columns, and ranks of their sources, at which a value was found.
     matched: BTreeSet<(usize, usize)>,
     units: BTreeMap<(usize, &'static str), usize>,
     untaken: BTreeMap<String, usize>,

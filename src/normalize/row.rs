@@ -1,11 +1,12 @@
-//! One or more JSON objects into one row.
+//! Converts one or more JSON objects to one row.
 
 use std::borrow::Cow;
 
 use super::builder::TableBuilder;
+use super::candidate::{Candidate, Problem};
 use super::cell::Cell;
 use super::choose::{Chosen, Times, choose, choose_duration, choose_failure};
-use crate::json::{Address, Leftovers, Node, Record};
+use crate::json::{Address, Record, Unmapped};
 use crate::run::Meaning;
 use crate::tables::{MappedColumn, MappedTable, Origin, Reading};
 
@@ -19,32 +20,25 @@ pub(super) struct Issue {
     pub(super) expected: &'static str,
     pub(super) found: &'static str,
     pub(super) problem: &'static str,
-    /// Of a list that did not come whole: rows received and, where it is known, announced.
+    /// For an incomplete list: rows received and, if it is known, rows announced.
     pub(super) rows: Option<(u64, Option<u64>)>,
 }
 
-/// The values that do not come from the body: the parent's key, positions, counts, system columns.
+/// The computed columns, whose values do not come from the body: the parent's key, positions,
+/// counts, system columns.
 pub(super) type Fixed<'a> = [(&'static str, Option<Cell<'a>>)];
 
-/// What a row is made of.
+/// The sources of a row.
 #[derive(Debug, Default)]
 pub(super) struct Sources<'a> {
     /// Bodies in order of preference. All of the first is kept; of the others, what is new.
     pub(super) records: Vec<Record<'a>>,
     /// More members for `_extra`.
-    pub(super) extra: Leftovers,
+    pub(super) extra: Unmapped,
 }
 
-/// A place in the body that could fill a column.
-pub(super) struct Candidate<'a> {
-    pub(super) column: usize,
-    pub(super) record: usize,
-    pub(super) rank: usize,
-    pub(super) address: Address,
-    pub(super) node: Node<'a>,
-}
-
-/// Adds one row. `key` is the row's own id where the body gives none, or gives one twice.
+/// Adds one row. `key` is the row's key, which is generated if the body has no id, or a duplicate
+/// one.
 pub(super) fn append_row(
     builder: &mut TableBuilder<'_>,
     sources: &mut Sources<'_>,
@@ -73,7 +67,7 @@ pub(super) fn append_row(
         let (own, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         rest = others;
         if column.origin == Origin::System && column.name == "_extra" {
-            // What remains is known only once the columns that wait for others are filled.
+            // What is unmapped is known only once the columns that depend on others are filled.
             row.fill_late(&candidates);
             row.fill_extra(index);
         } else if !column.is_late() {
@@ -98,15 +92,7 @@ pub(super) fn append_row(
     }));
 }
 
-/// A value of a row that did not fit, or not whole.
-pub(super) struct Problem<'m> {
-    pub(super) column: &'m MappedColumn,
-    pub(super) source: String,
-    pub(super) found: &'static str,
-    pub(super) what: &'static str,
-}
-
-/// What the words in the columns of a row mean, until the columns for it are filled.
+/// The meanings of words in a row, by column, until the columns for them are filled.
 #[derive(Default)]
 struct Words(Vec<(usize, Meaning)>);
 
@@ -115,7 +101,7 @@ struct Row<'r, 'm, 'a, 'f> {
     builder: &'r mut TableBuilder<'m>,
     sources: &'r mut Sources<'a>,
     fixed: &'r Fixed<'f>,
-    /// Where in `fixed` the next value likely is: they come in the order of their columns.
+    /// The likely index of the next value in `fixed`: they are in the order of their columns.
     next_fixed: usize,
     key: Option<&'r Cow<'r, str>>,
     problems: Vec<Problem<'m>>,
@@ -213,7 +199,7 @@ impl<'r, 'm, 'a, 'f> Row<'r, 'm, 'a, 'f> {
     }
 
     fn fill_extra(&mut self, index: usize) {
-        let extra = leftovers(self.builder.mapped, self.sources);
+        let extra = unmapped(self.builder.mapped, self.sources);
         if let (Some(problem), Some(column)) =
             (extra.change(), self.builder.mapped.columns.get(index))
         {
@@ -233,8 +219,8 @@ fn fixed_key<'f>(fixed: &'f Fixed<'_>) -> Option<&'f str> {
     }
 }
 
-/// Every place that could fill a column, ordered by column, then record, then path. Nulls are
-/// nothing to lose and nothing to show: they are taken here.
+/// All values that could fill a column, ordered by column, then record, then path. Nulls are
+/// consumed here: they hold nothing to keep or to show.
 fn collect<'a>(mapped: &MappedTable, records: &mut [Record<'a>]) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::with_capacity(mapped.columns.len());
     for (number, record) in records.iter_mut().enumerate() {
@@ -264,9 +250,9 @@ fn collect<'a>(mapped: &MappedTable, records: &mut [Record<'a>]) -> Vec<Candidat
     candidates
 }
 
-/// Members that only repeat a key that the row has anyway are no leftovers.
+/// Marks members as consumed whose value equals the row's own key.
 ///
-/// Returns which path the key stood at first.
+/// Returns the rank of the first path at which the key was found.
 fn take_equal(
     candidates: &[Candidate<'_>],
     key: Option<&str>,
@@ -284,14 +270,14 @@ fn take_equal(
     first
 }
 
-/// What no column took: all of it from the first record; from the others, the members that the
-/// first does not have and no column knows.
-fn leftovers(mapped: &MappedTable, sources: &Sources<'_>) -> Leftovers {
-    let mut out = Leftovers::default();
+/// What no column consumed: all of it from the first record; from the others, the members that the
+/// first does not have and no column reads.
+fn unmapped(mapped: &MappedTable, sources: &Sources<'_>) -> Unmapped {
+    let mut out = Unmapped::default();
     if let Some((first, others)) = sources.records.split_first() {
-        first.write_leftovers(&mut out, &|_| true);
+        first.write_unmapped(&mut out, &|_| true);
         for record in others {
-            record.write_leftovers(&mut out, &|key| {
+            record.write_unmapped(&mut out, &|key| {
                 !first.has(key) && !mapped.routes.contains_key(key)
             });
         }

@@ -1,4 +1,4 @@
-//! The documents of a run into the rows of all tables.
+//! Converts the documents of a run to the rows of all tables.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ use super::pages::Pages;
 use super::report::{DocumentUsage, MappingReport};
 use super::row::Issue;
 use super::row::{Sources, append_row};
-use super::stamp::{Stamp, integer, run_columns, system};
+use super::row_context::{RowContext, integer, run_columns, system};
 use crate::digest::sha256_hex;
-use crate::json::{Leftovers, Node, Record};
+use crate::json::{Node, Record, Unmapped};
 use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, ListDocument, ListSources, Mapping, RUNS,
@@ -43,11 +43,11 @@ pub struct Normalizer<'m> {
     documents: TableBuilder<'m>,
     issues: TableBuilder<'m>,
     pub(super) lists: Lists,
-    pub(super) stamp: Stamp,
+    pub(super) context: RowContext,
     pub(super) usage: Option<DocumentUsage>,
 }
 
-/// Where the lists of a run's documents stand.
+/// Where the lists of a run's documents are.
 #[derive(Debug)]
 pub(super) struct Lists {
     spans: ListSources,
@@ -76,7 +76,7 @@ impl Lists {
 
 impl<'m> Normalizer<'m> {
     /// Starts without rows.
-    pub fn new(mapping: &'m Mapping, stamp: Stamp) -> Self {
+    pub fn new(mapping: &'m Mapping, context: RowContext) -> Self {
         let builder = |table| TableBuilder::new(mapping.table(table));
         Self {
             runs: builder(&RUNS),
@@ -88,12 +88,12 @@ impl<'m> Normalizer<'m> {
             documents: builder(&DOCUMENTS),
             issues: builder(&ISSUES),
             lists: Lists::new(mapping),
-            stamp,
+            context,
             usage: None,
         }
     }
 
-    /// Also keeps count of which path filled which column, for [`Normalizer::report`].
+    /// Also counts which path filled which column, for [`Normalizer::report`].
     #[must_use]
     pub fn observed(mut self) -> Self {
         for builder in self.builders_mut() {
@@ -116,9 +116,10 @@ impl<'m> Normalizer<'m> {
     /// Adds every row of a run.
     pub fn append(&mut self, run: &FetchedRun) {
         let mut issues = Vec::new();
-        let mut extra = Leftovers::default();
-        let node =
-            |resource| run.document(resource).and_then(|document| Node::accepted(&document.body));
+        let mut extra = Unmapped::default();
+        let node = |resource| {
+            run.document(resource).and_then(|document| Node::from_validated(&document.body))
+        };
         let trace = Pages::of(run, Resource::Trace);
         let span_count = self.append_spans(run, &trace, &mut extra, &mut issues);
         let call_count = self.append_tool_calls(run, &trace, &mut extra, &mut issues);
@@ -127,28 +128,28 @@ impl<'m> Normalizer<'m> {
         let mut sources = run_sources(node(Resource::Detail), node(Resource::Listing));
         sources.extra = extra;
         judged.complete(&mut sources);
-        let mut fixed = run_columns(run.run_id.as_str(), run.evaluation, &self.stamp);
+        let mut fixed = run_columns(run.run_id.as_str(), run.evaluation, &self.context);
         fixed.push(("tool_call_count", integer(call_count)));
         fixed.push(("span_count", integer(span_count)));
-        fixed.extend(system(&self.stamp, run.revision));
+        fixed.extend(system(&self.context, run.revision));
         let key = Some(Cow::Borrowed(run.run_id.as_str()));
         append_row(&mut self.runs, &mut sources, &fixed, key.as_ref(), &mut issues);
-        if self.stamp.keep_documents {
+        if self.context.keep_documents {
             self.append_documents(run);
         }
         issues.extend(run.shortfalls.iter().map(shortfall_issue));
-        append_issues(&mut self.issues, &run.run_id, run.revision, &issues, &self.stamp);
+        append_issues(&mut self.issues, &run.run_id, run.revision, &issues, &self.context);
     }
 
-    /// About how much memory the rows hold, in bytes.
+    /// Approximate size of the rows in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.builders().iter().map(|builder| builder.bytes()).sum()
     }
 
-    /// Hands over the rows so far, table by table, and starts anew.
+    /// Returns the rows so far, table by table, and empties the builders.
     ///
     /// # Errors
-    /// Never on data: an error here is a fault of the declarations.
+    /// Input data cannot cause one: an error is a bug in the table declarations.
     pub fn finish(&mut self) -> Result<Vec<Batch>, ArrowError> {
         let mut batches = Vec::new();
         for builder in self.builders_mut() {
@@ -189,7 +190,7 @@ impl<'m> Normalizer<'m> {
         &mut self,
         run: &FetchedRun,
         trace: &Pages<'_>,
-        extra: &mut Leftovers,
+        extra: &mut Unmapped,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let Some(first) = trace.first() else { return 0 };
@@ -205,16 +206,16 @@ impl<'m> Normalizer<'m> {
         };
         trace.note_rest(extra, "trace", &[Some(&list.path), calls.as_ref()]);
         let parents = [("run_id", run.run_id.as_str())];
-        append_list(&mut self.spans, &list.elements, &parents, run, &self.stamp, issues);
+        append_list(&mut self.spans, &list.elements, &parents, run, &self.context, issues);
         list.elements.len()
     }
 
-    /// The calls of their own document; where that is absent, those that the trace repeats.
+    /// Adds the calls of their own document; if that is absent, those that the trace repeats.
     fn append_tool_calls(
         &mut self,
         run: &FetchedRun,
         trace: &Pages<'_>,
-        extra: &mut Leftovers,
+        extra: &mut Unmapped,
         issues: &mut Vec<Issue>,
     ) -> usize {
         let calls = Pages::of(run, Resource::ToolCalls);
@@ -235,7 +236,7 @@ impl<'m> Normalizer<'m> {
         };
         let Some(list) = list else { return 0 };
         let parents = [("run_id", run.run_id.as_str())];
-        append_list(&mut self.tool_calls, &list.elements, &parents, run, &self.stamp, issues);
+        append_list(&mut self.tool_calls, &list.elements, &parents, run, &self.context, issues);
         list.elements.len()
     }
 
@@ -252,7 +253,7 @@ impl<'m> Normalizer<'m> {
                 ("sha256", Some(Cell::Text(Cow::Owned(sha256_hex(body))))),
                 ("http_date", http_date.map(Cell::Timestamp)),
             ];
-            fixed.extend(system(&self.stamp, run.revision));
+            fixed.extend(system(&self.context, run.revision));
             let mut sources = Sources::default();
             append_row(&mut self.documents, &mut sources, &fixed, None, &mut Vec::new());
         }
@@ -274,5 +275,5 @@ pub(super) fn run_sources<'a>(detail: Option<Node<'a>>, listing: Option<Node<'a>
         }
     }
     records.extend(listing.and_then(Record::new));
-    Sources { records, extra: Leftovers::default() }
+    Sources { records, extra: Unmapped::default() }
 }

@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -13,7 +13,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// How much is logged: below zero errors only, zero milestones, one and more for debugging.
+/// The log level: -2 and less is off, -1 errors, 0 milestones, 1 and more debugging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verbosity(pub i16);
 
@@ -30,7 +30,7 @@ impl Verbosity {
     }
 }
 
-/// Starts logging for this process. Called twice, the first call counts.
+/// Starts logging for this process. Only the first call has an effect.
 pub fn start_log(verbosity: Verbosity, format: LogFormat, colour: bool) {
     let filter = EnvFilter::new(verbosity.filter());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,4 +1,4 @@
-//! What is counted, in Prometheus' words. Every name is declared here and nowhere else.
+//! Prometheus metrics. All names are declared here and nowhere else.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,17 +15,18 @@ use crate::reconcile::Reconciliation;
 use crate::schedule::Job;
 use crate::sync::{Outcome, SyncReport};
 
-/// Longest answers first byte to last are seconds; whole syncs go from there to hours.
+/// Histogram buckets in seconds: single long responses take seconds, whole syncs up to hours.
 const SYNC_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
-/// Why a firing started nothing.
+/// Why a firing did not start its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// Another job ran.
+    /// Another job was running.
     Busy,
-    /// Nobody was there, as while the machine slept; the next firing stood for it.
+    /// The process was not running at the time, for example because the machine was suspended; the
+    /// next firing replaces it.
     Missed,
-    /// Another process wrote the lake.
+    /// Another process was writing the lake.
     LakeInUse,
 }
 
@@ -41,26 +42,26 @@ impl Skipped {
     }
 }
 
-/// How the lake stands.
+/// Statistics of the lake.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LakeFigures {
-    /// Bytes of the parts that readers see.
+    /// Bytes of the live data files.
     pub bytes: u64,
-    /// How many parts these are.
+    /// Number of the live data files.
     pub parts: u64,
-    /// The last commit.
+    /// The newest commit; 0 if there is none.
     pub commit: u64,
-    /// Until when all runs are known, in microseconds since 1970.
+    /// The end of the coverage, in microseconds since 1970; `None` if nothing is covered.
     pub proven_until: Option<i64>,
-    /// Stretches of time that were never exported.
+    /// Number of gaps: time that can no longer be listed.
     pub gaps: u64,
-    /// How long these are together, in seconds.
+    /// Total length of the gaps, in seconds.
     pub gap_seconds: u64,
-    /// Runs of the ledger by state.
+    /// Number of runs in the ledger, by state.
     pub runs: StateCounts,
 }
 
-/// Every counter and gauge of the process.
+/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -95,10 +96,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All of them at zero.
+    /// Registers all metrics, at zero.
     ///
     /// # Errors
-    /// Where a name stands twice or is none: a fault of this program.
+    /// If a name is invalid or registered twice: a bug of this program.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("armature_export".to_owned()), None)?;
         let made = Maker { registry: &registry };
@@ -174,7 +175,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Series that are not there yet hide their first increase from `rate()`.
+    /// Creates all series at zero: `rate()` does not see the first increase of a series that did
+    /// not exist before.
     fn begin_at_zero(&self) {
         let words = |counters: &IntCounterVec, words: &[&str]| {
             for word in words {
@@ -199,13 +201,13 @@ impl Metrics {
         }
     }
 
-    /// All of them as Prometheus reads them.
+    /// All metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// Where they cannot be written as text: a fault of this program.
+    /// If they cannot be encoded: a bug of this program.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         let mut families = self.registry.gather();
-        // What the process itself takes; its names have no prefix, as everywhere.
+        // Metrics of the process; their names have no prefix, as is usual.
         families.extend(prometheus::gather());
         TextEncoder::new().encode_to_string(&families)
     }
@@ -226,7 +228,8 @@ impl Metrics {
         }
     }
 
-    /// Waits for one rate limit overlap: every worker is told of it.
+    /// Adds a wait for a rate limit. Every worker reports the same wait, so overlapping waits count
+    /// once.
     fn held(&self, wait: Duration) {
         let now = Instant::now();
         let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,7 +243,7 @@ impl Metrics {
         self.wait_seconds.with_label_values(&[reason]).inc_by(wait.as_secs_f64());
     }
 
-    /// Counts a sync that ended, at `now` in seconds since 1970.
+    /// Counts a sync that made a report; `now` is in seconds since 1970.
     pub fn note_sync(&self, report: &SyncReport, now: f64) {
         self.syncs.with_label_values(&[report.outcome.name()]).inc();
         self.sync_duration.observe(Duration::from_millis(report.elapsed_ms).as_secs_f64());
@@ -253,23 +256,24 @@ impl Metrics {
         self.last_sync.set(now);
     }
 
-    /// Counts a sync that came to nothing at all.
+    /// Counts a sync that made no report; `now` is in seconds since 1970.
     pub fn note_failed_sync(&self, now: f64) {
         self.syncs.with_label_values(&["failed"]).inc();
         self.last_sync.set(now);
     }
 
-    /// Until when the export is known to be whole, in seconds since 1970.
+    /// Sets the time until which the export is known to be complete, in seconds since 1970.
     pub fn set_last_success(&self, at: f64) {
         self.last_success.set(at);
     }
 
-    /// The exit code that a job would have had.
+    /// Sets the exit code that a job's command would have had.
     pub fn set_exit_code(&self, job: &str, code: u8) {
         self.last_exit_code.with_label_values(&[job]).set(code.into());
     }
 
-    /// Counts a reconciliation: `same`, `different`, `doubtful` or `failed`.
+    /// Counts a reconciliation: `same`, `different`, `doubtful` (the list scan was uncertified) or
+    /// `failed`.
     pub fn note_reconciliation(&self, found: Option<&Reconciliation>) {
         let outcome = match found {
             None => "failed",
@@ -292,8 +296,8 @@ impl Metrics {
         }
     }
 
-    /// How the lake stands now, and how many commits the DuckDB file is behind; `None` where there
-    /// is none, or nobody knows.
+    /// Updates the statistics of the lake, and how many commits the DuckDB file is behind; `lag` is
+    /// `None` if there is no such file, or it cannot be read.
     pub fn show_lake(&self, lake: &LakeFigures, lag: Option<u64>) {
         self.lake_bytes.set(signed(lake.bytes));
         self.lake_parts.set(signed(lake.parts));
@@ -307,35 +311,35 @@ impl Metrics {
         self.delivery_lag.set(signed(lag.unwrap_or(0)));
     }
 
-    /// Counts firings that started nothing.
+    /// Counts firings that did not start their job.
     pub fn skip(&self, job: &str, reason: Skipped, firings: usize) {
         let firings = u64::try_from(firings).unwrap_or(u64::MAX);
         self.skipped.with_label_values(&[job, reason.name()]).inc_by(firings);
     }
 
-    /// Whether a job runs now.
+    /// Sets whether a job is running.
     pub fn set_running(&self, job: &str, running: bool) {
         self.running.with_label_values(&[job]).set(running.into());
     }
 
-    /// When a job is due next, in microseconds since 1970.
+    /// Sets when a job is due next, in microseconds since 1970; 0 for never.
     pub fn set_next_firing(&self, job: &str, at: i64) {
         self.next_firing.with_label_values(&[job]).set(seconds(at));
     }
 
-    /// Counts messages or pings: `sent`, `failed` or `dropped`.
+    /// Counts messages or pings by outcome: `sent`, `failed` or `dropped`.
     pub fn note_message(&self, kind: &str, outcome: &str, number: u64) {
         self.messages.with_label_values(&[kind, outcome]).inc_by(number);
     }
 
-    /// Counts a reading of the configuration.
+    /// Counts a reload of the configuration.
     pub fn note_reload(&self, accepted: bool) {
         let outcome = if accepted { "accepted" } else { "refused" };
         self.reloads.with_label_values(&[outcome]).inc();
     }
 }
 
-/// Memory, file handles and processor time of this process, once in it.
+/// Registers memory, file handles and CPU time of this process, once per process.
 fn process_metrics() -> Result<(), prometheus::Error> {
     #[cfg(target_os = "linux")]
     {
@@ -389,7 +393,7 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Microseconds as the seconds that Prometheus wants.
+/// Microseconds as seconds, the unit of Prometheus.
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact for 285 years")]
 pub fn seconds(microseconds: i64) -> f64 {
     microseconds as f64 / 1e6

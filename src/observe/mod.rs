@@ -1,5 +1,5 @@
-//! Events → log lines and progress. What people see while something happens; results are the
-//! business of [`crate::cli`].
+//! Events → log lines and the progress line: what users see during an operation. Printing results
+//! is part of [`crate::cli`].
 
 mod log;
 mod metrics;
@@ -13,7 +13,7 @@ pub use progress::Progress;
 
 use crate::event::{Event, Events};
 
-/// Hands events to the log and, on a terminal, to a progress line.
+/// A receiver that passes events to the log and, on a terminal, to a progress line.
 pub fn events(progress: Option<Arc<Progress>>) -> Events {
     Events::new(move |event| match &progress {
         Some(progress) => {
@@ -26,17 +26,17 @@ pub fn events(progress: Option<Arc<Progress>>) -> Events {
     })
 }
 
-/// Whether an event has a log line beside the progress line.
+/// Whether an event gets a log line in addition to the progress line.
 fn is_told(event: &Event) -> bool {
     matches!(event, Event::RunFailed { .. } | Event::Notice(_))
 }
 
-/// Writes an event to the log: what a person must know as a warning, milestones as information
-/// (unless a progress line shows them), the rest for debugging.
+/// Logs an event: as a warning if the user must know it, as information if it is a milestone
+/// (unless `shown`, because a progress line shows it), otherwise for debugging.
 fn note(event: &Event, shown: bool) {
     match event {
         Event::RunFailed { run_id, reason } => {
-            tracing::warn!(run.id = ?run_id, %reason, "run failed; it is tried again next time");
+            tracing::warn!(run.id = ?run_id, %reason, "run failed; the next sync tries it again");
         }
         Event::Notice(text) => tracing::warn!("{text}"),
         Event::RateLimited { wait } => {
@@ -49,7 +49,7 @@ fn note(event: &Event, shown: bool) {
             }
         }
         Event::Retrying { path, reason, wait } => {
-            tracing::info!(%path, %reason, wait_ms = millis(*wait), "trying a request again");
+            tracing::info!(%path, %reason, wait_ms = millis(*wait), "retrying a request");
         }
         Event::DeliveryWaiting { holder, wait } => {
             let wait_ms = millis(*wait);
@@ -60,7 +60,7 @@ fn note(event: &Event, shown: bool) {
             milestone(shown, &format!("listed {}", plural(*runs, "run")));
         }
         Event::Committed { rows: 0, commit, .. } => {
-            tracing::debug!("commit {commit}: the sync's record");
+            tracing::debug!("commit {commit}: sync record only");
         }
         Event::Committed { commit, runs, rows } => {
             milestone(
@@ -72,10 +72,10 @@ fn note(event: &Event, shown: bool) {
             milestone(shown, &format!("applying {} to DuckDB", plural(*commits, "commit")));
         }
         Event::PaceChanged { at_once } => {
-            tracing::debug!(at_once, "requests at once: {at_once}");
+            tracing::debug!(at_once, "concurrent requests: {at_once}");
         }
         Event::RateChanged { a_second } => {
-            tracing::info!(a_second, "the API takes {a_second:.1} requests a second");
+            tracing::info!(a_second, "the API accepts {a_second:.1} requests per second");
         }
         Event::RequestEnded { endpoint, status, bytes, again } => {
             tracing::trace!(endpoint, status, bytes, again, "request ended");
@@ -103,7 +103,7 @@ fn plural(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A wait as people say it.
+/// A wait, rounded for a message.
 pub(crate) fn rough(wait: std::time::Duration) -> String {
     let seconds = wait.as_secs_f64().ceil();
     if seconds >= 120.0 { format!("{:.0} min", seconds / 60.0) } else { format!("{seconds:.0} s") }

@@ -1,4 +1,4 @@
-//! One line on a terminal that says how far it is, and what it waits for.
+//! The progress line: one line on a terminal that shows progress and what is waited for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use super::rough;
 use crate::event::Event;
 
-/// The progress line. It is drawn on stderr, and only where that is a terminal; several times a
+/// The progress line. It is drawn on stderr, only if stderr is a terminal, and several times a
 /// second, so that a wait counts down while nothing happens.
 #[derive(Debug)]
 pub struct Progress {
@@ -30,17 +30,17 @@ struct State {
 }
 
 impl Progress {
-    /// Starts the line.
+    /// Starts the progress line.
     pub fn start() -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shown = Arc::clone(&state);
         let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let line = shown.lock().unwrap_or_else(PoisonError::into_inner).line();
-            // A terminal that takes nothing any more is nobody's trouble.
+            // Ignore a closed terminal.
             let _gone = out.write_str(&line);
         };
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        // The template is a constant; were it wrong, the plain style would serve.
+        // The template is a constant and valid; the fallback avoids a panic.
         let style = ProgressStyle::with_template("{spinner:.cyan} {line}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style.with_key("line", write));
@@ -48,17 +48,17 @@ impl Progress {
         Self { bar, state }
     }
 
-    /// Shows what an event changes.
+    /// Updates the line by an event.
     pub fn show(&self, event: &Event) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).note(event);
     }
 
-    /// Does something that writes to the terminal, with the line out of its way.
+    /// Hides the line while `write` writes to the terminal.
     pub fn aside(&self, write: impl FnOnce()) {
         self.bar.suspend(write);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! Runs as they were fetched, read back from a part of `documents`.
+//! Reads fetched runs back from a data file of `documents`.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -13,51 +13,52 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use super::ReplayError;
 use crate::digest::sha256_of_file;
 use crate::extract::{ListedRun, RunPaths, shortfalls};
-use crate::lake::{LakeError, Part, part_columns, part_rows};
+use crate::lake::{DataFile, LakeError, data_file_columns, data_file_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
-/// Some runs of a part, at their revisions there.
+/// Some runs of a data file, at the revisions that they have there.
 #[derive(Debug)]
 pub struct Bodies {
     /// The runs, with their documents.
     pub runs: Vec<FetchedRun>,
-    /// When the sync that fetched them began, in microseconds since 1970.
+    /// When the sync that fetched them started, in microseconds since 1970.
     pub extracted_at: i64,
 }
 
-/// The runs of a part, some at a time: those that one sync fetched, and not too many bytes.
+/// Iterates over the runs of a data file in batches: runs that one sync fetched, and not too many
+/// bytes.
 #[derive(Debug)]
 pub struct BodyReader {
     rows: ParquetRecordBatchReader,
     paths: Arc<RunPaths>,
-    /// Complete, and not handed over yet.
+    /// Complete batches that were not returned yet.
     ready: VecDeque<Bodies>,
-    /// Still taking rows.
+    /// The batch that is being filled.
     filling: Option<Bodies>,
     bytes: usize,
 }
 
-/// Bodies can be large: few at once beside those that are kept.
+/// Rows that are read at once: few, because bodies can be large, and a batch is kept besides.
 const BATCH_ROWS: usize = 64;
 
-/// About so many bytes of bodies are in memory at once.
+/// Target size of a batch: bytes of bodies.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reads a part; `None` where it is not there or not as it was written, as rows made from a
-/// damaged part would hide the damage.
+/// Opens a data file; `None` if it is missing or damaged, because rows that were rebuilt from a
+/// damaged file would hide the damage.
 ///
 /// # Errors
-/// [`LakeError`] where a part that is as it was written cannot be read all the same.
+/// [`LakeError`] if an intact data file cannot be read.
 pub fn read_bodies(
     lake: &Path,
-    part: &Part,
+    part: &DataFile,
     paths: &Arc<RunPaths>,
 ) -> Result<Option<BodyReader>, LakeError> {
     let sha256 = sha256_of_file(&lake.join(&part.path));
     if sha256.ok().as_ref() != Some(&part.sha256) {
         return Ok(None);
     }
-    let rows = part_rows(lake, part, BATCH_ROWS)?;
+    let rows = data_file_rows(lake, part, BATCH_ROWS)?;
     let (ready, filling) = (VecDeque::new(), None);
     Ok(Some(BodyReader { rows, paths: Arc::clone(paths), ready, filling, bytes: 0 }))
 }
@@ -106,7 +107,8 @@ impl BodyReader {
         Ok(())
     }
 
-    /// The documents of a run stand together, and stay so.
+    /// Whether a row starts a new batch. The documents of a run are adjacent, and stay in one
+    /// batch.
     fn begins_anew(&self, stored: &Stored<'_>) -> bool {
         self.filling.as_ref().is_some_and(|filling| {
             let is_same_run = filling.runs.last().is_some_and(|run| stored.is_of(run));
@@ -121,17 +123,18 @@ impl BodyReader {
     }
 }
 
-/// How many runs a part of `documents` holds, each revision counted. `None` as for [`read_bodies`].
+/// The number of runs in a data file of `documents`, each revision counted; `None` as for
+/// [`read_bodies`].
 ///
 /// # Errors
-/// [`ReplayError`] where it cannot be read all the same.
-pub(super) fn count_runs(lake: &Path, part: &Part) -> Result<Option<u64>, ReplayError> {
+/// [`ReplayError`] if an intact data file cannot be read.
+pub(super) fn count_runs(lake: &Path, part: &DataFile) -> Result<Option<u64>, ReplayError> {
     let sha256 = sha256_of_file(&lake.join(&part.path));
     if sha256.ok().as_ref() != Some(&part.sha256) {
         return Ok(None);
     }
     let (mut count, mut last) = (0, None);
-    for batch in part_columns(lake, part, &["run_id", "_revision"])? {
+    for batch in data_file_columns(lake, part, &["run_id", "_revision"])? {
         let batch = batch?;
         let (run_ids, revisions) = keys(&batch)?;
         for row in 0..batch.num_rows() {
@@ -180,7 +183,7 @@ impl<'b> Stored<'b> {
             Ok::<Option<i64>, ArrowError>(array.is_valid(row).then(|| array.value(row)))
         };
         let revision = column("_revision")?.as_primitive_opt::<Int64Type>();
-        // Earlier versions knew no pages: what they kept is the first.
+        // Earlier versions had no pages: their documents are page 1.
         let pages = batch.column_by_name("page").and_then(|a| a.as_primitive_opt::<Int64Type>());
         let page = pages.filter(|pages| pages.is_valid(row)).map_or(1, |pages| pages.value(row));
         Ok(Self {
@@ -205,7 +208,7 @@ impl<'b> Stored<'b> {
             ended_at: None,
             status: None,
             revision: self.revision,
-            // An exported run has its evaluation, or the API said that there is none.
+            // An exported run has its evaluation, or the API stated that it has none.
             evaluation: DocumentState::Absent,
             documents: Vec::new(),
             shortfalls: Vec::new(),
@@ -219,7 +222,7 @@ impl<'b> Stored<'b> {
     }
 }
 
-/// What a sync takes from the bodies when it fetches them.
+/// Fills in what a sync derives from the bodies when it fetches them.
 fn complete(run: &mut FetchedRun, paths: &RunPaths) {
     run.documents.sort_by_key(|document| (document.resource, document.page));
     if run.document(Resource::Evaluation).is_some() {

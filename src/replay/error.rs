@@ -1,29 +1,29 @@
-//! Why a replay could not be made.
+//! Errors of a replay.
 
+use crate::data_files::DataFilesError;
 use crate::deliver::DeliverError;
 use crate::lake::LakeError;
-use crate::parts::PartsError;
 use crate::tables::MappingError;
 
-/// A replay that came to nothing, or whose DuckDB file is behind.
+/// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The lake.
+    /// The lake cannot be read or written.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The configured columns.
+    /// The configured columns or lists are not valid.
     #[error("configuration: {0}")]
     Mapping(#[from] MappingError),
-    /// DuckDB, asked about the lake, or brought up to date.
+    /// DuckDB failed to read the lake, or to be brought up to date.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
-    /// The new parts.
+    /// The new data files cannot be written.
     #[error(transparent)]
-    Parts(#[from] PartsError),
-    /// The documents, which are as they were written and still cannot be read.
+    Parts(#[from] DataFilesError),
+    /// The documents are intact and still cannot be read.
     #[error("failed to read `documents`: {0}")]
     Documents(#[from] arrow::error::ArrowError),
-    /// A task that ended before its time: a fault of this program.
-    #[error("a part of the replay stopped: {0}")]
+    /// A task ended early: a bug of this program.
+    #[error("a task of the replay stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
 }

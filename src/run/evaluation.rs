@@ -1,7 +1,7 @@
-//! Whether a body of `GET /runs/{id}/evaluation` is an evaluation already.
+//! Decides whether a body of `GET /runs/{id}/evaluation` is an evaluation already.
 //!
-//! What the API answers for a run that is not judged yet is not documented: 404, `null`, an empty
-//! list, or a placeholder with a status are all seen on similar APIs.
+//! What the API returns for a run that is not evaluated yet is not documented: 404, `null`, an
+//! empty list, or a placeholder with a status are all seen on similar APIs. So the content decides.
 
 use super::Meaning;
 use crate::json::{Kind, Node};
@@ -11,11 +11,11 @@ use crate::json::{Kind, Node};
 pub enum EvaluationState {
     /// Nothing, or only ids: there is no evaluation (yet).
     Absent,
-    /// A placeholder: the evaluation goes on, and nothing is graded.
+    /// A placeholder: the evaluation is in progress, and nothing is graded.
     Pending,
     /// The judge could not evaluate the run; the body says why.
     Failed,
-    /// Something is graded, or the body holds what this program does not know.
+    /// Something is graded, or the body holds something that this program does not know.
     Present,
 }
 
@@ -39,7 +39,7 @@ const GRADES: &[&str] = &[
     "summary",
 ];
 
-/// Members that hold the grades of criteria by name, where they are an object.
+/// Members that hold the grades of criteria by name, if they are an object.
 const KEYED_GRADES: &[&str] = &["criteria", "scores", "grades"];
 
 const STATUS: &[&str] = &["status", "state"];
@@ -47,7 +47,7 @@ const STATUS: &[&str] = &["status", "state"];
 const ERROR: &[&str] =
     &["error", "errors", "error_message", "errorMessage", "failure_reason", "failureReason"];
 
-/// Members that say nothing about a grade, whatever they hold.
+/// Members that state nothing about a grade, whatever they hold.
 const BESIDE: &[&str] = &[
     "run",
     "message",
@@ -64,7 +64,7 @@ const BESIDE: &[&str] = &[
     "model",
 ];
 
-/// How deep grades are looked for.
+/// Maximum nesting at which grades are searched.
 const DEEPEST: usize = 4;
 
 /// What a body of `GET /runs/{id}/evaluation` is; also one that is wrapped, as in
@@ -79,8 +79,8 @@ pub fn evaluation_state_of(body: Node<'_>) -> EvaluationState {
         Found { status: Some(Meaning::Failed) | None, has_error: true, .. } => {
             EvaluationState::Failed
         }
-        // Only of `pass` and its like a status is a verdict; `completed` with nothing graded is
-        // not one.
+        // A status is a verdict only if its word is a grade, such as `pass`; `completed` with
+        // nothing graded is not one.
         Found { status: Some(status), .. } if status.is_grade() => EvaluationState::Present,
         Found { status: Some(Meaning::Cancelled), .. } | Found { has_other: true, .. } => {
             EvaluationState::Present
@@ -90,15 +90,16 @@ pub fn evaluation_state_of(body: Node<'_>) -> EvaluationState {
     }
 }
 
-/// What stands in a body.
+/// What was found in a body.
 #[derive(Debug, Default)]
 struct Found {
-    /// A grade that is one.
+    /// Whether there is a grade: a value that is not empty, and not a word that says that none is
+    /// there yet.
     graded: bool,
-    /// The first status, the outermost first.
+    /// The first status; outer ones come first.
     status: Option<Meaning>,
     has_error: bool,
-    /// An element of a list has a place for a grade, and no grade.
+    /// An element of a list has a member for a grade, and no grade in it.
     is_ungraded_criterion: bool,
     /// A member that is not known, and not empty.
     has_other: bool,
@@ -131,7 +132,7 @@ impl Found {
                 continue;
             }
             if name == "run" {
-                // The status and the error of a run around it are not the evaluation's.
+                // The status and the error of an enclosing run are not the evaluation's.
                 if let Some(evaluation) = value.get("evaluation") {
                     self.look_deeper(evaluation, depth);
                 }
@@ -178,7 +179,7 @@ impl Found {
             .map(|(_, value)| *value)
             .collect();
         if grades.is_empty() {
-            // Whatever it is, it is something.
+            // An element of unknown shape is content.
             self.has_other |= !is_empty(element);
             self.graded |= depth == 0 && !is_empty(element);
         } else if grades.into_iter().any(is_grade) {
@@ -189,12 +190,13 @@ impl Found {
     }
 }
 
-/// Nothing, or only nothings.
+/// Whether a value is blank, or holds only blank values.
 fn is_empty(node: Node<'_>) -> bool {
     node.is_blank(DEEPEST)
 }
 
-/// A value of a member that holds grades: not empty, and no word that says that none is there yet.
+/// Whether the value of a member for grades is a grade: not empty, and not a word that says that
+/// none is there yet.
 fn is_grade(value: Node<'_>) -> bool {
     let is_open = |text: &str| Meaning::of(text) == Meaning::Open;
     !is_empty(value) && !value.text().is_some_and(|text| is_open(&text))
@@ -207,7 +209,7 @@ fn has_scalar(object: Node<'_>) -> bool {
     object.members().unwrap_or_default().into_iter().any(is_scalar)
 }
 
-/// Ids, times and the like.
+/// Whether a member holds an id, a time, or something else that states nothing about a grade.
 fn is_beside(name: &str) -> bool {
     let ends = ["_id", "Id", "_at", "At", "_url", "Url"];
     name == "id" || BESIDE.contains(&name) || ends.iter().any(|end| name.ends_with(end))

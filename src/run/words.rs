@@ -1,12 +1,12 @@
-//! What the words of statuses and verdicts mean: the one table that run phases, tables and views
-//! go by.
+//! The meaning of the words of statuses and verdicts: the only table, on which run phases, tables
+//! and views rely.
 //!
 //! `pass`, `partial`, `fail` and `running` are documented for runs, `error` and `pending` on other
 //! pages, `timed_out` is seen in Armature's public code; criteria are documented to be graded
 //! `pass`, `partial` or `fail`. The others are the words of similar platforms. The sets are open:
 //! a word that is not here is [`Meaning::Unknown`], and is kept as the API sends it.
 
-/// What a status or a verdict says.
+/// The meaning of a status or a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// All that was required was met.
@@ -15,8 +15,8 @@ pub enum Meaning {
     Partial,
     /// It was not met.
     Failed,
-    /// Infrastructure failed or time ran out: nothing is said about what was tested, and pass
-    /// rates leave it out.
+    /// Infrastructure failed or time ran out: states nothing about what was tested, and pass rates
+    /// leave it out.
     Error,
     /// It was graded without a decision.
     Undecided,
@@ -24,7 +24,7 @@ pub enum Meaning {
     Cancelled,
     /// It ended; the word does not say how.
     Ended,
-    /// It goes on.
+    /// It has not ended.
     Open,
     /// The word is not known.
     Unknown,
@@ -138,7 +138,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
 ];
 
 impl Meaning {
-    /// What a word means, however it is spelt: `timed_out`, `Timed-Out` and `timedOut` are one.
+    /// The meaning of a word, in any spelling: `timed_out`, `Timed-Out` and `timedOut` are the
+    /// same.
     pub fn of(word: &str) -> Self {
         let word = word.trim();
         // OpenTelemetry writes its three statuses in full.
@@ -147,7 +148,7 @@ impl Meaning {
         known.map_or(Self::Unknown, |(meaning, _)| *meaning)
     }
 
-    /// Every word that is known, by what it means; in lower case, without `_`, `-` and spaces.
+    /// Every word that is known, by its meaning; in lower case, without `_`, `-` and spaces.
     pub fn words() -> impl Iterator<Item = (Self, &'static [&'static str])> {
         WORDS.iter().copied()
     }
@@ -167,12 +168,12 @@ impl Meaning {
         }
     }
 
-    /// Whether what has this status stays as it is.
+    /// Whether a run with this status has ended.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Open | Self::Unknown)
     }
 
-    /// Whether the word is a grade: a verdict, and not the state of a process.
+    /// Whether the word is a grade: a verdict, not the state of a process.
     pub fn is_grade(self) -> bool {
         matches!(self, Self::Passed | Self::Partial | Self::Failed | Self::Undecided)
     }

@@ -1,4 +1,4 @@
-//! Crontab expressions, read the way `crontab` reads them and followed through daylight saving.
+//! Crontab expressions, interpreted as `crontab` does, in local time with daylight saving.
 
 mod fields;
 #[cfg(test)]
@@ -21,7 +21,8 @@ const LAST_YEAR: u32 = 2100;
 /// Two days before 1970: earlier than the first local time that can match, in every zone.
 const BEFORE_EVERYTHING: i64 = -2 * 24 * 60 * 60;
 
-/// No clock is ever set back by more than this, so a repeated firing cannot be further away.
+/// Maximum time by which a clock is set back at a change of the offset: a repeated firing is at
+/// most this far away.
 const LONGEST_REPEAT: TimeDelta = TimeDelta::hours(26);
 
 /// Why a text is not a usable crontab expression.
@@ -36,7 +37,7 @@ pub enum ExpressionError {
         /// How many fields the text has.
         found: usize,
     },
-    /// The text begins with `@` but is none of the known nicknames.
+    /// The text starts with `@` and is not a known nickname.
     #[error(
         "`{nickname}` is not a known nickname: use @yearly, @annually, @monthly, @weekly, @daily, \
          @midnight or @hourly"
@@ -74,7 +75,7 @@ pub enum ExpressionError {
         field: &'static str,
         /// The range that is wrong.
         range: String,
-        /// Two ranges that together go round the end of the field.
+        /// Two ranges that together wrap around the end of the field.
         split: String,
     },
     /// A step is zero, too long for its field, or not a number.
@@ -87,18 +88,18 @@ pub enum ExpressionError {
         /// The longest step that makes sense in the field.
         largest: u32,
     },
-    /// Every field is in order, but no date matches all of them.
+    /// All fields are valid, but no date matches all of them.
     #[error("`{text}` never fires: no date matches its day, month, weekday and year together")]
     NeverFires {
         /// The text as given.
         text: String,
     },
-    /// The `cron` crate refused what the text was translated to.
+    /// The `cron` crate rejected the translated expression.
     #[error("`{text}` cannot be scheduled: {reason}")]
     Refused {
         /// The text as given.
         text: String,
-        /// What the `cron` crate said.
+        /// The error of the `cron` crate.
         reason: String,
     },
 }
@@ -122,15 +123,14 @@ pub enum ExpressionError {
 ///
 /// The hour field decides, much as in Vixie cron (which looks at the minute field as well):
 ///
-/// - **Fixed hours** (the hour field does not begin with `*`): every local time is kept once. One
-///   that is skipped because the clock goes forward fires at the first instant after the gap, and
-///   everything skipped in one gap fires once together there, also together with whatever is due
-///   at that instant anyway. One that is repeated because the clock goes back fires the first time
+/// - **Fixed hours** (the hour field does not begin with `*`): every local time fires once. A time
+///   that is skipped because the clock goes forward fires at the first instant after the gap; all
+///   times skipped in one gap fire once together there, also together with a firing that is due at
+///   that instant anyway. A time that is repeated because the clock goes back fires the first time
 ///   only.
-/// - **Any hour** (the hour field begins with `*`, as in `*` or `*/2`): it fires whenever the clock
-///   on the wall shows a matching time. It therefore goes on through both passes of a repeated
-///   hour, and what falls in a gap is not made up for: the clock shows another matching hour on the
-///   same day.
+/// - **Any hour** (the hour field begins with `*`, as in `*` or `*/2`): it fires whenever the local
+///   clock shows a matching time. It therefore fires in both passes of a repeated hour, and a time
+///   in a gap is not caught up: the clock shows another matching hour on the same day.
 ///
 /// # Limits
 ///
@@ -139,14 +139,14 @@ pub enum ExpressionError {
 pub struct Expression {
     text: String,
     zone: Tz,
-    /// A local time matches if any of these does. They are evaluated as if local time were UTC,
-    /// so that the changes of the clock are decided here and nowhere else.
+    /// A local time matches if any of these does. They are evaluated as if local time were UTC, so
+    /// that only this module decides how changes of the clock are treated.
     schedules: Vec<Schedule>,
     any_hour: bool,
 }
 
 impl Expression {
-    /// Reads a crontab expression that follows the clock of `zone`.
+    /// Parses a crontab expression that follows the clock of `zone`.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl Expression {
     /// 2100.
     #[must_use]
     pub fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // Keeps the arithmetic below away from the ends of the calendar, where it would overflow.
+        // Keep the arithmetic below away from the ends of the calendar, where it would overflow.
         let start = instant.max(DateTime::from_timestamp(BEFORE_EVERYTHING, 0)?);
         if i64::from(start.year()) > i64::from(LAST_YEAR) + 1 {
             return None;
@@ -206,7 +206,7 @@ impl Expression {
         successors(self.next_after(after), |firing| self.next_after(*firing)).take(count).collect()
     }
 
-    /// What the clock shows at `instant`, to the second below: firings are on whole seconds.
+    /// The local time at `instant`, rounded down to the second: firings are on whole seconds.
     fn local(&self, instant: DateTime<Utc>) -> Option<NaiveDateTime> {
         instant.with_timezone(&self.zone).naive_local().with_nanosecond(0)
     }
@@ -243,10 +243,10 @@ impl Expression {
         }
     }
 
-    /// The first firing after the clock goes back, if it goes back shortly after `start`.
+    /// The first firing after the clock is set back, if that happens shortly after `start`.
     ///
-    /// The search for later local times misses it when the clock showed that time before `start`
-    /// already.
+    /// The search for later local times misses it if the clock showed that local time before
+    /// `start`.
     fn next_repeated(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let change = self.clock_set_back(start)?;
         let just_before = self.local(change)?.checked_sub_signed(TimeDelta::seconds(1))?;
@@ -254,7 +254,7 @@ impl Expression {
             .and_then(|local| self.instants_of(local).into_iter().find(|firing| *firing >= change))
     }
 
-    /// The first instant at which the clock shows an earlier time again, if that is shortly after
+    /// The first instant at which the local clock has been set back, if that is shortly after
     /// `start`.
     fn clock_set_back(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut before = start.timestamp();

@@ -1,4 +1,4 @@
-//! Cron expressions → the jobs that are due. Knows nothing of what a job does.
+//! Cron expressions → the jobs that are due. Does not depend on what a job does.
 
 mod expression;
 mod timetable;

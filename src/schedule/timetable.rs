@@ -1,37 +1,38 @@
-//! Which job is due when. Pure: the clock comes as an argument, and may do what clocks do.
+//! Which job is due when. Pure: the current time is an argument, and may jump forward and back.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Expression;
 
-/// A clock that is set back by less than this repeats no firing: it was only adjusted.
+/// A clock that is set back by less than this was only adjusted, and no firing is repeated.
 const ADJUSTMENT: TimeDelta = TimeDelta::minutes(2);
 
-/// So many firings are counted as missed or skipped at the most.
+/// Maximum number of firings that are counted as missed or skipped.
 const MOST_COUNTED: usize = 10_000;
 
-/// How far [`longest_pause`] looks ahead: a week, so that it sees a weekend, and a bit.
+/// How far [`longest_pause`] looks ahead: more than a week, so that it sees a weekend.
 const AHEAD: TimeDelta = TimeDelta::days(8);
-/// It looks at so many firings one by one, and then no closer than this.
+/// [`longest_pause`] examines this many firings one by one, and later ones in strides of this
+/// length.
 const LOOKED_AT: usize = 100;
 const STRIDE: TimeDelta = TimeDelta::seconds(59);
 
-/// What a firing starts.
+/// The job that a firing starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Job {
-    /// Exports what is new.
+    /// An incremental sync.
     Sync,
-    /// Compares the lake with all that the API lists.
+    /// Compares the lake with everything that the API lists.
     Reconcile,
-    /// Merges small parts of the lake.
+    /// Merges small data files of the lake.
     Compact,
 }
 
 impl Job {
-    /// Every job, the most urgent first.
+    /// All jobs, the most urgent first.
     pub const ALL: [Self; 3] = [Self::Sync, Self::Reconcile, Self::Compact];
 
-    /// The word for it, as the command is called.
+    /// The name, which is that of the command.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sync => "sync",
@@ -40,20 +41,20 @@ impl Job {
         }
     }
 
-    /// Whether a firing that falls into another job is made up for: what comes once a day must not
-    /// be lost to a job that comes every few minutes.
+    /// Whether a firing during another job is caught up afterwards: a daily job must not be lost to
+    /// a job that runs every few minutes.
     fn is_put_off(self) -> bool {
         self != Self::Sync
     }
 }
 
-/// A job whose time has come.
+/// A job that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The job.
     pub job: Job,
-    /// Firings that passed before this one with nobody there to see them, as while the machine
-    /// slept. They collapse into it.
+    /// Firings that were missed before this one, for example while the machine was suspended. This
+    /// firing replaces them.
     pub missed: usize,
 }
 
@@ -67,14 +68,14 @@ pub struct Timetable {
 struct Line {
     job: Job,
     expression: Expression,
-    /// Firings up to this instant are over.
+    /// Firings up to this instant have been handled.
     seen: DateTime<Utc>,
-    /// Whether one of them is still to be made up for.
+    /// Whether one of them is still to be caught up.
     owed: bool,
 }
 
 impl Timetable {
-    /// The firings later than `now`.
+    /// A timetable of the firings later than `now`.
     pub fn new(jobs: Vec<(Job, Expression)>, now: DateTime<Utc>) -> Self {
         let mut lines: Vec<Line> = jobs
             .into_iter()
@@ -84,8 +85,7 @@ impl Timetable {
         Self { lines }
     }
 
-    /// Takes the place of another timetable: a firing of its that is due, and was not taken, is
-    /// not lost.
+    /// Replaces another timetable. A due firing that the old one had not handled is kept.
     #[must_use]
     pub fn in_place_of(mut self, old: &Self, now: DateTime<Utc>) -> Self {
         for line in &mut self.lines {
@@ -99,24 +99,24 @@ impl Timetable {
         self
     }
 
-    /// The next firing of any job, seen at `now`; `None` where none ever fires again.
+    /// The next firing of any job, as of `now`; `None` if there is none.
     pub fn next(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.follow_the_clock(now);
         self.lines.iter().filter_map(|line| line.next(now)).min()
     }
 
-    /// How long it is from one instant to the next firing of any job; `None` where there is none.
+    /// Time from an instant to the next firing of any job; `None` if there is none.
     pub fn pause_after(&self, instant: DateTime<Utc>) -> Option<TimeDelta> {
         let next = self.lines.iter().filter_map(|line| line.expression.next_after(instant)).min();
         next.map(|next| next.signed_duration_since(instant))
     }
 
-    /// The next firing of one job, seen at `now`; `None` where it has none.
+    /// The next firing of one job, as of `now`; `None` if there is none.
     pub fn next_of(&self, job: Job, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.lines.iter().find(|line| line.job == job)?.next(now)
     }
 
-    /// Takes the jobs whose time has come, each once, the most urgent first.
+    /// Takes the jobs that are due, each once, the most urgent first.
     pub fn take_due(&mut self, now: DateTime<Utc>) -> Vec<Due> {
         self.follow_the_clock(now);
         let due = self.lines.iter_mut().filter_map(|line| {
@@ -126,8 +126,8 @@ impl Timetable {
         due.collect()
     }
 
-    /// Passes over the firings up to `now`, as something else ran: how many there were of each job
-    /// that nothing makes up for.
+    /// Skips the firings up to `now`, because another job was running. Returns the number of
+    /// firings of each job that are not caught up.
     pub fn skip(&mut self, now: DateTime<Utc>) -> Vec<(Job, usize)> {
         let skipped = self.lines.iter_mut().map(|line| {
             let fired = line.pass(now);
@@ -150,7 +150,8 @@ impl Timetable {
         firings
     }
 
-    /// A clock that was set back by more than an adjustment starts the day again.
+    /// If the clock was set back by more than an adjustment, firings from the new time on are due
+    /// again.
     fn follow_the_clock(&mut self, now: DateTime<Utc>) {
         for line in &mut self.lines {
             if line.seen.signed_duration_since(now) > ADJUSTMENT {
@@ -161,12 +162,12 @@ impl Timetable {
 }
 
 impl Line {
-    /// The next firing: one that is owed is due at once.
+    /// The next firing; one that is to be caught up is due at once.
     fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.owed { Some(now) } else { self.expression.next_after(self.seen) }
     }
 
-    /// Goes on to `now`: how many firings that passes.
+    /// Advances to `now`. Returns the number of firings in between.
     fn pass(&mut self, now: DateTime<Utc>) -> usize {
         let mut fired = 0;
         while fired < MOST_COUNTED
@@ -181,8 +182,8 @@ impl Line {
     }
 }
 
-/// The longest pause between two firings of the next days, as of `now`; zero where there are no
-/// two. Firings of every few seconds are looked at a minute apart.
+/// The longest pause between two firings of the next days, as of `now`; zero if there are fewer
+/// than two. Firings every few seconds are examined a minute apart.
 pub fn longest_pause(expression: &Expression, now: DateTime<Utc>) -> TimeDelta {
     let mut longest = TimeDelta::zero();
     let Some(mut last) = expression.next_after(now) else { return longest };
@@ -190,7 +191,7 @@ pub fn longest_pause(expression: &Expression, now: DateTime<Utc>) -> TimeDelta {
         let from = if place < LOOKED_AT { last } else { last + STRIDE };
         let Some(next) = expression.next_after(from) else { break };
         let pause = next.signed_duration_since(last);
-        // What lies in a stride was not looked at.
+        // The firings within a stride were not examined.
         if place < LOOKED_AT || pause > STRIDE * 2 {
             longest = longest.max(pause);
         }
@@ -253,7 +254,7 @@ mod tests {
     fn what_falls_into_a_running_job_is_skipped_and_counted() {
         let mut table = timetable("24T03:00:00");
         assert_eq!(table.skip(at("24T03:46:00")), [(Job::Sync, 3)]);
-        // What comes once a day is put off, not skipped.
+        // A daily job is caught up, not skipped.
         assert_eq!(table.next(at("24T03:46:00")), Some(at("24T03:46:00")));
         assert_eq!(table.skip(at("24T03:47:00")), []);
         let reconcile = Due { job: Job::Reconcile, missed: 0 };
@@ -294,7 +295,7 @@ mod tests {
         assert_eq!(pause("*/5 * * * * *"), TimeDelta::seconds(5));
         assert_eq!(pause("*/15 9-17 * * 1-5"), TimeDelta::minutes(63 * 60 + 15));
         assert_eq!(pause("* 9-17 * * 1-5"), TimeDelta::minutes(63 * 60 + 1));
-        // Within a stride of the truth.
+        // Exact to one stride.
         let weekend = pause("* * 9-17 * * 1-5") - TimeDelta::hours(63);
         assert!((1..=60).contains(&weekend.num_seconds()), "{weekend}");
         assert_eq!(pause("0 6 1 * *"), TimeDelta::days(31));

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics`, on an address of the user's choice.
+//! The endpoints `/healthz`, `/readyz` and `/metrics`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::Shared;
 
-/// What `/healthz` shows.
+/// The body of `/healthz`.
 #[derive(Debug, Serialize)]
 struct Liveness {
     status: &'static str,
@@ -22,11 +22,12 @@ struct Liveness {
     running: Option<&'static str>,
 }
 
-/// Reads an address to listen on: `127.0.0.1:9464`, `[::1]:9464`, or a port alone, which is one of
+/// Parses an address to listen on: `127.0.0.1:9464`, `[::1]:9464`, or only a port, which means
+/// 127.0.0.1.
 /// 127.0.0.1.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A description of what is wrong with it.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let port = text.strip_prefix(':').unwrap_or(text);
@@ -34,11 +35,11 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
     text.parse().map_err(|_| {
-        format!("`{text}` is no address: give a port, or an IP address and a port such as 127.0.0.1:9464")
+        format!("`{text}` is not an address: give a port, or an IP address and a port such as 127.0.0.1:9464")
     })
 }
 
-/// Answers until the process ends.
+/// Serves requests until the process ends.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = Router::new()
         .route("/healthz", get(healthz))

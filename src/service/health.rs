@@ -1,4 +1,4 @@
-//! Is the export well? What each job's end changes, and which message that deserves. Pure.
+//! The health of the export: what the end of each job changes, and which alerts that causes. Pure.
 
 use serde::Serialize;
 
@@ -7,60 +7,62 @@ use crate::interval::rfc3339;
 use crate::notify::MessageKind;
 use crate::schedule::Job;
 
-/// How a job ended, as far as anybody must be told.
+/// The result of a job, as far as health and alerts need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ending {
-    /// The exit code that it would have had.
+pub(super) struct JobResult {
+    /// The exit code that the job's command would have.
     pub(super) exit_code: u8,
-    /// Why it was not well, in one line.
+    /// What went wrong, in one line; `None` if nothing did.
     pub(super) problem: Option<String>,
-    /// What to do about it.
+    /// What the user can do about it.
     pub(super) hint: Option<String>,
-    /// Until when the export is known to be whole, where it is: the begin of the job, by this
-    /// machine's clock, in microseconds since 1970.
+    /// The time until which the export is known to be complete, if it is: the start of the job, by
+    /// this machine's clock, in microseconds since 1970.
     pub(super) fresh_until: Option<i64>,
-    /// Whether it found a gap.
+    /// Whether it found a new gap.
     pub(super) new_gap: bool,
-    /// Whether the API listed nothing where something must be.
+    /// Whether the API listed nothing, although some runs should be listed.
     pub(super) unexpected_zero: bool,
-    /// Whether another process wrote the lake, so that nothing was done.
+    /// Whether another process wrote the lake, so that the job did nothing.
     pub(super) lake_in_use: bool,
 }
 
-impl Ending {
-    /// Whether nobody needs to hear of it: somebody stopped it, or another process was at work.
+impl JobResult {
+    /// Whether the result changes neither health nor alerts: the job was stopped, or another
+    /// process was writing the lake.
     pub(super) fn is_no_news(&self) -> bool {
         self.lake_in_use || self.exit_code == Exit::Interrupted.code()
     }
 }
 
-/// Something to tell.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct Alert {
     pub(super) kind: MessageKind,
     pub(super) text: String,
     pub(super) exit_code: Option<u8>,
     pub(super) hint: Option<String>,
 }
 
-/// What `/readyz` shows.
+/// The body of `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Readiness {
     /// `ready`, `starting` or `stale`.
     pub(super) status: &'static str,
-    /// The end of the last good sync, RFC 3339.
+    /// The time until which the export is known to be complete, RFC 3339: the start of the last
+    /// good sync, or after a restart the end of the coverage.
     pub(super) last_success: Option<String>,
-    /// How long ago that is.
+    /// The age of that time, in seconds.
     pub(super) age_seconds: Option<i64>,
-    /// How old it may become.
+    /// The age from which the export is stale, in seconds.
     pub(super) stale_after_seconds: i64,
     /// The exit code of the last sync.
     pub(super) last_exit_code: Option<u8>,
-    /// What went wrong last; none once a sync was well.
+    /// The problem of the last sync; `None` if it had none.
     pub(super) problem: Option<String>,
 }
 
-/// A failure as it was told.
+/// A failure for which an alert was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
     exit_code: u8,
@@ -73,7 +75,7 @@ pub(super) struct Health {
     stale_after: i64,
     started: i64,
     last_success: Option<i64>,
-    /// By job: how the last end was told, if it was not well.
+    /// The reported failure of each job that is failing.
     failing: Vec<(Job, Told)>,
     told_stale: bool,
     last_exit_code: Option<u8>,
@@ -101,14 +103,14 @@ impl Health {
         self.last_success
     }
 
-    /// Another lake is looked at from now on.
+    /// Starts over with another lake.
     pub(super) fn begin_anew(&mut self, last_success: Option<i64>) {
         self.last_success = last_success;
     }
 
-    /// Takes the end of a job into account, and says what people must hear: a failure once until
-    /// it changes its kind or ends, a gap each time.
-    pub(super) fn end(&mut self, job: Job, ending: &Ending) -> Vec<News> {
+    /// Applies the result of a job, and returns the alerts to send: one for a failure until it
+    /// changes its kind or ends, and one for each gap.
+    pub(super) fn end(&mut self, job: Job, ending: &JobResult) -> Vec<Alert> {
         if ending.is_no_news() {
             return Vec::new();
         }
@@ -127,12 +129,12 @@ impl Health {
         let mut news = Vec::new();
         let mut tell = |kind, text: String| {
             let (exit_code, hint) = (Some(ending.exit_code), ending.hint.clone());
-            news.push(News { kind, text, exit_code, hint });
+            news.push(Alert { kind, text, exit_code, hint });
         };
         let name = job.name();
         if ending.new_gap {
-            let text = "time that the API no longer lists was never exported: see `armature-export \
-                        status` and the table _gaps";
+            let text = "a period that the API no longer lists was never exported: see \
+                        `armature-export status` and the table _gaps";
             tell(MessageKind::Gap, format!("{name}: {text}"));
         }
         if let Some(problem) = &ending.problem {
@@ -150,22 +152,23 @@ impl Health {
                 tell(MessageKind::Recovery, "the export is fresh again".to_owned());
             }
         } else if before.is_some() || (was_stale && !self.told_stale) {
-            tell(MessageKind::Recovery, format!("{name} is well again"));
+            tell(MessageKind::Recovery, format!("{name} has recovered"));
         }
         news
     }
 
-    /// Whether the export went stale since this was last asked.
-    pub(super) fn went_stale(&mut self, now: i64) -> Option<News> {
-        // A clock that was ahead, and was set right, must not hide that nothing happens.
+    /// An alert if the export became stale since the last call.
+    pub(super) fn went_stale(&mut self, now: i64) -> Option<Alert> {
+        // If the clock was ahead and was corrected, the last success lies in the future, and would
+        // hide that nothing happens.
         self.last_success = self.last_success.map(|last| last.min(now));
         if !self.is_stale(now) || std::mem::replace(&mut self.told_stale, true) {
             return None;
         }
         let age = rough(self.age(now));
-        let since = if self.last_success.is_some() { "the last good sync" } else { "the start" };
+        let since = if self.last_success.is_some() { "the last good sync" } else { "startup" };
         let problem = self.problem.as_ref().map(|problem| format!("; the last problem: {problem}"));
-        Some(News {
+        Some(Alert {
             kind: MessageKind::Stale,
             text: format!(
                 "the export is stale: {since} was {age} ago{}",
@@ -176,8 +179,8 @@ impl Health {
         })
     }
 
-    /// How long until the export is stale, in microseconds, if nothing happens; `None` where it
-    /// is already.
+    /// Time in microseconds until the export becomes stale if nothing happens; `None` if it is
+    /// stale.
     pub(super) fn time_to_stale(&self, now: i64) -> Option<i64> {
         let left = self.stale_after.saturating_sub(self.age(now)).saturating_add(1);
         (left > 0).then_some(left)
@@ -208,7 +211,7 @@ impl Health {
     }
 }
 
-/// A time as people say it.
+/// A duration, rounded for a message.
 fn rough(microseconds: i64) -> String {
     match microseconds / 1_000_000 {
         seconds @ ..120 => format!("{seconds} s"),
@@ -223,15 +226,19 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000;
 
-    fn good(at: i64) -> Ending {
-        Ending { fresh_until: Some(at), ..Ending::default() }
+    fn good(at: i64) -> JobResult {
+        JobResult { fresh_until: Some(at), ..JobResult::default() }
     }
 
-    fn bad(exit_code: u8) -> Ending {
-        Ending { exit_code, problem: Some("the API is unreachable".into()), ..Ending::default() }
+    fn bad(exit_code: u8) -> JobResult {
+        JobResult {
+            exit_code,
+            problem: Some("the API is unreachable".into()),
+            ..JobResult::default()
+        }
     }
 
-    fn kinds(news: &[News]) -> Vec<&'static str> {
+    fn kinds(news: &[Alert]) -> Vec<&'static str> {
         news.iter().map(|news| news.kind.name()).collect()
     }
 
@@ -251,7 +258,7 @@ mod tests {
     fn what_is_no_fault_is_not_told() {
         let mut health = Health::new(HOUR, None, 0);
         assert!(health.end(Job::Sync, &bad(130)).is_empty());
-        let busy = Ending { lake_in_use: true, ..bad(6) };
+        let busy = JobResult { lake_in_use: true, ..bad(6) };
         assert!(health.end(Job::Sync, &busy).is_empty());
         assert!(health.end(Job::Sync, &good(3)).is_empty());
     }
@@ -259,10 +266,10 @@ mod tests {
     #[test]
     fn a_gap_is_a_fact_and_not_a_state() {
         let mut health = Health::new(HOUR, None, 0);
-        let gap = Ending { exit_code: 3, new_gap: true, ..good(1) };
+        let gap = JobResult { exit_code: 3, new_gap: true, ..good(1) };
         assert_eq!(kinds(&health.end(Job::Sync, &gap)), ["gap"]);
         assert!(health.end(Job::Sync, &good(2)).is_empty());
-        let both = Ending { problem: Some("2 runs could not be fetched".into()), ..gap.clone() };
+        let both = JobResult { problem: Some("2 runs could not be fetched".into()), ..gap.clone() };
         assert_eq!(kinds(&health.end(Job::Sync, &both)), ["gap", "failure"]);
         assert_eq!(kinds(&health.end(Job::Sync, &gap)), ["gap", "recovery"], "an outage ends so");
         assert!(health.end(Job::Sync, &good(5)).is_empty());
@@ -272,7 +279,7 @@ mod tests {
     fn another_trouble_with_the_same_exit_code_is_told() {
         let mut health = Health::new(HOUR, None, 0);
         assert_eq!(kinds(&health.end(Job::Sync, &bad(3))), ["failure"]);
-        let zero = Ending { unexpected_zero: true, ..bad(3) };
+        let zero = JobResult { unexpected_zero: true, ..bad(3) };
         assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
         assert_eq!(kinds(&health.end(Job::Sync, &bad(3))), ["failure"]);
     }
@@ -280,7 +287,7 @@ mod tests {
     #[test]
     fn an_incomplete_sync_can_make_a_stale_export_fresh() {
         let mut health = Health::new(HOUR, Some(0), 0);
-        let incomplete = |at| Ending { fresh_until: Some(at), ..bad(3) };
+        let incomplete = |at| JobResult { fresh_until: Some(at), ..bad(3) };
         assert_eq!(kinds(&health.end(Job::Sync, &incomplete(1))), ["failure"]);
         assert!(health.went_stale(2 * HOUR).is_some());
         assert_eq!(kinds(&health.end(Job::Sync, &incomplete(2 * HOUR))), ["recovery"]);
@@ -296,7 +303,7 @@ mod tests {
     #[test]
     fn a_list_that_is_empty_against_all_that_is_known() {
         let mut health = Health::new(HOUR, None, 0);
-        let zero = Ending { unexpected_zero: true, ..bad(3) };
+        let zero = JobResult { unexpected_zero: true, ..bad(3) };
         assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
         assert!(health.end(Job::Sync, &zero).is_empty());
         assert_eq!(kinds(&health.end(Job::Sync, &good(3))), ["recovery"]);
@@ -325,7 +332,7 @@ mod tests {
         let stale = health.went_stale(2 * HOUR).unwrap();
         assert_eq!(
             stale.text,
-            "the export is stale: the start was 2 h ago; the last problem: the API is unreachable"
+            "the export is stale: startup was 2 h ago; the last problem: the API is unreachable"
         );
     }
 
@@ -333,7 +340,7 @@ mod tests {
     fn a_run_that_always_fails_does_not_make_the_export_stale() {
         let mut health = Health::new(HOUR, None, 0);
         for hour in 1..50 {
-            let incomplete = Ending { fresh_until: Some(hour * HOUR), ..bad(3) };
+            let incomplete = JobResult { fresh_until: Some(hour * HOUR), ..bad(3) };
             let news = health.end(Job::Sync, &incomplete);
             assert_eq!(news.len(), usize::from(hour == 1));
             assert_eq!(health.went_stale(hour * HOUR + HOUR), None);

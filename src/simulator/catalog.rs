@@ -1,9 +1,4 @@
-//! The organization's MCP servers, workflows and models: what all runs are about.
-
-use super::catalog_workflows::{
-    CALENDAR_BOOKING, CHECKOUT, DOCUMENTATION_ANSWERS, GIFT_CARD, ISSUE_TRIAGE, REFUND_REQUEST,
-    RELEASE_NOTES, REVENUE_QUESTION,
-};
+//! The organization's MCP servers, workflows and models, which runs refer to.
 
 /// One tool of an MCP server. Bodies are JSON with placeholders: `<int>`, `<hex>`, `<money>`,
 /// `<name>`, `<mail>`, `<word>`, `<repository>`.
@@ -24,7 +19,7 @@ pub(super) struct Server {
     pub(super) category: &'static str,
 }
 
-/// One criterion of a workflow, with what a judge says of it.
+/// One criterion of a workflow, and the judge's comments on it.
 #[derive(Debug)]
 pub(super) struct Criterion {
     pub(super) text: &'static str,
@@ -33,14 +28,14 @@ pub(super) struct Criterion {
     pub(super) blame: &'static str,
 }
 
-/// A workflow: what the tester agent is told to do, and how it is judged.
+/// A workflow: the instructions of the tester agent, and the criteria of its evaluation.
 #[derive(Debug)]
 pub(super) struct Workflow {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
     pub(super) server: &'static Server,
     pub(super) prompt: &'static str,
-    /// The version that new runs have; runs of the older past have the one before.
+    /// The version of new runs; older runs have the previous version.
     pub(super) version: u32,
     /// Five-field cron expression; `None` for manual-only.
     pub(super) schedule: Option<&'static str>,
@@ -57,12 +52,12 @@ pub(super) struct Workflow {
     pub(super) trouble: Trouble,
 }
 
-/// The story that the data hold: where failures are concentrated.
+/// Where the failures of a workflow are concentrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Runs fail now and then, for all sorts of reasons.
+    /// Runs fail occasionally, for various reasons.
     Ordinary,
-    /// Runs of the current version fail often, those of the version before did not.
+    /// Runs of the current version fail often, those of the previous version did not.
     Regression,
     /// Runs of the small model fail often.
     SmallModel,
@@ -73,25 +68,13 @@ pub(super) enum Trouble {
 pub(super) struct Model {
     pub(super) id: &'static str,
     pub(super) harness: &'static str,
-    /// Cents per million tokens.
+    /// Price of input tokens, in cents per million.
     pub(super) input_price: u64,
-    /// Cents per million tokens.
+    /// Price of output tokens, in cents per million.
     pub(super) output_price: u64,
     pub(super) weight: u64,
     pub(super) is_small: bool,
 }
-
-/// All workflows, in the order of the API's list.
-pub(super) const WORKFLOWS: [&Workflow; 8] = [
-    &CHECKOUT,
-    &ISSUE_TRIAGE,
-    &REVENUE_QUESTION,
-    &REFUND_REQUEST,
-    &CALENDAR_BOOKING,
-    &DOCUMENTATION_ANSWERS,
-    &RELEASE_NOTES,
-    &GIFT_CARD,
-];
 
 const SONNET: Model = Model {
     id: "claude-sonnet-4-5",
@@ -132,7 +115,7 @@ pub(super) const MODELS: [&Model; 4] = [&SONNET, &HAIKU, &GPT_5, &GPT_5_MINI];
 /// The model that judges every run.
 pub(super) const JUDGE_MODEL: &str = "claude-opus-4-1";
 
-/// The online shop that two workflows buy from.
+/// The online shop.
 pub(super) const SHOP: Server = Server {
     name: "Storefront MCP",
     transport: "streamable_http",

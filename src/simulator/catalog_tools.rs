@@ -1,4 +1,4 @@
-//! The tools of the simulated MCP servers, with bodies as such servers give them.
+//! The tools of the simulated MCP servers, with realistic bodies.
 
 use super::catalog::Tool;
 

@@ -9,6 +9,18 @@ use super::catalog_tools::{
     LIST_TABLES, RUN_QUERY, SEARCH_DOCUMENTATION, SEARCH_ISSUES, SEARCH_PRODUCTS, SEARCH_TICKETS,
 };
 
+/// All workflows, in the order of the API's list.
+pub(super) const WORKFLOWS: [&Workflow; 8] = [
+    &CHECKOUT,
+    &ISSUE_TRIAGE,
+    &REVENUE_QUESTION,
+    &REFUND_REQUEST,
+    &CALENDAR_BOOKING,
+    &DOCUMENTATION_ANSWERS,
+    &RELEASE_NOTES,
+    &GIFT_CARD,
+];
+
 const fn required(text: &'static str, praise: &'static str, blame: &'static str) -> Criterion {
     Criterion { text, is_required: true, praise, blame }
 }

@@ -1,4 +1,4 @@
-//! The simulated time: the real one plus an offset, or standing still.
+//! The simulated time: real time plus an offset, or frozen.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,14 +17,14 @@ pub struct SimulatedClock {
 }
 
 impl SimulatedClock {
-    /// Real time, or frozen at `start`.
+    /// A clock that shows real time, or is frozen at `start`.
     #[must_use]
     pub fn new(start: Option<DateTime<Utc>>) -> Self {
         let reading = start.map_or(Reading::Offset(Duration::zero()), Reading::Frozen);
         Self { reading: Mutex::new(reading) }
     }
 
-    /// The simulated now.
+    /// The current simulated time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match *self.reading.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -65,6 +65,12 @@ pub(super) fn with_milliseconds(milliseconds: i64) -> String {
 /// RFC 3339 with exactly six fraction digits and `Z`.
 pub(super) fn with_microseconds(milliseconds: i64) -> String {
     instant(milliseconds).to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// Seconds as whole milliseconds; 0 for a number that is not a duration.
+pub(super) fn milliseconds(seconds: f64) -> u64 {
+    let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The form of the `Date` header (RFC 9110, IMF-fixdate).

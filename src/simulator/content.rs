@@ -1,4 +1,4 @@
-//! What happened in one run: its spans and tool calls.
+//! The content of one run: its spans and tool calls.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub(super) struct Content {
     pub(super) tool_calls: Vec<ToolCall>,
     /// The text of a run that ended in `error` or `timed_out`.
     pub(super) error: Option<&'static str>,
-    /// What the agent said at the end.
+    /// The final text of the agent.
     pub(super) answer: &'static str,
 }
 
@@ -85,8 +85,8 @@ pub(super) fn content_of(plan: &RunPlan) -> Content {
     content
 }
 
-/// A payload, or the marker that now and then stands in its place (inferred from Armature's
-/// public code). `stream` tells the payloads of a run apart.
+/// A payload, or the redaction marker that sometimes replaces it (inferred from Armature's public
+/// code). `stream` distinguishes the payloads of a run.
 pub(super) fn redacted(plan: &RunPlan, stream: u64, payload: Value) -> Value {
     let mut random = Seeded::new(combine(combine(plan.seed, REDACTION_STREAM), stream));
     let is_redacted = random.percent(u64::from(plan.redacted_percent));
@@ -96,7 +96,7 @@ pub(super) fn redacted(plan: &RunPlan, stream: u64, payload: Value) -> Value {
 fn redact(plan: &RunPlan, content: &mut Content) {
     let spans = content.spans.iter_mut().map(|span| &mut span.attributes);
     let calls = content.tool_calls.iter_mut().map(|call| &mut call.arguments);
-    // The metadata of the run has the stream of its own number, which is below these.
+    // The run's metadata uses the stream of its own number, which is below these.
     for (payload, stream) in spans.chain(calls).zip(100..) {
         *payload = redacted(plan, stream, payload.take());
     }
@@ -108,7 +108,7 @@ fn draw_steps(plan: &RunPlan, random: &mut Seeded) -> Vec<Step> {
     for tool in plan.workflow.tools.iter().copied() {
         let is_weak = tool.name == plan.workflow.weak_tool;
         if is_weak && plan.classification == Some("tool_error") {
-            // The agent tries again before it gives up.
+            // The agent retries before it gives up.
             calls.extend((0..random.between(1, 3)).map(|_| (tool, true)));
             continue;
         }
@@ -131,7 +131,7 @@ fn draw_steps(plan: &RunPlan, random: &mut Seeded) -> Vec<Step> {
     steps
 }
 
-/// Cuts the time in which the run was running into one piece per step.
+/// Divides the duration of the run into one interval per step.
 fn draw_instants(plan: &RunPlan, steps: &[Step], random: &mut Seeded) -> Vec<(i64, i64)> {
     let weights: Vec<u64> = steps
         .iter()
@@ -235,7 +235,7 @@ fn draw_call(
     }
 }
 
-/// The first answer is the good one.
+/// The first text is that of a successful run.
 fn draw_answer(plan: &RunPlan, random: &mut Seeded) -> &'static str {
     match plan.outcome {
         Outcome::Pass => plan.workflow.answers.first().copied().unwrap_or_default(),

@@ -1,22 +1,22 @@
-//! How the documents of a run say the same things in other ways: names, places and units that are
-//! seen on similar APIs. What a right export holds does not depend on it.
+//! Dialects: other names, places and units for the same content, as seen in similar APIs. The rows
+//! of a correct export do not depend on the dialect.
 
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// The ways in which documents say what they say.
+/// The dialect of a run's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentDialect {
     /// As inferred from the vendor's documentation and public code.
     #[default]
     Plain,
-    /// Rows have ids of their own beside those that name the thing, words are objects, the
-    /// evaluation stands in its run, excerpts beside the criteria, spans are steps, and tool calls
-    /// are events of the vendor's own SDK.
+    /// Rows have ids of their own besides those of what they name, words are objects, the
+    /// evaluation is inside its run, excerpts are beside the criteria, spans are steps, and tool
+    /// calls are events of the vendor's SDK.
     Nested,
-    /// Times are epoch seconds, and durations seconds without saying so.
+    /// Times are epoch seconds, and durations are seconds without a unit in their name.
     Epoch,
 }
 
@@ -152,7 +152,7 @@ fn nested_criterion((number, criterion): (usize, Value), excerpts: &mut Vec<Valu
     })
 }
 
-/// Times as epoch seconds, and durations as seconds; both to the millisecond.
+/// Converts times to epoch seconds, and durations to seconds; both to the millisecond.
 fn with_epoch_times(value: Value) -> Value {
     changed(value, |members| {
         for name in TIMES {
@@ -169,7 +169,7 @@ fn with_epoch_times(value: Value) -> Value {
     })
 }
 
-/// Milliseconds as seconds, with three digits after the point.
+/// Converts milliseconds to seconds, with three digits after the point.
 fn seconds(milliseconds: i64) -> Value {
     let text = format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000);
     text.parse::<f64>().map_or(Value::Null, Value::from)

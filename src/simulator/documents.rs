@@ -1,4 +1,5 @@
-//! Bodies of the API's answers in their canonical form: `snake_case` and bare, before any shape.
+//! Bodies of the API's responses in their canonical form: `snake_case` and without an envelope,
+//! before a shape is applied.
 //!
 //! Key names are inferred; none of these bodies is documented.
 
@@ -14,7 +15,7 @@ use super::world::World;
 
 const METADATA_STREAM: u64 = 13;
 
-/// A run as the list shows it at `now` (milliseconds).
+/// A run's row in the list at `now` (milliseconds).
 pub(super) fn listing(plan: &RunPlan, now: i64) -> Value {
     let is_final = !plan.phase(now).is_open();
     json!({
@@ -32,7 +33,7 @@ pub(super) fn listing(plan: &RunPlan, now: i64) -> Value {
     })
 }
 
-/// A single run: the listing and more.
+/// A run's detail: its row in the list, and more.
 pub(super) fn detail(plan: &RunPlan, now: i64) -> Value {
     let phase = plan.phase(now);
     let is_final = !phase.is_open();
@@ -67,7 +68,7 @@ pub(super) fn detail(plan: &RunPlan, now: i64) -> Value {
     }
 }
 
-/// The trace so far: spans that have begun, with null ends where they still last.
+/// The trace at `now`: spans that have started; those that have not ended have a null end.
 pub(super) fn trace(plan: &RunPlan, now: i64) -> Value {
     let spans: Vec<Value> = content_of(plan)
         .spans
@@ -93,7 +94,7 @@ fn span_body(span: &Span, now: i64) -> Value {
     })
 }
 
-/// The tool calls that have ended.
+/// The tool calls that have ended at `now`.
 pub(super) fn tool_calls(plan: &RunPlan, now: i64) -> Vec<Value> {
     let Content { tool_calls, .. } = content_of(plan);
     tool_calls
@@ -116,7 +117,7 @@ pub(super) fn tool_calls(plan: &RunPlan, now: i64) -> Vec<Value> {
         .collect()
 }
 
-/// The evaluation, once it is there.
+/// The evaluation; `None` until it exists.
 pub(super) fn evaluation(plan: &RunPlan, now: i64) -> Option<Value> {
     if plan.phase(now) != Phase::Settled {
         return None;
@@ -155,8 +156,8 @@ fn criterion_body(position: usize, criterion: &JudgedCriterion) -> Value {
     })
 }
 
-/// The rows of `/workflows`. Fields are those that documentation names as writable, in the
-/// spelling of `/mcp-servers`.
+/// The rows of `/workflows`. Their members are those that the documentation names as writable, in
+/// the spelling of `/mcp-servers`.
 pub(super) fn workflows(world: &World) -> Vec<Value> {
     world
         .workflows()
@@ -182,7 +183,7 @@ pub(super) fn workflows(world: &World) -> Vec<Value> {
         .collect()
 }
 
-/// The rows of `/mcp-servers` (documented, the keys too).
+/// The rows of `/mcp-servers` (documented, including the keys).
 pub(super) fn servers(world: &World) -> Vec<Value> {
     world
         .servers()

@@ -1,4 +1,4 @@
-//! The rows that a right export of the world holds: the oracle that tests compare with.
+//! The rows of a correct export of the world: the oracle that tests compare with.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,14 +14,14 @@ use super::world::World;
 /// One row: column name to value.
 pub type Row = Map<String, Value>;
 
-/// The rows of every table, each table in the order of the runs' starts, oldest first.
+/// The rows of every table, in the order of the runs' starts, oldest first.
 ///
-/// Instants are RFC 3339 with six fraction digits and `Z`, `cost` and `workflow_version` are
-/// text, JSON columns are JSON values: a string that itself holds a JSON object or array stands
-/// as that object or array, any other string as a JSON string.
+/// Instants are RFC 3339 with six fraction digits and `Z`, `cost` and `workflow_version` are text,
+/// JSON columns are JSON values: a string that holds a JSON object or array is replaced by that
+/// object or array, any other string is a JSON string.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Expected {
-    /// One row per final run whose evaluation is there or will never be.
+    /// One row per final run whose evaluation exists or will never exist.
     pub runs: Vec<Row>,
     /// The spans of those runs.
     pub spans: Vec<Row>,
@@ -34,16 +34,16 @@ pub struct Expected {
     pub criteria: Vec<Row>,
     /// The excerpts of those criteria.
     pub excerpts: Vec<Row>,
-    /// Runs that are pending or running, or ended within two hours with a status that nobody
-    /// knows: the columns that the list gives.
+    /// Runs that are pending or running, or that ended less than two hours ago with an unknown
+    /// status: the columns that the list has.
     pub open_runs: Vec<Row>,
-    /// The ids of final runs whose evaluation has still to come.
+    /// The ids of final runs whose evaluation does not exist yet.
     pub waiting: Vec<String>,
 }
 
 impl World {
-    /// The rows of all runs that have started at `now`. Runs of
-    /// [`RunOverride`](super::RunOverride) are not among them, removed runs are.
+    /// The rows of all runs that have started at `now`. Runs of [`RunOverride`](super::RunOverride)
+    /// are not included, removed runs are.
     #[must_use]
     pub fn expected(&self, now: DateTime<Utc>) -> Expected {
         let now = now.timestamp_millis();
@@ -63,7 +63,7 @@ impl World {
 }
 
 impl Expected {
-    /// How many rows of final runs there are, over all tables.
+    /// The number of rows of final runs, over all tables.
     #[must_use]
     pub fn row_count(&self) -> usize {
         let tables = [
@@ -223,7 +223,7 @@ fn evaluation_row(plan: &RunPlan, judgement: &Judgement) -> Row {
     }))
 }
 
-/// What a word means that the simulator uses; a later version of the API may have others.
+/// The meaning of a status or verdict that the simulator uses.
 fn meaning(word: &str) -> &'static str {
     match word {
         "pass" => "passed",
@@ -242,7 +242,7 @@ fn row(value: Value) -> Row {
     }
 }
 
-/// JSON in a string stands as what it holds, if that is an object or an array.
+/// Replaces a string that holds a JSON object or array by that object or array.
 fn unpacked(value: &Value) -> Value {
     let held = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     held.filter(|held| held.is_object() || held.is_array()).unwrap_or_else(|| value.clone())

@@ -1,58 +1,58 @@
-//! A whole bad day as data: what goes wrong, how often, and for how long.
+//! A fault plan as data: what goes wrong, how often, and for how long.
 
 use serde::{Deserialize, Serialize};
 
 use super::faults::Rule;
 
-/// What goes wrong. By default nothing does.
+/// A fault plan. By default there are no faults.
 ///
-/// Which requests are hit follows from the seed, the endpoint, the run (or page) that is asked
-/// for, and how often it was asked for before: never from the order in which concurrent requests
-/// come in. Only what is said to count requests does so.
+/// Which requests are affected depends on the seed, the endpoint, the run (or page) that is
+/// requested, and how often it was requested before, but never on the order of concurrent requests.
+/// Only faults that are stated to count requests depend on that order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultPlan {
-    /// The same seed hits the same requests.
+    /// The same seed affects the same requests.
     pub seed: u64,
-    /// After so many requests all is calm; `None` for never.
+    /// All faults end after this many requests; `None` for never.
     pub end_after_requests: Option<u64>,
-    /// What is wrong with the list of runs.
+    /// Faults of the list of runs.
     pub list: ListFaults,
     /// Requests that fail.
     pub failures: Failures,
     /// A key that is revoked for a while.
     pub key: KeyFaults,
-    /// What is wrong with the server's clock.
+    /// Faults of the server's clock.
     pub clock: ClockFaults,
-    /// Faults one by one. They go before all others.
+    /// Single faults. They take precedence over all others.
     pub rules: Vec<Rule>,
 }
 
-/// How `GET /runs` deviates. Shares are percent of the requests for it; they come one after
-/// another, so that each is decided by its number.
+/// How `GET /runs` deviates. Percentages refer to the requests for the list, which a client sends
+/// one after another, so that the number of a request decides what happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListFaults {
-    /// The simulated clock moves on by up to so many seconds before each request: runs start, end
+    /// The simulated clock advances by up to this many seconds before each request: runs start, end
     /// and leave the range while the list is read.
     pub clock_step_seconds: u32,
-    /// A run above the page that is asked for leaves the list, so that those below it move up.
+    /// A run above the requested page leaves the list, so that the runs below it move up.
     pub vanish_percent: f64,
-    /// For how many requests it stays away.
+    /// For how many requests that run is missing.
     pub vanish_requests: u32,
-    /// The rows of the page before, under the number that was asked for.
+    /// The page has the rows of the previous page.
     pub repeated_page_percent: f64,
-    /// A page without rows, though there are some.
+    /// The page has no rows, although there are some.
     pub empty_page_percent: f64,
-    /// The runs in another order at each such request.
+    /// The runs are in another order in each such response.
     pub shuffled_percent: f64,
-    /// The runs from old to new, whatever `sort` says.
+    /// Runs are listed from old to new, whatever `sort` states.
     pub oldest_first: bool,
-    /// A `total` that is too low.
+    /// `total` is too low.
     pub low_total_percent: f64,
-    /// A `total` that is too high.
+    /// `total` is too high.
     pub high_total_percent: f64,
-    /// No `total`.
+    /// There is no `total`.
     pub no_total_percent: f64,
 }
 
@@ -73,7 +73,7 @@ impl Default for ListFaults {
     }
 }
 
-/// Requests that fail. Shares are percent of all requests; a request has one failure at the most.
+/// Requests that fail. Percentages refer to all requests; a request has at most one failure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Failures {
@@ -83,33 +83,33 @@ pub struct Failures {
     pub rate_limit_details_percent: f64,
     /// 429 with `retryAfterSec` at the top of the body.
     pub rate_limit_body_percent: f64,
-    /// The wait that these three ask for.
+    /// The wait that these three state, in seconds.
     pub retry_after_seconds: f64,
-    /// 429 that asks for more patience than anybody has.
+    /// 429 with a wait that is longer than any client accepts.
     pub rate_limit_long_percent: f64,
-    /// The wait that it asks for.
+    /// The wait that it states, in seconds.
     pub long_retry_after_seconds: u32,
     /// 500, 502 or 503.
     pub server_error_percent: f64,
     /// The connection breaks in the middle of the body.
     pub reset_percent: f64,
-    /// The right response after a silence.
+    /// The correct response after a delay.
     pub stall_percent: f64,
-    /// How long the silence is.
+    /// The delay in seconds.
     pub stall_seconds: f64,
-    /// The right response, slowly.
+    /// The correct response, sent slowly.
     pub drip_percent: f64,
-    /// How slowly.
+    /// The speed, in bytes per second.
     pub drip_bytes_per_second: u32,
-    /// A `Content-Length` that is shorter than the body: what is beyond it is not received.
+    /// A `Content-Length` that is shorter than the body: the rest is not received.
     pub short_length_percent: f64,
-    /// A `Content-Length` that is longer than the body: the connection ends before it.
+    /// A `Content-Length` that is longer than the body: the connection ends too early.
     pub long_length_percent: f64,
-    /// A gzip body that is cut off, after what looks like an empty list.
+    /// A truncated gzip body, which starts with what looks like an empty list.
     pub cut_gzip_percent: f64,
-    /// 403 with a page of HTML, as firewalls answer.
+    /// 403 with an HTML page, as from a firewall.
     pub html_refusal_percent: f64,
-    /// 200 with a page of HTML.
+    /// 200 with an HTML page.
     pub html_percent: f64,
 }
 
@@ -137,23 +137,23 @@ impl Default for Failures {
     }
 }
 
-/// A key that is revoked for a while: 401 to every request that needs one.
+/// A key that is revoked for a while: every request that needs a key returns 401.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyFaults {
-    /// After how many requests; `None` for never.
+    /// The number of requests after which it is revoked; `None` for never.
     pub revoked_after_requests: Option<u64>,
-    /// For how many requests from then on.
+    /// The number of requests for which it stays revoked.
     pub revoked_for_requests: u64,
 }
 
-/// What is wrong with the `Date` header.
+/// Faults of the `Date` header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClockFaults {
-    /// By how many seconds it goes before (or, if negative, behind) the clock by which runs live.
+    /// Seconds by which it is ahead of the simulated clock, or behind it if negative.
     pub skew_seconds: i64,
-    /// The share of responses in which it is no date, in percent. The header itself is always
-    /// there: the server underneath adds its own where it is missing.
+    /// Percentage of responses in which it is not a valid date. The header always exists: the HTTP
+    /// server adds its own if it is missing.
     pub unreadable_date_percent: f64,
 }

@@ -1,4 +1,4 @@
-//! What can be made to go wrong, and when.
+//! Single faults: what happens to which requests, and when.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
-    /// All of them; paths that the API does not have, too.
+    /// Every operation, and paths that the API does not have.
     #[default]
     Any,
     /// `GET /org`
@@ -34,7 +34,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// A number of its own, for seeds.
+    /// A unique number, for seeds.
     pub(super) const fn number(self) -> u64 {
         match self {
             Self::Any => 0,
@@ -51,11 +51,11 @@ impl Endpoint {
     }
 }
 
-/// What is sent instead of, or around, the right response.
+/// What is sent instead of the correct response, or how it is changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// A response of its own. `Content-Type` is `application/json` unless given.
+    /// Another response. `Content-Type` is `application/json` unless given.
     Status {
         /// The status code.
         status: u16,
@@ -66,7 +66,7 @@ pub enum Answer {
         #[serde(default)]
         body: String,
     },
-    /// The same with any bytes, valid UTF-8 or not.
+    /// Another response with any bytes, valid UTF-8 or not.
     Body {
         /// The status code.
         status: u16,
@@ -76,42 +76,42 @@ pub enum Answer {
         /// The body.
         bytes: Vec<u8>,
     },
-    /// The right body cut after so many bytes, with a `Content-Length` that matches the cut.
+    /// The correct body, truncated to this many bytes, with a `Content-Length` that matches.
     Truncate {
-        /// The bytes that are kept.
+        /// Bytes that are kept.
         bytes: usize,
     },
-    /// The right body without its last bytes, with a `Content-Length` that matches what is left:
-    /// what a client receives of a body that is longer than declared.
+    /// The correct body without its last bytes, with a `Content-Length` that matches: what a client
+    /// receives of a body that is longer than declared.
     Shorten {
-        /// The bytes that are missing.
+        /// Bytes that are missing.
         bytes: usize,
     },
-    /// The whole body under a `Content-Length` that is longer, then the connection ends.
+    /// The whole body with a `Content-Length` that is longer; then the connection ends.
     Overstate {
-        /// By how many bytes it is longer.
+        /// Bytes by which it is longer.
         bytes: usize,
     },
-    /// The right length is declared, then the connection breaks after so many bytes of the body.
+    /// The correct `Content-Length`; the connection breaks after this many bytes of the body.
     Reset {
-        /// The bytes that are sent.
+        /// Bytes that are sent.
         after_bytes: usize,
     },
-    /// The right response, after so long a silence.
+    /// The correct response after a delay.
     Stall {
-        /// Seconds.
+        /// The delay in seconds.
         seconds: f64,
     },
-    /// The right response with a silence in the middle of its body.
+    /// The correct response with a delay in the middle of its body.
     StallBody {
-        /// The bytes that are sent at once.
+        /// Bytes that are sent before the delay.
         after_bytes: usize,
-        /// Seconds.
+        /// The delay in seconds.
         seconds: f64,
     },
-    /// The right response, slowly.
+    /// The correct response, sent slowly.
     Drip {
-        /// The speed of the body.
+        /// The speed of the body, in bytes per second.
         bytes_per_second: u32,
     },
     /// A redirect.
@@ -123,31 +123,31 @@ pub enum Answer {
     },
 }
 
-/// A fault: which requests it hits, and what they get.
+/// A fault: the requests that it affects, and what they get.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The operation that is hit.
+    /// The operation that is affected.
     #[serde(default)]
     pub endpoint: Endpoint,
-    /// Only requests about this run (its id, decoded).
+    /// Only requests for this run (its id, decoded).
     #[serde(default)]
     pub run_id: Option<String>,
-    /// Only this page of the list; a request without `page` asks for the first one.
+    /// Only this page of the list; a request without `page` requests the first page.
     #[serde(default)]
     pub page: Option<u32>,
-    /// How many matching requests are let through first.
+    /// The number of matching requests that are not affected first.
     #[serde(default)]
     pub skip: u32,
-    /// How many matching requests are hit after that; `None` for all.
+    /// The number of matching requests that are affected after that; `None` for all.
     #[serde(default)]
     pub times: Option<u32>,
-    /// What a request that is hit gets.
+    /// What an affected request gets.
     pub answer: Answer,
 }
 
 impl Rule {
-    /// A rule that hits every request to `endpoint`.
+    /// A rule that affects every request to `endpoint`.
     #[must_use]
     pub const fn new(endpoint: Endpoint, answer: Answer) -> Self {
         Self { endpoint, run_id: None, page: None, skip: 0, times: None, answer }
@@ -160,7 +160,7 @@ impl Rule {
     }
 }
 
-/// What rules can see of a request.
+/// The properties of a request that rules examine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) endpoint: Endpoint,
@@ -168,7 +168,7 @@ pub(super) struct Asked<'a> {
     pub(super) page: Option<u32>,
 }
 
-/// The rules with their counts, in the order in which they were added.
+/// The rules and their counts, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     live: Vec<Rule>,
@@ -183,7 +183,7 @@ impl Rules {
         self.live.clear();
     }
 
-    /// The answer of the first live rule that hits this request, which is counted.
+    /// The answer of the first active rule that affects this request. The request is counted.
     pub(super) fn decide(&mut self, asked: &Asked<'_>) -> Option<Answer> {
         for rule in self.live.iter_mut().filter(|rule| rule.matches(asked)) {
             if rule.skip > 0 {
@@ -201,7 +201,7 @@ impl Rules {
     }
 }
 
-/// Seconds as a duration; none for what is no duration.
+/// Seconds as a duration; zero for a number that is not a duration.
 pub(super) fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A fault plan at work: what each request gets.
+//! Applies a fault plan: decides what each request gets.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ const FAILURE_STREAM: u64 = 22;
 const DATE_STREAM: u64 = 23;
 const MOST_HIDDEN: usize = 8;
 
-/// A gzip stream that holds `{"rows":[]}` in a stored block that is not the last one, and then
-/// ends: no last block, no checksum.
+/// A truncated gzip stream: a stored block with `{"rows":[]}` that is not the last block, and then
+/// neither a last block nor a checksum.
 const CUT_GZIP: [u8; 26] = [
     0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 0, 11, 0, 0xf4, 0xff, b'{', b'"', b'r', b'o', b'w',
     b's', b'"', b':', b'[', b']', b'}',
@@ -24,28 +24,29 @@ const HTML: &str = "<!DOCTYPE html><html><head><title>Attention Required!</title
 /// What one request gets.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// In place of, or around, the right answer.
+    /// Replaces or changes the correct response.
     pub(super) answer: Option<Answer>,
-    /// Whether the key is revoked just now.
+    /// Whether the key is revoked now.
     pub(super) is_revoked: bool,
     /// How the list deviates; `None` for other endpoints.
     pub(super) list: Option<Disturbance>,
-    /// By how many seconds the `Date` header is off; `None` where it is no date.
+    /// Seconds by which the `Date` header is off; `None` if it is not a valid date.
     pub(super) skew_seconds: Option<i64>,
 }
 
 impl Decision {
-    pub(super) fn calm() -> Self {
+    pub(super) fn none() -> Self {
         Self { skew_seconds: Some(0), ..Self::default() }
     }
 }
 
-/// How the answer to one request for the list deviates.
+/// How the response to one request for the list deviates.
 #[derive(Debug, Default)]
 pub(super) struct Disturbance {
-    /// By how much the clock moves before it, in seconds.
+    /// Seconds by which the clock advances before it.
     pub(super) clock_step: u32,
-    /// Draws the run that leaves the list, for so many requests.
+    /// The random numbers that choose the run that leaves the list, and for how many requests it is
+    /// missing.
     pub(super) vanishing: Option<(Seeded, u64)>,
     pub(super) repeats_page: bool,
     pub(super) is_empty: bool,
@@ -54,7 +55,7 @@ pub(super) struct Disturbance {
     pub(super) total: Total,
 }
 
-/// What a list says of its length.
+/// What a list states about its length.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Total {
     #[default]
@@ -64,15 +65,15 @@ pub(super) enum Total {
     Missing,
 }
 
-/// A run that is not listed for a while.
+/// A run that is missing in the list for a while.
 #[derive(Debug)]
 struct Hidden {
     number: u64,
-    /// The number of the list request at which it is back.
+    /// The number of the list request from which it is listed again.
     until: u64,
 }
 
-/// The plan with what it counts.
+/// The plan and its counts.
 #[derive(Debug, Default)]
 pub(super) struct Faulty {
     plan: FaultPlan,
@@ -80,7 +81,7 @@ pub(super) struct Faulty {
     requests: u64,
     lists: u64,
     hidden: Vec<Hidden>,
-    /// How often each thing was asked for, by the digest of its name.
+    /// How often each thing was requested, by the digest of its name.
     asked: HashMap<u64, u64>,
 }
 
@@ -93,12 +94,12 @@ impl Faulty {
         Self { plan, rules, ..Self::default() }
     }
 
-    /// Counts a request, and decides about it.
+    /// Counts a request, and decides what it gets.
     pub(super) fn decide(&mut self, asked: &Asked<'_>) -> Decision {
         self.requests += 1;
         if self.plan.end_after_requests.is_some_and(|end| self.requests > end) {
             self.hidden.clear();
-            return Decision::calm();
+            return Decision::none();
         }
         let thing = self.thing(asked);
         let draws = |stream| Seeded::new(combine(thing, stream));
@@ -113,14 +114,14 @@ impl Faulty {
         }
     }
 
-    /// Keeps a run out of the list, this request included.
+    /// Hides a run from the list, starting with this request.
     pub(super) fn hide(&mut self, number: u64, requests: u64) {
         if self.hidden.len() < MOST_HIDDEN {
             self.hidden.push(Hidden { number, until: self.lists.saturating_add(requests) });
         }
     }
 
-    /// The numbers of the runs that are not listed just now.
+    /// The numbers of the runs that are hidden now.
     pub(super) fn hidden(&self) -> Vec<u64> {
         self.hidden.iter().map(|hidden| hidden.number).collect()
     }
@@ -132,7 +133,7 @@ impl Faulty {
         })
     }
 
-    /// A seed for what is asked for and how often it was.
+    /// A seed from what is requested, and how often it was requested.
     fn thing(&mut self, asked: &Asked<'_>) -> u64 {
         let name = asked.run_id.unwrap_or_default().bytes().map(u64::from);
         let parts = [asked.endpoint.number(), asked.page.map_or(0, |page| u64::from(page) + 1)];
@@ -152,8 +153,8 @@ impl Faulty {
 }
 
 impl ListFaults {
-    /// Each draw is made whatever the shares are, so that changing one leaves the others as
-    /// they are.
+    /// Always draws the same sequence of random numbers, so that changing one percentage does not
+    /// shift the effects of the others.
     fn draw(&self, random: &mut Seeded) -> Disturbance {
         let step = u64::from(self.clock_step_seconds);
         let clock_step = u32::try_from(random.between(0, step)).unwrap_or(0);
@@ -268,12 +269,12 @@ fn html(status: u16) -> Answer {
     Answer::Status { status, headers, body: HTML.to_owned() }
 }
 
-/// True in so many percent of cases, fractions included.
+/// True in this percentage of cases, fractions included.
 fn chance(random: &mut Seeded, percent: f64) -> bool {
     below_hundred(random) < percent
 }
 
-/// One of several kinds by their percentages, or none.
+/// One of several kinds by their percentages, or `None`.
 fn one_of<K: Copy>(random: &mut Seeded, kinds: impl IntoIterator<Item = (K, f64)>) -> Option<K> {
     let drawn = below_hundred(random);
     let mut sum = 0.0;

@@ -1,4 +1,4 @@
-//! Bodies of tool calls, from templates.
+//! Bodies of tool calls, generated from templates.
 
 use serde_json::Value;
 
@@ -40,21 +40,21 @@ fn value_of(placeholder: &str, random: &mut Seeded) -> String {
     }
 }
 
-/// A filled template as a JSON value, or as a string if it is no JSON.
+/// A filled template as a JSON value, or as a string if it is not valid JSON.
 fn body(template: &str, random: &mut Seeded) -> Value {
     let text = fill(template, random);
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
-/// The arguments of a call; now and then as JSON in a string (inferred: the platform's ingest
-/// events hold them so).
+/// The arguments of a call; sometimes as JSON in a string (inferred from the platform's ingest
+/// events).
 pub(super) fn arguments_of(tool: &Tool, random: &mut Seeded) -> Value {
     let arguments = body(random.pick(tool.arguments), random);
     if random.percent(2) { Value::String(arguments.to_string()) } else { arguments }
 }
 
-/// The result of a call that went well; now and then as JSON in a string, as such a string cut
-/// off, or replaced by a redaction marker (all three inferred from Armature's public code).
+/// The result of a successful call; sometimes as JSON in a string, as such a string truncated, or
+/// replaced by a redaction marker (all three inferred from Armature's public code).
 pub(super) fn result_of(tool: &Tool, random: &mut Seeded) -> Value {
     let result = body(random.pick(tool.results), random);
     match random.below(100) {
@@ -71,7 +71,7 @@ pub(super) fn result_of(tool: &Tool, random: &mut Seeded) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalog::WORKFLOWS;
+    use super::super::catalog_workflows::WORKFLOWS;
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! The evaluation of one run: what the judge model found.
+//! The evaluation of one run.
 
 use super::catalog::Criterion;
 use super::content::Content;
@@ -13,12 +13,12 @@ const EXCERPT_LENGTH: usize = 160;
 /// One criterion with its result.
 #[derive(Debug)]
 pub(super) struct JudgedCriterion {
-    /// The same for all runs of the workflow.
+    /// Its id, which is the same for all runs of the workflow.
     pub(super) id: String,
     pub(super) text: &'static str,
     pub(super) is_required: bool,
     pub(super) verdict: &'static str,
-    /// Hundredths.
+    /// The score in hundredths.
     pub(super) score: u32,
     pub(super) rationale: String,
     pub(super) excerpts: Vec<Excerpt>,
@@ -35,19 +35,19 @@ pub(super) struct Excerpt {
 #[derive(Debug)]
 pub(super) struct Judgement {
     pub(super) verdict: &'static str,
-    /// Hundredths: the mean of the required criteria.
+    /// The score in hundredths: the mean of the required criteria.
     pub(super) score: u32,
     pub(super) classification: Option<&'static str>,
     pub(super) summary: &'static str,
     pub(super) criteria: Vec<JudgedCriterion>,
 }
 
-/// Hundredths as a score.
+/// Converts hundredths to a score.
 pub(super) fn score(hundredths: u32) -> f64 {
     f64::from(hundredths) / 100.0
 }
 
-/// The evaluation of a run as it stands at `now`, or `None` for a run that is never judged.
+/// The evaluation of a run at `now`; `None` for a run that is never evaluated.
 pub(super) fn judgement_of(plan: &RunPlan, content: &Content, now: i64) -> Option<Judgement> {
     if !plan.is_judged {
         return None;
@@ -119,7 +119,7 @@ fn criterion_id(plan: &RunPlan, position: usize) -> String {
     shared_id(plan.world_seed, stream, position).to_string()
 }
 
-/// None to two pieces of evidence; a criterion that is not met has at least one.
+/// Zero to two pieces of evidence; a criterion that is not met has at least one.
 fn draw_excerpts(content: &Content, is_needed: bool, random: &mut Seeded) -> Vec<Excerpt> {
     let mut excerpts = Vec::new();
     let failed = content.tool_calls.iter().find(|call| call.error.is_some());

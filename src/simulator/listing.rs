@@ -17,7 +17,7 @@ const HOUR: i64 = 3_600_000;
 /// The query of a list of runs (parameter names and ranges are documented).
 #[derive(Debug)]
 pub(super) struct RunQuery {
-    /// Milliseconds.
+    /// The length of the range, in milliseconds.
     range: i64,
     workflow: Option<String>,
     status: Option<String>,
@@ -25,11 +25,11 @@ pub(super) struct RunQuery {
     search: Option<String>,
     is_oldest_first: bool,
     page: Page,
-    /// The run behind which the page begins, where pages are asked for by ids.
+    /// The id of the run after which the page starts, if pages are requested by ids.
     after: Option<String>,
 }
 
-/// A parameter that does not hold what it should.
+/// A parameter with an invalid value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadParameter {
     pub(super) name: &'static str,
@@ -63,7 +63,7 @@ impl RunQuery {
             status: text("status"),
             classification: text("classification"),
             search: text("search").map(|value| value.to_lowercase()),
-            // Sort keys are not documented: others than this pair are ignored.
+            // Sort keys are not documented: all but this pair are ignored.
             is_oldest_first: text("sort").is_some_and(|key| key == "started_at"),
             page,
             after: after.filter(|_| paging.style == PagingStyle::LastId),
@@ -139,30 +139,30 @@ fn number(
     parameters.get(name).map(parse).transpose()
 }
 
-/// A run in the list, not yet written out.
+/// A run in the list, before it is converted to JSON.
 enum Entry<'a> {
     Run(u64),
     Override(&'a RunOverride),
 }
 
-/// The list as it is, and as it deviates.
+/// Serves the list, unchanged or with faults.
 pub(super) struct Lister<'a> {
     pub(super) world: &'a World,
     pub(super) overlay: &'a Overlay,
     pub(super) shape: &'a Shape,
-    /// Milliseconds.
+    /// The current simulated time, in milliseconds since 1970.
     pub(super) now: i64,
     /// The path and query of the request.
     pub(super) address: &'a str,
 }
 
-/// A page of the list as it is served.
+/// A served page of the list.
 pub(super) enum Served {
     Page {
         body: Value,
         link: Option<String>,
     },
-    /// Behind the last page.
+    /// Errors for a page after the last one.
     BadRequest,
     NotFound,
 }
@@ -189,7 +189,7 @@ impl<'a> Lister<'a> {
         self.body(&entries, page, Some(total), total)
     }
 
-    /// The page that is asked for. Behind a run that is not in the list, nothing is.
+    /// The requested page. After a run that is not in the list, there are no rows.
     fn asked(&self, query: &RunQuery, all: &[Entry<'_>]) -> Page {
         let Some(after) = &query.after else { return query.page };
         let is_it = |entry: &Entry<'_>| match entry {
@@ -200,7 +200,7 @@ impl<'a> Lister<'a> {
         Page { skip: Some(before.map_or(u64::MAX, |before| before + 1)), ..query.page }
     }
 
-    /// The page that is given where one is asked for: what is behind the last one is a choice.
+    /// The served page for a requested one: after the last page, the shape decides.
     fn served(&self, page: Page, rows: u64) -> Result<Page, Served> {
         let offset = self.shape.offset(page);
         if offset == 0 || offset < rows {
@@ -215,7 +215,7 @@ impl<'a> Lister<'a> {
         }
     }
 
-    /// One page that deviates.
+    /// One page with faults.
     pub(super) fn disturbed_page(
         &self,
         query: &RunQuery,
@@ -261,7 +261,7 @@ impl<'a> Lister<'a> {
         self.body(&entries, asked, total, right)
     }
 
-    /// The numbers of the runs in the range: the first, and the one behind the last.
+    /// The numbers of the runs in the range: the first, and the one after the last.
     fn bounds(&self, query: &RunQuery) -> (u64, u64) {
         let from = self.now.saturating_sub(query.range).saturating_sub(1);
         (self.world.started_at(from), self.world.started_at(self.now))
@@ -289,7 +289,7 @@ impl<'a> Lister<'a> {
         }
     }
 
-    /// All entries that the query takes, in order. Looks at every run of the range.
+    /// All entries that match the query, in order. Examines every run of the range.
     fn scan(&self, query: &RunQuery, is_oldest_first: bool) -> Vec<Entry<'a>> {
         let (world, overlay, now) = (self.world, self.overlay, self.now);
         let (from, to) = self.bounds(query);

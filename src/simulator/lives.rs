@@ -1,5 +1,5 @@
-//! What is odd in some runs' lives. All of it is drawn from a stream of its own, so that a world
-//! without oddities is the same with and without this module.
+//! Anomalies in the lives of runs. They are drawn from a separate random stream, so that a world
+//! without anomalies does not depend on this module.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,26 +10,28 @@ const LIFE_STREAM: u64 = 14;
 const MINUTE: u64 = 60_000;
 const DAY: f64 = 86_400_000.0;
 
-/// How many runs live oddly, and how. Shares are percent of all runs; by default there are none.
+/// How many runs have which anomaly. Percentages refer to all runs; by default there are no
+/// anomalies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lives {
     /// Runs that stay open for days.
     pub long_open_percent: u8,
-    /// The longest time for which they do, in days; the shortest is a quarter of it.
+    /// The longest time for which they stay open, in days; the shortest is a quarter of it.
     pub long_open_days: f64,
-    /// Runs whose outcome is a judged one, and whose evaluation never comes.
+    /// Runs whose outcome requires an evaluation, and whose evaluation never appears.
     pub never_evaluated_percent: u8,
-    /// Runs that end with a status that nobody knows.
+    /// Runs that end with an unknown status.
     pub unknown_status_percent: u8,
-    /// Runs whose classification, cost and evaluation change after all was there.
+    /// Runs whose classification, cost and evaluation change after all of them existed.
     pub changed_percent: u8,
-    /// The longest time from there to the change, in seconds; the shortest is a minute.
+    /// The longest time until that change, in seconds; the shortest is a minute.
     pub changed_seconds: f64,
-    /// Of the runs that ended in `error` or `timed_out`: those that the next run of the same
+    /// Percentage of the runs that ended in `error` or `timed_out` that the next run of the same
     /// workflow names as `retry_of_run_id`.
     pub retried_percent: u8,
-    /// Arguments, attributes and metadata in whose place stands `[redacted:sensitive-field]`.
+    /// Percentage of arguments, attributes and metadata that are replaced by
+    /// `[redacted:sensitive-field]`.
     pub redacted_percent: u8,
 }
 
@@ -48,21 +50,21 @@ impl Default for Lives {
     }
 }
 
-/// What one run's life has of it.
+/// The anomalies of one run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
-    /// From start to end, in milliseconds, where that is long.
+    /// Time from start to end in milliseconds, if the run stays open for long.
     pub(super) long_open: Option<u64>,
     pub(super) is_never_evaluated: bool,
     pub(super) has_unknown_status: bool,
-    /// From the evaluation (or the end) to the change, in milliseconds.
+    /// Time from the evaluation (or the end) to the change, in milliseconds.
     pub(super) changed_after: Option<u64>,
     pub(super) is_retried: bool,
 }
 
 impl Lives {
-    /// The life of the run with this seed. Each draw is made whatever the shares are, so that
-    /// changing one of them leaves the others' runs as they are.
+    /// The anomalies of the run with this seed. Every number is drawn whatever the percentages are,
+    /// so that changing one of them leaves the runs of the others unchanged.
     pub(super) fn draw(&self, seed: u64, outcome: Outcome) -> Life {
         let mut random = Seeded::new(combine(seed, LIFE_STREAM));
         let mut is = |share: u8| random.percent(u64::from(share));
@@ -79,7 +81,8 @@ impl Lives {
             long_open: is_long_open.then_some(open),
             is_never_evaluated,
             has_unknown_status,
-            // A run that ends out of every list's reach must not change there unseen.
+            // A run that ends out of reach of every list must not change there, where no client can
+            // see it.
             changed_after: (is_changed && !is_long_open).then_some(changed_after),
             is_retried,
         }
@@ -87,5 +90,5 @@ impl Lives {
 }
 
 fn milliseconds(amount: f64, unit: f64) -> u64 {
-    super::world::milliseconds(amount * unit / 1_000.0)
+    super::clock::milliseconds(amount * unit / 1_000.0)
 }

@@ -1,13 +1,13 @@
 //! A fake Armature API on loopback, for demonstrations, tests and users' own continuous
 //! integration.
 //!
-//! It is an independent oracle: it uses nothing of the exporter, so a mistake of the exporter
-//! cannot hide in it. A seeded [`World`] says which runs there are, [`World::expected`] which rows
-//! a right export of them holds, a [`Shape`] how bodies look, and
-//! a [`FaultPlan`] or single [`Rule`]s what goes wrong.
+//! It is an independent oracle: it uses no module of the exporter, so that it cannot repeat the
+//! exporter's errors. A seeded [`World`] determines the runs, [`World::expected`] the rows of a
+//! correct export, a [`Shape`] the form of bodies, and a [`FaultPlan`] or single [`Rule`]s the
+//! faults.
 //!
-//! The API's bodies are mostly not documented. The default shape is the likeliest guess; tests go
-//! through the others too.
+//! Most of the API's bodies are not documented. The default shape is the most likely guess; tests
+//! use the other shapes too.
 
 mod catalog;
 mod catalog_tools;

@@ -1,4 +1,4 @@
-//! Hand-made changes to the world: runs added, runs taken away.
+//! Manual changes to the world: added and removed runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use super::faults::Endpoint;
 
-/// An extra run with bodies made by hand, which no shape touches.
+/// An additional run with manually written bodies, to which no shape is applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunOverride {
-    /// Any text: slashes, quotes, dots and line breaks too.
+    /// Its id: any text, including slashes, quotes, dots and line breaks.
     pub id: String,
-    /// Where it stands in the list, and from when on it is there at all.
+    /// Its start, which determines its place in the list and from when on it exists.
     pub started_at: DateTime<Utc>,
-    /// Its entry in the list.
+    /// Its row in the list.
     pub listing: Value,
     /// The bodies of [`Endpoint::Run`], [`Endpoint::Trace`], [`Endpoint::Evaluation`] and
-    /// [`Endpoint::ToolCalls`]; `None` and absence are a 404.
+    /// [`Endpoint::ToolCalls`]; a missing one or `None` returns 404.
     pub documents: BTreeMap<Endpoint, Option<Value>>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    /// Adds a run, or replaces the one with its id (be that of the world or added before).
+    /// Adds a run, or replaces the run with its id (of the world, or added before).
     pub(super) fn add(&mut self, run: RunOverride) {
         self.removed.remove(&run.id);
         self.added.insert(run.id.clone(), run);
@@ -44,7 +44,7 @@ impl Overlay {
         self.added.is_empty() && self.removed.is_empty()
     }
 
-    /// Whether the world's own run with this id shows.
+    /// Whether the world's own run with this id is visible.
     pub(super) fn shows(&self, id: &str) -> bool {
         !self.removed.contains(id) && !self.added.contains_key(id)
     }

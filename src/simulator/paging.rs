@@ -1,12 +1,12 @@
-//! How lists come in pages. The API documents `page` and `pageSize` only; every choice here stands
-//! for what servers of the kind do.
+//! Paging of lists. The API documents only `page` and `pageSize`; the other options are what
+//! similar servers do.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// How the next page is asked for.
+/// How the next page is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PagingStyle {
@@ -15,9 +15,9 @@ pub enum PagingStyle {
     Number,
     /// `offset=20`. `page` is ignored.
     Offset,
-    /// `cursor=…`, out of `nextCursor`. `page` is ignored.
+    /// `cursor=…`, with the value of `nextCursor`. `page` is ignored.
     Cursor,
-    /// `starting_after=<id of the last row>`, after pages that say `hasMore`. `page` is ignored.
+    /// `starting_after=<id of the last row>`, after pages that state `hasMore`. `page` is ignored.
     LastId,
     /// The address in `next`.
     Link,
@@ -26,19 +26,19 @@ pub enum PagingStyle {
 }
 
 impl PagingStyle {
-    /// All of them.
+    /// All styles.
     pub const ALL: [Self; 6] =
         [Self::Number, Self::Offset, Self::Cursor, Self::LastId, Self::Link, Self::LinkHeader];
 }
 
-/// What is behind the last page.
+/// The response after the last page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PastEnd {
     /// A page without rows.
     #[default]
     Empty,
-    /// The first page once more.
+    /// The first page again.
     First,
     /// 400.
     BadRequest,
@@ -46,38 +46,38 @@ pub enum PastEnd {
     NotFound,
 }
 
-/// How lists come in pages.
+/// How lists are paged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Paging {
-    /// How the next page is asked for.
+    /// How the next page is requested.
     pub style: PagingStyle,
-    /// Whether pages say `hasMore`.
+    /// Whether pages state `hasMore`.
     pub has_more: bool,
-    /// What is behind the last page.
+    /// The response after the last page.
     pub past_end: PastEnd,
-    /// Whether a list without `page` is refused.
+    /// Whether a request for a list without `page` is refused.
     pub needs_number: bool,
-    /// Rows behind so many are refused.
+    /// Number of rows after which further rows are refused; `None` for no limit.
     pub deepest_row: Option<u32>,
-    /// Ranges of more days are refused.
+    /// Number of days above which a range is refused; `None` for no limit.
     pub largest_range_days: Option<u32>,
-    /// Spans and tool calls come in pages of so many rows.
+    /// Rows per page of spans and tool calls; `None` for whole lists.
     pub document_rows: Option<u32>,
-    /// Whether further pages of documents are the first once more: rows that are announced and
-    /// cannot be had.
+    /// Whether further pages of documents repeat the first one: announced rows then cannot be
+    /// fetched.
     pub withholds_rows: bool,
 }
 
 /// Members that hold the id of a span or of a tool call.
 const ID_NAMES: &[&str] = &["id", "call_id", "callId", "event_id", "eventId", "span_id", "spanId"];
 
-/// Where a page lies in its list, in rows.
+/// The position of a page in its list, in rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub(super) offset: u64,
     pub(super) size: u64,
-    /// Rows in the whole list.
+    /// Number of rows of the whole list.
     pub(super) rows: u64,
 }
 
@@ -89,8 +89,9 @@ impl Cut {
 }
 
 impl Paging {
-    /// How many rows to skip, where these parameters say so; `None` for numbered pages.
-    /// `position` tells where the row with an id stands; behind one that is not there nothing is.
+    /// The number of rows to skip, according to these parameters; `None` for numbered pages.
+    /// `position` returns the position of the row with an id; there are no rows after an unknown
+    /// id.
     pub(super) fn skip(
         &self,
         parameters: &HashMap<String, String>,
@@ -113,7 +114,7 @@ impl Paging {
         }
     }
 
-    /// What a page says about how its list goes on, into its body.
+    /// Adds to the body what a page states about the next one.
     pub(super) fn annotate(&self, body: &mut Map<String, Value>, cut: Cut, address: &str) {
         let next = cut.next();
         match self.style {
@@ -146,7 +147,7 @@ impl Paging {
         Some(first + &next.unwrap_or_default())
     }
 
-    /// One page of a document, cut out of its whole body; the body itself where it comes whole.
+    /// One page of a document's body; the whole body if it is not paged.
     pub(super) fn document_page(
         &self,
         mut body: Value,
@@ -184,7 +185,7 @@ impl Paging {
     }
 }
 
-/// The object that holds the list of a document: the body, or the one inside it.
+/// The object that contains the list of a document: the body, or the object inside it.
 fn object_with_rows(body: &mut Value) -> Option<&mut Map<String, Value>> {
     let object = body.as_object_mut()?;
     if object.values().any(Value::is_array) {
@@ -194,7 +195,7 @@ fn object_with_rows(body: &mut Value) -> Option<&mut Map<String, Value>> {
     inner.values().any(Value::is_array).then_some(inner)
 }
 
-/// An address with another row to begin at.
+/// An address with another first row.
 fn with_row(address: &str, row: u64) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("start_row="));

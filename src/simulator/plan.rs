@@ -1,4 +1,4 @@
-//! The life of one run, without its content: cheap enough to be made anew for each listing.
+//! The life of one run, without its content: cheap enough to be computed again for each listing.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -6,17 +6,17 @@ use uuid::Uuid;
 use super::catalog::{Model, Trouble, Workflow};
 use super::random::Seeded;
 
-/// A status that no documentation and no code of Armature's knows.
+/// A status that occurs neither in Armature's documentation nor in its code.
 const UNKNOWN_STATUS: &str = "galvanized";
-/// What a change after the end makes of a classification. Invented.
+/// The classification after a change. Invented.
 const CHANGED_CLASSIFICATION: &str = "reviewed";
-/// By how many millionths of a dollar such a change raises the cost.
+/// Millionths of a dollar by which such a change raises the cost.
 const CHANGED_COST: u64 = 1_700;
-/// For how long after its end a run of unknown status counts as open (the exporter's promise, in
-/// milliseconds).
+/// How long after its end a run with an unknown status counts as open, in milliseconds (a guarantee
+/// of the exporter).
 const SETTLE_TIME: i64 = 2 * 3_600_000;
 
-/// How a run ends. `error` and `timed_out` are not judged (documented: an infrastructure failure
+/// How a run ends. `error` and `timed_out` are not evaluated (documented: an infrastructure failure
 /// has no final answer; inferred: it has no evaluation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -43,12 +43,12 @@ impl Outcome {
     }
 }
 
-/// Where in its life a run stands.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Pending,
     Running,
-    /// Final, but the evaluation has still to come.
+    /// Final, and the evaluation does not exist yet.
     Unjudged,
     /// Final, and nothing changes any more.
     Settled,
@@ -60,7 +60,7 @@ impl Phase {
     }
 }
 
-/// What a run will be. Times are milliseconds (instants since 1970).
+/// The properties of a run. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunPlan {
     pub(super) id: Uuid,
@@ -68,7 +68,7 @@ pub(super) struct RunPlan {
     pub(super) server_id: Uuid,
     /// The seed of the run's content.
     pub(super) seed: u64,
-    /// The seed of ids that all runs share.
+    /// The seed of the ids that all runs share.
     pub(super) world_seed: u64,
     pub(super) workflow: &'static Workflow,
     pub(super) version: u32,
@@ -79,18 +79,18 @@ pub(super) struct RunPlan {
     pub(super) start: i64,
     pub(super) running_from: i64,
     pub(super) end: i64,
-    /// When the evaluation appears; equals the end for runs that are never judged.
+    /// When the evaluation appears; equals the end for runs that are never evaluated.
     pub(super) settled: i64,
-    /// Whether an evaluation is there once it is settled.
+    /// Whether an evaluation exists from then on.
     pub(super) is_judged: bool,
     pub(super) has_unknown_status: bool,
-    /// When classification, cost and evaluation become others.
+    /// When classification, cost and evaluation change; `None` for never.
     pub(super) changed: Option<i64>,
-    /// Whether the next run of the same workflow is this one's retry.
+    /// Whether the next run of the same workflow is a retry of this one.
     pub(super) is_retried: bool,
-    /// The run that this one is the retry of. Known only where documents are made.
+    /// The run that this one retries. Set only where documents are built.
     pub(super) retry_of: Option<Uuid>,
-    /// How many of a hundred payloads are a marker string.
+    /// Percentage of payloads that are a redaction marker.
     pub(super) redacted_percent: u8,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
@@ -118,19 +118,19 @@ impl RunPlan {
         }
     }
 
-    /// Whether who does not know the run's status must take it for open.
+    /// Whether the run counts as open for a client that does not know its status.
     pub(super) const fn passes_for_open(&self, now: i64) -> bool {
         let is_doubtful = self.has_unknown_status && now - self.end <= SETTLE_TIME;
         self.phase(now).is_open() || is_doubtful
     }
 
-    /// Whether the change after the end has come.
+    /// Whether the change after the end has happened at `now`.
     pub(super) fn is_changed(&self, now: i64) -> bool {
         self.changed.is_some_and(|changed| changed <= now)
     }
 
-    /// The classification as it shows at `now`: with the evaluation, or at the end if there will
-    /// be none.
+    /// The classification at `now`: it appears with the evaluation, or at the end if there will be
+    /// none.
     pub(super) fn classification_at(&self, now: i64) -> Option<&'static str> {
         if self.is_changed(now) {
             return Some(CHANGED_CLASSIFICATION);
@@ -162,7 +162,7 @@ fn decimal(millionths: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Draws how a run ends. The concentration of failures is the story that the demo data tell.
+/// Draws how a run ends. Failures are concentrated as [`Trouble`] states.
 pub(super) fn draw_outcome(
     random: &mut Seeded,
     workflow: &Workflow,
@@ -179,7 +179,8 @@ pub(super) fn draw_outcome(
     OUTCOMES.get(random.weighted(&weights)).copied().unwrap_or(Outcome::Pass)
 }
 
-/// Draws the classification that fits an outcome. Values are invented: none are documented.
+/// Draws a classification that fits an outcome. The values are invented, because none are
+/// documented.
 pub(super) fn draw_classification(
     random: &mut Seeded,
     workflow: &Workflow,

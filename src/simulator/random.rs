@@ -1,7 +1,8 @@
-//! Seeded numbers: the same seed gives the same world on every machine and in every version.
+//! Seeded random numbers: the same seed gives the same world on every machine and in every version.
 //!
 //! The generator is splitmix64 (Steele, Lea and Flood, 2014): one addition and one bit mixer per
-//! number, no state besides a counter, so any run's numbers can be had without those before it.
+//! number, and no state besides a counter, so that any run's numbers can be computed without the
+//! previous ones.
 
 use uuid::{Builder, Uuid};
 
@@ -10,19 +11,19 @@ const HALF_BITS: u32 = 24;
 const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
 const FEISTEL_ROUNDS: u64 = 4;
 
-/// Spreads the bits of `value` evenly; a bijection.
+/// Mixes the bits of `value`; a bijection.
 pub(super) const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     value ^ (value >> 31)
 }
 
-/// One seed out of several.
+/// Combines two seeds into one.
 pub(super) const fn combine(first: u64, second: u64) -> u64 {
     mix(first.wrapping_add(GOLDEN_GAMMA) ^ mix(second.wrapping_mul(GOLDEN_GAMMA)))
 }
 
-/// A stream of seeded numbers.
+/// A stream of seeded random numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Seeded {
     state: u64,
@@ -45,17 +46,17 @@ impl Seeded {
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
-    /// A number from `least` to `most`, both included.
+    /// A number from `least` to `most`, both inclusive.
     pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
         least.saturating_add(self.below(most.saturating_sub(least).saturating_add(1)))
     }
 
-    /// True in `share` of a hundred cases.
+    /// True in `share` percent of cases.
     pub(super) fn percent(&mut self, share: u64) -> bool {
         self.below(100) < share
     }
 
-    /// A position in `weights`, the likelier the greater its weight; 0 for no weights.
+    /// A position in `weights`, with a probability in proportion to its weight; 0 for no weights.
     pub(super) fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut left = self.below(weights.iter().sum());
         for (position, weight) in weights.iter().enumerate() {
@@ -67,7 +68,7 @@ impl Seeded {
         0
     }
 
-    /// One of `choices`; empty text for no choices.
+    /// One of `choices`; an empty text if there are none.
     pub(super) fn pick(&mut self, choices: &[&'static str]) -> &'static str {
         let bound = u64::try_from(choices.len()).unwrap_or(0);
         let position = usize::try_from(self.below(bound)).unwrap_or(0);
@@ -88,8 +89,8 @@ impl Seeded {
 
 /// The version 4 UUID of the run with this number (below 2⁴⁸).
 ///
-/// The number is enciphered in the first 48 bits, so that a run is found by its id without any
-/// table of ids, while the ids look as random as real ones.
+/// The number is encrypted in the first 48 bits, so that a run can be found by its id without a
+/// table of ids, while the ids look random.
 pub(super) fn run_id(seed: u64, number: u64) -> Uuid {
     let enciphered = encipher(seed, number);
     let mut random = Seeded::new(combine(seed, enciphered));
@@ -98,7 +99,7 @@ pub(super) fn run_id(seed: u64, number: u64) -> Uuid {
     Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
 }
 
-/// The number of the run with this id, if it can be one of this seed.
+/// The number of the run with this id; `None` if it is not an id of this seed.
 pub(super) fn run_number(seed: u64, id: &str) -> Option<u64> {
     let uuid = Uuid::try_parse(id).ok()?;
     let enciphered = u64::try_from(uuid.as_u128() >> 80).ok()?;

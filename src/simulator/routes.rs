@@ -1,4 +1,4 @@
-//! From a request to its right reply.
+//! Routes: from a request to its correct reply.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -24,10 +24,10 @@ use super::shape::Shape;
 use super::state::{InFlight, RequestRecord, Shared};
 use super::transmission::{Reply, transmit};
 
-/// Documented: the API lies under this path of the dashboard's address.
+/// Documented: the path of the API below the dashboard's address.
 pub(super) const BASE_PATH: &str = "/api/armature/v1";
 
-/// All routes of the API.
+/// The router of the API.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let api = Router::new()
         .route("/org", route(Endpoint::Organization))
@@ -65,7 +65,7 @@ async fn unknown(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     serve(&shared, Endpoint::Any, None, &request.into_parts().0).await
 }
 
-/// Puts the simulated time on every response; hyper adds its own only where none is.
+/// Sets `Date` to the simulated time on every response; hyper adds its own only if there is none.
 async fn put_date(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
     if let Ok(date) = HeaderValue::try_from(http_date(shared.clock.now())) {
         response.headers_mut().entry(DATE).or_insert(date);
@@ -192,7 +192,7 @@ fn run_list(
     }
 }
 
-/// One page of a document that comes in pages.
+/// One page of a document that is paged.
 fn document_page(
     shape: &Shape,
     whole: Value,
@@ -231,7 +231,7 @@ fn run_document(
     }
 }
 
-/// The body of `/org` (documented with a sample, keys included).
+/// The body of `/org` (documented with a sample, including keys).
 fn organization(shared: &Shared) -> Value {
     let settings = shared.world.settings();
     json!({

@@ -1,4 +1,4 @@
-//! A world, its shape and its faults in one: what a test or a rehearsal plays.
+//! A scenario: a world, its shape and its faults, for a test or a rehearsal.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use super::world::WorldSettings;
 const SCENARIO_STREAM: u64 = 31;
 const PAGING_STREAM: u64 = 32;
 const DIALECT_STREAM: u64 = 33;
-/// One scenario in so many is about runs that stay open for longer than the API lists them.
+/// One in this many scenarios has runs that stay open for longer than the API lists them.
 const LONG_EVERY: u64 = 8;
 
-/// What is simulated, and what goes wrong with it. By default a healthy world.
+/// A scenario. The default is a world without faults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
@@ -29,8 +29,8 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A scenario for tests: a small world on small pages, that lives oddly and whose API fails
-    /// in some of all possible ways. Nothing in it takes longer than a second.
+    /// A scenario for tests: a small world on small pages, with anomalies, whose API fails in some
+    /// of all possible ways. Nothing in it takes longer than a second.
     ///
     /// Starts begin at most 10 days before birth and end with
     /// [`days_after_birth`](WorldSettings::days_after_birth), at most 18. Every eighth seed has
@@ -127,15 +127,16 @@ fn dialect(random: &mut Seeded) -> DocumentDialect {
     DIALECTS.get(random.weighted(&[2, 1, 1])).copied().unwrap_or_default()
 }
 
-/// A list that ends with an error, and says nowhere that it is whole, can never be proven: such a
-/// series would have no end.
+/// Changes a shape whose lists can never be certified, because they end with an error and state
+/// nowhere that they are complete: a series of syncs would have no end.
 fn with_provable_end(shape: Shape) -> Shape {
     let says_so = shape.has_total || shape.paging.has_more;
     let says_nothing = shape.list == ListEnvelope::Bare || !says_so;
     let ends_with_error = matches!(shape.paging.past_end, PastEnd::BadRequest | PastEnd::NotFound);
     let is_unprovable = says_nothing && ends_with_error;
     let past_end = if is_unprovable { PastEnd::Empty } else { shape.paging.past_end };
-    // A bare list has no place for a token or an address; without one nobody gets to its second page.
+    // A bare list has no place for a token or an address, and without one no client reaches its
+    // second page.
     let has_no_place = shape.list == ListEnvelope::Bare
         && matches!(
             shape.paging.style,
@@ -145,7 +146,8 @@ fn with_provable_end(shape: Shape) -> Shape {
     Shape { paging: Paging { style, past_end, ..shape.paging }, ..shape }
 }
 
-/// Limits that keep runs out of reach for good are not among them: then no list would be whole.
+/// Draws the paging. It has no limits that keep runs out of reach permanently, because no list
+/// would then be complete.
 fn paging(random: &mut Seeded) -> Paging {
     const ENDS: [PastEnd; 4] =
         [PastEnd::Empty, PastEnd::First, PastEnd::BadRequest, PastEnd::NotFound];
@@ -202,7 +204,7 @@ fn failures(random: &mut Seeded) -> Failures {
 }
 
 impl Seeded {
-    /// A number within bounds in so many percent of cases, else 0.
+    /// A number within bounds in `percent` percent of cases, otherwise 0.
     fn pick_number(&mut self, percent: u64, (least, most): (u64, u64)) -> i64 {
         let (is_there, number) = (self.percent(percent), self.between(least, most));
         if is_there { i64::try_from(number).unwrap_or(0) } else { 0 }
@@ -214,12 +216,12 @@ fn some(random: &mut Seeded, percent: u64, bounds: (u64, u64)) -> Option<u64> {
     u64::try_from(number).ok().filter(|number| *number > 0)
 }
 
-/// A share of 1 to `most` percent in so many percent of scenarios, else none.
+/// A percentage from 1 to `most` in `likelihood` percent of scenarios, otherwise 0.
 fn share(random: &mut Seeded, likelihood: u64, most: u64) -> f64 {
     some(random, likelihood, (1, most)).map_or(0.0, whole)
 }
 
-/// A share of up to `most` percent in half of all scenarios.
+/// A percentage up to `most` in half of all scenarios, otherwise 0.
 fn percent(random: &mut Seeded, most: u64) -> u8 {
     some(random, 50, (1, most)).and_then(|share| u8::try_from(share).ok()).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! The simulator as its users hold it.
+//! The public interface of the simulator.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ use super::state::{RequestRecord, Shared, Traffic};
 use super::transmission::Stopping;
 use super::world::{World, WorldSettings};
 
-/// How long a stop waits for responses that are under way.
+/// Maximum time that a stop waits for responses in progress.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
 /// How a [`Simulator`] starts.
@@ -32,23 +32,23 @@ pub struct SimulatorSettings {
     pub world: WorldSettings,
     /// How bodies look.
     pub shape: Shape,
-    /// What goes wrong from the start.
+    /// The faults from the start; `None` for none.
     pub faults: Option<FaultPlan>,
-    /// The port on 127.0.0.1; 0 for any that is free.
+    /// The port on 127.0.0.1; 0 for any free port.
     pub port: u16,
-    /// `None`: the clock shows real time. `Some`: it stands still there.
+    /// The time at which the clock is frozen; `None` for a clock that shows real time.
     pub start: Option<DateTime<Utc>>,
-    /// When the world was born: runs before it are its past, and from then on new ones start.
-    /// `None`: when the simulator starts. With the birth of an earlier simulator, the same world
-    /// goes on.
+    /// When the world's new runs begin: runs before this instant are its past. `None`: when the
+    /// simulator starts. Pass the value of an earlier simulator to continue
+    /// its world.
     pub birth: Option<DateTime<Utc>>,
     /// The key's role in `/org` (documented: viewer, editor, admin or owner).
     pub role: String,
-    /// The keys that are accepted; `None` for all that begin with `amt_`.
+    /// The accepted keys; `None` for all that start with `amt_`.
     pub keys: Option<Vec<String>>,
-    /// A wait before every response.
+    /// A delay before every response.
     pub latency: Duration,
-    /// Whether [`Simulator::requests`] remembers requests. Grows without bound.
+    /// Whether requests are recorded for [`Simulator::requests`]. The record grows without bound.
     pub record_requests: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Listens on 127.0.0.1 and answers from now on.
+    /// Starts to listen on 127.0.0.1.
     ///
     /// # Errors
     /// If the port cannot be bound.
@@ -115,7 +115,7 @@ impl Simulator {
         format!("http://127.0.0.1:{}{BASE_PATH}", self.port)
     }
 
-    /// The port that is listened on.
+    /// The port that the simulator listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -127,13 +127,13 @@ impl Simulator {
         &self.shared.world
     }
 
-    /// The simulated now.
+    /// The current simulated time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.shared.clock.now()
     }
 
-    /// Moves the simulated clock, and leaves it running or frozen.
+    /// Advances the simulated clock, and leaves it running or frozen.
     pub fn advance(&self, step: chrono::Duration) {
         self.shared.clock.advance(step);
     }
@@ -143,7 +143,7 @@ impl Simulator {
         self.shared.clock.set_now(instant);
     }
 
-    /// The requests so far, in the order of their answers; empty unless they are recorded.
+    /// The recorded requests, in the order of their responses; empty unless requests are recorded.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
         let records = self.shared.records.as_ref();
@@ -152,63 +152,63 @@ impl Simulator {
             .unwrap_or_default()
     }
 
-    /// Forgets the recorded requests. The count goes on.
+    /// Clears the recorded requests. The count continues.
     pub fn clear_requests(&self) {
         if let Some(records) = &self.shared.records {
             records.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
-    /// How many requests have come in since the start, answered or not.
+    /// The number of requests received since the start, answered or not.
     #[must_use]
     pub fn request_count(&self) -> u64 {
         self.shared.traffic.total.load(Ordering::Relaxed)
     }
 
-    /// The most requests that were being answered at the same time.
+    /// The maximum number of requests that were in progress at the same time.
     #[must_use]
     pub fn peak_requests_in_flight(&self) -> u64 {
         self.shared.traffic.peak.load(Ordering::Relaxed)
     }
 
-    /// Adds a fault behind those added before.
+    /// Adds a fault after those added before.
     pub fn add_rule(&self, rule: Rule) {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).add(rule);
     }
 
-    /// Lets things go wrong by a plan, in place of an earlier one. Its counts begin here.
+    /// Sets a fault plan, in place of an earlier one. Its counts start at zero.
     pub fn set_faults(&self, plan: FaultPlan) {
         let mut faulty = self.shared.faulty.lock().unwrap_or_else(PoisonError::into_inner);
         *faulty = Some(Faulty::new(plan));
     }
 
-    /// Takes the fault plan away, with its rules and what it hid. Rules that were added one by one
-    /// stay.
-    pub fn calm(&self) {
+    /// Removes the fault plan, its rules and what it hid. Rules that were added with
+    /// [`Simulator::add_rule`] stay.
+    pub fn clear_faults(&self) {
         *self.shared.faulty.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Takes all rules away that were added one by one.
+    /// Removes all rules that were added with [`Simulator::add_rule`].
     pub fn clear_rules(&self) {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Changes the look of bodies from the next request on.
+    /// Changes the shape of bodies from the next request on.
     pub fn set_shape(&self, shape: Shape) {
         *self.shared.shape.write().unwrap_or_else(PoisonError::into_inner) = shape;
     }
 
-    /// Adds a run made by hand, or replaces the one with its id.
+    /// Adds a manually written run, or replaces the run with its id.
     pub fn override_run(&self, run: RunOverride) {
         self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner).add(run);
     }
 
-    /// Takes a run away, from the list as well as its documents.
+    /// Removes a run, from the list and its documents.
     pub fn remove_run(&self, id: &str) {
         self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Stops listening, ends all stalls, and waits a little for responses that are under way.
+    /// Stops listening, ends all delays, and waits briefly for responses in progress.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(server) = self.server.take() {

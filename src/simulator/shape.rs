@@ -1,4 +1,5 @@
-//! How bodies look, whatever they hold. Every choice stands for something that is not documented.
+//! Shapes: the form of bodies, independent of their content. Each option is something that is not
+//! documented.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -6,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::dialect::DocumentDialect;
 use super::paging::{Cut, Paging, PagingStyle};
 
-/// Keys whose values belong to customers: no shape touches what is below them.
+/// Keys whose values belong to customers: shapes do not change what is below them.
 const PAYLOADS: [&str; 6] =
     ["arguments", "result", "attributes", "metadata", "input_preview", "result_preview"];
 
-/// What a list stands under.
+/// The envelope of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListEnvelope {
@@ -25,7 +26,7 @@ pub enum ListEnvelope {
     Items,
     /// `{"results": [...]}`.
     Results,
-    /// The array itself, which has no room for page echo or total.
+    /// The array itself, without room for a page number or a total.
     Bare,
 }
 
@@ -40,38 +41,38 @@ pub enum Casing {
     Camel,
 }
 
-/// The look of all bodies. `/org` and `/mcp-servers` keep their documented look in every shape.
+/// The form of all bodies. `/org` and `/mcp-servers` keep their documented form in every shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "independent choices, each one yes or no")]
 pub struct Shape {
-    /// What lists stand under.
+    /// The envelope of lists.
     pub list: ListEnvelope,
-    /// How keys are spelt, apart from those inside arguments, results, attributes and metadata.
+    /// How keys are spelt, except inside arguments, results, attributes and metadata.
     pub casing: Casing,
-    /// How the documents of a run say what they say.
+    /// The dialect of a run's documents.
     pub documents: DocumentDialect,
-    /// Whether single objects stand under their name: `{"run": {...}}`.
+    /// Whether single objects are wrapped under their name: `{"run": {...}}`.
     pub wrapped: bool,
     /// The number of the first page: 0 or 1.
     pub page_base: u32,
-    /// Rows per page when none are asked for.
+    /// Rows per page if no page size is requested.
     pub default_page_size: u32,
-    /// Larger page sizes are silently clamped to this.
+    /// Maximum page size; larger ones are reduced to it without an error.
     pub maximum_page_size: u32,
-    /// Whether the page size that is asked for changes nothing.
+    /// Whether the requested page size is ignored.
     pub ignores_page_size: bool,
     /// Whether lists of runs repeat `page` and `pageSize`.
     pub has_page_echo: bool,
     /// Whether lists of runs have a `total`.
     pub has_total: bool,
-    /// Whether every page is the first one.
+    /// Whether the page number is ignored, so that every page is the first one.
     pub ignores_page: bool,
-    /// Whether the numbers of records are strings.
+    /// Whether numbers in records are strings.
     pub numbers_as_text: bool,
-    /// Whether every record has a key that nobody knows.
+    /// Whether every record has an unknown key.
     pub has_unknown_keys: bool,
-    /// How lists come in pages.
+    /// How lists are paged.
     pub paging: Paging,
 }
 
@@ -96,17 +97,17 @@ impl Default for Shape {
     }
 }
 
-/// Where in the list of runs a page lies.
+/// The position of a page in the list of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) number: u32,
     pub(super) size: u32,
-    /// Rows before it, where pages are not numbered.
+    /// Number of rows before it; `None` for numbered pages.
     pub(super) skip: Option<u64>,
 }
 
 impl Shape {
-    /// The page that is served when these are asked for.
+    /// The page that is served for a requested number and size.
     pub(super) fn page(&self, number: Option<u32>, size: Option<u32>) -> Page {
         let number = number.filter(|_| !self.ignores_page).unwrap_or(self.page_base);
         let size = size.filter(|_| !self.ignores_page_size);
@@ -117,19 +118,19 @@ impl Shape {
         }
     }
 
-    /// How many runs stand before this page.
+    /// The number of runs before a page.
     pub(super) fn offset(&self, page: Page) -> u64 {
         page.skip.unwrap_or_else(|| {
             u64::from(page.number.saturating_sub(self.page_base)) * u64::from(page.size)
         })
     }
 
-    /// Where a page lies in a list of so many rows.
+    /// The position of a page in a list of `rows` rows.
     pub(super) fn cut(&self, page: Page, rows: u64) -> Cut {
         Cut { offset: self.offset(page), size: page.size.into(), rows }
     }
 
-    /// A canonical record in this shape.
+    /// Converts a canonical record to this shape.
     pub(super) fn record(&self, canonical: Value) -> Value {
         match canonical {
             Value::Object(entries) => {
@@ -159,19 +160,19 @@ impl Shape {
         }
     }
 
-    /// A single canonical object, wrapped under `name` if this shape wraps.
+    /// Converts a single canonical object, and wraps it under `name` if this shape wraps objects.
     pub(super) fn single(&self, name: &str, canonical: Value) -> Value {
         let record = self.record(canonical);
         if self.wrapped { json!({ name: record }) } else { record }
     }
 
-    /// Canonical records as a list of the resource `name`.
+    /// Converts canonical records to a list of the resource `name`.
     pub(super) fn list(&self, name: &str, canonical: Vec<Value>) -> Value {
         let records = canonical.into_iter().map(|record| self.record(record)).collect();
         self.enveloped(name, records, Map::new())
     }
 
-    /// Records that have this shape already as one page of the list of runs.
+    /// One page of the list of runs, from records that are already in this shape.
     pub(super) fn page_of_runs(
         &self,
         records: Vec<Value>,

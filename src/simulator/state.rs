@@ -1,4 +1,4 @@
-//! What all connections of one simulator share.
+//! The state that all connections of one simulator share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -31,7 +31,7 @@ pub struct RequestRecord {
     pub user_agent: Option<String>,
     /// Whether there was an `Authorization` header.
     pub has_authorization: bool,
-    /// When the request came in, by the real clock, to measure the pace of a client.
+    /// When the request was received, by the real clock, to measure the request rate of a client.
     pub received: Instant,
 }
 
@@ -49,7 +49,7 @@ impl RequestRecord {
     }
 }
 
-/// Counts of requests.
+/// Counters of requests.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     pub(super) total: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Traffic {
     current: AtomicU64,
 }
 
-/// A request that is being answered.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct InFlight<'a>(&'a Traffic);
 
@@ -103,13 +103,13 @@ impl Shared {
         })
     }
 
-    /// What the fault plan has for a request; nothing where there is none.
+    /// What the fault plan decides for a request; the default if there is no plan.
     pub(super) fn decide(&self, asked: &Asked<'_>) -> Decision {
         let mut faulty = self.faulty.lock().unwrap_or_else(PoisonError::into_inner);
-        faulty.as_mut().map_or_else(Decision::calm, |faulty| faulty.decide(asked))
+        faulty.as_mut().map_or_else(Decision::none, |faulty| faulty.decide(asked))
     }
 
-    /// The `Date` header by a clock that is off by so many seconds; no date for `None`.
+    /// The `Date` header of a clock that is off by this many seconds; an invalid date for `None`.
     pub(super) fn skewed_date(&self, skew_seconds: Option<i64>) -> HeaderValue {
         let date = skew_seconds.and_then(|seconds| {
             let skew = chrono::Duration::try_seconds(seconds)?;

@@ -1,4 +1,4 @@
-//! When runs start: a past that is busier in office hours, then a steady stream without end.
+//! When runs start: in a past that is busier in office hours, then at steady intervals without end.
 
 use chrono::{DateTime, Datelike, Timelike, Utc, Weekday};
 
@@ -8,30 +8,32 @@ const HOUR: i64 = 3_600_000;
 const JITTER_STEPS: u64 = 1 << 20;
 const JITTER_SEED: u64 = 0x0054_494D_454C_494E;
 
-/// A stretch of the past in which runs are equally dense.
+/// An interval of the past with a constant density of runs.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     from: i64,
     density: u64,
-    /// Density times milliseconds, from the beginning of the past to the end of this stretch.
+    /// Density times milliseconds, from the start of the past to the end of this interval.
     mass_at_end: u64,
 }
 
-/// The start of every run, as a function of its number. Holds nothing per run.
+/// The start of every run, as a function of its number. Stores nothing per run.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
     seed: u64,
     birth: i64,
     past_runs: u64,
-    /// Milliseconds; `None` when no run starts after birth.
+    /// Mean interval between starts after birth, in milliseconds; `None` if no run starts after
+    /// birth.
     spacing: Option<i64>,
-    /// How many runs start after birth at the most.
+    /// Maximum number of runs that start after birth.
     future_runs: u64,
     stretches: Vec<Stretch>,
 }
 
 impl Timeline {
-    /// All times in milliseconds; no run starts after birth when `spacing` is not positive.
+    /// Creates a timeline; all times are in milliseconds. No run starts after birth if `spacing` is
+    /// not positive.
     pub(super) fn new(seed: u64, birth: i64, past: i64, past_runs: u32, spacing: i64) -> Self {
         let first = birth.saturating_sub(past.max(0));
         let mut stretches = Vec::new();
@@ -48,7 +50,8 @@ impl Timeline {
         Self { seed, birth, past_runs, spacing, future_runs: u64::MAX, stretches }
     }
 
-    /// The same with no starts later than so many milliseconds after birth; `None` for no end.
+    /// The same timeline without starts later than this many milliseconds after birth; `None` for
+    /// no end.
     pub(super) fn ending_after(self, future: Option<i64>) -> Self {
         let slots = future.zip(self.spacing).map(|(future, spacing)| future / spacing);
         let future_runs = slots.map_or(u64::MAX, |slots| u64::try_from(slots).unwrap_or(0));
@@ -64,8 +67,8 @@ impl Timeline {
         }
     }
 
-    /// How many runs have started at `now` (this millisecond included): the runs with numbers
-    /// below the answer.
+    /// The number of runs that have started at `now` (this millisecond included), which are the
+    /// runs with lower numbers.
     pub(super) fn started_at(&self, now: i64) -> u64 {
         if now < self.birth {
             return self.past_started_at(now);
@@ -98,7 +101,8 @@ impl Timeline {
 
     fn start_after_birth(&self, slot: u64) -> i64 {
         let spacing = self.spacing.unwrap_or(i64::MAX);
-        // Kept away from the slot's borders, so that starts are neither equal nor regular.
+        // Keep starts away from the borders of their slot, so that they are neither equal nor
+        // regular.
         let permille = 100 + self.jitter(self.past_runs + slot) % 800;
         let within = i128::from(spacing) * i128::from(permille) / 1000;
         let since = i128::from(slot) * i128::from(spacing) + within;

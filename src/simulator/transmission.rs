@@ -1,4 +1,4 @@
-//! How a reply goes over the wire: as it is, or with a fault.
+//! Sends a reply, unchanged or with a fault.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 use super::faults::{Answer, duration};
 
-/// So that what was sent before a break has left the process.
+/// Delay before a break, so that what was sent before has left the process.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 const DRIPS_PER_SECOND: u32 = 20;
 
-/// A right response, before anything goes wrong with it.
+/// A correct response, before a fault is applied.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -33,25 +33,25 @@ impl Reply {
     }
 }
 
-/// A piece of a body, and the silence before it.
+/// A piece of a body, and the delay before it.
 struct Piece {
     silence: Duration,
     content: io::Result<Bytes>,
 }
 
-/// A response, and the silence before it.
+/// A response, and the delay before it.
 pub(super) struct Transmission {
     pub(super) silence: Duration,
     pub(super) response: Response,
 }
 
-/// Ends every silence when the simulator stops.
+/// Ends every delay when the simulator stops.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 
 impl Stopping {
     pub(super) async fn wait(mut self) {
-        // An error means that the simulator is gone, which is a stop too.
+        // An error means that the simulator was dropped, which is a stop too.
         let _gone = self.0.wait_for(|is_stopping| *is_stopping).await;
     }
 
@@ -62,7 +62,7 @@ impl Stopping {
     }
 }
 
-/// Applies an answer to the right reply.
+/// Applies a fault's answer to the correct reply.
 pub(super) fn transmit(reply: Reply, answer: Option<Answer>, stopping: &Stopping) -> Transmission {
     let mut silence = Duration::ZERO;
     let link = reply.link.as_ref().and_then(|link| HeaderValue::try_from(link).ok());
@@ -149,7 +149,7 @@ fn whole(reply: Reply) -> Response {
     with_status(reply.status, Body::from(reply.body))
 }
 
-/// A response that declares a length, whatever comes of it.
+/// A response that declares a length, whatever number of bytes follows.
 fn in_pieces(reply: &Reply, length: usize, pieces: Vec<Piece>, stopping: &Stopping) -> Response {
     let stopping = stopping.clone();
     let contents = stream::iter(pieces).then(move |piece| {
@@ -164,7 +164,7 @@ fn in_pieces(reply: &Reply, length: usize, pieces: Vec<Piece>, stopping: &Stoppi
     response
 }
 
-/// A response of a rule's own. Headers that HTTP does not allow are left out.
+/// The response that a rule specifies. Headers that HTTP does not allow are left out.
 fn own(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_status(status, Body::from(body));

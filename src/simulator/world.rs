@@ -1,12 +1,13 @@
-//! The simulated organization: every run as a pure function of seed, settings, birth and now.
-
-use std::time;
+//! The simulated organization: every run is a pure function of seed, settings, birth (the instant
+//! at which new runs begin) and the current time.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::catalog::{MODELS, SERVERS, Server, WORKFLOWS, Workflow};
+use super::catalog::{MODELS, SERVERS, Server, Workflow};
+use super::catalog_workflows::WORKFLOWS;
+use super::clock::milliseconds;
 use super::lives::Lives;
 use super::plan::{RunPlan, draw_classification, draw_outcome};
 use super::random::{Seeded, combine, run_id, run_number};
@@ -16,30 +17,30 @@ const RUN_STREAM: u64 = 1;
 const WORKFLOW_STREAM: u64 = 2;
 const SERVER_STREAM: u64 = 3;
 const LONGEST_PENDING: u64 = 5_000;
-/// How far back a run looks for one that it could be the retry of.
+/// How many runs back a run searches for one that it could retry.
 const RETRY_REACH: u64 = 12;
 
-/// What a [`World`] is made of.
+/// The settings of a [`World`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorldSettings {
     /// The same seed gives the same runs.
     pub seed: u64,
-    /// How many runs started before birth.
+    /// Number of runs that started before birth.
     pub runs: u32,
-    /// How many days before birth the first of them started.
+    /// Number of days before birth at which the first of them started.
     pub days: f64,
-    /// The mean time between the starts of two runs after birth; 0 for none.
+    /// Mean time between the starts of two runs after birth, in seconds; 0 for no new runs.
     pub seconds_between_runs: f64,
-    /// For how many days after birth they do; 0 for ever.
+    /// Number of days after birth during which runs start; 0 for no end.
     pub days_after_birth: f64,
     /// The shortest and the longest time from a run's start to its end, in seconds.
     pub run_seconds: (f64, f64),
-    /// In how many of a hundred runs the evaluation trails the end.
+    /// Percentage of runs whose evaluation appears after the end.
     pub late_evaluation_percent: u8,
-    /// The longest time by which an evaluation trails the end, in seconds.
+    /// Maximum time by which an evaluation appears after the end, in seconds.
     pub late_evaluation_seconds: f64,
-    /// Runs that live oddly.
+    /// Anomalies of runs.
     pub lives: Lives,
     /// The organization's id in `/org`.
     pub organization_id: String,
@@ -68,21 +69,21 @@ impl Default for WorldSettings {
     }
 }
 
-/// A seeded organization with its runs. Holds nothing per run: a hundred thousand runs need as
+/// A seeded organization with its runs. Stores nothing per run: a hundred thousand runs need as
 /// little memory as ten.
 #[derive(Debug, Clone)]
 pub struct World {
     settings: WorldSettings,
     birth: DateTime<Utc>,
     timeline: Timeline,
-    /// Runs that start from here on (milliseconds) have the workflow's current version.
+    /// The start (milliseconds) from which runs have the workflow's current version.
     new_version_from: i64,
     run_milliseconds: (u64, u64),
     late_milliseconds: u64,
 }
 
 impl World {
-    /// A world whose past ends, and whose present begins, at `birth`.
+    /// Creates a world whose past ends, and whose new runs begin, at `birth`.
     #[must_use]
     pub fn new(settings: WorldSettings, birth: DateTime<Utc>) -> Self {
         let at = birth.timestamp_millis();
@@ -103,7 +104,7 @@ impl World {
         }
     }
 
-    /// The settings as given.
+    /// The settings of the world.
     #[must_use]
     pub const fn settings(&self) -> &WorldSettings {
         &self.settings
@@ -115,7 +116,7 @@ impl World {
         self.birth
     }
 
-    /// How many runs have started at `now`, of whatever age and status.
+    /// The number of runs that have started at `now`, of any age and status.
     #[must_use]
     pub fn run_count(&self, now: DateTime<Utc>) -> u64 {
         self.timeline.started_at(now.timestamp_millis())
@@ -126,14 +127,14 @@ impl World {
         (0..self.run_count(now)).map(|number| run_id(self.settings.seed, number).to_string())
     }
 
-    /// The ids of the same runs, each with its start.
+    /// The ids of the same runs, with their starts.
     pub fn run_starts(&self, now: DateTime<Utc>) -> impl Iterator<Item = (String, DateTime<Utc>)> {
         let start = |number| DateTime::from_timestamp_millis(self.start_of(number));
         let starts = (0..self.run_count(now)).map(move |number| start(number).unwrap_or_default());
         self.run_ids(now).zip(starts)
     }
 
-    /// How many runs have started up to this millisecond.
+    /// The number of runs that have started up to this millisecond.
     pub(super) fn started_at(&self, now: i64) -> u64 {
         self.timeline.started_at(now)
     }
@@ -155,8 +156,8 @@ impl World {
         })
     }
 
-    /// The run that this one is the retry of: the last one before it of the same workflow, if
-    /// that went wrong and is one of those that are tried again.
+    /// The run that this one retries: the previous one of the same workflow, if it failed and is
+    /// one of those that are retried.
     fn retried_by(&self, number: u64, plan: &RunPlan) -> Option<Uuid> {
         if self.settings.lives.retried_percent == 0 {
             return None;
@@ -166,7 +167,7 @@ impl World {
         (last.is_retried && last.end <= plan.start).then_some(last.id)
     }
 
-    /// The life of the run with this number.
+    /// The properties of the run with this number.
     pub(super) fn plan(&self, number: u64) -> RunPlan {
         let world_seed = self.settings.seed;
         let seed = combine(combine(world_seed, RUN_STREAM), number);
@@ -217,7 +218,7 @@ impl World {
         }
     }
 
-    /// Shorter durations are likelier.
+    /// Draws a duration; shorter ones are more likely.
     fn draw_duration(&self, random: &mut Seeded) -> u64 {
         let (least, most) = self.run_milliseconds;
         random.between(least, most).min(random.between(least, most))
@@ -249,14 +250,8 @@ fn server_id(seed: u64, server: &Server) -> Uuid {
     shared_id(seed, SERVER_STREAM, position.unwrap_or_default())
 }
 
-/// An id that is the same in all runs of a world.
+/// An id that is the same for all runs of a world.
 pub(super) fn shared_id(seed: u64, stream: u64, position: usize) -> Uuid {
     let position = u64::try_from(position).unwrap_or_default();
     Seeded::new(combine(combine(seed, stream), position)).uuid()
-}
-
-/// Seconds as whole milliseconds; 0 for what is no duration.
-pub(super) fn milliseconds(seconds: f64) -> u64 {
-    let duration = time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,41 +1,41 @@
-//! Why a sync could do nothing at all.
+//! Errors of a sync.
 
 use crate::api::ApiError;
+use crate::data_files::DataFilesError;
 use crate::lake::LakeError;
-use crate::parts::PartsError;
 use crate::tables::MappingError;
 
-/// A sync that came to nothing.
+/// A sync that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// The API, before anything could be listed.
+    /// An error of the API, before anything could be listed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The lake.
+    /// An error of the lake.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The configured columns.
+    /// An error in the configured columns or lists.
     #[error("configuration: {0}")]
     Mapping(#[from] MappingError),
-    /// Rows that do not fit their own declaration: a fault of this program.
+    /// Rows that do not fit their own declaration: a bug in this program.
     #[error("failed to make rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),
-    /// A chunk of runs that was not being written after all: a fault of this program.
+    /// A chunk of runs that no task was writing: a bug in this program.
     #[error("a chunk of runs was lost on its way to the lake")]
     Lost,
-    /// The extraction ended without a result: a fault of this program.
+    /// The extraction ended without a result: a bug in this program.
     #[error("the extraction failed: {0}")]
     Broken(String),
-    /// A task that ended before its time: a fault of this program.
-    #[error("a part of the sync stopped: {0}")]
+    /// A task that ended early: a bug in this program.
+    #[error("a task of the sync stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
 }
 
-impl From<PartsError> for SyncError {
-    fn from(error: PartsError) -> Self {
+impl From<DataFilesError> for SyncError {
+    fn from(error: DataFilesError) -> Self {
         match error {
-            PartsError::Lake(error) => error.into(),
-            PartsError::Rows(error) => error.into(),
+            DataFilesError::Lake(error) => error.into(),
+            DataFilesError::Rows(error) => error.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a sync would ask for, found out with two requests.
+//! What a sync would request, estimated with two requests.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::report::WindowReport;
 use super::{SyncError, SyncOptions, client, window};
-use crate::api::{ListQuery, Listing};
 use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, organization,
     out_of_reach, unlisted,
@@ -15,50 +14,51 @@ use crate::extract::{
 use crate::interval::{Interval, merge, rfc3339};
 use crate::lake::{LakeError, LakeView, Manifest};
 use crate::ledger::{Ledger, RunState};
+use crate::listing::{ListQuery, Listing};
 use crate::run::Resource;
 use crate::tables::Mapping;
 
-/// What a sync would ask for. Numbers of runs and requests are estimates unless
+/// What a sync would request. Numbers of runs and requests are estimates unless
 /// [`Forecast::is_exact`] says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forecast {
     /// The time that would be listed.
     pub window: WindowReport,
-    /// Runs that the API says there are in it; `None` where it does not say.
+    /// Number of runs in the window, as the API states it; `None` if it states no total.
     pub listed: Option<u64>,
     /// Runs whose documents would be fetched.
     pub new_runs: u64,
-    /// Runs that are open, awaited or failed, and would be asked for by their id.
+    /// Carried-over runs: open, waiting, failed or due ones, which would be requested by their id.
     pub follow_ups: u64,
     /// Pages of the list.
     pub pages: u64,
-    /// Requests in all.
+    /// Requests in total.
     pub requests: u64,
     /// Whether the numbers are counted; otherwise they are estimated from the first page, the
     /// total that the API states, and what the ledger knows.
     pub is_exact: bool,
     /// Whether the API states no total, so that there can be more than the first page shows.
     pub is_at_least: bool,
-    /// Requests a second in the last syncs; `None` where none has asked for enough to tell.
+    /// Requests per second in the last syncs; `None` if none of them sent enough to measure it.
     pub requests_per_second: Option<f64>,
     /// How long it would take at that rate, in seconds.
     pub seconds: Option<f64>,
-    /// Time that is out of reach without ever having been proven, and would be recorded as gaps.
+    /// Time that is out of reach, was never covered, and would be recorded as gaps; RFC 3339.
     pub new_gaps: Vec<[Option<String>; 2]>,
     /// Requests that this forecast cost.
     pub requests_sent: u64,
 }
 
-/// Syncs with fewer requests say little about the rate.
+/// Syncs with fewer requests are not used to measure the rate.
 const TELLING_REQUESTS: u64 = 20;
 
-/// How many commits back the rate is looked for.
+/// How many commits back syncs are searched for the rate.
 const COMMITS_LOOKED_AT: usize = 64;
 
-/// Works out what [`super::sync`] would ask for, and changes nothing.
+/// Estimates what [`super::sync`] would request, and changes nothing.
 ///
 /// # Errors
-/// [`SyncError`] where the API or the lake gives no answer.
+/// [`SyncError`] if the API or the lake cannot be read.
 pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
     let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
     let client = client(&options, Instant::now())?;
@@ -78,7 +78,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
     let page = loop {
         let query = list_query(window, &options.settings.filters, None, &paths);
         match first_page(&client, query, &paths).await {
-            // As a sync does it.
+            // As in a sync, a smaller range is tried if the API refuses this one.
             Err(SyncError::Api(error))
                 if options.settings.sync.range.may_shrink() && is_refusal(&error) =>
             {
@@ -105,7 +105,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         requests_per_second: rate,
         seconds: rate.map(|rate| number(requests) / rate),
         new_gaps: new_gaps(head, window),
-        requests_sent: client.traffic().requests,
+        requests_sent: client.request_stats().requests,
     })
 }
 
@@ -137,11 +137,11 @@ struct Estimate {
 
 impl Estimate {
     fn new(page: &FirstPage, window: Window, ledger: &Ledger) -> Self {
-        let wanted = |run: &&ListedRun| {
+        let task = |run: &&ListedRun| {
             let decision = decide(run, ledger.get(&run.run_id).as_ref(), window.until);
             matches!(decision, Decision::Fetch | Decision::CheckEvaluation)
         };
-        let on_page = count(page.runs.iter().filter(wanted).count());
+        let on_page = count(page.runs.iter().filter(task).count());
         let rows = count(page.runs.len());
         let oldest = page.runs.iter().filter_map(|run| run.started_at).min();
         let ends_there = window.known_before.is_some_and(|known| oldest.is_some_and(|o| o < known));
@@ -169,7 +169,7 @@ impl Estimate {
     }
 }
 
-/// Pages until the end of the list, the empty one included, or until what is known already.
+/// Pages until the end of the list, the empty one included, or until covered time.
 fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
     let rows = count(page.runs.len()).max(1);
     let all = page.total.map_or(2, |total| total.div_ceil(rows) + 1);
@@ -179,7 +179,7 @@ fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
     let starts = page.runs.iter().filter_map(|run| run.started_at);
     let span = starts.clone().max().zip(starts.min()).map_or(0, |(most, least)| most - least);
     match window.known_before {
-        // At the pace of the first page; each page above the last is looked at twice.
+        // Estimated by the time span of the first page. A second pass reads the pages again.
         Some(known) if span > 0 => {
             let needed = (window.until - known) / span + 1;
             (u64::try_from(needed).unwrap_or(1) * 2).min(all)
@@ -197,7 +197,7 @@ fn settled(ledger: &Ledger, from: i64) -> u64 {
     count(inside.count())
 }
 
-/// Requests a second, over the last syncs that asked for enough to tell.
+/// Requests per second, over the last syncs that sent enough to measure it.
 async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
     let (mut requests, mut milliseconds) = (0_u64, 0_u64);
     for commit in lake.commits()?.into_iter().rev().take(COMMITS_LOOKED_AT) {
@@ -211,9 +211,9 @@ async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
 
 fn new_gaps(head: Option<&Manifest>, window: Window) -> Vec<[Option<String>; 2]> {
     let Some(head) = head else { return Vec::new() };
-    let proven = merge(&head.proven, Interval { from: window.from, until: window.until });
+    let coverage = merge(&head.coverage, Interval { from: window.from, until: window.until });
     let reach = window.until.saturating_sub(crate::extract::Range::Month.length());
-    let lost = out_of_reach(&proven, &head.gap_intervals(), reach).into_iter();
+    let lost = out_of_reach(&coverage, &head.gap_intervals(), reach).into_iter();
     lost.map(|lost| [rfc3339(lost.from), rfc3339(lost.until)]).collect()
 }
 

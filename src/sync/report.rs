@@ -1,13 +1,13 @@
-//! What a sync did, as the JSON result and the closing summary show it.
+//! The result of a sync, as the JSON result and the closing summary show it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{ApiError, Traffic};
+use crate::api::{ApiError, RequestStats};
 use crate::deliver::{DeliverError, Delivery};
-use crate::extract::{Proof, SweepTally, Window};
+use crate::extract::{Proof, ScanSummary, Window};
 use crate::interval::rfc3339;
 use crate::lake::Gap;
 use crate::ledger::StateCounts;
@@ -18,11 +18,11 @@ use crate::ledger::StateCounts;
 pub enum Outcome {
     /// Everything that was listed is exported, or open.
     Complete,
-    /// Some runs failed, a gap was found, or the list could not be relied on.
+    /// Some runs failed, a gap was found, or the list scan is uncertified.
     Incomplete,
-    /// It ended before its end; the next one goes on.
+    /// It ended early; the next sync continues.
     Stopped,
-    /// Somebody asked it to stop.
+    /// A stop was requested.
     Interrupted,
 }
 
@@ -30,7 +30,7 @@ impl Outcome {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Complete, Self::Incomplete, Self::Stopped, Self::Interrupted];
 
-    /// The word for it.
+    /// The name in JSON and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -54,75 +54,75 @@ pub struct RunCounts {
     pub open: u64,
     /// Ended, and waiting for their evaluation.
     pub waiting: u64,
-    /// As they were exported before.
+    /// Unchanged since their last export.
     pub unchanged: u64,
-    /// Their documents could not be had; tried again at the next sync.
+    /// A document could not be fetched; retried at the next sync.
     pub failed: u64,
-    /// Listed, but the API says that there is no such run; tried again at the next sync.
+    /// Listed, but the API states that there is no such run; retried at the next sync.
     pub absent: u64,
-    /// Exported with fewer rows than the API announces. They count among the others, too.
+    /// Exported with fewer rows than the API announces. They are also counted among the others.
     pub partial: u64,
 }
 
 /// The time that was listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowReport {
-    /// The `range` asked for.
+    /// The requested `range`.
     pub range: &'static str,
-    /// Where it began, RFC 3339.
+    /// Start of the window, RFC 3339.
     pub from: Option<String>,
-    /// The server's now.
+    /// End of the window: the server's time when it was planned, RFC 3339.
     pub until: Option<String>,
 }
 
-/// How the list came out.
+/// The results of the list scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SweepSummary {
-    /// Pages asked for.
+pub struct ScanReport {
+    /// Pages requested.
     pub pages: u32,
-    /// How often the list was read from its head.
+    /// Number of passes: how often the list was read from its head.
     pub looks: u32,
-    /// Rows that stood on an earlier page too.
+    /// Rows that were on an earlier page, too.
     pub repeats: u64,
-    /// Runs that appeared at the head in the meantime.
+    /// Runs that appeared at the head during the scan.
     pub head_moved: u64,
-    /// Whether the list ended early, in time that is proven.
+    /// Whether the scan ended early, in covered time.
     pub ended_early: bool,
-    /// Whether every run of the window was seen.
+    /// Whether the scan is certified: every run of the window was seen.
     pub certified: bool,
-    /// What proves it: `one_page`, `counted` or `seen_again`.
+    /// The evidence: `one_page`, `counted` or `seen_again`.
     pub proof: Option<&'static str>,
-    /// Why it proves nothing.
+    /// Why the scan is uncertified; empty if it is certified.
     pub doubts: Vec<String>,
-    /// Narrower lists that were read because the API lists only so far down.
+    /// Number of narrower lists that were read because the API limits how far it lists.
     pub narrower_lists: u32,
-    /// Runs that the API says there are, and that no list reached.
+    /// Runs that the API's total includes, and that no list reached.
     pub out_of_reach: u64,
 }
 
-impl From<&SweepTally> for SweepSummary {
-    fn from(tally: &SweepTally) -> Self {
+impl From<&ScanSummary> for ScanReport {
+    fn from(summary: &ScanSummary) -> Self {
         Self {
-            pages: tally.pages,
-            looks: tally.looks,
-            repeats: tally.repeats,
-            head_moved: tally.head_moved,
-            ended_early: tally.ended_early,
-            certified: tally.is_certified(),
-            proof: tally.proof.map(Proof::name),
-            doubts: tally.doubts.clone(),
-            narrower_lists: tally.narrower_lists,
-            out_of_reach: tally.out_of_reach,
+            pages: summary.pages,
+            looks: summary.passes,
+            repeats: summary.repeats,
+            head_moved: summary.head_moved,
+            ended_early: summary.ended_early,
+            certified: summary.is_certified(),
+            proof: summary.proof.map(Proof::name),
+            doubts: summary.uncertainties.clone(),
+            narrower_lists: summary.narrower_lists,
+            out_of_reach: summary.out_of_reach,
         }
     }
 }
 
-/// A gap, for people.
+/// A gap, with its times as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GapReport {
-    /// Its begin, RFC 3339.
+    /// Start, RFC 3339.
     pub from: Option<String>,
-    /// Its end.
+    /// End, RFC 3339.
     pub until: Option<String>,
 }
 
@@ -132,30 +132,30 @@ impl From<&Gap> for GapReport {
     }
 }
 
-/// What became of the DuckDB file.
+/// The result of the delivery to DuckDB.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum DeliveryReport {
-    /// It is up to date, or will be.
+    /// The delivery succeeded: the file is up to date, or the next delivery continues.
     Done(Delivery),
-    /// It could not be brought up to date; the lake is whole.
+    /// The file could not be brought up to date; the lake is complete.
     Failed {
         /// `duckdb`.
         target: &'static str,
         /// `failed`.
         state: &'static str,
-        /// Why.
+        /// The error, as text.
         error: String,
-        /// The same, for the exit code.
+        /// The error itself, for the exit code.
         #[serde(skip)]
         source: DeliverError,
     },
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug, Serialize)]
 pub struct SyncReport {
-    /// The sync.
+    /// The id of the sync.
     pub sync_id: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -171,30 +171,30 @@ pub struct SyncReport {
     pub retries: u64,
     /// Bytes of bodies, decompressed.
     pub bytes_received: u64,
-    /// How long it took.
+    /// Duration of the sync, in milliseconds.
     pub elapsed_ms: u64,
-    /// Gaps known after it, also from earlier.
+    /// All known gaps, earlier ones included.
     pub gaps: Vec<GapReport>,
     /// Whether one of them was found by this sync.
     pub new_gap: bool,
-    /// Whether the API listed no run where some are known to be.
+    /// Whether the API listed no run although the ledger knows runs of the window.
     pub unexpected_zero: bool,
     /// Values that did not fit their column.
     pub issues: u64,
-    /// What became of each target.
+    /// The delivery to each target.
     pub deliveries: Vec<DeliveryReport>,
-    /// What is not whole besides runs and their list, in words.
+    /// What is incomplete besides runs and their list, as text.
     pub other_troubles: Vec<String>,
-    /// How the list came out.
-    pub sweep: SweepSummary,
+    /// The results of the list scan.
+    pub sweep: ScanReport,
     /// Commits made.
     pub commits: u64,
-    /// Runs of the ledger after it, by state.
+    /// Runs in the ledger after the sync, by state.
     #[serde(skip)]
     pub ledger: StateCounts,
-    /// Why it stopped before its end, in one line.
+    /// Why it stopped early, in one line.
     pub stopped_by: Option<String>,
-    /// The same, for the exit code.
+    /// The error itself, for the exit code.
     #[serde(skip)]
     pub stop: Option<ApiError>,
 }
@@ -202,7 +202,7 @@ pub struct SyncReport {
 impl SyncReport {
     pub(super) fn complete(
         mut self,
-        traffic: Traffic,
+        traffic: RequestStats,
         delivery: Option<Result<Delivery, DeliverError>>,
         elapsed: Duration,
     ) -> Self {
@@ -222,13 +222,13 @@ impl SyncReport {
         self
     }
 
-    /// Why a sync that came to its end is not complete, in words.
+    /// Why a sync that was not stopped is incomplete, as text.
     pub fn reasons(&self) -> Vec<String> {
-        let lost = "time that the API no longer lists was never exported (see `status`)";
+        let lost = "a period that the API no longer lists was never exported (see `status`)";
         self.new_gap.then(|| lost.to_owned()).into_iter().chain(self.troubles()).collect()
     }
 
-    /// The same without a new gap, which is a fact: nothing can be done about it any more.
+    /// The reasons without a new gap, which cannot be repaired: its runs are no longer listed.
     pub fn troubles(&self) -> Vec<String> {
         let failed = self.runs.failed;
         let noun = if failed == 1 { "run" } else { "runs" };
@@ -256,12 +256,13 @@ impl SyncReport {
             )
         });
         let doubts = self.sweep.doubts.iter();
-        let doubts = doubts.map(|doubt| format!("the list could not be relied on: {doubt}"));
+        let doubts = doubts.map(|doubt| format!("the list is uncertified: {doubt}"));
         let others = self.other_troubles.iter().cloned();
         failed.into_iter().chain(absent).chain(partial).chain(others).chain(doubts).collect()
     }
 
-    /// Whether the lake is now proven up to this sync, and the DuckDB file has all of it.
+    /// Whether the coverage now reaches this sync, and the delivery to DuckDB, if there was one,
+    /// succeeded.
     pub fn is_fresh(&self) -> bool {
         self.stop.is_none() && self.sweep.certified && self.delivery_error().is_none()
     }

@@ -16,14 +16,14 @@ pub struct Table {
     /// The columns that name a row; together with `_revision` they are unique.
     pub key: &'static [&'static str],
     /// How it grows.
-    pub write: Write,
+    pub write: WriteDisposition,
     /// The columns in order, without [`SYSTEM_COLUMNS`].
     pub columns: &'static [Column],
 }
 
 /// How a table grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
+pub enum WriteDisposition {
     /// Rows are only ever added, in a folder per start day of their run.
     Append,
     /// The table is small and replaced as a whole when it changes.

@@ -1,11 +1,11 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// One row per judged criterion of a run.
 pub static CRITERIA: Table = Table {
     name: "criteria",
     description: "One row per criterion that the judge graded for a run.",
     key: &["run_id", "criterion_id"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
         Column::key(

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{MappedTable, Mapping, SCHEMA_VERSION, Write};
+use super::{MappedTable, Mapping, SCHEMA_VERSION, WriteDisposition};
 
 /// One table of the data dictionary.
 #[derive(Debug, Serialize)]
@@ -58,9 +58,9 @@ fn entry(mapped: &MappedTable) -> Entry {
         description: mapped.table.description.to_owned(),
         key: mapped.table.key.iter().map(|&key| key.to_owned()).collect(),
         write: match mapped.table.write {
-            Write::Append => "append",
-            Write::Replace => "replace",
-            Write::Manifest => "manifest",
+            WriteDisposition::Append => "append",
+            WriteDisposition::Replace => "replace",
+            WriteDisposition::Manifest => "manifest",
         },
         schema_version: SCHEMA_VERSION,
         columns: columns.collect(),

@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// The raw bodies.
 pub static DOCUMENTS: Table = Table {
@@ -6,7 +6,7 @@ pub static DOCUMENTS: Table = Table {
     description: "One row per body that the API gave for a run, exactly as received, so that \
                   every table can be made again with a better mapping. Can be turned off.",
     key: &["run_id", "resource", "page"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &[]),
         Column::derived(

@@ -1,11 +1,11 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// One row per evaluated run.
 pub static EVALUATIONS: Table = Table {
     name: "evaluations",
     description: "One row per run that the judge model evaluated, or failed to evaluate.",
     key: &["run_id"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId", "run.id"]),
         Column::verdict(

@@ -1,11 +1,11 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// One row per excerpt that supports a grade.
 pub static EXCERPTS: Table = Table {
     name: "excerpts",
     description: "One row per excerpt of the transcript that the judge gave as evidence.",
     key: &["run_id", "criterion_id", "position"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
         Column::parent(

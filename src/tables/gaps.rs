@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// Time that can no longer be proven.
 pub static GAPS: Table = Table {
@@ -7,7 +7,7 @@ pub static GAPS: Table = Table {
                   came through for longer than the API looks back (30 days, documented). In \
                   DuckDB only; the lake keeps the same in its manifests.",
     key: &["gap_from"],
-    write: Write::Manifest,
+    write: WriteDisposition::Manifest,
     columns: &[
         Column::derived("gap_from", Kind::Timestamp, "The last moment before it that is proven."),
         Column::derived("gap_until", Kind::Timestamp, "The first moment after it that is proven."),

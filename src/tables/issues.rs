@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// Values that did not fit.
 pub static ISSUES: Table = Table {
@@ -6,7 +6,7 @@ pub static ISSUES: Table = Table {
     description: "One row per value that did not fit its column. The cell is null and the value \
                   as sent is in the row's `_extra` (`documents` has the whole body).",
     key: &["run_id", "position"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &[]),
         Column::position("Place among the run's issues, from 0."),

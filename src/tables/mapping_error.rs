@@ -88,8 +88,8 @@ pub enum MappingError {
     },
     /// A document that has no list for that table.
     #[error(
-        "[[lists]] names the table `{table}`, which no list of `{document}` fills (those that \
-         one fills: {known})"
+        "[[lists]] names the table `{table}`, which no list of `{document}` fills (tables that \
+         its lists fill: {known})"
     )]
     UnknownList {
         /// As configured.
@@ -101,7 +101,7 @@ pub enum MappingError {
     },
     /// A path that cannot be followed.
     #[error(
-        "[[lists]] for `{table}` in `{document}` has the path `{path}`, in which a part is empty \
+        "[[lists]] for `{table}` in `{document}` has the path `{path}`, in which a name is empty \
          or a quote is not closed; \".\" stands for the body itself"
     )]
     BadListPath {

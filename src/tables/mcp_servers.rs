@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// MCP servers that are active in production.
 pub static MCP_SERVERS: Table = Table {
@@ -6,7 +6,7 @@ pub static MCP_SERVERS: Table = Table {
     description: "One row per MCP server that `GET /mcp-servers` lists. Replaced as a whole when \
                   it changes.",
     key: &["mcp_server_id"],
-    write: Write::Replace,
+    write: WriteDisposition::Replace,
     columns: &[
         Column::key(
             "mcp_server_id",

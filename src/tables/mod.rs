@@ -1,4 +1,4 @@
-//! What a row is: every table, declared once.
+//! The table schemas: what a row is, declared once per table.
 //!
 //! The Arrow schema, the Parquet metadata, the DuckDB tables, the data dictionary and the JSON
 //! mapping all come from these declarations. One file per table; [`ALL`] lists them.
@@ -23,7 +23,9 @@ mod syncs;
 mod tool_calls;
 mod workflows;
 
-pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, Write};
+pub use column::{
+    Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, WriteDisposition,
+};
 pub use dictionary::{Entry, dictionary};
 pub use lists::{ListDocument, ListOverride, ListSources};
 pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, NameHasher, Route, Routes};

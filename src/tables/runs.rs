@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// One row per run that has ended.
 pub static RUNS: Table = Table {
@@ -6,7 +6,7 @@ pub static RUNS: Table = Table {
     description: "One row per run that has ended. Retries and each model of a multi-model \
                   workflow are runs of their own.",
     key: &["run_id"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: COLUMNS,
 };
 

@@ -1,11 +1,11 @@
-use super::{Column, Kind, Table, Write, runs};
+use super::{Column, Kind, Table, WriteDisposition, runs};
 
 /// One row per span of a run's trace.
 pub static SPANS: Table = Table {
     name: "spans",
     description: "One row per span of a run's trace (the trace is redacted by Armature).",
     key: &["run_id", "span_id"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
         Column::key(

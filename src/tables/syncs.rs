@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// The history of syncs.
 pub static SYNCS: Table = Table {
@@ -6,7 +6,7 @@ pub static SYNCS: Table = Table {
     description: "One row per sync that ended with a commit, so that a dashboard can show how \
                   fresh its data is. In DuckDB only; the lake keeps the same in its manifests.",
     key: &["sync_id"],
-    write: Write::Manifest,
+    write: WriteDisposition::Manifest,
     columns: &[
         Column::derived("sync_id", Kind::Text, "The sync's id."),
         Column::derived(

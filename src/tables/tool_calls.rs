@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write, runs};
+use super::{Column, Kind, Table, WriteDisposition, runs};
 
 /// One row per MCP tool call of a run.
 pub static TOOL_CALLS: Table = Table {
@@ -6,7 +6,7 @@ pub static TOOL_CALLS: Table = Table {
     description: "One row per MCP tool call of a run, from `GET /runs/{id}/tool-calls`; from the \
                   trace where that is absent.",
     key: &["run_id", "tool_call_id"],
-    write: Write::Append,
+    write: WriteDisposition::Append,
     columns: &[
         Column::parent("run_id", "The run.", &["run_id", "runId"]),
         Column::key(

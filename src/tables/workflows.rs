@@ -1,4 +1,4 @@
-use super::{Column, Kind, Table, Write};
+use super::{Column, Kind, Table, WriteDisposition};
 
 /// Workflows that are active in production.
 pub static WORKFLOWS: Table = Table {
@@ -6,7 +6,7 @@ pub static WORKFLOWS: Table = Table {
     description: "One row per workflow that `GET /workflows` lists: active in production only \
                   (documented). Replaced as a whole when it changes.",
     key: &["workflow_id"],
-    write: Write::Replace,
+    write: WriteDisposition::Replace,
     columns: &[
         Column::key("workflow_id", "The workflow's id.", &["workflow_id", "workflowId", "id"]),
         Column::new("name", Kind::Text, "Its name.", &["name", "workflow_name", "workflowName"]),

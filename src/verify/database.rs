@@ -1,23 +1,23 @@
-//! The DuckDB file against the lake.
+//! Comparison of the DuckDB file with the lake.
 
 use std::path::Path;
 
-use super::manifests::Walk;
+use super::manifests::LogReplay;
 use super::{Finding, VerifyError, VerifyReport};
 use crate::deliver::{DeliverError, LakeReader};
 use crate::lake::LakeView;
 use crate::tables::ALL;
 
-/// Compares every table of the file with what the lake's parts and manifests say.
+/// Compares every table of the file with the lake's data files and commits.
 pub(super) fn check(
     reader: &mut LakeReader,
     view: &LakeView,
-    walk: &Walk,
+    log: &LogReplay,
     path: &Path,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
     let findings = &mut report.findings;
-    let Some(head) = &walk.head else { return Ok(()) };
+    let Some(head) = &log.head else { return Ok(()) };
     let shown = || path.display().to_string();
     if !path.exists() {
         findings.push(Finding::DatabaseMissing { path: shown() });
@@ -25,7 +25,8 @@ pub(super) fn check(
     }
     let delivered = match reader.attach().and_then(|()| reader.delivered()) {
         Ok(delivered) => delivered,
-        // A file that is held says nothing of what is in it, nor whose it is.
+        // The file cannot be read while another process holds it: neither its content nor its lake
+        // is known.
         Err(DeliverError::Locked { holder, .. }) => {
             report.unchecked.push(format!("the DuckDB file `{}`, held by {holder}", shown()));
             report.database_holder = Some(holder);
@@ -53,7 +54,7 @@ pub(super) fn check(
         findings.push(Finding::DatabaseHistory { applied, newest });
         return Ok(());
     }
-    reader.record(&walk.syncs, head)?;
+    reader.record(&log.syncs, head)?;
     for table in ALL {
         match reader.compare(table) {
             Ok(None) => {}
@@ -72,7 +73,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// DuckDB's words without the path, which stands beside them.
+/// DuckDB's message without the path, which the finding does not need.
 fn problem(error: &DeliverError) -> String {
     match error {
         DeliverError::Duckdb { message, .. } => message.clone(),

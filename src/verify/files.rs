@@ -1,4 +1,5 @@
-//! The files of a lake: every part whole and in its place, and nothing beside them.
+//! Checks the files of a lake: every data file must be intact and in its place, and there must be
+//! no others (orphan files).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -6,20 +7,20 @@ use std::fs::File;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::FileMetaData;
 
-use super::manifests::Walk;
+use super::manifests::LogReplay;
 use super::{Finding, VerifyReport};
 use crate::digest::sha256_of_file;
-use crate::lake::{LakeError, LakeView, LivePart};
+use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::tables::{DOCUMENTS, SYSTEM_COLUMNS, find};
 
-/// Reads every part; the paths of those that are not whole.
+/// Reads every data file. Returns the paths of those that are missing or damaged.
 pub(super) fn check_parts(
     view: &LakeView,
-    walk: &Walk,
+    log: &LogReplay,
     report: &mut VerifyReport,
 ) -> HashSet<String> {
-    let mut problems: Vec<(&LivePart, Option<String>)> = Vec::new();
-    for live in walk.live.iter() {
+    let mut problems: Vec<(&LiveFile, Option<String>)> = Vec::new();
+    for live in log.live.iter() {
         if !view.root().join(&live.part.path).exists() {
             problems.push((live, None));
             continue;
@@ -31,8 +32,8 @@ pub(super) fn check_parts(
         }
     }
     let bad: HashSet<String> = problems.iter().map(|(live, _)| live.part.path.clone()).collect();
-    let remade = remakeable(walk, &bad);
-    for (LivePart { commit, part }, problem) in problems {
+    let remade = remakeable(log, &bad);
+    for (LiveFile { commit, part }, problem) in problems {
         let (path, commit) = (part.path.clone(), *commit);
         let can_be_remade = remade.contains(&path);
         report.findings.push(match problem {
@@ -43,10 +44,10 @@ pub(super) fn check_parts(
     bad
 }
 
-/// The parts whose rows `documents` still has.
-fn remakeable(walk: &Walk, bad: &HashSet<String>) -> HashSet<String> {
+/// The data files whose rows can be rebuilt: the `documents` of the same runs are intact.
+fn remakeable(log: &LogReplay, bad: &HashSet<String>) -> HashSet<String> {
     let mut paths = HashSet::new();
-    for group in walk.live.groups() {
+    for group in log.live.groups() {
         let has_documents =
             group.parts.get(DOCUMENTS.name).is_some_and(|part| !bad.contains(&part.path));
         if has_documents {
@@ -56,7 +57,7 @@ fn remakeable(walk: &Walk, bad: &HashSet<String>) -> HashSet<String> {
     paths
 }
 
-fn part_problem(view: &LakeView, LivePart { commit, part }: &LivePart) -> Option<String> {
+fn part_problem(view: &LakeView, LiveFile { commit, part }: &LiveFile) -> Option<String> {
     let path = view.root().join(&part.path);
     let file = match File::open(&path).and_then(|file| file.metadata().map(|data| (file, data))) {
         Ok((_, data)) if data.len() != part.bytes => {
@@ -95,27 +96,27 @@ fn part_problem(view: &LakeView, LivePart { commit, part }: &LivePart) -> Option
     Some(format!("it has no column `{missing}`"))
 }
 
-/// What a part says of itself.
+/// A value of the metadata in a data file's footer.
 fn note<'m>(metadata: &'m FileMetaData, key: &str) -> Option<&'m str> {
     let notes = metadata.key_value_metadata()?.iter();
     let mut notes = notes.filter(|note| note.key.strip_prefix("armature.") == Some(key));
     notes.next()?.value.as_deref()
 }
 
-/// Looks for files in the tables' folders that are no parts.
+/// Looks for files in the tables' folders that are not live data files.
 pub(super) fn check_folders(
     view: &LakeView,
-    walk: &Walk,
+    log: &LogReplay,
     bad: &HashSet<String>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), LakeError> {
-    let copies: HashMap<(&str, u64), &str> = walk
+    let copies: HashMap<(&str, u64), &str> = log
         .live
         .iter()
-        .map(|LivePart { part, .. }| ((part.sha256.as_str(), part.bytes), part.path.as_str()))
+        .map(|LiveFile { part, .. }| ((part.sha256.as_str(), part.bytes), part.path.as_str()))
         .collect();
     for path in view.table_files()? {
-        if walk.live.get(&path).is_some() {
+        if log.live.get(&path).is_some() {
             continue;
         }
         let file = view.root().join(&path);
@@ -128,16 +129,17 @@ pub(super) fn check_folders(
             } else {
                 Finding::DoubledFile { path, of }
             }
-        } else if walk.superseded.contains(&path) {
+        } else if log.superseded.contains(&path) {
             Finding::SupersededFile { path }
         } else {
             let builder = File::open(&file).ok().map(ParquetRecordBatchReaderBuilder::try_new);
             let said = builder.and_then(Result::ok).and_then(|builder| {
                 note(builder.metadata().file_metadata(), "commit")?.parse().ok()
             });
-            match said.filter(|commit| !walk.commits.contains(commit)) {
-                // The manifest is told of already, and so it is one finding and not hundreds.
-                Some(commit) if walk.lost.contains(&commit) => continue,
+            match said.filter(|commit| !log.commits.contains(commit)) {
+                // The missing commit file is a finding already; do not add one for each of its
+                // files.
+                Some(commit) if log.lost.contains(&commit) => continue,
                 Some(commit) => Finding::FileWithoutManifest { path, commit },
                 None => Finding::UnknownFile { path },
             }
@@ -146,15 +148,15 @@ pub(super) fn check_folders(
     Ok(())
 }
 
-/// Looks for what a crash left; whether a commit is not all in place.
+/// Looks for staging folders that a crash left. Returns whether a commit is not fully published.
 pub(super) fn check_staging(
     view: &LakeView,
-    walk: &Walk,
+    log: &LogReplay,
     findings: &mut Vec<Finding>,
 ) -> Result<bool, LakeError> {
     let mut is_unfinished = false;
     for folder in view.staged()? {
-        findings.push(match &walk.head {
+        findings.push(match &log.head {
             Some(head) if head.staging == folder => {
                 is_unfinished = true;
                 Finding::Unfinished { commit: head.commit }

@@ -1,59 +1,60 @@
-//! What can be wrong, as one closed list: what, which, and what to do.
+//! Everything that a check can find, as one closed list: what is wrong, with which item, and what
+//! to do.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Something that is not as it must be. Holds ids of runs, and nothing else of them.
+/// Something that is wrong. Contains run ids, and no other data of runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
-    /// A number without a manifest.
+    /// A commit file is missing.
     ManifestMissing {
-        /// The number.
+        /// The number of the commit.
         commit: u64,
     },
-    /// A manifest that cannot be read.
+    /// A commit file cannot be read.
     ManifestUnreadable {
-        /// The number.
+        /// The number of the commit.
         commit: u64,
-        /// Why.
+        /// The error.
         problem: String,
     },
-    /// A manifest that is not the one that the next commit followed.
+    /// A commit file is not the one whose SHA-256 the next commit states.
     ManifestChanged {
-        /// The number.
+        /// The number of the commit.
         commit: u64,
     },
-    /// The file that says whose lake it is is not the one that the newest commit was made under.
+    /// `format.json` is missing, or not the one whose SHA-256 the newest commit states.
     IdentityChanged {
         /// What is wrong with it.
         problem: String,
     },
     /// The ledger's checkpoint cannot be read.
     LedgerUnreadable {
-        /// The commit that wrote it.
+        /// The commit of the checkpoint.
         commit: u64,
-        /// Why.
+        /// The error.
         problem: String,
     },
-    /// The ledger's checkpoint is not what the commits say.
+    /// The ledger's checkpoint differs from the changes in the commits.
     LedgerDiffers {
-        /// The commit that wrote it.
+        /// The commit of the checkpoint.
         commit: u64,
-        /// Runs whose entries differ.
+        /// Number of runs whose entries differ.
         runs: u64,
     },
-    /// A run has rows, and the ledger does not know it.
+    /// A run has rows, and is not in the ledger.
     RunNotInLedger {
         /// The run.
         run_id: String,
     },
-    /// The ledger knows rows of a run that are not there.
+    /// The ledger has a revision of a run that has no rows.
     RowsLost {
         /// The run.
         run_id: String,
-        /// The revision that the ledger knows.
+        /// The revision in the ledger.
         revision: i64,
     },
     /// A run lost rows or documents, and the next sync fetches it again.
@@ -61,111 +62,111 @@ pub enum Finding {
         /// The run.
         run_id: String,
     },
-    /// There are rows of a higher revision than the ledger knows.
+    /// A run has rows of a higher revision than the ledger has.
     LedgerBehind {
         /// The run.
         run_id: String,
-        /// The revision that the rows have.
+        /// The revision of the rows.
         revision: i64,
     },
-    /// A commit whose parts are not all in place.
+    /// Not all data files of a commit are published.
     Unfinished {
         /// The commit.
         commit: u64,
     },
-    /// A staging folder of no commit.
+    /// A staging folder belongs to no commit.
     Leftover {
-        /// The folder, from the lake's root.
+        /// The folder, relative to the lake's root.
         path: String,
     },
-    /// A part that is not there.
+    /// A data file is missing.
     PartMissing {
-        /// The part, from the lake's root.
+        /// The data file, relative to the lake's root.
         path: String,
         /// Its commit.
         commit: u64,
-        /// Whether its rows can be made again from `documents`.
+        /// Whether it can be rebuilt from `documents`.
         can_be_remade: bool,
     },
-    /// A part that is not as it was written.
+    /// A data file is not as it was written.
     PartDamaged {
-        /// The part, from the lake's root.
+        /// The data file, relative to the lake's root.
         path: String,
         /// Its commit.
         commit: u64,
         /// What is wrong.
         problem: String,
-        /// Whether its rows can be made again from `documents`.
+        /// Whether it can be rebuilt from `documents`.
         can_be_remade: bool,
     },
-    /// A file that is a copy of a part.
+    /// A file is a copy of a live data file.
     DoubledFile {
-        /// The file, from the lake's root.
+        /// The copy, relative to the lake's root.
         path: String,
-        /// The part that it is a copy of.
+        /// The data file that it is a copy of.
         of: String,
     },
-    /// A file that holds what a missing or damaged part must hold.
+    /// A file has the content of a missing or damaged data file.
     MovedPart {
-        /// The file, from the lake's root.
+        /// The file, relative to the lake's root.
         path: String,
-        /// The part.
+        /// The data file, relative to the lake's root.
         of: String,
     },
-    /// A part whose place another one took, and that is still there.
+    /// A data file that a later commit replaced or removed still exists.
     SupersededFile {
-        /// The file, from the lake's root.
+        /// The file, relative to the lake's root.
         path: String,
     },
-    /// A file that no manifest names.
+    /// A file that no commit names.
     UnknownFile {
-        /// The file, from the lake's root.
+        /// The file, relative to the lake's root.
         path: String,
     },
-    /// A part of a commit whose manifest is gone.
+    /// A data file states a commit whose commit file does not exist.
     FileWithoutManifest {
-        /// The file, from the lake's root.
+        /// The file, relative to the lake's root.
         path: String,
-        /// The commit that it says it belongs to.
+        /// The commit that its footer states.
         commit: u64,
     },
-    /// Rows of one key and revision.
+    /// Several rows have the same key and revision.
     DoubledRows {
         /// The table.
         table: &'static str,
         /// The run, or the key of a table without runs.
         key: String,
-        /// Rows that are there more than once.
+        /// Number of keys that exist more than once.
         rows: u64,
     },
-    /// Rows of a run that `runs` does not have.
+    /// A run has rows in a table, and no row in `runs`.
     RowsWithoutRun {
         /// The table.
         table: &'static str,
         /// The run.
         run_id: String,
-        /// How many.
+        /// Number of rows.
         rows: u64,
     },
-    /// A run that counts other rows than it has.
+    /// A run states another number of rows than it has.
     CountDiffers {
         /// The run.
         run_id: String,
         /// The table of the rows.
         table: &'static str,
-        /// What `runs` says.
+        /// The number that `runs` states.
         stated: u64,
-        /// What is there.
+        /// The number of rows in the table.
         found: u64,
     },
-    /// There is no DuckDB file.
+    /// The DuckDB file does not exist.
     DatabaseMissing {
         /// The file.
         path: String,
     },
     /// The DuckDB file cannot be read.
     DatabaseUnreadable {
-        /// Why.
+        /// The error.
         problem: String,
     },
     /// The DuckDB file was not delivered from this lake.
@@ -173,19 +174,19 @@ pub enum Finding {
         /// The file.
         path: String,
     },
-    /// The DuckDB file holds other commits than the lake has.
+    /// The DuckDB file holds a commit of another history.
     DatabaseHistory {
-        /// The commit that the file says it holds.
+        /// The last commit that the file holds.
         applied: u64,
         /// The lake's newest commit.
         newest: u64,
     },
-    /// The DuckDB file lacks commits.
+    /// The DuckDB file is behind the lake.
     DatabaseBehind {
-        /// How many.
+        /// Number of commits that it lacks.
         commits: u64,
     },
-    /// A table of the DuckDB file is not what the lake says.
+    /// A table of the DuckDB file differs from the lake.
     DatabaseDiffers {
         /// The table.
         table: &'static str,
@@ -193,7 +194,7 @@ pub enum Finding {
         lake: u64,
         /// Rows in the file.
         database: u64,
-        /// A few runs whose rows differ.
+        /// Some runs whose rows differ.
         runs: Vec<String>,
     },
 }
@@ -281,29 +282,32 @@ impl Finding {
     fn fmt_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unfinished { commit } => {
-                write!(f, "the parts of commit {commit} are not all in place")
+                write!(f, "not all data files of commit {commit} are published")
             }
             Self::Leftover { path } => {
                 write!(f, "`{path}` is left over from a sync that was cut off")
             }
             Self::PartMissing { path, commit, .. } => {
-                write!(f, "the part `{path}` of commit {commit} is missing")
+                write!(f, "the data file `{path}` of commit {commit} is missing")
             }
             Self::PartDamaged { path, commit, problem, .. } => {
-                write!(f, "the part `{path}` of commit {commit} is damaged: {problem}")
+                write!(f, "the data file `{path}` of commit {commit} is damaged: {problem}")
             }
             Self::DoubledFile { path, of } => {
                 write!(f, "`{path}` is a copy of `{of}`: its rows count twice")
             }
             Self::MovedPart { path, of } => {
-                write!(f, "`{path}` holds what the part `{of}` must hold")
+                write!(f, "`{path}` has the content of the data file `{of}`")
             }
             Self::SupersededFile { path } => {
-                write!(f, "`{path}` is still there, and another part took its place")
+                write!(f, "`{path}` still exists, and another data file replaced it")
             }
             Self::UnknownFile { path } => write!(f, "`{path}` is in no commit"),
             Self::FileWithoutManifest { path, commit } => {
-                write!(f, "`{path}` says that it is of commit {commit}, which has no manifest")
+                write!(
+                    f,
+                    "`{path}` states that it belongs to commit {commit}, which has no manifest"
+                )
             }
             _ => Ok(()),
         }
@@ -318,7 +322,7 @@ impl Finding {
             Self::RowsWithoutRun { table, run_id, rows } => {
                 let run_id = run_id.escape_debug();
                 let rows = counted(*rows, "row", "rows");
-                write!(f, "`{table}` has {rows} of run {run_id}, which `runs` has not")
+                write!(f, "`{table}` has {rows} of run {run_id}, which is not in `runs`")
             }
             Self::CountDiffers { run_id, table, stated, found } => write!(
                 f,
@@ -365,14 +369,14 @@ impl Finding {
         }
     }
 
-    /// What to do about it.
+    /// What the user can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::ManifestMissing { .. }
             | Self::ManifestUnreadable { .. }
             | Self::ManifestChanged { .. }
             | Self::IdentityChanged { .. } => {
-                "restore the file from a backup; nothing else is repaired before"
+                "restore the file from a backup; nothing else is repaired until then"
             }
             Self::FileWithoutManifest { .. } => {
                 "restore the manifest from a backup, or move the file away"
@@ -380,13 +384,13 @@ impl Finding {
             Self::PartMissing { can_be_remade: false, .. }
             | Self::PartDamaged { can_be_remade: false, .. } => {
                 "restore the file from a backup; or `armature-export verify --repair --drop-parts` \
-                 gives it up, and `armature-export reconcile --repair` fetches what the API still has"
+                 drops it, and `armature-export reconcile --repair` fetches what the API still has"
             }
             Self::RunAwaited { .. } => {
                 "`armature-export sync` fetches it again, or `armature-export reconcile --repair`"
             }
             Self::SupersededFile { .. } | Self::UnknownFile { .. } => {
-                "`armature-export verify --repair` moves it out of readers' sight, and keeps it"
+                "`armature-export verify --repair` hides it from readers, and keeps it"
             }
             Self::RowsLost { .. } | Self::RowsWithoutRun { .. } | Self::CountDiffers { .. } => {
                 "`armature-export verify --repair` has the next sync fetch the run again, as far as \
@@ -400,9 +404,9 @@ impl Finding {
             Self::DatabaseUnreadable { .. }
             | Self::DatabaseHistory { .. }
             | Self::DatabaseDiffers { .. } => {
-                "`armature-export verify --repair` or `deliver --rebuild` makes it again from the lake"
+                "`armature-export verify --repair` or `deliver --rebuild` rebuilds it from the lake"
             }
-            _ => "`armature-export verify --repair` mends it",
+            _ => "`armature-export verify --repair` repairs it",
         }
     }
 }

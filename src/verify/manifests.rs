@@ -1,56 +1,60 @@
-//! The manifests one after another: their numbers, their chain, and what they say together.
+//! Checks the commit log: the numbers of the commits, their chain of SHA-256, and the ledger that
+//! follows from them.
 
 use std::collections::HashSet;
 
 use super::Finding;
-use crate::lake::{LakeError, LakeView, LiveParts, Manifest};
+use crate::lake::{LakeError, LakeView, Manifest, Snapshot};
 use crate::ledger::Ledger;
 
-/// What all manifests say together.
+/// The state that follows from all commits.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
-    /// The number of the newest one.
+pub(super) struct LogReplay {
+    /// The number of the newest commit file, readable or not.
     pub(super) newest: Option<u64>,
-    /// The newest one that can be read.
+    /// The newest commit that can be read.
     pub(super) head: Option<Manifest>,
-    /// The parts that readers see.
-    pub(super) live: LiveParts,
-    /// Paths whose place other parts took, or that were given up.
+    /// The data files that readers see.
+    pub(super) live: Snapshot,
+    /// Paths of data files that a later commit replaced or removed.
     pub(super) superseded: HashSet<String>,
     /// The ledger after all changes.
     pub(super) ledger: Ledger,
-    /// The ledger after the changes up to its newest checkpoint.
+    /// The ledger after the changes up to its newest checkpoint, and the commit of that checkpoint.
     at_checkpoint: Option<(u64, Ledger)>,
-    /// Those that end a sync, without their parts and changes.
+    /// The commits that end a sync, without their data files and changes, to save memory.
     pub(super) syncs: Vec<Manifest>,
-    /// The numbers whose manifest is missing, or cannot be read.
+    /// The numbers whose commit file is missing or cannot be read.
     pub(super) lost: HashSet<u64>,
-    /// The numbers that have a manifest.
+    /// The numbers of the commits that can be read.
     pub(super) commits: HashSet<u64>,
-    /// Whether every manifest is there and as it was written, as far as can be told.
+    /// Whether every commit file exists and is as it was written, as far as can be determined.
     pub(super) is_whole: bool,
 }
 
-/// Reads all manifests.
-pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result<Walk, LakeError> {
+/// Reads and checks all commits.
+pub(super) async fn log(
+    view: &LakeView,
+    findings: &mut Vec<Finding>,
+) -> Result<LogReplay, LakeError> {
     let before = findings.len();
-    let mut walk = Walk::default();
+    let mut log = LogReplay::default();
     let mut last: Option<(u64, String)> = None;
     let mut is_chained = false;
     for commit in view.listed_commits()? {
         let expected = last.as_ref().map_or(1, |(last, _)| last + 1);
         for commit in expected..commit {
-            walk.lost.insert(commit);
+            log.lost.insert(commit);
             findings.push(Finding::ManifestMissing { commit });
         }
         let read = view.manifest_with_digest(commit).await;
         let (manifest, sha256) = match read {
             Ok(read) => read,
-            // Not damage, and nothing to mend.
+            // This is not damage: a newer version of this program can read the lake.
             Err(error @ LakeError::NewerTables { .. }) => return Err(error),
             Err(error) => {
                 let problem = problem(&error);
-                walk.lost.insert(commit);
+                log.lost.insert(commit);
                 findings.push(Finding::ManifestUnreadable { commit, problem });
                 last = Some((commit, String::new()));
                 continue;
@@ -62,23 +66,23 @@ pub(super) async fn walk(view: &LakeView, findings: &mut Vec<Finding>) -> Result
             (Some(previous), Some((before, sha256))) if previous != sha256 => {
                 findings.push(Finding::ManifestChanged { commit: *before });
             }
-            // From the first that names the one before it, each does.
+            // Once a commit names the SHA-256 of the previous one, all later commits do.
             (None, _) if is_chained => findings.push(Finding::ManifestChanged { commit }),
             _ => {}
         }
         is_chained |= manifest.previous.is_some();
         last = Some((commit, sha256));
-        walk.take(manifest);
+        log.take(manifest);
     }
-    walk.newest = last.map(|(commit, _)| commit);
-    let checked = walk.head.as_ref().map_or(Ok(()), |head| view.check_identity(head));
+    log.newest = last.map(|(commit, _)| commit);
+    let checked = log.head.as_ref().map_or(Ok(()), |head| view.check_identity(head));
     findings
         .extend(checked.err().map(|error| Finding::IdentityChanged { problem: problem(&error) }));
-    walk.is_whole = findings.len() == before;
-    Ok(walk)
+    log.is_whole = findings.len() == before;
+    Ok(log)
 }
 
-impl Walk {
+impl LogReplay {
     fn take(&mut self, mut manifest: Manifest) {
         self.commits.insert(manifest.commit);
         self.live.apply(&manifest);
@@ -95,9 +99,9 @@ impl Walk {
     }
 }
 
-/// Compares the ledger's checkpoint with the changes that all commits name.
-pub(super) async fn check_ledger(view: &LakeView, walk: &Walk, findings: &mut Vec<Finding>) {
-    let Some(head) = &walk.head else { return };
+/// Compares the ledger's checkpoint with the changes in all commits.
+pub(super) async fn check_ledger(view: &LakeView, log: &LogReplay, findings: &mut Vec<Finding>) {
+    let Some(head) = &log.head else { return };
     let Some(commit) = head.ledger_checkpoint else { return };
     let sha256 = head.ledger_checkpoint_sha256.as_deref();
     let found = match view.checkpoint(commit, sha256).await {
@@ -108,7 +112,7 @@ pub(super) async fn check_ledger(view: &LakeView, walk: &Walk, findings: &mut Ve
         }
     };
     let Some((_, expected)) =
-        walk.at_checkpoint.as_ref().filter(|(at, _)| *at == commit && walk.is_whole)
+        log.at_checkpoint.as_ref().filter(|(at, _)| *at == commit && log.is_whole)
     else {
         return;
     };
@@ -123,7 +127,7 @@ pub(super) async fn check_ledger(view: &LakeView, walk: &Walk, findings: &mut Ve
     findings.push(Finding::LedgerDiffers { commit, runs });
 }
 
-/// An error's words without the path, which stands beside them.
+/// The error's message without the path, which the finding does not need.
 fn problem(error: &LakeError) -> String {
     match error {
         LakeError::Damaged { problem, .. } => problem.clone(),

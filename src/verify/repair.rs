@@ -1,4 +1,5 @@
-//! What can be mended without the API, and no more than that: nothing that holds rows is deleted.
+//! Repairs what can be repaired without the API. Only copies and unmapped of unfinished commits
+//! are deleted; every other file is kept.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,62 +9,62 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::finding::counted;
-use super::mend::{Changes, fetch_again, ledger_changes, runs_of};
+use super::ledger_repair::{Changes, fetch_again, ledger_changes, runs_of};
 use super::{Finding, VerifyError, VerifyOptions, VerifyReport, verify};
 use crate::deliver::{Delivery, DeliveryOptions, deliver, rebuild};
-use crate::lake::{Draft, Lake, LakeView, PartGroup};
+use crate::lake::{CommitBuilder, FileGroup, Lake, LakeView};
 use crate::replay::{ReplayOptions, remake};
 use crate::tables::Mapping;
 
-/// Something that was mended.
+/// One repair that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Mended {
-    /// What a sync that was cut off left was finished or removed.
+pub enum RepairAction {
+    /// An interrupted commit was published, or its staged data files were removed.
     Recovered {
         /// What was done.
         what: String,
     },
-    /// A copy of a part was deleted.
+    /// A copy of a data file was deleted.
     Removed {
-        /// The copy, from the lake's root.
+        /// The copy, relative to the lake's root.
         path: String,
     },
-    /// A file was moved to the place of the part that it is.
+    /// A file was moved back to the path of the data file that it is.
     PutBack {
-        /// The file, from the lake's root.
+        /// The path of the file before, relative to the lake's root.
         path: String,
-        /// The part.
+        /// The path of the data file, relative to the lake's root.
         of: String,
     },
-    /// A file was moved out of readers' sight, and kept.
+    /// A file was quarantined: moved to where readers do not see it, and kept.
     SetAside {
-        /// The file, from the lake's root.
+        /// The path of the file before, relative to the lake's root.
         path: String,
-        /// Where it is now.
+        /// Its path now.
         to: String,
     },
-    /// Missing or damaged parts were made again from `documents`.
+    /// Missing or damaged data files were rebuilt from `documents`.
     Remade {
-        /// Runs that they hold.
+        /// Number of runs that they hold.
         runs: u64,
-        /// The commit that has them.
+        /// The commit that added them.
         commit: u64,
     },
-    /// A missing or damaged part was given up.
+    /// A missing or damaged data file was removed from the snapshot.
     Dropped {
-        /// The part, from the lake's root.
+        /// The data file, relative to the lake's root.
         path: String,
-        /// Where what is left of it is now.
+        /// Path of the damaged file in the quarantine; `None` if it was missing.
         kept: Option<String>,
     },
-    /// The ledger was written again.
+    /// The ledger was written again, as a checkpoint.
     Ledger {
-        /// The commit that has it.
+        /// The commit that holds it.
         commit: u64,
-        /// Entries that changed.
+        /// Number of entries that changed.
         runs: u64,
-        /// Those whose runs the next sync fetches again.
+        /// Number of runs that the next sync fetches again.
         awaited: u64,
     },
     /// The DuckDB file was brought up to date.
@@ -71,31 +72,33 @@ pub enum Mended {
         /// The commit that it holds.
         commit: u64,
     },
-    /// The DuckDB file was made again from the lake.
+    /// The DuckDB file was rebuilt from the lake.
     Rebuilt {
         /// The commit that it holds.
         commit: u64,
     },
 }
 
-impl fmt::Display for Mended {
+impl fmt::Display for RepairAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recovered { what } => f.write_str(what),
             Self::Removed { path } => write!(f, "deleted the copy `{path}`"),
             Self::PutBack { path, of } => write!(f, "moved `{path}` back to `{of}`"),
-            Self::SetAside { path, to } => write!(f, "moved `{path}` out of sight to `{to}`"),
+            Self::SetAside { path, to } => write!(f, "quarantined `{path}` as `{to}`"),
             Self::Remade { runs, commit } => {
                 let runs = counted(*runs, "run", "runs");
-                write!(f, "made the parts of {runs} again from `documents` (commit {commit})")
+                write!(f, "regenerated the data files of {runs} from `documents` (commit {commit})")
             }
-            Self::Dropped { path, kept: None } => write!(f, "gave up the missing part `{path}`"),
+            Self::Dropped { path, kept: None } => {
+                write!(f, "dropped the missing data file `{path}`")
+            }
             Self::Dropped { path, kept: Some(kept) } => {
-                write!(f, "gave up the damaged part `{path}`, kept as `{kept}`")
+                write!(f, "dropped the damaged data file `{path}`, kept as `{kept}`")
             }
             Self::Ledger { commit, runs, awaited } => {
                 let entries = counted(*runs, "entry", "entries");
-                write!(f, "wrote the ledger again (commit {commit}): {entries} mended")?;
+                write!(f, "rewrote the ledger (commit {commit}): {entries} repaired")?;
                 if *awaited == 0 {
                     return Ok(());
                 }
@@ -106,28 +109,29 @@ impl fmt::Display for Mended {
                 write!(f, "brought the DuckDB file up to date (commit {commit})")
             }
             Self::Rebuilt { commit } => {
-                write!(f, "made the DuckDB file again from the lake (commit {commit})")
+                write!(f, "rebuilt the DuckDB file from the lake (commit {commit})")
             }
         }
     }
 }
 
-/// What a repair did, and how things are now.
+/// Result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RepairReport {
-    /// What was mended, in order.
-    pub mended: Vec<Mended>,
-    /// What was tried and did not work.
+    /// The repairs that were made, in order.
+    pub repaired: Vec<RepairAction>,
+    /// The repairs that failed, and why.
     pub failed: Vec<String>,
-    /// The lake as it is now.
+    /// The result of the last check.
     pub after: VerifyReport,
 }
 
-/// Mends what can be mended without the API, and looks over all of it again. `drop_parts` also
-/// gives up missing and damaged parts that cannot be made again.
+/// Repairs what can be repaired without the API, and checks everything again. `drop_parts` also
+/// removes the missing and damaged data files that cannot be rebuilt from the snapshot of live
+/// files; the next sync fetches their runs again.
 ///
 /// # Errors
-/// [`VerifyError`]; what was mended until then stays mended.
+/// [`VerifyError`]; repairs made before the error stay.
 pub async fn repair(
     options: &VerifyOptions,
     drop_parts: bool,
@@ -146,25 +150,26 @@ pub async fn repair(
     let mut repair = Repair {
         mapping: Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?),
         options,
-        mended: Vec::new(),
+        repaired: Vec::new(),
         failed: Vec::new(),
     };
-    // All else goes by the manifests.
+    // All other checks depend on the commit files: if one is damaged, a repair could destroy what
+    // is intact.
     if before.is_well() || before.findings.iter().any(is_of_manifest) {
         return Ok(repair.end(before));
     }
     let mut now = before;
     for step in Step::ALL {
-        let done = repair.mended.len();
-        repair.mend(step, &now.findings, drop_parts).await?;
-        if repair.mended.len() > done {
+        let done = repair.repaired.len();
+        repair.repair(step, &now.findings, drop_parts).await?;
+        if repair.repaired.len() > done {
             now = verify(options).await?;
         }
     }
     Ok(repair.end(now))
 }
 
-/// The steps of a repair: each looks at what the ones before left.
+/// The steps of a repair. Each works on a new check, made after the steps before.
 #[derive(Clone, Copy)]
 enum Step {
     Recover,
@@ -183,20 +188,20 @@ impl Step {
 struct Repair<'o> {
     options: &'o VerifyOptions,
     mapping: Arc<Mapping>,
-    mended: Vec<Mended>,
+    repaired: Vec<RepairAction>,
     failed: Vec<String>,
 }
 
 impl Repair<'_> {
     fn end(self, after: VerifyReport) -> RepairReport {
-        RepairReport { mended: self.mended, failed: self.failed, after }
+        RepairReport { repaired: self.repaired, failed: self.failed, after }
     }
 
     fn delivery(&self) -> DeliveryOptions {
         DeliveryOptions::new(&self.options.settings.duckdb, self.options.events.clone())
     }
 
-    async fn mend(
+    async fn repair(
         &mut self,
         step: Step,
         findings: &[Finding],
@@ -204,38 +209,38 @@ impl Repair<'_> {
     ) -> Result<(), VerifyError> {
         match step {
             Step::Recover => self.recover(findings).await,
-            Step::Files => self.mend_files(findings).await,
-            Step::Parts => self.mend_parts(findings, drop_parts).await,
-            Step::Ledger => self.mend_ledger(findings).await,
-            Step::Deliver => self.mend_database(findings, false).await,
-            Step::Rebuild => self.mend_database(findings, true).await,
+            Step::Files => self.repair_files(findings).await,
+            Step::Parts => self.repair_parts(findings, drop_parts).await,
+            Step::Ledger => self.repair_ledger(findings).await,
+            Step::Deliver => self.repair_database(findings, false).await,
+            Step::Rebuild => self.repair_database(findings, true).await,
         }
     }
 
     async fn open(&self) -> Result<Lake, VerifyError> {
-        Ok(Lake::open_to_mend(&self.options.settings.lake.path).await?)
+        Ok(Lake::open_for_repair(&self.options.settings.lake.path).await?)
     }
 
     async fn recover(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
         let left = findings.iter().filter_map(|finding| match finding {
-            Finding::Unfinished { commit } => Some(Mended::Recovered {
-                what: format!("put the parts of commit {commit} in place"),
+            Finding::Unfinished { commit } => Some(RepairAction::Recovered {
+                what: format!("published the data files of commit {commit}"),
             }),
             Finding::Leftover { path } => {
-                Some(Mended::Recovered { what: format!("removed `{path}`") })
+                Some(RepairAction::Recovered { what: format!("removed `{path}`") })
             }
             _ => None,
         });
-        let left: Vec<Mended> = left.collect();
+        let left: Vec<RepairAction> = left.collect();
         if !left.is_empty() {
-            // Opening a lake finishes commits.
+            // Opening a lake publishes unfinished commits.
             self.open().await?.clear_staging()?;
-            self.mended.extend(left);
+            self.repaired.extend(left);
         }
         Ok(())
     }
 
-    async fn mend_files(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+    async fn repair_files(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
         let is_of_file = |finding: &&Finding| {
             matches!(
                 finding,
@@ -251,29 +256,29 @@ impl Repair<'_> {
         let lake = self.open().await?;
         let mut put_back = BTreeSet::new();
         for finding in findings {
-            let mended = match finding {
+            let repaired = match finding {
                 Finding::MovedPart { path, of } if put_back.insert(of) => {
                     lake.put_back(path, of)?;
-                    Mended::PutBack { path: path.clone(), of: of.clone() }
+                    RepairAction::PutBack { path: path.clone(), of: of.clone() }
                 }
                 Finding::DoubledFile { path, .. } => {
                     lake.remove(path)?;
-                    Mended::Removed { path: path.clone() }
+                    RepairAction::Removed { path: path.clone() }
                 }
                 Finding::MovedPart { path, .. }
                 | Finding::SupersededFile { path }
                 | Finding::UnknownFile { path } => {
-                    let to = lake.set_aside(path)?.display().to_string();
-                    Mended::SetAside { path: path.clone(), to }
+                    let to = lake.quarantine(path)?.display().to_string();
+                    RepairAction::SetAside { path: path.clone(), to }
                 }
                 _ => continue,
             };
-            self.mended.push(mended);
+            self.repaired.push(repaired);
         }
         Ok(())
     }
 
-    async fn mend_parts(
+    async fn repair_parts(
         &mut self,
         findings: &[Finding],
         drop_parts: bool,
@@ -312,10 +317,10 @@ impl Repair<'_> {
             now: self.options.now,
         };
         let is_wanted =
-            |group: &PartGroup| group.parts.values().any(|part| parts.contains(&part.path));
+            |group: &FileGroup| group.parts.values().any(|part| parts.contains(&part.path));
         let report = remake(lake, &self.mapping, &options, is_wanted).await?;
         if let Some(commit) = report.commit {
-            self.mended.push(Mended::Remade { runs: report.runs, commit });
+            self.repaired.push(RepairAction::Remade { runs: report.runs, commit });
         }
         Ok(())
     }
@@ -325,7 +330,7 @@ impl Repair<'_> {
         lake: &mut Lake,
         lost: &BTreeSet<String>,
     ) -> Result<(), VerifyError> {
-        let live = lake.view().live_parts().await?;
+        let live = lake.view().snapshot().await?;
         let mut changes = Changes::new();
         for group in live.groups() {
             if group.parts.values().any(|part| lost.contains(&part.path)) {
@@ -345,18 +350,18 @@ impl Repair<'_> {
         let mut dropped = Vec::new();
         for path in lost {
             let is_there = lake.root().join(path).exists();
-            let kept = if is_there { Some(lake.set_aside(path)?) } else { None };
+            let kept = if is_there { Some(lake.quarantine(path)?) } else { None };
             let kept = kept.map(|kept| kept.display().to_string());
-            dropped.push(Mended::Dropped { path: path.clone(), kept });
+            dropped.push(RepairAction::Dropped { path: path.clone(), kept });
         }
         let removed = lost.iter().cloned().collect();
         let ledger = self.commit(lake, changes, removed).await?;
-        self.mended.extend(dropped);
-        self.mended.push(ledger);
+        self.repaired.extend(dropped);
+        self.repaired.push(ledger);
         Ok(())
     }
 
-    async fn mend_ledger(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+    async fn repair_ledger(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
         let is_of_ledger = |finding: &Finding| {
             matches!(
                 finding,
@@ -381,7 +386,7 @@ impl Repair<'_> {
             return Ok(());
         }
         let ledger = self.commit(&mut lake, changes, Vec::new()).await?;
-        self.mended.push(ledger);
+        self.repaired.push(ledger);
         Ok(())
     }
 
@@ -390,26 +395,27 @@ impl Repair<'_> {
         lake: &mut Lake,
         changes: Changes,
         removed: Vec<String>,
-    ) -> Result<Mended, VerifyError> {
+    ) -> Result<RepairAction, VerifyError> {
         use crate::ledger::RunState::Failed;
         let awaited = changes.values().flatten().filter(|entry| entry.state == Failed).count();
         let (runs, awaited) =
             (u64::try_from(changes.len()).unwrap_or(0), u64::try_from(awaited).unwrap_or(0));
-        let draft = Draft {
+        let draft = CommitBuilder {
             sync_id: Uuid::new_v4().to_string(),
             created_at: self.options.now,
             ledger_changes: changes.into_iter().collect(),
             removed,
             has_checkpoint: true,
-            ..Draft::default()
+            ..CommitBuilder::default()
         };
         let staging = lake.stage();
         let commit = lake.commit(staging, draft).await?.commit;
-        Ok(Mended::Ledger { commit, runs, awaited })
+        Ok(RepairAction::Ledger { commit, runs, awaited })
     }
 
-    /// Brings the DuckDB file up to date, or makes it `again`, where the findings ask for it.
-    async fn mend_database(
+    /// Brings the DuckDB file up to date, or rebuilds it if `again` is set, if a finding requires
+    /// it.
+    async fn repair_database(
         &mut self,
         findings: &[Finding],
         again: bool,
@@ -432,10 +438,12 @@ impl Repair<'_> {
             deliver(&lake, &self.mapping, &to).await
         };
         match done {
-            Ok(Delivery { commit, .. }) if again => self.mended.push(Mended::Rebuilt { commit }),
-            Ok(Delivery { commit, .. }) => self.mended.push(Mended::Delivered { commit }),
+            Ok(Delivery { commit, .. }) if again => {
+                self.repaired.push(RepairAction::Rebuilt { commit });
+            }
+            Ok(Delivery { commit, .. }) => self.repaired.push(RepairAction::Delivered { commit }),
             Err(error) => {
-                self.failed.push(format!("the DuckDB file stays as it is: {error}"));
+                self.failed.push(format!("the DuckDB file was not changed: {error}"));
             }
         }
         Ok(())

@@ -1,21 +1,22 @@
-//! The rows of a lake: none twice, none without its run, and all that the ledger knows.
+//! Checks the rows of a lake: no row twice, none without its run, and all rows that the ledger
+//! knows.
 
 use std::collections::BTreeSet;
 
-use super::manifests::Walk;
-use super::mend::is_awaited;
+use super::ledger_repair::is_awaited;
+use super::manifests::LogReplay;
 use super::{Finding, VerifyError};
 use crate::deliver::LakeReader;
-use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, Write};
+use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, WriteDisposition};
 
-/// Runs that started so long before the newest sync must be in the ledger, in microseconds. It
-/// keeps them for longer: days are left for clocks.
+/// Age limit in microseconds, before the start of the newest sync: runs that are younger must be in
+/// the ledger. It keeps runs for 45 days, which leaves enough for clocks that differ.
 const KNOWN: i64 = 30 * 86_400 * 1_000_000;
 
-/// Looks at all rows; how many runs there are.
+/// Checks all rows. Returns the number of runs.
 pub(super) fn check(
     reader: &mut LakeReader,
-    walk: &Walk,
+    log: &LogReplay,
     findings: &mut Vec<Finding>,
 ) -> Result<u64, VerifyError> {
     reader.execute(
@@ -24,17 +25,17 @@ pub(super) fn check(
          coalesce(started_at, _extracted_at) AS started_at FROM runs; \
          CREATE TABLE latest AS SELECT run_id, max(_revision) AS _revision FROM run_keys GROUP BY ALL",
     )?;
-    for table in ALL.iter().filter(|table| table.write != Write::Manifest) {
+    for table in ALL.iter().filter(|table| table.write != WriteDisposition::Manifest) {
         doubled(reader, table, findings)?;
-        if table.write == Write::Append && table.name != RUNS.name {
+        if table.write == WriteDisposition::Append && table.name != RUNS.name {
             without_run(reader, table, findings)?;
         }
     }
     for (table, column) in [(&TOOL_CALLS, "tool_call_count"), (&SPANS, "span_count")] {
         counts(reader, table, column, findings)?;
     }
-    check_ledger(reader, walk, findings)?;
-    note_awaited(walk, findings);
+    check_ledger(reader, log, findings)?;
+    note_awaited(log, findings);
     let runs = reader.rows("SELECT count(*) FROM latest")?;
     Ok(number(runs.first().and_then(|row| row.first())))
 }
@@ -54,7 +55,7 @@ fn doubled(
 ) -> Result<(), VerifyError> {
     let name = table.name;
     let (keys, shown) = (table.key.join(", "), table.key.first().copied().unwrap_or("_revision"));
-    let revision = if table.write == Write::Append { ", _revision" } else { "" };
+    let revision = if table.write == WriteDisposition::Append { ", _revision" } else { "" };
     let sql = format!(
         "SELECT {shown}, count(*) FROM (SELECT {shown} FROM \"{name}\" GROUP BY {keys}{revision} \
          HAVING count(*) > 1) GROUP BY ALL ORDER BY ALL"
@@ -68,7 +69,8 @@ fn doubled(
     Ok(())
 }
 
-/// Rows of an earlier revision than the latest need no run: nobody reads them.
+/// Finds rows whose run is not in `runs`. Rows of older revisions are ignored, because no reader
+/// uses them.
 fn without_run(
     reader: &mut LakeReader,
     table: &'static Table,
@@ -112,9 +114,9 @@ fn counts(
     Ok(())
 }
 
-/// Of a run that is fetched again in any case, that is all there is to say.
-fn note_awaited(walk: &Walk, findings: &mut Vec<Finding>) {
-    let awaited = walk.ledger.iter().filter(|(_, entry)| is_awaited(entry));
+/// Replaces the findings of a run that is fetched again in any case with a single one.
+fn note_awaited(log: &LogReplay, findings: &mut Vec<Finding>) {
+    let awaited = log.ledger.iter().filter(|(_, entry)| is_awaited(entry));
     let awaited: BTreeSet<&str> = awaited.map(|(run_id, _)| run_id).collect();
     findings.retain(|finding| match finding {
         Finding::RowsLost { run_id, .. }
@@ -128,10 +130,10 @@ fn note_awaited(walk: &Walk, findings: &mut Vec<Finding>) {
 
 fn check_ledger(
     reader: &mut LakeReader,
-    walk: &Walk,
+    log: &LogReplay,
     findings: &mut Vec<Finding>,
 ) -> Result<(), VerifyError> {
-    let entries = walk.ledger.iter().map(|(run_id, entry)| (run_id, entry.revision));
+    let entries = log.ledger.iter().map(|(run_id, entry)| (run_id, entry.revision));
     reader.load("ledger", entries)?;
     let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM latest WHERE \
                 run_id = id AND _revision >= number) ORDER BY ALL";
@@ -147,7 +149,7 @@ fn check_ledger(
         run_id: text(row.first()),
         revision: number(row.get(1)),
     }));
-    let started = walk.syncs.iter().filter_map(|manifest| manifest.sync.as_ref());
+    let started = log.syncs.iter().filter_map(|manifest| manifest.sync.as_ref());
     let Some(newest) = started.map(|sync| sync.started_at).max() else { return Ok(()) };
     let unknown = format!(
         "SELECT DISTINCT run_id FROM run_keys ANTI JOIN ledger ON id = run_id \

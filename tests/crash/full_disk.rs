@@ -130,7 +130,7 @@ async fn a_lake_on_a_full_disk_goes_on_when_there_is_room() {
     trial.kit.lake = disk.0.join("lake");
     let ended = trial.run(&["sync"]);
     let told = ended.told.replace("tool_calls/", "[table]/").replace("spans/", "[table]/");
-    assert!(told.contains("failed to write the part `_armature/staging/"), "{told}");
+    assert!(told.contains("failed to write the data file `_armature/staging/"), "{told}");
     assert!(told.contains("No space left on device"), "{told}");
     assert!(told.ends_with("hint: check that the folder is writable and the disk is not full"));
     grow(&trial, &disk, 32, 32).await;
@@ -155,7 +155,7 @@ async fn a_disk_that_is_full_at_any_step_of_a_commit() {
     let nearly_enough = disk.used() + 40;
     disk.resize(nearly_enough);
     let steps = grow(&trial, &disk, nearly_enough, 4).await;
-    for step in ["the part", "the ledger", "the manifest"] {
+    for step in ["the data file", "the ledger", "the manifest"] {
         let step = format!("error: failed to write {step}");
         assert!(steps.contains_key(&step), "never full at `{step}`: {steps:?}");
     }

@@ -7,7 +7,7 @@
 
 #![cfg(test)]
 
-#[path = "../support/skip.rs"]
+#[path = "../it/support/skip.rs"]
 mod skip;
 
 /// Without the feature the program never crashes, and nothing of this would be tested.
@@ -27,7 +27,7 @@ mod full_disk;
 mod kills;
 #[cfg(feature = "crash-points")]
 mod points;
-#[path = "../support/seeded.rs"]
+#[path = "../it/support/seeded.rs"]
 #[cfg(feature = "crash-points")]
 mod seeded;
 #[cfg(feature = "crash-points")]
@@ -35,10 +35,10 @@ mod trial;
 #[cfg(feature = "crash-points")]
 mod writers;
 
-#[path = "../world/kit.rs"]
+#[path = "../it/world/kit.rs"]
 #[expect(dead_code, reason = "the other tests of whole exports use all of it")]
 #[cfg(feature = "crash-points")]
 mod kit;
-#[path = "../world/rows.rs"]
+#[path = "../it/world/rows.rs"]
 #[cfg(feature = "crash-points")]
 mod rows;

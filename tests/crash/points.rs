@@ -39,7 +39,7 @@ const LATER: [&str; 10] = [
     "after_rows_are_inserted:4",
 ];
 
-/// Crashes upon crashes: also while an earlier one is being mended.
+/// Crashes upon crashes: also while an earlier one is being repaired.
 const CHAINS: [&[&str]; 6] = [
     &["after_manifest", "between_moved_parts:2", "between_moved_parts:2", "recovered"],
     &["after_manifest:3", "before_runs_are_moved", "before_staging_is_removed"],
@@ -85,7 +85,7 @@ async fn crash_at_each(points: &[&str]) {
         trial.assert_nothing_half_or_double(point).await;
         compared += trial.compared();
     }
-    println!("{} crashes mended, {compared} rows compared", points.len());
+    println!("{} crashes repaired, {compared} rows compared", points.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use armature_export::lake::{LakeView, LiveParts, Manifest};
+use armature_export::lake::{LakeView, Manifest, Snapshot};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 
 use super::kit::Kit;
@@ -146,7 +146,7 @@ impl Trial {
         let lake = &self.kit.lake;
         let manifests = self.manifests().await;
         let mut committed: BTreeMap<PathBuf, u64> = BTreeMap::new();
-        let (mut live, mut is_moving) = (LiveParts::default(), false);
+        let (mut live, mut is_moving) = (Snapshot::default(), false);
         for manifest in &manifests {
             live.apply(manifest);
             let runs = manifest.parts.iter().filter(|part| part.table == "runs");

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Child;
 
 use armature_export::config::Filters;
-use armature_export::lake::{Draft, Lake, LakeError, LakeView, NewPart};
+use armature_export::lake::{CommitBuilder, Lake, LakeError, LakeView, NewDataFile};
 use armature_export::tables::RUNS;
 
 use super::seeded::Seeded;
@@ -79,8 +79,8 @@ async fn writers_past_the_lock_get_an_error_and_never_a_wrong_lake() {
     println!("{met} of 12 writers past the lock got an error: {told:#?}");
 }
 
-fn part(bytes: &[u8]) -> NewPart {
-    NewPart {
+fn part(bytes: &[u8]) -> NewDataFile {
+    NewDataFile {
         table: &RUNS,
         rows: 1,
         bytes: bytes.to_vec(),
@@ -100,14 +100,14 @@ async fn open_past_the_lock(folder: &std::path::Path) -> Lake {
 async fn the_second_of_two_commits_of_one_number_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Lake::open(folder.path()).await.unwrap();
-    first.claim(None, &Filters::default()).await.unwrap();
+    first.bind(None, &Filters::default()).await.unwrap();
     let mut second = open_past_the_lock(folder.path()).await;
     let (mut one, mut other) = (first.stage(), second.stage());
     one.add(vec![part(b"one")]).await.unwrap();
     other.add(vec![part(b"other")]).await.unwrap();
-    second.commit(other, Draft::default()).await.unwrap();
-    let refused = first.commit(one, Draft::default()).await.unwrap_err();
-    assert!(matches!(refused, LakeError::LostRace { commit: 1, .. }), "{refused}");
+    second.commit(other, CommitBuilder::default()).await.unwrap();
+    let refused = first.commit(one, CommitBuilder::default()).await.unwrap_err();
+    assert!(matches!(refused, LakeError::CommitConflict { commit: 1, .. }), "{refused}");
     drop((first, second));
     let lake = Lake::open(folder.path()).await.unwrap();
     assert_eq!(lake.head().unwrap().commit, 1);
@@ -119,12 +119,12 @@ async fn the_second_of_two_commits_of_one_number_is_refused() {
 async fn parts_that_a_second_writer_removed_are_never_committed() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Lake::open(folder.path()).await.unwrap();
-    first.claim(None, &Filters::default()).await.unwrap();
+    first.bind(None, &Filters::default()).await.unwrap();
     let mut staging = first.stage();
     staging.add(vec![part(b"before")]).await.unwrap();
     drop(open_past_the_lock(folder.path()).await);
     staging.add(vec![part(b"after")]).await.unwrap();
-    let refused = first.commit(staging, Draft::default()).await.unwrap_err();
+    let refused = first.commit(staging, CommitBuilder::default()).await.unwrap_err();
     assert!(matches!(refused, LakeError::StagingLost { commit: 1, .. }), "{refused}");
     assert_eq!(LakeView::open(folder.path()).await.unwrap().head(), None);
 }

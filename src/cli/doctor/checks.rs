@@ -1,4 +1,4 @@
-//! The part of the examination that asks this machine. Nothing stays behind.
+//! Checks of this machine. Leaves no files behind.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::deliver::{DeliverError, Fault, inspect, try_folder};
 use crate::failure::{Exit, Failure};
 use crate::lake::{LakeError, LakeView, try_lock_in};
 
-/// Whether the lake can be read and written.
+/// Checks whether the lake can be read and written.
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
     let path = &settings.lake.path;
     let shown = path.display();
@@ -25,7 +25,7 @@ pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
     try_lake_folder(examination, path);
 }
 
-/// Whether the DuckDB file can be read and written.
+/// Checks whether the DuckDB file can be read and written.
 pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     let path = &settings.duckdb.path;
     if !settings.duckdb.enabled {
@@ -44,13 +44,13 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     }
 }
 
-/// The folder that is there, of those in which a path is or will be made.
+/// The nearest existing folder that contains a path or will contain it.
 fn existing_folder(path: &Path) -> &Path {
     let existing = path.ancestors().find(|folder| folder.is_dir());
     existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-/// Tries to write and to lock a file where the lake is, or will be made.
+/// Tries to write and lock a file in the folder of the lake, existing or planned.
 fn try_lake_folder(examination: &mut Examination, path: &Path) {
     let folder = existing_folder(path);
     match try_lock_in(folder) {
@@ -62,7 +62,8 @@ fn try_lake_folder(examination: &mut Examination, path: &Path) {
     }
 }
 
-/// Tries to make a database, which writes and locks as DuckDB does, where the file will be.
+/// Tries to create a database in the folder of the DuckDB file, with the same writes and locks as a
+/// delivery.
 fn try_duckdb_folder(examination: &mut Examination, path: &Path) {
     let folder = existing_folder(path);
     match try_folder(folder) {

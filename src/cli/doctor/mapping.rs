@@ -1,5 +1,5 @@
-//! The part of the examination that looks at the mapping: what the bodies hold and no column takes,
-//! and what the configuration names and no body holds.
+//! Checks of the mapping: values in bodies that no column takes, and configured sources that no
+//! body has.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::Examination;
 use crate::normalize::{Batch, MappingReport};
 use crate::tables::ISSUES;
 
-/// Problems and lists that are named; there can be very many.
+/// Maximum number of problems and of list items that are named.
 const SHOWN: usize = 12;
 
-/// What the report says that a person should look at.
+/// Adds what the user should know of the mapping report.
 pub(super) fn report(examination: &mut Examination, mapping: &MappingReport) {
     let columns = mapping
         .tables
@@ -23,7 +23,7 @@ pub(super) fn report(examination: &mut Examination, mapping: &MappingReport) {
         for path in &column.unmatched {
             examination.warn(
                 "columns",
-                format!("`{table}.{}`: no row looked at has a value at `{path}`", column.column),
+                format!("`{table}.{}`: no sampled row has a value at `{path}`", column.column),
                 "check the path in [[columns]] against the members shown below",
             );
         }
@@ -36,13 +36,12 @@ pub(super) fn report(examination: &mut Examination, mapping: &MappingReport) {
         })
         .collect();
     if !units.is_empty() {
-        examination
-            .ok("durations", format!("stated, or told by start and end: {}", units.join(", ")));
+        examination.ok("durations", format!("stated, or from start and end: {}", units.join(", ")));
     }
     for list in mapping.unused_lists.iter().take(SHOWN) {
         examination.warn(
             "lists",
-            format!("`{}`: the array `{}` is in no table", list.document, list.path),
+            format!("`{}`: the array `{}` maps to no table", list.document, list.path),
             format!(
                 "if its elements are rows: [[lists]] document = \"{}\", table = …, path = \"{}\"",
                 list.document, list.path
@@ -53,16 +52,16 @@ pub(super) fn report(examination: &mut Examination, mapping: &MappingReport) {
         examination.warn(
             "criteria",
             format!(
-                "{} of the evaluations looked at have no list of criteria",
+                "{} of the sampled evaluations have no list of criteria",
                 mapping.evaluations_without_criteria
             ),
-            "if they stand elsewhere: [[lists]] document = \"evaluation\", table = \"criteria\", \
+            "if they are elsewhere: [[lists]] document = \"evaluation\", table = \"criteria\", \
              path = …",
         );
     }
 }
 
-/// Values of the runs that were looked at that do not fit, as `_issues` would name them.
+/// Adds values of the examined runs that do not fit their column, which `_issues` would name.
 pub(super) fn report_issues(examination: &mut Examination, batches: &[Batch]) {
     let mut problems: BTreeMap<(String, String), usize> = BTreeMap::new();
     for batch in batches.iter().filter(|batch| batch.table.name == ISSUES.name) {
@@ -83,7 +82,7 @@ pub(super) fn report_issues(examination: &mut Examination, batches: &[Batch]) {
     for ((place, problem), rows) in problems.iter().take(SHOWN) {
         examination.warn(
             "values",
-            format!("`{place}`: {problem} ({rows} in the runs looked at)"),
+            format!("`{place}`: {problem} ({rows} in the sampled runs)"),
             "the cell stays null, and the value is kept in `_extra`; name the right path, or its \
              unit or zone, as [[columns]]",
         );

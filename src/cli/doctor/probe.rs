@@ -1,4 +1,4 @@
-//! The part of the examination that asks the API: about ten requests.
+//! Checks of the API, with about ten requests.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -6,24 +6,23 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::{Examination, mapping};
-use crate::api::{
-    ApiError, Budget, Client, ClientOptions, Ending, Fetched, ListQuery, Listing, PageBase,
-};
+use crate::api::{ApiError, Budget, Client, ClientOptions, FetchResult};
 use crate::config::{ApiKey, Settings};
 use crate::event::Events;
 use crate::extract::{
-    FetchPolicy, ListedRun, Organization, Outcome, Range, RunPaths, Wanted, Window, fetch_run,
+    FetchPolicy, FetchTask, ListedRun, Organization, Outcome, Range, RunPaths, Window, fetch_run,
     is_refusal, list_query, organization,
 };
 use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
 use crate::lake::LakeView;
-use crate::normalize::{Normalizer, Stamp};
+use crate::listing::{Ending, ListQuery, Listing, PageBase};
+use crate::normalize::{Normalizer, RowContext};
 use crate::run::{DocumentState, Phase, Shortfall};
 use crate::sync::planned_window;
 use crate::tables::Mapping;
 
-/// What the examination of the API needs.
+/// Input of the checks of the API.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) settings: Settings,
@@ -32,20 +31,20 @@ pub(super) struct Probe {
     pub(super) events: Events,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) now: i64,
-    /// Where to save the API's own description.
+    /// The path to which the API's `OpenAPI` description is saved.
     pub(super) save_openapi: Option<PathBuf>,
 }
 
-/// Pages of the list with new runs that are looked at.
+/// Maximum number of list pages with new runs that are read.
 const PAGES: usize = 3;
 
-/// Pages of the list that are asked for, where they bring nothing new.
+/// Maximum number of list pages that are requested.
 const MOST_PAGES: u32 = 40;
 
-/// Runs whose documents are looked at.
+/// Number of runs whose documents are examined.
 const RUNS: usize = 2;
 
-/// Clocks that differ by more than this are worth knowing, in microseconds.
+/// Difference of clocks in microseconds from which it is reported.
 const CLOCK_DIFFERENCE: i64 = 120 * 1_000_000;
 
 impl Probe {
@@ -54,7 +53,7 @@ impl Probe {
             examination.warn(
                 "key",
                 "the key does not begin with `amt_`",
-                "check that it is an API key of Armature, and whole",
+                "check that it is an Armature API key, and complete",
             );
         }
         let options = ClientOptions {
@@ -90,7 +89,7 @@ impl Probe {
         }
     }
 
-    /// The window that the next sync would ask for.
+    /// The window that the next sync would list.
     async fn planned(&self, organization: &Organization, mapping: &Mapping) -> Window {
         // The check of the lake reports a lake that cannot be read.
         let lake = LakeView::open(&self.settings.lake.path).await.ok();
@@ -112,33 +111,33 @@ impl Probe {
             None => examination.warn(
                 "key",
                 "accepted, but `GET /org` names no organization",
-                "a lake cannot tell this organization's runs from another's: keep lakes apart",
+                "a lake cannot tell this organization's runs from another's: use one lake for each",
             ),
         }
         match organization.role.as_deref() {
             Some(role) => examination.ok("role", format!("{role} (viewer is enough)")),
             None => {
-                examination.warn("role", "not told by `GET /org`", "nothing, if the rest works");
+                examination.warn("role", "not stated by `GET /org`", "ignore if the rest works");
             }
         }
         match organization.server_now {
             Some(server) if (server - self.now).abs() > CLOCK_DIFFERENCE => examination.warn(
                 "clock",
                 format!("this machine's clock is {} s off the server's", (self.now - server) / 1_000_000),
-                "nothing for the export, which goes by the server's clock; mend this machine's all the same",
+                "the export uses the server's clock and is not affected; correct this machine's clock anyway",
             ),
             Some(_) => examination.ok("clock", "agrees with the server's"),
             None => examination.warn(
                 "clock",
                 "the server sends no `Date`",
-                "keep this machine's clock right: windows are measured by it",
+                "keep this machine's clock correct: windows are measured by it",
             ),
         }
     }
 
     async fn openapi(&self, examination: &mut Examination, client: &Client) {
         let answer = match client.get("/openapi", &[]).await {
-            Ok(Fetched::Body(answer)) => {
+            Ok(FetchResult::Body(answer)) => {
                 self.save_openapi(examination, &answer.body);
                 answer
             }
@@ -146,10 +145,10 @@ impl Probe {
                 return examination.ok("openapi", "not served by this host (it is optional)");
             }
             Err(error) => {
-                return examination.warn("openapi", error.to_string(), "nothing: it is optional");
+                return examination.warn("openapi", error.to_string(), "ignore: it is optional");
             }
         };
-        let node = Node::accepted(&answer.body);
+        let node = Node::from_validated(&answer.body);
         let paths: Vec<String> = node
             .and_then(|node| node.get("paths")?.members())
             .map(|members| members.into_iter().map(|(path, _)| path.into_owned()).collect())
@@ -166,12 +165,12 @@ impl Probe {
             examination.warn(
                 "openapi",
                 format!("served, without a path that ends in {}", missing.join(", ")),
-                "the host may serve them all the same: see `list` and `documents`",
+                "the host may still serve them: see `list` and `documents`",
             );
         }
     }
 
-    /// Writes the API's own description where the user wants it.
+    /// Saves the API's `OpenAPI` description, if a path is given.
     fn save_openapi(&self, examination: &mut Examination, body: &[u8]) {
         let Some(path) = &self.save_openapi else { return };
         match std::fs::write(path, body) {
@@ -184,8 +183,8 @@ impl Probe {
         }
     }
 
-    /// Lists a little of the range that a sync would ask for, and of longer ones until there are
-    /// runs to look at.
+    /// Lists some pages of the range that a sync would list, and of longer ranges until there are
+    /// runs to examine.
     async fn list(
         &self,
         examination: &mut Examination,
@@ -209,7 +208,7 @@ impl Probe {
                     windows = VecDeque::from([shrunk]);
                     continue;
                 }
-                // A range longer than the one that counts.
+                // Only an additional, longer range: ignore the error.
                 Err(_) if range > planned.range => continue,
                 looked_at => looked_at?,
             };
@@ -221,7 +220,7 @@ impl Probe {
                     "range",
                     format!("range={} is refused: {error}", asked.name()),
                     format!(
-                        "a sync lists range={} instead; sync.range = \"{}\" spares the attempt",
+                        "a sync lists range={} instead; sync.range = \"{}\" avoids the attempt",
                         range.name(),
                         range.name()
                     ),
@@ -272,7 +271,7 @@ impl Probe {
         let total = total.map_or("no total given".to_owned(), |total| format!("{total} in all"));
         examination.ok(
             "list",
-            format!("{} runs of the last {range} looked at, {envelope}; {total}", runs.len()),
+            format!("{} runs of the last {range} sampled, {envelope}; {total}", runs.len()),
         );
         let counted = match listing.base() {
             Some(PageBase::Zero) => ", which count from 0",
@@ -282,7 +281,7 @@ impl Probe {
         match listing.paging() {
             Some(paging) => examination.ok("pages", format!("{paging}{counted}")),
             None => examination
-                .ok("pages", "all runs fit on one: how there would be more does not show"),
+                .ok("pages", "all runs fit on one page: the paging style cannot be detected"),
         }
         let ending = listing.ending();
         if *has_ended && ending.is_cut_off() {
@@ -292,9 +291,9 @@ impl Probe {
         let fewer = usize::try_from(asked).is_ok_and(|asked| given < asked) && listing.pages() > 2;
         if fewer {
             examination
-                .ok("page size", format!("{given} at the most, though {asked} were asked for"));
+                .ok("page size", format!("at most {given}, although {asked} were requested"));
         } else {
-            examination.ok("page size", format!("{asked} asked for, {given} given at the most"));
+            examination.ok("page size", format!("{asked} requested, at most {given} returned"));
         }
         report_order(examination, runs);
     }
@@ -309,7 +308,7 @@ impl Probe {
     ) {
         let now = organization.server_now.unwrap_or(self.now);
         let policy = FetchPolicy { now, evaluation_grace: 0, paths: RunPaths::new(mapping) };
-        let stamp = Stamp {
+        let stamp = RowContext {
             commit: 0,
             extracted_at: now,
             organization_id: organization.id.clone(),
@@ -323,19 +322,19 @@ impl Probe {
             return examination.warn(
                 "documents",
                 "no run has ended yet",
-                "run `doctor` again when one has: the mapping shows only then",
+                "run `doctor` again when one has: the mapping cannot be checked before then",
             );
         }
         for run in ended {
-            let wanted = Wanted {
+            let task = FetchTask {
                 listed: Some(run.clone()),
                 run_id: run.run_id.clone(),
                 known: None,
                 only_with_evaluation: false,
             };
-            match fetch_run(client, &wanted, &policy).await {
+            match fetch_run(client, &task, &policy).await {
                 Ok(Outcome::Complete { run, documents, .. }) => {
-                    let bodies = run.documents.iter().filter_map(|d| Node::accepted(&d.body));
+                    let bodies = run.documents.iter().filter_map(|d| Node::from_validated(&d.body));
                     let members: usize = bodies.map(|node| Body::new(node).len()).sum();
                     let evaluation = match documents.evaluation {
                         DocumentState::Ok => "with its evaluation",
@@ -364,14 +363,15 @@ impl Probe {
                 }
                 Ok(_) => examination.warn(
                     "documents",
-                    "the list says that a run ended, its detail that it goes on",
-                    "nothing, if it passes",
+                    "the list says that a run has ended, but its detail says that it is running",
+                    "ignore if it passes",
                 ),
             }
         }
         let report = normalizer.report();
         mapping::report(examination, &report);
-        // Rows that do not fit their declaration would be a fault of this program, which a sync tells.
+        // Rows that do not have their declared types would be a bug of this program, which a sync
+        // reports.
         if let Ok(batches) = normalizer.finish() {
             mapping::report_issues(examination, &batches);
         }
@@ -389,31 +389,31 @@ fn report_nothing(examination: &mut Examination) {
 
 fn report_shortfall(examination: &mut Examination, shortfall: &Shortfall) {
     let received = shortfall.received;
-    let announced = shortfall.announced.map(|rows| format!("{rows} rows are announced"));
+    let announced = shortfall.announced.map(|rows| format!("{rows} are announced"));
     let announced = announced.unwrap_or_else(|| "more are announced".to_owned());
     examination.warn(
         "documents",
-        format!("`{}`: {received} rows came, and {announced}", shortfall.resource.name()),
-        "such runs are exported with the rows that came, named in `_issues`, and make a sync exit with 3",
+        format!("`{}`: {received} rows were received, but {announced}", shortfall.resource.name()),
+        "such runs are exported with the rows received, named in `_issues`, and make a sync exit with 3",
     );
 }
 
-/// What was seen of a list.
+/// What was read of a list.
 #[derive(Debug, Default)]
 struct LookedAt {
     runs: Vec<ListedRun>,
     total: Option<u64>,
-    /// Whether it was read to its end.
+    /// Whether the list was read to its end.
     has_ended: bool,
 }
 
-/// The list ends before it should: a sync would export what it gives, and prove nothing.
+/// Reports a list that ends too early: a sync would export its runs, but not certify the scan.
 fn report_cut_off(examination: &mut Examination, ending: Ending) {
     let error = ending.error.map(anyhow::Error::new);
     let said = ending.contradiction.map(anyhow::Error::msg);
     let Some(error) = error.or(said) else { return };
-    let hint = "a sync would export what the list gives, and never call it whole: [api.paging] in \
-                the configuration says how the API pages";
+    let hint = "a sync would export what is listed, but never certify the list: set [api.paging] \
+                in the configuration to how the API pages";
     examination
         .fail("pages", &Failure { exit: Exit::Incomplete, error, hint: Some(hint.to_owned()) });
 }
@@ -443,7 +443,7 @@ fn report_order(examination: &mut Examination, runs: &[ListedRun]) {
     if !unknown.is_empty() {
         examination.warn(
             "status",
-            format!("words not known: {}", unknown.join(", ")),
+            format!("unknown values: {}", unknown.join(", ")),
             "such runs count as ended two hours after their end time",
         );
     }

@@ -1,4 +1,4 @@
-//! The fields of a crontab line: what may stand in each, and what it means.
+//! The fields of a crontab expression: their allowed values and their meaning.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +21,11 @@ pub(super) struct FieldKind {
     pub(super) name: &'static str,
     pub(super) lowest: u32,
     pub(super) highest: u32,
-    /// Where `*` and an open step end: Saturday for weekdays, so that Sunday is not counted twice.
+    /// The last value of `*` and of an open step: Saturday for weekdays, so that Sunday is not
+    /// counted twice.
     pub(super) last: u32,
     pub(super) largest_step: u32,
-    /// Full names in order from `lowest`; the first three letters stand for them as well.
+    /// Full names in order from `lowest`; their first three letters are accepted too.
     pub(super) names: &'static [&'static str],
     pub(super) allowed: &'static str,
 }
@@ -204,14 +205,15 @@ impl FieldKind {
     }
 }
 
-/// Digits alone: `parse` would also take a leading `+`.
+/// Whether a text has digits only: `parse` would also accept a leading `+`.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(super) struct Field {
     pub(super) values: BTreeSet<u32>,
-    /// Begins with `*`, even if a step then leaves values out: that is what crontab goes by.
+    /// Whether the field begins with `*`, even if a step then leaves values out: `crontab` uses
+    /// this criterion.
     pub(super) starred: bool,
 }
 
@@ -220,7 +222,7 @@ impl Field {
         self.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
-    /// The same weekdays as the `cron` crate numbers them, from 1 for Sunday.
+    /// The weekdays in the numbering of the `cron` crate, from 1 for Sunday.
     pub(super) fn weekday_list(&self) -> String {
         let days: BTreeSet<u32> = self.values.iter().map(|day| day % 7 + 1).collect();
         Self { values: days, starred: self.starred }.list()
@@ -266,7 +268,8 @@ impl Fields {
 
     pub(super) fn schedules(&self, text: &str) -> Result<Vec<Schedule>, ExpressionError> {
         let (day, weekday) = (self.day.list(), self.weekday.weekday_list());
-        // The `cron` crate wants both to match, so "either" takes one schedule for each.
+        // The `cron` crate requires day and weekday to match, so "either" needs one schedule for
+        // each.
         let days = if self.day.starred || self.weekday.starred {
             vec![(day.as_str(), weekday.as_str())]
         } else {

@@ -1,4 +1,4 @@
-//! The rules of crontab lines, one by one.
+//! The rules of crontab expressions, one by one.
 
 use super::fields::*;
 use super::*;

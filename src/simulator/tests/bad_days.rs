@@ -1,4 +1,4 @@
-//! Fault plans over the wire: what is planned happens, the same each time, and ends.
+//! Fault plans over HTTP: planned faults happen, the same ones each time, and end.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::{Received, birth, get, listed, settings, start};
 
-/// A simulator with so many runs and these faults of the list.
+/// A simulator with this number of runs and these faults of the list.
 async fn with_list(runs: u32, list: ListFaults) -> Simulator {
     let simulator = start(runs).await;
     simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
     simulator
 }
 
-/// The answer to a request for an organization under these failures.
+/// The response to a request for the organization with these failures.
 async fn failing(failures: Failures) -> Received {
     let simulator = start(3).await;
     simulator.set_faults(FaultPlan { failures, ..FaultPlan::default() });
@@ -54,7 +54,7 @@ async fn a_run_that_vanishes_lets_a_row_slip_past_the_reader_and_comes_back() {
     let simulator = with_list(100, faults).await;
     let all: Vec<String> = simulator.world().run_ids(simulator.now()).collect();
     let newest_first: Vec<&String> = all.iter().rev().collect();
-    // Nothing stands above the first page, so nothing vanishes from it.
+    // There is no run above the first page, so none vanishes from it.
     assert_eq!(ids(&page(&simulator, 1).await).iter().collect::<Vec<_>>(), newest_first[..20]);
     let second = page(&simulator, 2).await;
     assert_eq!(ids(&second).iter().collect::<Vec<_>>(), newest_first[21..41]);
@@ -160,7 +160,7 @@ async fn the_key_is_revoked_for_a_while_and_the_clock_is_off() {
     let clock = ClockFaults { skew_seconds: 0, unreadable_date_percent: 100.0 };
     simulator.set_faults(FaultPlan { clock, ..FaultPlan::default() });
     assert_eq!(get(&simulator, "/org").await.headers["date"], "out of order");
-    simulator.calm();
+    simulator.clear_faults();
     assert_eq!(get(&simulator, "/org").await.headers["date"], "Tue, 24 Nov 2026 10:00:00 GMT");
 }
 
@@ -182,7 +182,7 @@ async fn a_plan_ends_when_it_says_or_when_it_is_told() {
     assert!(get(&simulator, "/mcp-servers").await.length() > 3);
     simulator.set_faults(FaultPlan { end_after_requests: None, ..plan });
     assert_ne!(page(&simulator, 2).await, right);
-    simulator.calm();
+    simulator.clear_faults();
     assert_eq!(page(&simulator, 2).await, right);
     assert!(get(&simulator, "/mcp-servers").await.length() > 3);
 }

@@ -1,4 +1,4 @@
-//! Rules over the wire.
+//! Rules over HTTP.
 
 use std::io::Write;
 use std::net::TcpStream;

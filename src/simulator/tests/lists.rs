@@ -1,4 +1,4 @@
-//! Lists, shapes, keys and hand-made runs.
+//! Lists, shapes, keys and manually written runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

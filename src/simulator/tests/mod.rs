@@ -1,4 +1,4 @@
-//! The simulator from outside, over plain TCP.
+//! Tests of the simulator over plain TCP.
 
 mod bad_days;
 mod faults;
@@ -44,7 +44,7 @@ fn exchange(port: u16, head: &str) -> Received {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     let mut received = Vec::new();
-    // A broken connection ends the body as well as a closed one.
+    // A broken connection ends the body just like a closed one.
     let _ended = stream.read_to_end(&mut received);
     let end = received.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8(received[..end].to_vec()).unwrap();
@@ -74,7 +74,7 @@ async fn start(runs: u32) -> Simulator {
     Simulator::start(settings(runs)).await.unwrap()
 }
 
-/// All ids of a list, in order, read page by page until an empty one.
+/// All ids of a list, in order, read page by page until an empty page.
 async fn listed(simulator: &Simulator, query: &str, first_page: u32) -> Vec<String> {
     let mut ids = Vec::new();
     for page in first_page.. {

@@ -1,4 +1,4 @@
-//! What the world holds, and what the API tells of it.
+//! Compares the rows that the world expects with what the API returns.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn no_column_is_empty_in_all_rows() {
         let rows = tables[table].as_array().unwrap();
         for column in rows[0].as_object().unwrap().keys() {
             let is_filled = rows.iter().any(|row| !row[column].is_null() && row[column] != "");
-            // No run of the world has these.
+            // No run of the world has a value for these.
             let is_known = [("runs", "cost_currency"), ("evaluations", "error_message")];
             let is_known = is_known.contains(&(table, column.as_str()));
             assert!(is_filled || is_known, "{table}.{column}");

@@ -1,0 +1,31 @@
+//! Carried-over runs: runs that the ledger knows and the scan did not list.
+
+use super::FetchTask;
+use super::decide::is_check_due;
+use crate::ledger::{ABSENT_SYNCS, Ledger, RunState};
+
+/// Open, waiting and failed runs, those that recently returned 404, and those that are due for
+/// another request for their evaluation or their missing rows. They are requested by id, even long
+/// after they left every window. Newest first.
+pub fn unlisted(ledger: &Ledger, is_listed: impl Fn(&str) -> bool, now: i64) -> Vec<FetchTask> {
+    let mut task: Vec<FetchTask> = ledger
+        .iter()
+        .filter(|(_, entry)| match entry.state {
+            RunState::Open | RunState::Waiting | RunState::Failed => true,
+            RunState::Exported => is_check_due(entry, now),
+            RunState::Absent => entry.failures < ABSENT_SYNCS,
+        })
+        .filter(|(run_id, _)| !is_listed(run_id))
+        .map(|(run_id, entry)| FetchTask {
+            listed: None,
+            run_id: run_id.to_owned(),
+            only_with_evaluation: entry.state == RunState::Exported
+                && !entry.documents.is_partial(),
+            known: Some(entry),
+        })
+        .collect();
+    task.sort_by_key(|task| {
+        std::cmp::Reverse(task.known.as_ref().and_then(|entry| entry.started_at))
+    });
+    task
+}

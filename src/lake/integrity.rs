@@ -1,0 +1,86 @@
+//! Checks that a lake that is opened for writing has the data files that its commits name, and no
+//! others.
+//!
+//! A copy made while a sync wrote, or a partly restored backup, lacks data files that its commits
+//! name, or holds data files of commits that it does not have. A sync would then miss these runs
+//! forever, or export them a second time beside the first.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::paths::commit_of;
+use super::{DataFile, LakeError, Manifest, files};
+use crate::digest::sha256_hex;
+use crate::tables::{ALL, WriteDisposition};
+
+/// The data files that a sequence of commits states to be in place.
+#[derive(Debug, Default)]
+pub(super) struct ExpectedFiles {
+    /// Length in bytes and commit, by path.
+    added: BTreeMap<String, (u64, u64)>,
+    /// SHA-256 and commit, by path: later commits use the same file name.
+    replaced: BTreeMap<String, (String, u64)>,
+}
+
+impl ExpectedFiles {
+    /// Adds the data files of the next commit, and drops those that it supersedes.
+    pub(super) fn note(&mut self, manifest: &Manifest) {
+        for path in manifest.superseded() {
+            self.added.remove(path);
+        }
+        let added = |part: &DataFile| (part.path.clone(), (part.bytes, manifest.commit));
+        self.added.extend(manifest.parts.iter().map(added));
+        let replaced =
+            |part: &DataFile| (part.path.clone(), (part.sha256.clone(), manifest.commit));
+        self.replaced.extend(manifest.replaced.iter().map(replaced));
+    }
+
+    /// Checks each file once: its length, or its SHA-256 if its name does not identify the commit.
+    /// Reading all data files would make every opening slow; `verify` does that.
+    pub(super) fn check(&self, lake: &Path) -> Result<(), LakeError> {
+        let damaged = |path: &str, problem: String| {
+            Err(LakeError::Damaged { path: lake.join(path), problem })
+        };
+        for (path, (bytes, commit)) in &self.added {
+            match files::length(&lake.join(path))? {
+                Some(length) if length == *bytes => {}
+                Some(length) => {
+                    let problem =
+                        format!("it has {length} of the {bytes} bytes of commit {commit}");
+                    return damaged(path, problem);
+                }
+                None => return damaged(path, nowhere(*commit)),
+            }
+        }
+        for (path, (sha256, commit)) in &self.replaced {
+            match files::content(&lake.join(path))? {
+                Some(content) if sha256_hex(&content) == *sha256 => {}
+                Some(_) => return damaged(path, format!("it is not the one of commit {commit}")),
+                None => return damaged(path, nowhere(*commit)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The description of a missing data file.
+pub(super) fn nowhere(commit: u64) -> String {
+    format!("commit {commit} lists it, but it is missing")
+}
+
+/// Refuses a lake that has a data file of a later commit than its newest one. The commit is taken
+/// from the file name: folders are listed, and no file is opened.
+pub(super) fn check_none_later(lake: &Path, newest: u64) -> Result<(), LakeError> {
+    for table in ALL.iter().filter(|table| table.write == WriteDisposition::Append) {
+        let folder = lake.join(table.name);
+        for day in files::names(&folder)?.iter().filter(|name| name.starts_with("date=")) {
+            for name in files::names(&folder.join(day))? {
+                if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
+                    let path = folder.join(day).join(name);
+                    return Err(LakeError::Uncommitted { path, commit, newest });
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Publishing: the data files of a commit are moved to their places, and those that they supersede
+//! are moved away or removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::paths::{TOMBSTONES, commit_of};
+use super::{DataFile, LakeError, Manifest, files, integrity};
+use crate::crash;
+
+/// Publishes the data files of a durable commit; those that are in place already stay. `runs` comes
+/// last, so that a reader who sees a run finds its rows in the other tables. Every step can be
+/// repeated: after a crash, the next opening of the lake calls this again.
+pub(super) fn publish(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    if manifest.is_merge { publish_merge(lake, manifest) } else { publish_files(lake, manifest) }
+}
+
+fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    let staging = lake.join("_armature/staging").join(&manifest.staging);
+    let mut parts: Vec<&DataFile> = manifest.all_parts().collect();
+    parts.sort_by_key(|part| part.table == "runs");
+    let mut folders = BTreeSet::new();
+    for part in parts {
+        let (from, to) = (staging.join(&part.path), lake.join(&part.path));
+        if part.table == "runs" {
+            crash::point("before_runs_are_moved");
+        }
+        let moved = match &part.replaces {
+            None => move_in_place(&from, &to)?,
+            Some(old) => {
+                // Rename over the older data file first, then to the new name: a reader of the
+                // folder sees exactly one of the two at every instant.
+                let old = lake.join(old);
+                folders.extend(old.parent().map(Path::to_owned));
+                move_in_place(&from, &old)?;
+                crash::point("between_taking_a_place_and_the_name");
+                to.exists() || move_in_place(&old, &to)?
+            }
+        };
+        if !moved {
+            let problem = integrity::nowhere(manifest.commit);
+            return Err(LakeError::Damaged { path: to, problem });
+        }
+        crash::point("between_moved_parts");
+        let above = to.ancestors().skip(1).take_while(|folder| folder.starts_with(lake));
+        folders.extend(above.map(Path::to_owned));
+    }
+    crash::point("before_folders_are_synced");
+    // Sync the folders before staging is removed: recovery finds an unfinished commit by its
+    // staging folder.
+    for folder in folders {
+        files::sync_folder(&folder)?;
+    }
+    remove_superseded(lake, manifest)?;
+    crash::point("before_staging_is_removed");
+    files::remove_folder(&staging)?;
+    crash::point("after_staging_is_removed");
+    Ok(())
+}
+
+/// The files that a merge adds to and removes from one folder, by name.
+#[derive(Debug, Default)]
+struct FolderChange<'m> {
+    added: Vec<&'m str>,
+    removed: BTreeSet<&'m str>,
+}
+
+/// Publishes a merge, folder by folder, `runs` last. Renaming file by file would show rows twice or
+/// not at all. The complete new folder is therefore prepared in staging, and exchanged with the
+/// live one in one step: a reader that lists a folder sees either all old data files or all new
+/// ones. The old data files become tombstones.
+fn publish_merge(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    let mut changes: BTreeMap<&str, FolderChange<'_>> = BTreeMap::new();
+    for (folder, name) in manifest.parts.iter().filter_map(|part| part.path.rsplit_once('/')) {
+        changes.entry(folder).or_default().added.push(name);
+    }
+    for (folder, name) in manifest.removed.iter().filter_map(|path| path.rsplit_once('/')) {
+        changes.entry(folder).or_default().removed.insert(name);
+    }
+    let staging = lake.join("_armature/staging").join(&manifest.staging);
+    let retired = lake.join(TOMBSTONES).join(&manifest.staging);
+    let mut changes: Vec<_> = changes.into_iter().collect();
+    changes.sort_by_key(|(folder, _)| folder.starts_with("runs/"));
+    for (folder, change) in changes {
+        let (live, staged) = (lake.join(folder), staging.join(folder));
+        change.publish(&live, &staged, &retired.join(folder))?;
+        if let Some(name) = change.added.iter().find(|name| !live.join(name).exists()) {
+            let (path, problem) = (live.join(name), integrity::nowhere(manifest.commit));
+            return Err(LakeError::Damaged { path, problem });
+        }
+        change.put_back(&live, &staged)?;
+        crash::point("between_exchanged_folders");
+        live.ancestors()
+            .take_while(|folder| folder.starts_with(lake))
+            .try_for_each(files::sync_folder)?;
+    }
+    crash::point("before_staging_is_removed");
+    files::remove_folder(&staging)
+}
+
+impl FolderChange<'_> {
+    /// Exchanges one folder. Continues wherever a crash interrupted it.
+    fn publish(&self, live: &Path, staged: &Path, retired: &Path) -> Result<(), LakeError> {
+        let is_done = || {
+            self.added.iter().all(|name| live.join(name).exists())
+                && !self.removed.iter().any(|name| live.join(name).exists())
+        };
+        // After an exchange, the staged folder holds the old data files. Keep those of an exchange
+        // before a crash before `complete` removes them.
+        self.tombstone(staged, retired)?;
+        if !is_done() {
+            let is_whole = self.complete(live, staged)?;
+            crash::point("before_exchange");
+            if !(is_whole && files::exchange(staged, live)?) {
+                // Without an exchange: for a moment a reader sees neither the old rows nor the new
+                // ones. The other order would show all of them twice.
+                self.tombstone(live, retired)?;
+                for name in &self.added {
+                    move_in_place(&staged.join(name), &live.join(name))?;
+                }
+            }
+            crash::point("after_exchange");
+        }
+        self.tombstone(staged, retired)
+    }
+
+    /// Completes the staged folder with links to the live data files that stay. Returns `false` if
+    /// that is not possible: not every file system has hard links.
+    fn complete(&self, live: &Path, staged: &Path) -> Result<bool, LakeError> {
+        files::make_folder(staged)?;
+        for name in files::names(staged)? {
+            // Remove links of an earlier attempt: their files may have been removed since.
+            if !self.added.contains(&name.as_str()) {
+                files::remove_file(&staged.join(name))?;
+            }
+        }
+        for name in files::names(live)? {
+            let stays = !self.removed.contains(name.as_str());
+            if stays && !files::link(&live.join(&name), &staged.join(&name)) {
+                return Ok(false);
+            }
+        }
+        files::sync_folder(staged)?;
+        Ok(true)
+    }
+
+    /// Moves files back that another process added to the live folder after `complete` listed it.
+    fn put_back(&self, live: &Path, staged: &Path) -> Result<(), LakeError> {
+        for name in files::names(staged)? {
+            let is_new = !self.added.contains(&name.as_str()) && !live.join(&name).exists();
+            if is_new {
+                files::move_file(&staged.join(&name), &live.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the removed data files from a folder to the tombstones.
+    fn tombstone(&self, from: &Path, retired: &Path) -> Result<(), LakeError> {
+        for name in &self.removed {
+            move_in_place(&from.join(name), &retired.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
+/// Folders that are not sealed may belong to a writer that bypassed the lock; its own commit fails
+/// and reports that.
+pub(super) fn remove_overtaken(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    let staging = lake.join("_armature/staging");
+    for folder in files::names(&staging)? {
+        let is_sealed = !folder.contains('.');
+        if is_sealed && commit_of(&folder).is_some_and(|commit| commit <= manifest.commit) {
+            files::remove_folder(&staging.join(folder))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a file if it exists. Returns whether the target exists afterwards, so that a repeated move
+/// succeeds.
+fn move_in_place(from: &Path, to: &Path) -> Result<bool, LakeError> {
+    if from.exists() {
+        files::move_file(from, to)?;
+    }
+    Ok(to.exists())
+}
+
+/// Removes older data files whose place no new one takes. Files that a merge replaced are gone from
+/// there already.
+pub(super) fn remove_superseded(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+    manifest.removed.iter().try_for_each(|path| files::remove_file(&lake.join(path)))
+}

@@ -1,0 +1,87 @@
+//! The outcomes of the fan-out as steps of the ledger's state machine, and their counts.
+
+use std::sync::Arc;
+
+use crate::extract::{FetchTask, ListedRun, Outcome};
+use crate::ledger::{Change, FetchOutcome, Observed, RecheckPolicy, Transition};
+
+use super::report::RunCounts;
+
+/// The step that an outcome makes. Also counts it.
+pub(super) fn transition(
+    policy: &RecheckPolicy,
+    task: &FetchTask,
+    outcome: &Outcome,
+    counts: &mut RunCounts,
+) -> Transition {
+    if let Outcome::Complete { documents, .. } = outcome {
+        counts.partial += u64::from(documents.is_partial());
+    }
+    let listed = task.listed.as_ref().map(observed);
+    let step = policy.transition(task.known.as_ref(), listed.as_ref(), fetch_outcome(outcome));
+    count(counts, step.change);
+    step
+}
+
+/// What a row or a detail states about its run.
+pub(super) fn observed(run: &ListedRun) -> Observed {
+    Observed {
+        status: run.status.as_deref().map(Arc::from),
+        started_at: run.started_at,
+        ended_at: run.ended_at,
+        fingerprint: run.fingerprint,
+    }
+}
+
+/// The run as it was last seen, if it is open or waiting, under the id by which it was requested.
+pub(super) fn shown_open(task: &FetchTask, outcome: &Outcome) -> Option<ListedRun> {
+    match outcome {
+        Outcome::Open { seen } | Outcome::Waiting { seen } => {
+            Some(ListedRun { run_id: task.run_id.clone(), ..seen.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn fetch_outcome(outcome: &Outcome) -> FetchOutcome {
+    match outcome {
+        Outcome::Complete { run, documents, content_fingerprint, is_same } => {
+            FetchOutcome::Complete {
+                observed: Observed {
+                    status: run.status.as_deref().map(Arc::from),
+                    started_at: run.started_at,
+                    ended_at: run.ended_at,
+                    // Not used: the entry keeps the fingerprint of the run's row in the list.
+                    fingerprint: 0,
+                },
+                revision: run.revision,
+                documents: *documents,
+                content_fingerprint: *content_fingerprint,
+                is_same: *is_same,
+            }
+        }
+        Outcome::Open { seen } => FetchOutcome::Open(observed(seen)),
+        Outcome::Waiting { seen } => FetchOutcome::Waiting(observed(seen)),
+        Outcome::StillUnevaluated { is_pending } => {
+            FetchOutcome::StillUnevaluated { is_pending: *is_pending }
+        }
+        Outcome::Absent => FetchOutcome::Absent,
+        Outcome::Failed { documents, error } => {
+            FetchOutcome::Failed { documents: *documents, problem: error.to_string().into() }
+        }
+    }
+}
+
+fn count(counts: &mut RunCounts, change: Change) {
+    let counter = match change {
+        Change::Unchanged => &mut counts.unchanged,
+        Change::New => &mut counts.new,
+        Change::Changed => &mut counts.changed,
+        Change::Open => &mut counts.open,
+        Change::Waiting => &mut counts.waiting,
+        Change::Failed => &mut counts.failed,
+        Change::Absent => &mut counts.absent,
+        Change::Gone => return,
+    };
+    *counter += 1;
+}

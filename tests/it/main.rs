@@ -1,0 +1,35 @@
+//! Integration tests: the binary and the library against the simulator, with real HTTP over loopback,
+//! real files and a real DuckDB. One binary, so that it links once and its tests share the cores.
+//! `cargo test --test it MODULE` runs one module. The crash suite is a binary of its own, as it needs
+//! a feature.
+
+#![cfg(test)]
+
+mod absent_runs;
+mod bad_answers;
+mod bad_documents;
+mod bad_input;
+mod bad_lakes;
+mod budget;
+mod chaos;
+mod compact;
+mod doctor;
+mod file_modes;
+mod foreign_files;
+mod hostile_json;
+mod layering;
+mod long_absence;
+mod memory;
+mod offline;
+mod one_document;
+mod readme;
+mod recipes;
+mod reconcile;
+mod retry_after;
+mod schedule_expression;
+mod secrecy;
+mod service;
+mod support;
+mod this_machine;
+mod upgrades;
+mod world;

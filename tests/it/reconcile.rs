@@ -1,0 +1,150 @@
+//! `reconcile`: what an earlier sync could not see, or a ledger lost, is found and fetched.
+
+use crate::support::{Lab, answer, hand_made_run, now, rule_for};
+use armature_export::lake::{CommitBuilder, Lake};
+use armature_export::simulator::{Endpoint, RunOverride};
+use chrono::{DateTime, Duration, Utc};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+/// A hand-made run that started so many days ago.
+fn run_of_days_ago(id: &str, days: i64, status: &str) -> RunOverride {
+    let at = |instant: DateTime<Utc>| instant.to_rfc3339();
+    let started_at = now() - Duration::days(days);
+    let listing = json!({
+        "id": id, "status": status, "workflow_id": "wf_1",
+        "started_at": at(started_at), "finished_at": at(started_at + Duration::minutes(5)),
+    });
+    let mut run = hand_made_run(id, &json!({}));
+    run.documents.insert(Endpoint::Run, Some(listing.clone()));
+    RunOverride { started_at, listing, ..run }
+}
+
+fn total(lab: &Lab) -> Value {
+    lab.run(&["reconcile", "--output", "json"]).json()["before"]["total"].clone()
+}
+
+#[test]
+fn a_lake_that_holds_all_that_is_listed() {
+    let lab = Lab::new(12);
+    lab.sync_brings_everything();
+    let before = crate::support::files(&lab.lake());
+    let ran = lab.run(&["reconcile"]);
+    assert_eq!(ran.code, Some(0));
+    assert_snapshot!(ran.stdout, @r"
+    reconciled 12 runs of the last 30 days with the lake
+      runs      12 as listed
+      list      certified (counted), 2 pages
+
+             day  listed  as listed  missing  not in ledger  changed  failed  ended since
+      ──────────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      2026-11-21       1          1        0              0        0       0            0
+      2026-11-20       1          1        0              0        0       0            0
+      2026-11-18       1          1        0              0        0       0            0
+      2026-11-17       1          1        0              0        0       0            0
+      2026-11-15       1          1        0              0        0       0            0
+      2026-11-13       1          1        0              0        0       0            0
+      2026-11-11       2          2        0              0        0       0            0
+      2026-11-09       1          1        0              0        0       0            0
+      2026-11-06       1          1        0              0        0       0            0
+      2026-11-05       1          1        0              0        0       0            0
+      2026-11-03       1          1        0              0        0       0            0
+    ");
+    assert!(crate::support::files(&lab.lake()) == before, "it changed the lake");
+}
+
+#[test]
+fn what_an_earlier_sync_could_not_see_is_fetched() {
+    let lab = Lab::new(12);
+    lab.simulator.override_run(run_of_days_ago("changing", 9, "fail"));
+    lab.simulator.override_run(run_of_days_ago("broken", 8, "fail"));
+    let broken = answer(500, "");
+    lab.simulator.add_rule(rule_for(Endpoint::Trace, "broken", broken));
+    assert_eq!(lab.run(&["sync"]).code, Some(3));
+    // Too far back for an ordinary sync to look.
+    lab.simulator.override_run(run_of_days_ago("changing", 9, "pass"));
+    lab.simulator.override_run(run_of_days_ago("late", 10, "pass"));
+    lab.simulator.clear_rules();
+    lab.simulator.add_rule(rule_for(Endpoint::Trace, "broken", answer(500, "")));
+    let ran = lab.run(&["reconcile"]);
+    assert_eq!(ran.code, Some(3));
+    assert_snapshot!(ran.stdout, @r"
+    reconciled 15 runs of the last 30 days with the lake
+      runs      12 as listed · 1 missing · 1 changed · 1 failed
+      list      certified (counted), 2 pages
+
+             day  listed  as listed  missing  not in ledger  changed  failed  ended since
+      ──────────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      2026-11-21       1          1        0              0        0       0            0
+      2026-11-20       1          1        0              0        0       0            0
+      2026-11-18       1          1        0              0        0       0            0
+      2026-11-17       1          1        0              0        0       0            0
+      2026-11-16       1          0        0              0        0       1            0
+      2026-11-15       2          1        0              0        1       0            0
+      2026-11-14       1          0        1              0        0       0            0
+      2026-11-13       1          1        0              0        0       0            0
+      2026-11-11       2          2        0              0        0       0            0
+      2026-11-09       1          1        0              0        0       0            0
+      2026-11-06       1          1        0              0        0       0            0
+      2026-11-05       1          1        0              0        0       0            0
+      2026-11-03       1          1        0              0        0       0            0
+
+             day  workflow  status  listed  as listed  missing  not in ledger  changed  failed  ended since
+      ──────────  ────────  ──────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      2026-11-14  wf_1      pass         1          0        1              0        0       0            0
+      2026-11-15  wf_1      pass         1          0        0              0        1       0            0
+      2026-11-16  wf_1      fail         1          0        0              0        0       1            0
+      missing  late
+      changed  changing
+      failed  broken
+
+    hint: `reconcile --repair` fetches them
+    ");
+    lab.simulator.clear_rules();
+    let ran = lab.run(&["reconcile", "--repair"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let one = |sql: &str| lab.ask(sql)[0][0].clone();
+    assert_eq!(one("SELECT count(*) FROM runs WHERE run_id IN ('late', 'broken')"), "2");
+    assert_eq!(one("SELECT status || _revision FROM runs WHERE run_id = 'changing'"), "pass2");
+    assert_eq!(one("SELECT count(*) - count(DISTINCT run_id) FROM runs"), "0");
+    assert_eq!(lab.run(&["verify"]).code, Some(0));
+}
+
+#[test]
+fn a_run_that_the_ledger_lost_is_not_fetched_a_second_time() {
+    let lab = Lab::new(12);
+    lab.sync_brings_everything();
+    let lost = lab.expected_ids().remove(0);
+    lab.runtime.block_on(async {
+        let mut lake = Lake::open(&lab.lake()).await.unwrap();
+        let staging = lake.stage();
+        let forgotten = vec![(lost, None)];
+        lake.commit(
+            staging,
+            CommitBuilder { ledger_changes: forgotten, ..CommitBuilder::default() },
+        )
+        .await
+        .unwrap()
+    });
+    assert_eq!(total(&lab)["not_in_ledger"], 1);
+    let ran = lab.run(&["reconcile", "--repair"]);
+    assert_snapshot!(ran.told(), @r"
+    exit 3
+    not repaired: fetching runs that are not in the ledger would duplicate them
+    ");
+    assert_eq!(lab.lake_ids(), lab.expected_ids());
+    assert_eq!(lab.run(&["verify", "--repair"]).code, Some(0));
+    assert_eq!(total(&lab)["same"], 12);
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    assert_eq!(lab.lake_ids(), lab.expected_ids());
+}
+
+#[test]
+fn a_lake_that_is_not_there_cannot_be_reconciled() {
+    let lab = Lab::new(1);
+    assert_snapshot!(lab.run(&["reconcile"]).told(), @r"
+    exit 2
+    error: there is no lake at `[dir]/lake`
+    hint: run `armature-export sync` first, or name the lake with --lake
+    ");
+}

@@ -1,0 +1,137 @@
+//! Lakes and DuckDB files of earlier versions: the newer program goes on with them. And the other
+//! way round: what a newer one wrote is refused in one line, and left as it is.
+//!
+//! Each release leaves a fixture here, made by the released program itself:
+//!
+//! ```sh
+//! OLD=path/to/armature-export FIXTURE=lake-0.2.0 cargo test --test upgrades -- --ignored
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Lab, files, settings};
+use armature_export::simulator::{SimulatorSettings, WorldSettings};
+use armature_export::tables::SCHEMA_VERSION;
+use insta::assert_snapshot;
+use serde_json::Value;
+
+/// A small world that goes on, so that the fixture has open runs and the next sync something new.
+fn lab() -> Lab {
+    let base = settings(8);
+    let world = WorldSettings { days: 2.0, seconds_between_runs: 7200.0, ..base.world };
+    Lab::with(SimulatorSettings { world, ..base })
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.tar.gz"))
+}
+
+fn tar(folder: &Path, arguments: &[&str]) {
+    let status = Command::new("tar").current_dir(folder).args(arguments).status().unwrap();
+    assert!(status.success());
+}
+
+/// A lab whose lake and DuckDB file an earlier version wrote.
+fn lab_of(name: &str) -> Lab {
+    let lab = lab();
+    tar(lab.folder(), &["-xzf", fixture(name).to_str().unwrap()]);
+    lab
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how a person says which program it is about")]
+#[ignore = "makes a fixture, with a program of an earlier version"]
+fn make_a_fixture() {
+    let old = std::env::var_os("OLD").expect("OLD names the earlier program");
+    let name = std::env::var("FIXTURE").expect("FIXTURE names what it leaves, such as lake-0.2.0");
+    let lab = lab();
+    for _ in 0..2 {
+        let mut command = Command::new(&old);
+        let command = command.current_dir(lab.folder()).arg("sync");
+        command.env("ARMATURE_API_URL", lab.simulator.base_url());
+        let ran = lab.finish(command.env("ARMATURE_API_KEY", crate::support::KEY));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        lab.simulator.advance(chrono::Duration::hours(3));
+    }
+    fs::create_dir_all(fixture("").parent().unwrap()).unwrap();
+    let made = fixture(&name);
+    tar(lab.folder(), &["-czf", made.to_str().unwrap(), "lake", "armature.duckdb"]);
+}
+
+#[test]
+fn what_version_0_1_0_wrote_is_gone_on_with() {
+    let lab = lab_of("lake-0.1.0");
+    let old = lab.status();
+    assert_eq!(old["duckdb"]["state"], "up to date");
+    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
+    let exported = old["runs"]["exported"].as_u64().unwrap();
+    assert!(exported > 3 && old["syncs"].as_array().unwrap().len() == 2, "{old}");
+
+    // One sync later, all is there: rows of both versions in one lake and one file.
+    lab.simulator.advance(chrono::Duration::days(2));
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    let new = lab.status();
+    assert!(new["runs"]["exported"].as_u64().unwrap() > exported, "{new}");
+    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
+    let syncs = "SELECT count(*) FILTER (proof IS NULL), count(proof) FROM _syncs";
+    assert_eq!(lab.ask(syncs), [["2", "1"]]);
+    assert_eq!(lab.run(&["reconcile"]).code, Some(0), "{}", lab.run(&["reconcile"]).stdout);
+
+    // All rows as this version makes them, in one commit.
+    assert_eq!(lab.run(&["replay"]).code, Some(0));
+    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
+    let runs = lab.ask("SELECT count(*) FROM runs");
+    assert_eq!(lab.run(&["deliver", "--rebuild"]).code, Some(0));
+    assert_eq!(lab.ask("SELECT count(*) FROM runs"), runs);
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_refused_and_left_alone() {
+    let lab = Lab::new(3);
+    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    let manifests = files(&lab.lake().join("_armature/manifests"));
+    let (path, content) = manifests.last_key_value().unwrap();
+    let mut manifest: Value = serde_json::from_slice(content).unwrap();
+    let (major, minor) = SCHEMA_VERSION.split_once('.').unwrap();
+    let later = format!("{major}.{}", minor.parse::<u64>().unwrap() + 1);
+    manifest["schema_version"] = later.clone().into();
+    // It may look quite different.
+    manifest["parts"] = "elsewhere".into();
+    fs::write(path, manifest.to_string()).unwrap();
+    let before = files(&lab.lake());
+    let told = lab.run(&["sync"]).told().replace(&later, "[later]");
+    assert_snapshot!(told.replace(SCHEMA_VERSION, "[this]"), @r"
+    exit 6
+    error: the lake `[dir]/lake` has tables of version [later]; this version knows [this]
+    hint: a newer armature-export wrote it: update this one; nothing was changed
+    ");
+    for command in ["status", "deliver", "verify", "reconcile", "replay", "plan"] {
+        let again = lab.run(&[command]).told().replace(&later, "[later]");
+        assert_eq!(again, told, "{command}");
+    }
+    let lock = lab.lake().join("_armature/lock");
+    let without = |mut files: std::collections::BTreeMap<PathBuf, Vec<u8>>| {
+        files.remove(&lock);
+        files
+    };
+    assert!(without(files(&lab.lake())) == without(before), "something was changed");
+}
+
+#[test]
+fn a_configuration_for_a_newer_version_is_refused() {
+    let lab = Lab::new(3);
+    lab.configure("");
+    let text = fs::read_to_string(lab.path("armature-export.toml")).unwrap();
+    let text = format!("config_version = 2\n{text}[warehouse]\nkind = \"of the future\"\n");
+    fs::write(lab.path("armature-export.toml"), text).unwrap();
+    assert_snapshot!(lab.run(&["sync"]).told(), @r"
+    exit 2
+    error: the configuration `armature-export.toml` has config_version = 2; this version knows 1
+    hint: update armature-export, or remove the options that it does not know
+    ");
+    // One without a version, or with this one's, is read as ever.
+    fs::write(lab.path("armature-export.toml"), "config_version = 1\n").unwrap();
+    lab.sync_brings_everything();
+}
