@@ -273,15 +273,16 @@ impl Client {
                         return Err(ApiError::RateLimited { path, wait });
                     }
                     attempts -= 1;
-                    // This request does not sleep here: the cooldown makes all workers wait, and
-                    // the rate limiter learns from the 429.
-                    if self.0.cooldown.extend(wait) {
-                        self.0.events.emit(Event::RateLimited { wait });
-                    }
-                    let slower =
-                        self.rate_limiter().record_rejection(sent_at, Instant::now(), wait);
-                    if let Some(a_second) = slower {
+                    let now = Instant::now();
+                    let rejection = self.rate_limiter().record_rejection(sent_at, now, wait);
+                    if let Some(a_second) = rejection.rate {
                         self.0.events.emit(Event::RateChanged { a_second });
+                    }
+                    if !rejection.is_shared {
+                        self.pause(&path, "answered 429".to_owned(), Some(wait)).await?;
+                    } else if self.0.cooldown.extend(wait) {
+                        // This request does not sleep here: the cooldown makes all workers wait.
+                        self.0.events.emit(Event::RateLimited { wait });
                     }
                 }
                 Attempt::InvalidBody(error) if attempts >= INVALID_BODY_ATTEMPTS => {
@@ -478,6 +479,9 @@ impl Client {
             (Attempt::Retry(_) | Attempt::Busy { .. }, _) | (_, None) => permit.record_failure(),
             (_, Some(latency)) => permit.record_success(latency),
         };
+        if latency.is_some() && !matches!(attempt, Attempt::Wait { .. }) {
+            self.rate_limiter().record_acceptance();
+        }
         if let Some(at_once) = new_limit {
             self.0.events.emit(Event::PaceChanged { at_once });
         }

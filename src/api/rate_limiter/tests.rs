@@ -42,6 +42,8 @@ struct Case {
     latency: f64,
     /// Timers are late by up to this, in seconds.
     late: f64,
+    /// Share of the requests that are refused for no reason that has to do with a rate.
+    stray: f64,
     /// A second and a factor: from that second on, the rate is multiplied by the factor.
     change: (f64, f64),
 }
@@ -56,6 +58,7 @@ const CASE: Case = Case {
     workers: 8,
     latency: 0.1,
     late: 0.001,
+    stray: 0.0,
     change: (f64::INFINITY, 1.0),
 };
 
@@ -64,6 +67,8 @@ struct Outcome {
     used: f64,
     refused: f64,
     waited: bool,
+    /// In seconds.
+    elapsed: f64,
     /// Requests accepted in each second.
     seconds: Vec<u32>,
 }
@@ -126,6 +131,8 @@ impl Dice {
 enum Step {
     /// When the request was sent, whether the response is a 429, and the cooldown that it names.
     Response(Duration, bool, Option<Duration>),
+    /// A refused request comes back after a wait of its own.
+    Back,
     Turn,
 }
 
@@ -154,6 +161,7 @@ fn simulate(case: Case, seed: u64) -> Outcome {
             order += 1;
             steps.push(Reverse((at, order, step)));
         };
+        let mut returning = false;
         match step {
             Step::Turn if held > now => then(held + late(), Step::Turn),
             Step::Turn => {
@@ -166,7 +174,8 @@ fn simulate(case: Case, seed: u64) -> Outcome {
                         then(now + Duration::from_micros(1), Step::Turn);
                     }
                     let latency = case.latency * (0.8 + 0.4 * dice.roll());
-                    let wait = server.ask(seconds);
+                    let stray = (dice.roll() < case.stray).then_some(1.0);
+                    let wait = stray.or_else(|| server.ask(seconds));
                     let hold = wait.and_then(|wait| match case.says {
                         WholeSeconds => Some(wait.ceil().max(1.0)),
                         Exactly => Some(wait.max(0.05)),
@@ -177,26 +186,34 @@ fn simulate(case: Case, seed: u64) -> Outcome {
                     then(answered, Step::Response(now, wait.is_some(), hold));
                 }
             }
+            Step::Back => returning = true,
             Step::Response(sent, is_refusal, hold) => {
                 if is_refusal {
                     refused += 1;
                     let hold = hold.unwrap_or(Duration::from_secs_f64(unnamed));
                     unnamed *= if now >= held { 1.5 } else { 1.0 };
-                    held = held.max(now + hold);
-                    pace.record_rejection(start + sent, start + now, hold);
+                    if pace.record_rejection(start + sent, start + now, hold).is_shared {
+                        held = held.max(now + hold);
+                        returning = true;
+                    } else {
+                        then(now + hold, Step::Back);
+                    }
                 } else {
+                    pace.record_acceptance();
                     (accepted, unnamed) = (accepted + 1, 0.5);
                     let second = usize::try_from(now.as_secs()).unwrap();
                     outcome.seconds.resize(outcome.seconds.len().max(second + 1), 0);
                     outcome.seconds[second] += 1;
-                }
-                in_line += 1;
-                if in_line == 1 {
-                    then(now, Step::Turn);
+                    returning = true;
                 }
             }
         }
+        in_line += u32::from(returning);
+        if returning && in_line == 1 {
+            then(now, Step::Turn);
+        }
     }
+    outcome.elapsed = last;
     outcome.used = f64::from(accepted) / allowed;
     outcome.refused = f64::from(refused) / f64::from(accepted + refused);
     outcome
@@ -217,12 +234,12 @@ fn expect(case: Case, used: f64, refused: f64) {
 fn it_uses_what_there_is_and_is_rarely_refused() {
     for says in [WholeSeconds, Exactly, Nothing] {
         for limit in [Bucket(50.0), Bucket(200.0)] {
-            expect(Case { limit, says, ..CASE }, 97.0, 1.0);
+            expect(Case { limit, says, ..CASE }, 97.0, 2.0);
         }
         // A small bucket or a window cannot keep all that is allowed during a cooldown.
-        expect(Case { limit: Bucket(10.0), says, ..CASE }, 88.0, 1.0);
+        expect(Case { limit: Bucket(10.0), says, ..CASE }, 88.0, 2.0);
         for limit in [Fixed(1.0), Sliding(1.0)] {
-            expect(Case { limit, says, ..CASE }, 88.0, 1.5);
+            expect(Case { limit, says, ..CASE }, 84.0, 2.0);
         }
     }
 }
@@ -241,7 +258,27 @@ fn a_429_that_stays_alone_changes_nothing_but_the_hold() {
             now + Duration::from_secs(1),
             hold,
         );
-        assert_eq!(told, None);
+        assert_eq!(told, Rejection { is_shared: false, rate: None });
+        for _ in 0..40 {
+            rate.record_acceptance();
+        }
+    }
+}
+
+/// Stray refusals cost what the server asked for, and hardly more, however fast the server is.
+#[test]
+fn stray_refusals_do_not_set_a_rate() {
+    for (latency, workers) in [(0.1, 8), (0.005, 8), (0.015, 4)] {
+        for stray in [0.01, 0.02] {
+            let case = Case { latency, workers, requests: 4000, ..CASE };
+            for seed in 1..=SEEDS {
+                let without = simulate(case, seed).elapsed;
+                let with = simulate(Case { stray, ..case }, seed);
+                // Each refusal keeps one worker for a second.
+                let waits = with.refused * f64::from(case.requests) / f64::from(workers);
+                assert!(with.elapsed < 2.0 * without + waits + 2.0, "{with:?} {without} {case:?}");
+            }
+        }
     }
 }
 
@@ -250,11 +287,12 @@ fn it_finds_low_and_high_limits() {
     for says in [WholeSeconds, Exactly] {
         for limit in [Bucket(10.0), Fixed(1.0), Sliding(1.0)] {
             let case = Case { limit, says, requests: 1000, ..CASE };
-            expect(Case { rate: 5.0, ..case }, 92.0, 4.0);
-            expect(Case { rate: 500.0, requests: 20_000, workers: 80, ..case }, 75.0, 1.5);
+            expect(Case { rate: 5.0, ..case }, 92.0, 6.0);
+            // A bucket of a fiftieth of a second is found late.
+            expect(Case { rate: 500.0, requests: 20_000, workers: 80, ..case }, 60.0, 4.0);
         }
         for limit in [Bucket(60.0), Fixed(60.0), Sliding(60.0)] {
-            expect(Case { limit, says, rate: 1.0, requests: 1000, ..CASE }, 95.0, 6.0);
+            expect(Case { limit, says, rate: 1.0, requests: 1000, ..CASE }, 95.0, 7.0);
         }
     }
 }
@@ -270,7 +308,7 @@ fn a_changed_limit_is_found() {
                 let good = |ten: &[u32]| f64::from(ten.iter().sum::<u32>()) >= 450.0 * factor;
                 let found = outcome.seconds[60..].windows(10).position(good);
                 assert!(found.is_some_and(|found| found + 10 <= within), "{found:?} {case:?}");
-                assert!(outcome.refused < 0.02, "{} {case:?}", outcome.refused);
+                assert!(outcome.refused < 0.025, "{} {case:?}", outcome.refused);
             }
         }
     }
