@@ -78,7 +78,7 @@ async fn every_damage_is_one_error_that_names_the_file() {
     value["proven"][0]["from"] = 0.into();
     let pretty = serde_json::to_vec_pretty(&value).unwrap();
     let again = told(&trial, &head, Some(&pretty));
-    assert!(again.contains("it is not what was written: its `sha256` is another"), "{again}");
+    assert!(again.contains("it was changed after it was written: its `sha256` differs"), "{again}");
     value.as_object_mut().unwrap().remove("sha256");
     let again = told(&trial, &head, Some(&serde_json::to_vec(&value).unwrap()));
     assert!(again.contains("it is not what was written: its `sha256` is missing"), "{again}");
