@@ -169,14 +169,14 @@ fn text(status: &Status) -> String {
         line(format!("  partial       {runs} fewer rows than the API announces (see _issues)"));
     }
     for coverage in &status.coverage {
-        line(format!("  covered       {} to {}", coverage.from, coverage.until));
+        line(format!("  proven        {} to {}", coverage.from, coverage.until));
     }
     match status.behind_seconds {
         Some(seconds) => {
             let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
             line(format!("  behind        {}", elapsed(milliseconds)));
         }
-        None => line("  covered       nothing yet".to_owned()),
+        None => line("  proven        nothing yet".to_owned()),
     }
     for gap in &status.gaps {
         line(format!(
