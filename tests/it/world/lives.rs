@@ -9,6 +9,24 @@ use serde_json::json;
 use super::kit::{Kit, birth};
 use super::rows;
 
+/// This machine's clock would be wrong here: the simulated time is another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_cannot_be_read_once_is_asked_for_again() {
+    let kit = Kit::start(10).await;
+    let expected = kit.simulator.now();
+    let answer = Answer::Status {
+        status: 200,
+        headers: vec![("Date".to_owned(), "soon".to_owned())],
+        body: json!({"organization": {"id": "o"}}).to_string(),
+    };
+    kit.simulator.add_rule(Rule { times: Some(1), ..Rule::new(Endpoint::Organization, answer) });
+    let report = kit.sync().await;
+    let until = report.window.until.unwrap();
+    let until = chrono::DateTime::parse_from_rfc3339(&until).unwrap();
+    let apart = until.with_timezone(&chrono::Utc) - expected;
+    assert!(apart.num_seconds().abs() < 60, "{until} {expected}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_living_world_is_followed() {
     let kit = Kit::with(SimulatorSettings {
