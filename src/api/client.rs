@@ -246,7 +246,7 @@ impl Client {
                     waited += wait;
                     // A named wait does not count as an attempt, up to a limit. The limit is lower
                     // for one document than for the list, without which there is nothing to do.
-                    // While an endpoint is down there is no wait at all: earlier requests have
+                    // While an endpoint is down, requests do not wait: earlier requests have
                     // waited for it.
                     let is_document = endpoint.starts_with("/runs/{id}");
                     let settings = &self.0.settings;

@@ -64,12 +64,16 @@ impl Seen {
     ) -> Option<Self> {
         let found = list.find(Node::from_validated(body)?)?;
         let said = said_by(&found, headers, list, trusts_total);
+        Some(Self::of(&found, said, list))
+    }
+
+    fn of(found: &List<'_>, said: Continuation, list: &ListSources) -> Self {
         let sources = found.elements.iter().map(|element| element.source().as_bytes());
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
         let own = found.elements.iter().filter(|element| has_own_id(**element));
         let own = own.map(|element| fingerprint([element.source().as_bytes()])).collect();
         let last_id = found.elements.last().and_then(|element| id_of(*element, list.table()));
-        Some(Self { rows, fingerprint: fingerprint(sources), own, last_id, said })
+        Self { rows, fingerprint: fingerprint(sources), own, last_id, said }
     }
 
     /// The first page of a document, if it states that there are more rows. Cheap for the usual
@@ -82,10 +86,7 @@ impl Seen {
         let found = list.find(node)?;
         let rows = u64::try_from(found.elements.len()).unwrap_or(u64::MAX);
         let said = said_by(&found, &response.paging, list, trusts_total);
-        if !said.may_go_on(Read { rows, pages: 1 }, rows) {
-            return None;
-        }
-        Self::read(&response.body, &response.paging, list, trusts_total)
+        said.may_go_on(Read { rows, pages: 1 }, rows).then(|| Self::of(&found, said, list))
     }
 }
 

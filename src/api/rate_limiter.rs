@@ -80,8 +80,7 @@ pub(super) struct Rejection {
 pub(super) struct RateLimiter {
     /// CUSUM of the evidence for a limit; 0 or more.
     evidence: f64,
-    /// Limits found, and when the last one was.
-    findings: u32,
+    /// When a limit was last found; `None` before the first time.
     found_at: Option<Instant>,
     /// Start of the measurement, and requests accepted since.
     since: Option<Instant>,
@@ -214,7 +213,7 @@ impl RateLimiter {
     fn find(&mut self, sent_at: Instant, now: Instant, wait: Duration) {
         let seconds = self.measured_seconds(sent_at);
         let requests = f64::from(self.accepted);
-        let is_first = self.findings == 0;
+        let is_first = self.found_at.is_none();
         let is_measured = !is_first && self.accepted > 0 && seconds >= LEAST_SECONDS;
         if is_measured {
             let accepted = requests / seconds;
@@ -233,7 +232,6 @@ impl RateLimiter {
         }
         self.waited = self.waited.saturating_add(wait);
         self.evidence = 0.0;
-        self.findings = self.findings.saturating_add(1);
         self.found_at = Some(now);
     }
 

@@ -286,8 +286,8 @@ pub(super) struct ScheduleArguments {
 
     /// Address for /healthz, /readyz and /metrics: a port of 127.0.0.1, or an address and a port.
     ///
-    /// Off by default. There is no authentication: on an address that others can reach, anyone can
-    /// read them.
+    /// Off by default. The endpoints require no authentication: on an address that others can
+    /// reach, anyone can read them.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
 }

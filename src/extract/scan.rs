@@ -9,7 +9,7 @@ use crate::config::Filters;
 pub enum Proof {
     /// Everything that is not yet covered was on one page: one response shows one moment.
     OnePage,
-    /// The number of runs seen that are no younger than the first one listed equals the total that
+    /// The number of runs seen that started no later than the first one listed equals the total that
     /// the server stated with the first page.
     Counted,
     /// Another pass from the head found every run of the previous pass again, and none between: so

@@ -84,8 +84,9 @@ impl WindowScan<'_> {
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(error) => {
                     let name = workflow.map(String::as_str).unwrap_or_default();
-                    let doubt = format!("the list of workflow `{name}` cannot be had: {error}");
-                    summary.uncertainties.push(self.client.mask(&doubt));
+                    let uncertainty =
+                        format!("the list of workflow `{name}` cannot be had: {error}");
+                    summary.uncertainties.push(self.client.mask(&uncertainty));
                     failed.get_or_insert(error);
                 }
                 Ok(scanned) => {

@@ -1,7 +1,7 @@
 //! Reads undocumented JSON: assumes no shape, loses nothing, and never panics.
 //!
 //! A [`Node`] is a slice of its body, and is read one level at a time. Values that end up as JSON
-//! text (attributes, arguments, results) are therefore copied as they were sent: a number keeps all
+//! text (attributes, arguments, results) are therefore copied verbatim: a number keeps all
 //! its digits and an unknown member its place.
 
 mod envelope;
