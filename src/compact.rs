@@ -164,11 +164,11 @@ async fn look(
         open_from: utc_day(open_from.div_euclid(DAY).saturating_mul(DAY)).unwrap_or_default(),
         rewritten,
     };
-    let (groups, root) = (live.groups(), lake.root().to_owned());
+    let (groups, store) = (live.groups(), lake.store().clone());
     let looked = tokio::task::spawn_blocking(move || {
         let mut damaged = Vec::new();
         let groups_to_rewrite =
-            groups_to_rewrite(groups, &policy, |group| merge::shape(&root, group, &mut damaged));
+            groups_to_rewrite(groups, &policy, |group| merge::shape(&store, group, &mut damaged));
         (groups_to_rewrite, damaged)
     });
     let (groups_to_rewrite, damaged) = looked.await?;
@@ -189,7 +189,7 @@ fn revisions<'p>(
     options: &CompactOptions,
 ) -> Result<(HashMap<String, i64>, BTreeSet<u64>), CompactError> {
     let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-    let mut reader = LakeReader::open(lake.root(), runs.map(|live| &live.part), mapping, &to)?;
+    let mut reader = LakeReader::open(lake.store(), runs.map(|live| &live.part), mapping, &to)?;
     reader.execute(
         "look at the revisions",
         "CREATE TABLE highest AS SELECT run_id, max(_revision) AS revision FROM runs \
@@ -225,7 +225,7 @@ async fn compact_day(
     let (mut runs, mut rows) = (0, 0);
     for rewrite in groups_to_rewrite {
         let merge = Merge {
-            lake: lake.root().to_owned(),
+            store: lake.store().clone(),
             mapping: Arc::clone(mapping),
             highest: Arc::clone(highest),
             options: DataFileOptions {

@@ -197,7 +197,7 @@ async fn in_tables(
     let live = lake.snapshot().await?;
     let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
     let delivery = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-    let mut reader = LakeReader::open(lake.root(), parts, mapping, &delivery)?;
+    let mut reader = LakeReader::open(lake.store(), parts, mapping, &delivery)?;
     reader.load("missing", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let found = reader.rows("SELECT id FROM missing SEMI JOIN runs ON run_id = id")?;
     Ok(found.into_iter().filter_map(|mut row| row.pop().flatten()).collect())

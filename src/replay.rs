@@ -8,7 +8,6 @@ mod bodies;
 mod error;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -17,10 +16,11 @@ use uuid::Uuid;
 use crate::config::Settings;
 use crate::data_files::ChunkWriter;
 use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
-use crate::digest::sha256_of_file;
 use crate::event::{Event, Events};
 use crate::extract::RunPaths;
-use crate::lake::{CommitBuilder, DataFile, FileGroup, Lake, LakeView, NewDataFile, Staging};
+use crate::lake::{
+    CommitBuilder, DataFile, FileGroup, Lake, LakeStore, LakeView, NewDataFile, Staging,
+};
 use crate::ledger::{Entry, Ledger};
 use crate::normalize::{RowContext, dashboard_of};
 use crate::run::FetchedRun;
@@ -175,9 +175,9 @@ impl<'v> Replay<'v> {
         commit: u64,
     ) -> Result<Self, ReplayError> {
         let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-        let (root, known) = (view.root().to_owned(), groups.to_vec());
-        let parts = tokio::task::spawn_blocking(move || telling_parts(&root, &known)).await?;
-        let mut reader = LakeReader::open(view.root(), &parts, mapping, &to)?;
+        let (store, known) = (view.store().clone(), groups.to_vec());
+        let parts = tokio::task::spawn_blocking(move || telling_parts(&store, &known)).await?;
+        let mut reader = LakeReader::open(view.store(), &parts, mapping, &to)?;
         let context = RowContext {
             commit,
             extracted_at: options.now,
@@ -215,7 +215,7 @@ impl<'v> Replay<'v> {
             return Ok(());
         };
         let (view, part) = (self.view.clone(), documents.clone());
-        let task = tokio::task::spawn_blocking(move || count_runs(view.root(), &part));
+        let task = tokio::task::spawn_blocking(move || count_runs(view.store(), &part));
         match task.await?? {
             None => {
                 self.report.runs_unreadable += stated;
@@ -233,7 +233,7 @@ impl<'v> Replay<'v> {
         }
         let (view, paths) = (self.view.clone(), Arc::clone(&self.paths));
         let task =
-            tokio::task::spawn_blocking(move || read_bodies(view.root(), &documents, &paths));
+            tokio::task::spawn_blocking(move || read_bodies(view.store(), &documents, &paths));
         let Some(mut reader) = task.await?? else { return Ok(()) };
         let mut old: BTreeMap<&str, &DataFile> =
             group.parts.iter().map(|(table, part)| (table.as_str(), part)).collect();
@@ -287,9 +287,9 @@ impl<'v> Replay<'v> {
 
 /// The data files from which the revisions are read: of each group its `runs`, or its `documents`
 /// if `runs` is damaged.
-fn telling_parts(lake: &Path, groups: &[FileGroup]) -> Vec<DataFile> {
+fn telling_parts(store: &LakeStore, groups: &[FileGroup]) -> Vec<DataFile> {
     let is_whole = |part: &&DataFile| {
-        sha256_of_file(&lake.join(&part.path)).is_ok_and(|sha256| sha256 == part.sha256)
+        store.sha256(&part.path).is_ok_and(|sha256| sha256.as_ref() == Some(&part.sha256))
     };
     let telling = |group: &FileGroup| {
         let tables = [RUNS.name, DOCUMENTS.name].into_iter();

@@ -120,7 +120,7 @@ fn check(
     }
     let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
     let parts = log.live.iter().map(|LiveFile { part, .. }| part);
-    let mut reader = LakeReader::open(view.root(), parts, mapping, &to)?;
+    let mut reader = LakeReader::open(view.store(), parts, mapping, &to)?;
     report.runs = rows::check(&mut reader, log, &mut report.findings)?;
     if options.settings.duckdb.enabled {
         database::check(&mut reader, view, log, &to.path, &mut report)?;

@@ -6,6 +6,7 @@ use super::args::{SchemaArguments, SchemaFormat};
 use super::context::{Context, write_stdout};
 use crate::deliver::lake_views;
 use crate::failure::{Exit, Failure};
+use crate::lake::LakeStore;
 use crate::tables::{ALL, Entry, Mapping, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
@@ -22,7 +23,7 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
     }
     let entries = dictionary(&mapping, table);
     match arguments.format {
-        SchemaFormat::Sql => write_stdout(&lake_views(&settings.lake.path))?,
+        SchemaFormat::Sql => write_stdout(&lake_views(&LakeStore::local(&settings.lake.path)))?,
         SchemaFormat::Json => write_stdout(&json(&entries)?)?,
         _ if context.is_json() => write_stdout(&json(&entries)?)?,
         SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,

@@ -91,7 +91,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
     let partial = ledger.iter().filter(|(_, entry)| entry.documents.is_partial()).count();
     let behind = coverage.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
     Status {
-        lake: lake.root().display().to_string(),
+        lake: lake.root().to_string(),
         organization_id: lake.identity().and_then(|identity| identity.organization_id.clone()),
         commit: head.map_or(0, |head| head.commit),
         parts: 0,

@@ -1,7 +1,6 @@
 //! Merging: writes the rows of several data files, unchanged, to one data file per table.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -11,17 +10,16 @@ use arrow::error::ArrowError;
 
 use super::CompactError;
 use super::plan::{RewriteGroup, SchemaSignature};
-use crate::digest::sha256_of_file;
 use crate::lake::{
-    CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, MergedFiles, Merging,
-    StagedFile, data_file_rows, data_file_schema,
+    CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, LakeStore, MergedFiles,
+    Merging, StagedFile, data_file_rows, data_file_schema,
 };
 use crate::tables::{Mapping, Table, find};
 
 /// Input of a merge.
 #[derive(Clone, Debug)]
 pub(super) struct Merge {
-    pub(super) lake: PathBuf,
+    pub(super) store: LakeStore,
     pub(super) mapping: Arc<Mapping>,
     /// The highest revision by run; rows of lower revisions of these runs are left out.
     pub(super) highest: Arc<HashMap<String, i64>>,
@@ -34,13 +32,13 @@ const BATCH_ROWS: usize = 64;
 /// The columns of a group's tables, as its data files state them. If a data file cannot be read,
 /// adds it to `damaged` and returns `None`.
 pub(super) fn shape(
-    lake: &Path,
+    store: &LakeStore,
     group: &FileGroup,
     damaged: &mut Vec<String>,
 ) -> Option<SchemaSignature> {
     let mut shape = SchemaSignature::new();
     for part in group.parts.values() {
-        let Ok(schema) = data_file_schema(lake, part) else {
+        let Ok(schema) = data_file_schema(store, part) else {
             damaged.push(part.path.clone());
             return None;
         };
@@ -67,8 +65,8 @@ impl Merge {
     ) -> Result<u64, CompactError> {
         let parts = rewrite.groups.iter().flat_map(|group| group.parts.values());
         for part in parts {
-            let sha256 = sha256_of_file(&self.lake.join(&part.path));
-            if sha256.ok().as_ref() != Some(&part.sha256) {
+            let sha256 = self.store.sha256(&part.path);
+            if sha256.ok().flatten().as_ref() != Some(&part.sha256) {
                 return Err(CompactError::DamagedPart { path: part.path.clone() });
             }
         }
@@ -121,13 +119,13 @@ impl Merge {
         file: StagedFile,
     ) -> Result<(StagedFile, u64, u64), CompactError> {
         let Some((_, first)) = parts.first() else { return Ok((file, 0, 0)) };
-        let schema = data_file_schema(&self.lake, first)?;
+        let schema = data_file_schema(&self.store, first)?;
         let mapped = self.mapping.table(table);
         let mut writer = DataFileWriter::start(file, mapped, Arc::clone(&schema), &self.options)?;
         let (mut dropped, mut stated) = (0, 0);
         for (_, part) in parts {
             stated += part.rows;
-            for batch in data_file_rows(&self.lake, part, BATCH_ROWS)? {
+            for batch in data_file_rows(&self.store, part, BATCH_ROWS)? {
                 let batch = batch?;
                 let columns = batch.columns().to_vec();
                 let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;

@@ -7,7 +7,6 @@ use super::DeliverError;
 use super::database::{Applied, Database};
 use super::sql::{TablePlan, identifier, literal, read_parquet};
 use crate::crash;
-use crate::digest::sha256_of_file;
 use crate::lake::{DataFile, Gap, LakeError, LakeView, Manifest, ScanRecord, SyncRecord};
 use crate::tables::RUNS;
 
@@ -102,16 +101,16 @@ pub(super) fn apply(
 /// readable, and its rows would be wrong.
 fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
     for part in step.parts() {
-        let path = lake.locate(&part.path);
-        match sha256_of_file(&path) {
-            Ok(sha256) if sha256 == part.sha256 => {}
-            Ok(_) => {
+        let path = lake.store().locate(&part.path);
+        match lake.store().sha256(&path)? {
+            Some(sha256) if sha256 == part.sha256 => {}
+            Some(_) => {
+                let path = lake.store().location(&path);
                 let problem = "its SHA-256 is not what its commit states".to_owned();
                 return Err(LakeError::Damaged { path, problem }.into());
             }
             // A merge may be moving it: DuckDB's statement reports it if it stays missing.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(DeliverError::Io { action: "read", path, source }),
+            None => {}
         }
     }
     Ok(())
@@ -229,9 +228,8 @@ fn insert(
 
 /// A `read_parquet` call over data files at their current paths.
 fn read_parts(lake: &LakeView, parts: &[&DataFile]) -> String {
-    let paths = parts.iter().map(|part| lake.locate(&part.path));
-    let paths: Vec<String> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
-    read_parquet(lake.root(), paths.iter().map(String::as_str))
+    let paths: Vec<String> = parts.iter().map(|part| lake.store().locate(&part.path)).collect();
+    read_parquet(lake.store(), paths.iter().map(String::as_str))
 }
 
 /// Adds columns that the data files have and the table lacks: user-defined ones, or those of a

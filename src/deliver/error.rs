@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::Fault;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, Location};
 
 /// Why the DuckDB file could not be brought up to date. The lake is not affected.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +34,10 @@ pub enum DeliverError {
         table: String,
     },
     /// The lake's path has characters that DuckDB reads as a glob pattern.
-    #[error("the lake's path `{}` contains one of `*?[`, which DuckDB reads as a pattern", path.display())]
+    #[error("the lake's path `{path}` contains one of `*?[`, which DuckDB reads as a pattern")]
     Pattern {
         /// The root folder of the lake.
-        path: PathBuf,
+        path: Location,
     },
     /// The file states a newer commit than the lake has.
     #[error(
@@ -85,10 +85,10 @@ pub enum DeliverError {
         what: String,
     },
     /// A data file of a commit is not published yet.
-    #[error("the data file `{}` of commit {commit} is not published", path.display())]
+    #[error("the data file `{path}` of commit {commit} is not published")]
     NotInPlace {
         /// Path of the data file.
-        path: PathBuf,
+        path: Location,
         /// The number of its commit.
         commit: u64,
     },

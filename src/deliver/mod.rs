@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::config::DuckdbSettings;
 use crate::event::{Event, Events};
-use crate::lake::{DataFile, LakeError, LakeView, Manifest};
+use crate::lake::{DataFile, LakeError, LakeStore, LakeView, Manifest};
 use crate::tables::Mapping;
 
 use apply::Step;
@@ -136,7 +136,7 @@ pub async fn deliver(
     mapping: &Mapping,
     options: &DeliveryOptions,
 ) -> Result<Delivery, DeliverError> {
-    check_path(lake.root())?;
+    check_path(lake.store())?;
     let mut delivery = Delivery {
         target: "duckdb",
         path: options.path.display().to_string(),
@@ -291,26 +291,23 @@ async fn next_group(
 /// Refuses a commit that is not fully published, which a crash can leave: a delivery takes no lock
 /// and moves nothing, so only the next sync can finish it.
 fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
-    let staging = lake.root().join("_armature/staging").join(&manifest.staging);
-    let is_moving = |part: &&DataFile| {
-        let (own, old) = (lake.root().join(&part.path), part.replaces.as_ref());
-        staging.join(&part.path).exists()
-            || !own.exists() && old.is_some_and(|old| lake.root().join(old).exists())
-    };
-    if let Some(part) = manifest.all_parts().find(is_moving) {
-        let path = lake.root().join(&part.path);
+    if let Some(part) = lake.store().unpublished(manifest) {
+        let path = lake.store().location(&part.path);
         return Err(DeliverError::NotInPlace { path, commit: manifest.commit });
     }
-    let missing = manifest.parts.iter().find(|part| !lake.locate(&part.path).exists());
-    let Some(part) = missing else { return Ok(()) };
+    let is_missing = |part: &&DataFile| {
+        let current = lake.store().locate(&part.path);
+        !lake.store().contains(&current)
+    };
+    let Some(part) = manifest.parts.iter().find(is_missing) else { return Ok(()) };
     let problem = format!("commit {} lists it, and it is not there", manifest.commit);
-    Err(LakeError::Damaged { path: lake.root().join(&part.path), problem }.into())
+    Err(LakeError::Damaged { path: lake.store().location(&part.path), problem }.into())
 }
 
-fn check_path(lake: &Path) -> Result<(), DeliverError> {
-    let text = lake.to_string_lossy();
-    if text.contains(['*', '?', '[']) {
-        return Err(DeliverError::Pattern { path: lake.to_owned() });
+fn check_path(lake: &LakeStore) -> Result<(), DeliverError> {
+    let path = lake.root();
+    if path.as_str().contains(['*', '?', '[']) {
+        return Err(DeliverError::Pattern { path });
     }
     Ok(())
 }

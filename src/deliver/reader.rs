@@ -1,6 +1,6 @@
 //! Queries about a lake's data files and the DuckDB file, run by DuckDB. Changes neither.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use duckdb::{Config, Connection};
 
@@ -8,7 +8,7 @@ use super::database::more_memory;
 use super::fault::Fault;
 use super::sql::{PlannedTable, TablePlan, identifier, literal, read_parquet};
 use super::{DeliverError, DeliveryOptions};
-use crate::lake::DataFile;
+use crate::lake::{DataFile, LakeStore};
 use crate::tables::Mapping;
 
 /// A DuckDB in memory with a view of the data files of each table, under the table's name.
@@ -26,7 +26,7 @@ impl LakeReader {
     /// # Errors
     /// DuckDB's error; [`DeliverError::Pattern`] for a path that DuckDB would read as a pattern.
     pub fn open<'p>(
-        lake: &Path,
+        lake: &LakeStore,
         parts: impl IntoIterator<Item = &'p DataFile>,
         mapping: &Mapping,
         options: &DeliveryOptions,

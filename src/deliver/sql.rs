@@ -1,8 +1,8 @@
 //! SQL for DuckDB: all names, texts and paths are quoted here.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
+use crate::lake::LakeStore;
 use crate::tables::{Kind, Mapping, Table, WriteDisposition};
 
 /// The tables, as SQL for DuckDB.
@@ -67,8 +67,11 @@ pub(super) fn literal(text: &str) -> String {
 }
 
 /// A `read_parquet` call over files, relative to the lake.
-pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a str>) -> String {
-    let files = paths.into_iter().map(|path| literal(&lake.join(path).to_string_lossy()));
+pub(super) fn read_parquet<'a>(
+    lake: &LakeStore,
+    paths: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let files = paths.into_iter().map(|path| literal(lake.location(path).as_str()));
     let files: Vec<String> = files.collect();
     format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
 }
@@ -76,7 +79,7 @@ pub(super) fn read_parquet<'a>(lake: &Path, paths: impl IntoIterator<Item = &'a 
 /// Statements that create views over the lake's files in any DuckDB session. The views show only
 /// the latest revision of each run. Tables without a file are left out, because DuckDB cannot
 /// create a view of no files.
-pub fn lake_views(lake: &Path) -> String {
+pub fn lake_views(lake: &LakeStore) -> String {
     let files = |table: &str| read_parquet(lake, [format!("{table}/**/*.parquet").as_str()]);
     let latest = format!(
         "(SELECT run_id, max(_revision) AS _revision FROM {} GROUP BY run_id)",
@@ -87,7 +90,7 @@ pub fn lake_views(lake: &Path) -> String {
     {
         let (name, files) = (identifier(table.name), files(table.name));
         // Writing to a String cannot fail.
-        let _infallible = if !lake.join(table.name).exists() {
+        let _infallible = if !lake.contains(table.name) {
             writeln!(out, "-- {name} has no rows yet")
         } else if table.write == WriteDisposition::Append {
             writeln!(
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn names_and_paths_cannot_break_out() {
         assert_eq!(identifier("a\"; drop"), "\"a\"\"; drop\"");
-        let sql = read_parquet(Path::new("/it's"), ["runs/a.parquet"]);
+        let sql = read_parquet(&LakeStore::local("/it's".as_ref()), ["runs/a.parquet"]);
         assert!(sql.contains("'/it''s/runs/a.parquet'"), "{sql}");
     }
 

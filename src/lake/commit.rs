@@ -1,14 +1,8 @@
 //! The commit: one file that is created or not. Before it exists, its data files are staged;
 //! afterwards they are published.
 
-use std::path::PathBuf;
-
-use object_store::path::Path as StorePath;
-use object_store::{PutMode, PutOptions, PutPayload};
-
-use super::paths::{checkpoint_path, manifest_path};
-use super::publish::{publish, remove_overtaken};
-use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, checkpoint, files};
+use super::paths::{checkpoint_path, commit_path, staging_path};
+use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, checkpoint};
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
@@ -46,7 +40,7 @@ pub struct CommitBuilder {
 impl Lake {
     /// Starts staging the next commit.
     pub fn stage(&self) -> Staging {
-        Staging::new(self.root(), self.store(), self.next_commit())
+        Staging::new(self.store().clone(), self.next_commit())
     }
 
     /// Makes a commit. When this returns, the commit is durable and its data files are published.
@@ -102,12 +96,11 @@ impl Lake {
         crash::point("before_manifest");
         let sha256 = self.create_commit_file(&manifest).await?;
         crash::point("after_manifest");
-        let lake = self.root().to_owned();
-        let moved = manifest.clone();
-        let finish = move || publish(&lake, &moved).and_then(|()| remove_overtaken(&lake, &moved));
+        let (store, moved) = (self.store().clone(), manifest.clone());
+        let finish = move || store.publish(&moved).and_then(|()| store.remove_overtaken(&moved));
         let task = tokio::task::spawn_blocking(finish);
         task.await.map_err(|error| LakeError::Damaged {
-            path: self.root().to_owned(),
+            path: self.store().root(),
             problem: format!("moving data files stopped: {error}"),
         })??;
         self.advance(&manifest, sha256);
@@ -118,28 +111,25 @@ impl Lake {
     /// none of that number exists, so that of two writers that bypass the lock only one can
     /// succeed. Returns the SHA-256 of the file.
     async fn create_commit_file(&self, manifest: &Manifest) -> Result<String, LakeError> {
-        let path = manifest_path(manifest.commit);
+        let path = commit_path(manifest.commit);
         let bytes = manifest.encode().map_err(|error| LakeError::Damaged {
-            path: PathBuf::from(&path),
+            path: self.store().location(&path),
             problem: error.to_string(),
         })?;
         let sha256 = sha256_hex(&bytes);
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let location = StorePath::from(path.as_str());
-        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(sha256),
-            Err(object_store::Error::AlreadyExists { .. }) => Err(LakeError::CommitConflict {
-                path: self.root().to_owned(),
+        match self.store().put_if_absent(&path, bytes, "write the manifest").await {
+            Ok(true) => Ok(sha256),
+            Ok(false) => Err(LakeError::CommitConflict {
+                path: self.store().root(),
                 commit: manifest.commit,
             }),
             Err(error) => {
                 // The write failed. If no commit file exists, no commit will be made of these data
                 // files: remove them, as a full disk needs the space.
-                if files::length(&self.root().join(&path))?.is_none() {
-                    let staging = self.root().join("_armature/staging");
-                    files::remove_folder(&staging.join(&manifest.staging))?;
+                if self.store().length(&path)?.is_none() {
+                    self.store().delete_folder(&staging_path(&manifest.staging))?;
                 }
-                Err(LakeError::store("write the manifest", path)(error))
+                Err(error)
             }
         }
     }
@@ -164,12 +154,8 @@ impl Lake {
         // Never replace a checkpoint: a writer that lost the race for this commit number would
         // overwrite the winner's ledger. If a crash left one of this number, the checkpoint is only
         // delayed to a later commit.
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let location = StorePath::from(path.as_str());
-        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
-            Ok(_) => {}
-            Err(object_store::Error::AlreadyExists { .. }) => return Ok(None),
-            Err(error) => return Err(LakeError::store("write the ledger", path)(error)),
+        if !self.store().put_if_absent(&path, bytes, "write the ledger").await? {
+            return Ok(None);
         }
         crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))

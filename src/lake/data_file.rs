@@ -1,8 +1,6 @@
 //! Writing rows to one Parquet data file, and reading them.
 
-use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -14,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::{DataFile, LakeError};
+use super::{DataFile, LakeError, LakeStore, StoredFile};
 use crate::tables::{Kind, MappedColumn, MappedTable, Origin, SCHEMA_VERSION};
 
 /// How a data file is written, and what its footer states.
@@ -144,8 +142,8 @@ impl<To: Write + Send> DataFileWriter<To> {
 ///
 /// # Errors
 /// [`LakeError`] if it cannot be read.
-pub fn data_file_schema(lake: &Path, part: &DataFile) -> Result<SchemaRef, LakeError> {
-    let reader = open(lake, part)?;
+pub fn data_file_schema(store: &LakeStore, part: &DataFile) -> Result<SchemaRef, LakeError> {
+    let reader = open(store, part)?;
     Ok(Arc::new(Schema::new(reader.schema().fields().clone())))
 }
 
@@ -154,11 +152,11 @@ pub fn data_file_schema(lake: &Path, part: &DataFile) -> Result<SchemaRef, LakeE
 /// # Errors
 /// [`LakeError`] if it cannot be read.
 pub fn data_file_rows(
-    lake: &Path,
+    store: &LakeStore,
     part: &DataFile,
     most: usize,
 ) -> Result<ParquetRecordBatchReader, LakeError> {
-    let reader = open(lake, part)?;
+    let reader = open(store, part)?;
     // From the row group with the largest rows on average.
     let fits = reader.metadata().row_groups().iter().map(|group| {
         let bytes = group.total_byte_size().max(1);
@@ -175,11 +173,11 @@ pub fn data_file_rows(
 /// # Errors
 /// [`LakeError`] if it cannot be read.
 pub fn data_file_columns(
-    lake: &Path,
+    store: &LakeStore,
     part: &DataFile,
     columns: &[&str],
 ) -> Result<ParquetRecordBatchReader, LakeError> {
-    let reader = open(lake, part)?;
+    let reader = open(store, part)?;
     let wanted = ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied());
     let reader = reader.with_projection(wanted).build();
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
@@ -188,10 +186,11 @@ pub fn data_file_columns(
 /// Target size of a batch that is read, in bytes.
 const BATCH_BYTES: i64 = 16 * 1024 * 1024;
 
-fn open(lake: &Path, part: &DataFile) -> Result<ParquetRecordBatchReaderBuilder<File>, LakeError> {
-    let path = lake.join(&part.path);
-    let file = File::open(&path).map_err(LakeError::io("read", path))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file);
+fn open(
+    store: &LakeStore,
+    part: &DataFile,
+) -> Result<ParquetRecordBatchReaderBuilder<StoredFile>, LakeError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(store.open(&part.path)?);
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 

@@ -1,11 +1,9 @@
 //! The identity of a lake: exports of different organizations or filters never mix in one.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::LakeError;
+use super::{LakeError, Location};
 use crate::config::Filters;
 
 /// The major version of the format of the lake's own files. This program reads this major version
@@ -45,9 +43,9 @@ impl Identity {
         &self,
         organization_id: Option<&str>,
         filters: &Filters,
-        lake: &Path,
+        lake: &Location,
     ) -> Result<(), LakeError> {
-        let refuse = |difference| Err(LakeError::OtherExport { path: lake.to_owned(), difference });
+        let refuse = |difference| Err(LakeError::OtherExport { path: lake.clone(), difference });
         if self.organization_id.as_deref() != organization_id {
             let name =
                 |id: Option<&str>| id.map_or("no organization".into(), |id| format!("`{id}`"));

@@ -6,11 +6,10 @@
 //! forever, or export them a second time beside the first.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::error::missing;
 use super::paths::commit_of;
-use super::{DataFile, LakeError, Manifest, files};
-use crate::digest::sha256_hex;
+use super::{DataFile, LakeError, LakeStore, Manifest};
 use crate::tables::{ALL, WriteDisposition};
 
 /// The data files that a sequence of commits states to be in place.
@@ -37,46 +36,41 @@ impl ExpectedFiles {
 
     /// Checks each file once: its length, or its SHA-256 if its name does not identify the commit.
     /// Reading all data files would make every opening slow; `verify` does that.
-    pub(super) fn check(&self, lake: &Path) -> Result<(), LakeError> {
+    pub(super) fn check(&self, store: &LakeStore) -> Result<(), LakeError> {
         let damaged = |path: &str, problem: String| {
-            Err(LakeError::Damaged { path: lake.join(path), problem })
+            Err(LakeError::Damaged { path: store.location(path), problem })
         };
         for (path, (bytes, commit)) in &self.added {
-            match files::length(&lake.join(path))? {
+            match store.length(path)? {
                 Some(length) if length == *bytes => {}
                 Some(length) => {
                     let problem =
                         format!("it has {length} of the {bytes} bytes of commit {commit}");
                     return damaged(path, problem);
                 }
-                None => return damaged(path, nowhere(*commit)),
+                None => return damaged(path, missing(*commit)),
             }
         }
         for (path, (sha256, commit)) in &self.replaced {
-            match files::content(&lake.join(path))? {
-                Some(content) if sha256_hex(&content) == *sha256 => {}
+            match store.sha256(path)? {
+                Some(found) if found == *sha256 => {}
                 Some(_) => return damaged(path, format!("it is not the one of commit {commit}")),
-                None => return damaged(path, nowhere(*commit)),
+                None => return damaged(path, missing(*commit)),
             }
         }
         Ok(())
     }
 }
 
-/// The description of a missing data file.
-pub(super) fn nowhere(commit: u64) -> String {
-    format!("commit {commit} lists it, but it is missing")
-}
-
 /// Refuses a lake that has a data file of a later commit than its newest one. The commit is taken
 /// from the file name: folders are listed, and no file is opened.
-pub(super) fn check_none_later(lake: &Path, newest: u64) -> Result<(), LakeError> {
+pub(super) fn check_none_later(store: &LakeStore, newest: u64) -> Result<(), LakeError> {
     for table in ALL.iter().filter(|table| table.write == WriteDisposition::Append) {
-        let folder = lake.join(table.name);
-        for day in files::names(&folder)?.iter().filter(|name| name.starts_with("date=")) {
-            for name in files::names(&folder.join(day))? {
+        for day in store.list(table.name)?.iter().filter(|name| name.starts_with("date=")) {
+            let folder = format!("{}/{day}", table.name);
+            for name in store.list(&folder)? {
                 if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
-                    let path = folder.join(day).join(name);
+                    let path = store.location(&format!("{folder}/{name}"));
                     return Err(LakeError::Uncommitted { path, commit, newest });
                 }
             }

@@ -1,19 +1,15 @@
 //! Opening a lake: its identity, its ledger, and recovery of what a crash left unfinished.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use object_store::local::LocalFileSystem;
-use object_store::path::Path as StorePath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use std::path::Path;
 
 use super::integrity::{ExpectedFiles, check_none_later};
-use super::lock::Lock;
-use super::paths::{checkpoint_path, commit_of, manifest_path};
-use super::publish::{publish, remove_superseded};
+use super::paths::{
+    COMMITS, IDENTITY, LEDGER, OWN, STAGING, checkpoint_path, commit_of, commit_path, staging_path,
+};
 use super::staging::OPEN;
-use super::{FORMAT_MAJOR, Identity, LakeError, Manifest, checkpoint, files};
+use super::store::Lock;
+use super::{FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, Manifest, checkpoint};
 use crate::config::Filters;
 use crate::crash;
 use crate::digest::sha256_hex;
@@ -31,8 +27,7 @@ pub struct Lake {
 /// A lake opened for reading. Readers need no lock, because commits are never changed.
 #[derive(Clone, Debug)]
 pub struct LakeView {
-    root: PathBuf,
-    store: Arc<dyn ObjectStore>,
+    store: LakeStore,
     identity: Option<Identity>,
     identity_sha256: Option<String>,
     head: Option<Manifest>,
@@ -51,14 +46,14 @@ impl Lake {
     /// [`LakeError`]: another writer, another format, a damaged file, or an I/O error.
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
         let (view, lock) = Self::take(root).await?;
-        check_none_later(root, view.head.as_ref().map_or(0, |head| head.commit))?;
+        check_none_later(&view.store, view.head.as_ref().map_or(0, |head| head.commit))?;
         let mut expected = ExpectedFiles::default();
         let (ledger, changes_since_checkpoint) =
             view.read_ledger(|manifest| expected.note(manifest)).await?;
         if let Some(head) = &view.head {
             expected.note(head);
         }
-        expected.check(root)?;
+        expected.check(&view.store)?;
         Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
     }
 
@@ -75,15 +70,14 @@ impl Lake {
     }
 
     async fn take(root: &Path) -> Result<(LakeView, Lock), LakeError> {
-        let existing = files::names(root)?;
-        let own = root.join("_armature");
-        if !existing.is_empty() && !own.exists() {
-            return Err(LakeError::NotALake { path: root.to_owned() });
+        let store = LakeStore::local(root);
+        if !store.list("")?.is_empty() && !store.contains(OWN) {
+            return Err(LakeError::NotALake { path: store.root() });
         }
-        for folder in ["manifests", "ledger", "staging"] {
-            files::make_folder(&own.join(folder))?;
+        for folder in [COMMITS, LEDGER, STAGING] {
+            store.make_folder(folder)?;
         }
-        let lock = Lock::take(&own.join("lock"), root)?;
+        let lock = store.lock()?;
         crash::point("lock_taken");
         let view = LakeView::open(root).await?;
         // Recover before the data files are checked: the check assumes that all commits are
@@ -102,18 +96,19 @@ impl Lake {
         filters: &Filters,
     ) -> Result<(), LakeError> {
         if let Some(identity) = &self.view.identity {
-            return identity.check(organization_id, filters, self.root());
+            return identity.check(organization_id, filters, &self.store().root());
         }
         let identity = Identity::new(organization_id.map(str::to_owned), filters.clone());
         let bytes = serde_json::to_vec_pretty(&identity).map_err(|error| LakeError::Damaged {
-            path: self.root().join(IDENTITY),
+            path: self.store().location(IDENTITY),
             problem: error.to_string(),
         })?;
         let sha256 = sha256_hex(&bytes);
         crash::point("before_identity");
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let put = self.store().put_opts(&StorePath::from(IDENTITY), bytes.into(), options).await;
-        put.map_err(LakeError::store("write", IDENTITY))?;
+        if !self.store().put_if_absent(IDENTITY, bytes, "write").await? {
+            let problem = "another process wrote it at the same time".to_owned();
+            return Err(LakeError::Damaged { path: self.store().location(IDENTITY), problem });
+        }
         crash::point("after_identity");
         (self.view.identity, self.view.identity_sha256) = (Some(identity), Some(sha256));
         Ok(())
@@ -130,11 +125,6 @@ impl Lake {
         &self.view
     }
 
-    /// The root folder of the lake.
-    pub fn root(&self) -> &Path {
-        &self.view.root
-    }
-
     /// The state of every run.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -145,8 +135,9 @@ impl Lake {
         self.view.head.as_ref()
     }
 
-    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.view.store)
+    /// The storage of the lake.
+    pub fn store(&self) -> &LakeStore {
+        &self.view.store
     }
 
     pub(super) fn next_commit(&self) -> u64 {
@@ -185,8 +176,6 @@ impl Lake {
     }
 }
 
-const IDENTITY: &str = "_armature/format.json";
-
 impl LakeView {
     /// Opens a lake for reading.
     ///
@@ -207,22 +196,12 @@ impl LakeView {
     /// # Errors
     /// As [`LakeView::open`].
     pub async fn open_without_head(root: &Path) -> Result<Self, LakeError> {
-        if !root.join("_armature").is_dir() {
-            return Err(LakeError::Missing { path: root.to_owned() });
+        let store = LakeStore::local(root);
+        if !store.is_lake() {
+            return Err(LakeError::Missing { path: store.root() });
         }
-        let local = LocalFileSystem::new_with_prefix(root)
-            .map_err(LakeError::store("open", root.display().to_string()))?
-            .with_fsync(true);
-        let store: Arc<dyn ObjectStore> = Arc::new(local);
-        let root = root.to_owned();
-        let mut view = Self {
-            root,
-            store,
-            identity: None,
-            identity_sha256: None,
-            head: None,
-            head_sha256: None,
-        };
+        let (identity, identity_sha256, head, head_sha256) = (None, None, None, None);
+        let mut view = Self { store, identity, identity_sha256, head, head_sha256 };
         if let Some((identity, sha256)) = view.read_identity().await? {
             (view.identity, view.identity_sha256) = (Some(identity), Some(sha256));
         }
@@ -241,12 +220,17 @@ impl LakeView {
             }
             _ => return Ok(()),
         };
-        Err(LakeError::Damaged { path: self.root.join(IDENTITY), problem: problem.to_owned() })
+        Err(LakeError::Damaged { path: self.store.location(IDENTITY), problem: problem.to_owned() })
     }
 
-    /// The root folder of the lake.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The storage of the lake.
+    pub fn store(&self) -> &LakeStore {
+        &self.store
+    }
+
+    /// The place of the lake.
+    pub fn root(&self) -> Location {
+        self.store.root()
     }
 
     /// The identity of the lake; `None` before the first sync.
@@ -269,7 +253,7 @@ impl LakeView {
         filters: &Filters,
     ) -> Result<(), LakeError> {
         let identity = self.identity.as_ref();
-        identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root))
+        identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root()))
     }
 
     /// The numbers of the commit files that exist, ascending.
@@ -277,7 +261,7 @@ impl LakeView {
     /// # Errors
     /// [`LakeError::Io`] if the folder cannot be listed.
     pub fn listed_commits(&self) -> Result<BTreeSet<u64>, LakeError> {
-        let names = files::names(&self.root.join("_armature/manifests"))?;
+        let names = self.store.list(COMMITS)?;
         let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
         Ok(names.iter().filter_map(number).collect())
     }
@@ -293,8 +277,9 @@ impl LakeView {
         for commit in (1..newest).filter(|commit| !listed.contains(commit)) {
             // A listing of a folder that grows can show a later file and miss an earlier one: look
             // for the file itself.
-            let path = self.root.join(manifest_path(commit));
-            if files::length(&path)?.is_none() {
+            let path = commit_path(commit);
+            if self.store.length(&path)?.is_none() {
+                let path = self.store.location(&path);
                 let problem = format!("it is missing, and the lake ends at commit {newest}");
                 return Err(LakeError::Damaged { path, problem });
             }
@@ -315,12 +300,13 @@ impl LakeView {
     /// # Errors
     /// As [`LakeView::manifest`].
     pub async fn manifest_with_digest(&self, commit: u64) -> Result<(Manifest, String), LakeError> {
-        let path = manifest_path(commit);
+        let path = commit_path(commit);
         let bytes = self.read(&path).await?;
-        let damaged = |problem: String| LakeError::Damaged { path: self.root.join(&path), problem };
+        let damaged =
+            |problem: String| LakeError::Damaged { path: self.store.location(&path), problem };
         // Check the version first: the other members may differ in a later version.
         if let Some(found) = Manifest::later_version(&bytes) {
-            return Err(LakeError::NewerTables { path: self.root.clone(), found });
+            return Err(LakeError::NewerTables { path: self.root(), found });
         }
         let manifest = Manifest::decode(&bytes).map_err(damaged)?;
         if manifest.commit == commit {
@@ -360,7 +346,7 @@ impl LakeView {
         let bytes = self.read(&path).await?;
         if sha256.is_some_and(|stated| stated != sha256_hex(&bytes)) {
             let problem = "its SHA-256 is not what the newest commit states".to_owned();
-            return Err(LakeError::Damaged { path: self.root.join(path), problem });
+            return Err(LakeError::Damaged { path: self.store.location(&path), problem });
         }
         checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
     }
@@ -384,24 +370,16 @@ impl LakeView {
     }
 
     async fn read(&self, path: &str) -> Result<bytes::Bytes, LakeError> {
-        let location = StorePath::from(path);
-        let get = match self.store.get(&location).await {
-            Err(object_store::Error::NotFound { .. }) => {
-                let problem = "it is missing".to_owned();
-                return Err(LakeError::Damaged { path: self.root.join(path), problem });
-            }
-            other => other.map_err(LakeError::store("read", path))?,
-        };
-        get.bytes().await.map_err(LakeError::store("read", path))
+        let found = self.store.get(path).await?;
+        found.ok_or_else(|| {
+            let problem = "it is missing".to_owned();
+            LakeError::Damaged { path: self.store.location(path), problem }
+        })
     }
 
     async fn read_identity(&self) -> Result<Option<(Identity, String)>, LakeError> {
-        let bytes = match self.store.get(&StorePath::from(IDENTITY)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            other => other.map_err(LakeError::store("read", IDENTITY))?.bytes().await,
-        };
-        let bytes = bytes.map_err(LakeError::store("read", IDENTITY))?;
-        let path = self.root.join(IDENTITY);
+        let Some(bytes) = self.store.get(IDENTITY).await? else { return Ok(None) };
+        let path = self.store.location(IDENTITY);
         let damaged = |error: serde_json::Error| LakeError::Damaged {
             path: path.clone(),
             problem: error.to_string(),
@@ -414,9 +392,7 @@ impl LakeView {
                 let identity = serde_json::from_value(value).map_err(damaged)?;
                 Ok(Some((identity, sha256_hex(&bytes))))
             }
-            Some(found) => {
-                Err(LakeError::Format { path: self.root.clone(), found, known: FORMAT_MAJOR })
-            }
+            Some(found) => Err(LakeError::Format { path: self.root(), found, known: FORMAT_MAJOR }),
             None => Err(LakeError::Damaged { path, problem: "it names no format".to_owned() }),
         }
     }
@@ -425,9 +401,8 @@ impl LakeView {
     /// a commit that does not exist are removed. Sealed data files without a commit stay until
     /// their number is taken: a writer that bypasses the lock may be about to create that commit.
     async fn recover(&self) -> Result<(), LakeError> {
-        let staging = self.root.join("_armature/staging");
         let commits = self.commits()?;
-        for folder in files::names(&staging)? {
+        for folder in self.store.list(STAGING)? {
             crash::point("before_recovery");
             let number = commit_of(&folder);
             let durable = match number.filter(|number| commits.contains(number)) {
@@ -436,28 +411,29 @@ impl LakeView {
             };
             match durable {
                 Some(manifest) if manifest.staging == folder => {
-                    publish(&self.root, &manifest)?;
+                    self.store.publish(&manifest)?;
                     crash::point("recovered");
                 }
                 None if number.is_some() && !folder.contains('.') => {}
-                _ => discard(&staging, &folder)?,
+                _ => discard(&self.store, &folder)?,
             }
         }
         // A commit without data files has no staging folder, so its removals are repeated here.
-        self.head.as_ref().map_or(Ok(()), |head| remove_superseded(&self.root, head))
+        self.head.as_ref().map_or(Ok(()), |head| self.store.remove_superseded(head))
     }
 }
 
 /// Removes a staging folder that belongs to no commit. It is renamed first: a writer that still
 /// adds to it can then no longer seal what is left.
-fn discard(staging: &Path, folder: &str) -> Result<(), LakeError> {
-    let discarded = staging.join(format!("{}.discarded", folder.trim_end_matches(OPEN)));
+fn discard(store: &LakeStore, folder: &str) -> Result<(), LakeError> {
+    let discarded = staging_path(&format!("{}.discarded", folder.trim_end_matches(OPEN)));
+    let staged = staging_path(folder);
     if folder.ends_with(OPEN) {
-        files::rename_folder(&staging.join(folder), &discarded)?;
+        store.rename_folder(&staged, &discarded)?;
     }
     crash::point("discarding");
-    files::remove_folder(&staging.join(folder))?;
-    files::remove_folder(&discarded)?;
+    store.delete_folder(&staged)?;
+    store.delete_folder(&discarded)?;
     crash::point("discarded");
     Ok(())
 }

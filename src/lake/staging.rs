@@ -1,19 +1,15 @@
 //! Data files before they are published, invisible to readers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path as StorePath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use uuid::Uuid;
 
-use super::{CommitRange, DataFile, LakeError, files};
+use super::paths::{STAGING, staging_path};
+use super::store::StagedFile;
+use super::{CommitRange, DataFile, LakeError, LakeStore};
 use crate::crash;
-use crate::digest::{HashingWriter, sha256_hex};
+use crate::digest::sha256_hex;
 use crate::interval::utc_day;
 use crate::tables::{Table, WriteDisposition};
 
@@ -21,7 +17,9 @@ use crate::tables::{Table, WriteDisposition};
 /// written piece by piece, because it can be too large for memory. Blocks the thread that uses it.
 #[derive(Debug)]
 pub struct MergedFiles {
-    staging: PathBuf,
+    store: LakeStore,
+    /// The staging folder of the commit.
+    staging: String,
     day: String,
     name: String,
     parts: Vec<DataFile>,
@@ -40,9 +38,6 @@ pub struct Merging {
     pub has_revisions: bool,
 }
 
-/// A staged data file that is being written; its SHA-256 is computed on the way.
-pub type StagedFile = HashingWriter<File>;
-
 impl MergedFiles {
     /// Writes the data file of a table: `write` fills it, and returns the number of rows. A data
     /// file without rows is removed again.
@@ -56,26 +51,19 @@ impl MergedFiles {
     ) -> Result<(), E> {
         let Merging { table, commits, started, has_revisions } = merging;
         let path = format!("{}/date={}/{}", table.name, self.day, self.name);
-        let staged = self.staging.join(&path);
-        let folder = staged.parent().unwrap_or(&staged).to_owned();
-        files::make_folder(&folder)?;
-        let file = File::create(&staged).map_err(LakeError::io("write the data file", &staged))?;
-        let (file, rows) = match write(HashingWriter::new(file)) {
+        let staged = format!("{}/{path}", self.staging);
+        let (file, rows) = match write(self.store.create(&staged)?) {
             Ok(written) => written,
             Err(error) => {
-                files::remove_file(&staged)?;
+                self.store.delete(&staged)?;
                 return Err(error);
             }
         };
-        let (mut file, bytes, sha256) = file.finish();
-        let synced = file.flush().and_then(|()| file.sync_all());
-        synced.map_err(LakeError::io("write the data file", &staged))?;
+        let (bytes, sha256) = file.finish()?;
         if rows == 0 {
-            return Ok(files::remove_file(&staged)?);
+            return Ok(self.store.delete(&staged)?);
         }
-        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&self.staging)) {
-            files::sync_folder(folder)?;
-        }
+        self.store.sync_folders(&staged, &self.staging)?;
         let (first, last) = started.unzip();
         self.parts.push(DataFile {
             table: table.name.to_owned(),
@@ -103,7 +91,8 @@ impl MergedFiles {
     /// # Errors
     /// [`LakeError::Io`] if one cannot be removed.
     pub fn discard(self) -> Result<(), LakeError> {
-        self.parts.iter().try_for_each(|part| files::remove_file(&self.staging.join(&part.path)))
+        let staged = |part: &DataFile| format!("{}/{}", self.staging, part.path);
+        self.parts.iter().try_for_each(|part| self.store.delete(&staged(part)))
     }
 }
 
@@ -112,8 +101,7 @@ impl MergedFiles {
 /// If this is dropped without a commit, the next opening of the lake removes them.
 #[derive(Debug)]
 pub struct Staging {
-    lake: PathBuf,
-    store: Arc<dyn ObjectStore>,
+    store: LakeStore,
     pub(super) commit: u64,
     pub(super) folder: String,
     pub(super) parts: Vec<DataFile>,
@@ -154,10 +142,9 @@ pub(super) const OPEN: &str = ".open";
 const UNKNOWN_DAY: &str = "1970-01-01";
 
 impl Staging {
-    pub(super) fn new(lake: &Path, store: Arc<dyn ObjectStore>, commit: u64) -> Self {
+    pub(super) fn new(store: LakeStore, commit: u64) -> Self {
         let folder = format!("{commit:08}-{}", Uuid::new_v4().simple());
         Self {
-            lake: lake.to_owned(),
             store,
             commit,
             folder,
@@ -203,9 +190,9 @@ impl Staging {
 
     /// Starts merged data files of one day and of the same runs, which are written piece by piece.
     pub fn begin_merge(&self, day: &str) -> MergedFiles {
-        let lake_path = format!("_armature/staging/{}{OPEN}", self.folder);
         MergedFiles {
-            staging: self.lake.join(lake_path),
+            store: self.store.clone(),
+            staging: self.open_folder(),
             day: day.to_owned(),
             name: self.new_name(),
             parts: Vec::new(),
@@ -222,8 +209,12 @@ impl Staging {
     /// # Errors
     /// [`LakeError::Io`] if they cannot be removed.
     pub fn abandon(self) -> Result<(), LakeError> {
-        let folder = format!("_armature/staging/{}{OPEN}", self.folder);
-        files::remove_folder(&self.lake.join(folder))
+        self.store.delete_folder(&self.open_folder())
+    }
+
+    /// The staging folder while data files are added to it.
+    fn open_folder(&self) -> String {
+        staging_path(&format!("{}{OPEN}", self.folder))
     }
 
     async fn put_new(&self, part: NewDataFile, name: &str) -> Result<DataFile, LakeError> {
@@ -277,10 +268,8 @@ impl Staging {
             merged: None,
             path,
         };
-        let staged = format!("_armature/staging/{}{OPEN}/{}", self.folder, part.path);
-        let location = StorePath::from(staged.as_str());
-        let put = self.store.put(&location, PutPayload::from(bytes)).await;
-        put.map_err(LakeError::store("write the data file", staged))?;
+        let staged = format!("{}/{}", self.open_folder(), part.path);
+        self.store.put(&staged, bytes, "write the data file").await?;
         crash::point("between_staged_parts");
         Ok(part)
     }
@@ -290,15 +279,14 @@ impl Staging {
     /// name a missing data file. The order matters: a check before the rename could pass and then
     /// become wrong.
     pub(super) fn seal(&self) -> Result<(), LakeError> {
-        let staging = self.lake.join("_armature/staging");
-        let sealed = staging.join(&self.folder);
-        let open = staging.join(format!("{}{OPEN}", self.folder));
-        if files::rename_folder(&open, &sealed)? {
-            files::sync_folder(&staging)?;
+        let sealed = staging_path(&self.folder);
+        if self.store.rename_folder(&self.open_folder(), &sealed)? {
+            self.store.sync_folders(&sealed, STAGING)?;
         }
         for part in self.parts.iter().chain(&self.replaced) {
-            let path = sealed.join(&part.path);
-            if files::length(&path)? != Some(part.bytes) {
+            let path = format!("{sealed}/{}", part.path);
+            if self.store.length(&path)? != Some(part.bytes) {
+                let path = self.store.location(&path);
                 return Err(LakeError::StagingLost { path, commit: self.commit });
             }
         }

@@ -1,7 +1,6 @@
 //! Reads fetched runs back from a data file of `documents`.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
@@ -11,9 +10,8 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::ReplayError;
-use crate::digest::sha256_of_file;
 use crate::extract::{ListedRun, RunPaths, shortfalls};
-use crate::lake::{DataFile, LakeError, data_file_columns, data_file_rows};
+use crate::lake::{DataFile, LakeError, LakeStore, data_file_columns, data_file_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
 /// Some runs of a data file, at the revisions that they have there.
@@ -50,15 +48,15 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// # Errors
 /// [`LakeError`] if an intact data file cannot be read.
 pub fn read_bodies(
-    lake: &Path,
+    store: &LakeStore,
     part: &DataFile,
     paths: &Arc<RunPaths>,
 ) -> Result<Option<BodyReader>, LakeError> {
-    let sha256 = sha256_of_file(&lake.join(&part.path));
-    if sha256.ok().as_ref() != Some(&part.sha256) {
+    let sha256 = store.sha256(&part.path);
+    if sha256.ok().flatten().as_ref() != Some(&part.sha256) {
         return Ok(None);
     }
-    let rows = data_file_rows(lake, part, BATCH_ROWS)?;
+    let rows = data_file_rows(store, part, BATCH_ROWS)?;
     let (ready, filling) = (VecDeque::new(), None);
     Ok(Some(BodyReader { rows, paths: Arc::clone(paths), ready, filling, bytes: 0 }))
 }
@@ -128,13 +126,13 @@ impl BodyReader {
 ///
 /// # Errors
 /// [`ReplayError`] if an intact data file cannot be read.
-pub(super) fn count_runs(lake: &Path, part: &DataFile) -> Result<Option<u64>, ReplayError> {
-    let sha256 = sha256_of_file(&lake.join(&part.path));
-    if sha256.ok().as_ref() != Some(&part.sha256) {
+pub(super) fn count_runs(store: &LakeStore, part: &DataFile) -> Result<Option<u64>, ReplayError> {
+    let sha256 = store.sha256(&part.path);
+    if sha256.ok().flatten().as_ref() != Some(&part.sha256) {
         return Ok(None);
     }
     let (mut count, mut last) = (0, None);
-    for batch in data_file_columns(lake, part, &["run_id", "_revision"])? {
+    for batch in data_file_columns(store, part, &["run_id", "_revision"])? {
         let batch = batch?;
         let (run_ids, revisions) = keys(&batch)?;
         for row in 0..batch.num_rows() {

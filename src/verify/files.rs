@@ -2,14 +2,12 @@
 //! no others (orphan files).
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::FileMetaData;
 
-use super::manifests::LogReplay;
+use super::manifests::{LogReplay, problem};
 use super::{Finding, VerifyReport};
-use crate::digest::sha256_of_file;
 use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::tables::{DOCUMENTS, SYSTEM_COLUMNS, find};
 
@@ -21,7 +19,7 @@ pub(super) fn check_parts(
 ) -> HashSet<String> {
     let mut problems: Vec<(&LiveFile, Option<String>)> = Vec::new();
     for live in log.live.iter() {
-        if !view.root().join(&live.part.path).exists() {
+        if !view.store().contains(&live.part.path) {
             problems.push((live, None));
             continue;
         }
@@ -58,26 +56,25 @@ fn remakeable(log: &LogReplay, bad: &HashSet<String>) -> HashSet<String> {
 }
 
 fn part_problem(view: &LakeView, LiveFile { commit, part }: &LiveFile) -> Option<String> {
-    let path = view.root().join(&part.path);
-    let file = match File::open(&path).and_then(|file| file.metadata().map(|data| (file, data))) {
-        Ok((_, data)) if data.len() != part.bytes => {
-            return Some(format!(
-                "it has {} bytes, and was written with {}",
-                data.len(),
-                part.bytes
-            ));
+    let store = view.store();
+    match store.length(&part.path) {
+        Ok(Some(bytes)) if bytes != part.bytes => {
+            return Some(format!("it has {bytes} bytes, and was written with {}", part.bytes));
         }
-        Ok((file, _)) => file,
-        Err(error) => return Some(error.to_string()),
-    };
-    match sha256_of_file(&path) {
-        Ok(sha256) if sha256 == part.sha256 => {}
-        Ok(_) => return Some("its bytes are not those that were written".to_owned()),
-        Err(error) => return Some(error.to_string()),
+        Ok(_) => {}
+        Err(error) => return Some(problem(&error)),
     }
-    let builder = match ParquetRecordBatchReaderBuilder::try_new(file) {
+    match store.sha256(&part.path) {
+        Ok(sha256) if sha256.as_ref() == Some(&part.sha256) => {}
+        Ok(_) => return Some("its bytes are not those that were written".to_owned()),
+        Err(error) => return Some(problem(&error)),
+    }
+    let opened = store.open(&part.path).map_err(|error| problem(&error)).and_then(|file| {
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())
+    });
+    let builder = match opened {
         Ok(builder) => builder,
-        Err(error) => return Some(error.to_string()),
+        Err(problem) => return Some(problem),
     };
     let metadata = builder.metadata().file_metadata();
     if u64::try_from(metadata.num_rows()).ok() != Some(part.rows) {
@@ -119,9 +116,9 @@ pub(super) fn check_folders(
         if log.live.get(&path).is_some() {
             continue;
         }
-        let file = view.root().join(&path);
-        let bytes = file.metadata().map_or(0, |data| data.len());
-        let sha256 = sha256_of_file(&file).unwrap_or_default();
+        let bytes = view.store().length(&path)?.unwrap_or(0);
+        // A file that cannot be read is a copy of none.
+        let sha256 = view.store().sha256(&path).ok().flatten().unwrap_or_default();
         findings.push(if let Some(of) = copies.get(&(sha256.as_str(), bytes)) {
             let (of, is_lost) = ((*of).to_owned(), bad.contains(*of));
             if is_lost {
@@ -132,7 +129,8 @@ pub(super) fn check_folders(
         } else if log.superseded.contains(&path) {
             Finding::SupersededFile { path }
         } else {
-            let builder = File::open(&file).ok().map(ParquetRecordBatchReaderBuilder::try_new);
+            let file = view.store().open(&path).ok();
+            let builder = file.map(ParquetRecordBatchReaderBuilder::try_new);
             let said = builder.and_then(Result::ok).and_then(|builder| {
                 note(builder.metadata().file_metadata(), "commit")?.parse().ok()
             });

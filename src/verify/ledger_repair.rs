@@ -7,7 +7,7 @@ use super::{Finding, VerifyError, VerifyOptions};
 use crate::deliver::{DeliveryOptions, LakeReader};
 use crate::digest::fingerprint;
 use crate::extract::RunPaths;
-use crate::lake::{FileGroup, Lake, Snapshot};
+use crate::lake::{FileGroup, Lake, LakeStore, Snapshot};
 use crate::ledger::{DocumentStates, Entry, RunState};
 use crate::replay::{ReplayError, read_bodies};
 use crate::run::{DocumentState, FetchedRun, Resource, content_fingerprint};
@@ -45,11 +45,11 @@ pub(super) async fn ledger_changes(
     }
     if !unknown.is_empty() {
         let live = lake.view().snapshot().await?;
-        let (root, mapping) = (lake.root().to_owned(), Arc::clone(mapping));
+        let (store, mapping) = (lake.store().clone(), Arc::clone(mapping));
         let options = options.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let mut entries = entries_of(&root, &live, &mapping, &unknown, &options)?;
-            add_documents(&root, &live, &mapping, &mut entries)?;
+            let mut entries = entries_of(&store, &live, &mapping, &unknown, &options)?;
+            add_documents(&store, &live, &mapping, &mut entries)?;
             Ok::<_, VerifyError>(entries)
         });
         let entries = task.await??;
@@ -88,14 +88,14 @@ pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r st
 
 /// The runs that have rows in the intact data files of a group.
 pub(super) fn runs_of(
-    lake: &std::path::Path,
+    store: &LakeStore,
     group: &FileGroup,
     bad: &BTreeSet<String>,
     mapping: &Mapping,
     to: &DeliveryOptions,
 ) -> Result<Vec<String>, VerifyError> {
     let whole = group.parts.values().filter(|part| !bad.contains(&part.path));
-    let mut reader = LakeReader::open(lake, whole, mapping, to)?;
+    let mut reader = LakeReader::open(store, whole, mapping, to)?;
     let tables = ALL.iter().filter(|table| table.write == WriteDisposition::Append);
     let tables: Vec<String> =
         tables.map(|table| format!("SELECT run_id FROM \"{}\"", table.name)).collect();
@@ -105,14 +105,14 @@ pub(super) fn runs_of(
 
 /// Entries of the ledger, as far as the rows of `runs` determine them.
 fn entries_of(
-    lake: &std::path::Path,
+    store: &LakeStore,
     live: &Snapshot,
     mapping: &Mapping,
     runs: &BTreeSet<String>,
     options: &VerifyOptions,
 ) -> Result<HashMap<String, Entry>, VerifyError> {
     let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-    let mut reader = LakeReader::open(lake, live.iter().map(|live| &live.part), mapping, &to)?;
+    let mut reader = LakeReader::open(store, live.iter().map(|live| &live.part), mapping, &to)?;
     reader.load("wanted", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let sql = "SELECT run_id, max(_revision), arg_max(_commit, _revision), \
                arg_max(epoch_us(_extracted_at), _revision), arg_max(status, _revision), \
@@ -151,7 +151,7 @@ fn entries_of(
 /// Adds what only the documents determine. A run without documents is fetched once more when it is
 /// listed.
 fn add_documents(
-    lake: &std::path::Path,
+    store: &LakeStore,
     live: &Snapshot,
     mapping: &Mapping,
     entries: &mut HashMap<String, Entry>,
@@ -164,7 +164,7 @@ fn add_documents(
     };
     for group in live.groups().iter().filter(holds_some) {
         let Some(part) = group.parts.get(DOCUMENTS.name) else { continue };
-        let Some(reader) = read_bodies(lake, part, &paths)? else { continue };
+        let Some(reader) = read_bodies(store, part, &paths)? else { continue };
         for bodies in reader {
             for run in bodies.map_err(ReplayError::from)?.runs {
                 let entry = entries.get_mut(&run.run_id);

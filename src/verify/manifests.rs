@@ -128,11 +128,12 @@ pub(super) async fn check_ledger(view: &LakeView, log: &LogReplay, findings: &mu
 }
 
 /// The error's message without the path, which the finding does not need.
-fn problem(error: &LakeError) -> String {
+pub(super) fn problem(error: &LakeError) -> String {
     match error {
         LakeError::Damaged { problem, .. } => problem.clone(),
         LakeError::Parquet { source, .. } => source.to_string(),
         LakeError::Store { source, .. } => source.to_string(),
+        LakeError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     }
 }

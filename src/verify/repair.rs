@@ -268,7 +268,7 @@ impl Repair<'_> {
                 Finding::MovedPart { path, .. }
                 | Finding::SupersededFile { path }
                 | Finding::UnknownFile { path } => {
-                    let to = lake.quarantine(path)?.display().to_string();
+                    let to = lake.quarantine(path)?.to_string();
                     RepairAction::SetAside { path: path.clone(), to }
                 }
                 _ => continue,
@@ -335,10 +335,10 @@ impl Repair<'_> {
         for group in live.groups() {
             if group.parts.values().any(|part| lost.contains(&part.path)) {
                 let to = self.delivery();
-                let (root, lost) = (lake.root().to_owned(), lost.clone());
+                let (store, lost) = (lake.store().clone(), lost.clone());
                 let mapping = Arc::clone(&self.mapping);
                 let task = tokio::task::spawn_blocking(move || {
-                    runs_of(&root, &group, &lost, &mapping, &to)
+                    runs_of(&store, &group, &lost, &mapping, &to)
                 });
                 let runs = task.await??;
                 changes.extend(fetch_again(lake, runs.iter().map(String::as_str)));
@@ -349,9 +349,9 @@ impl Repair<'_> {
         }
         let mut dropped = Vec::new();
         for path in lost {
-            let is_there = lake.root().join(path).exists();
+            let is_there = lake.store().contains(path);
             let kept = if is_there { Some(lake.quarantine(path)?) } else { None };
-            let kept = kept.map(|kept| kept.display().to_string());
+            let kept = kept.map(|kept| kept.to_string());
             dropped.push(RepairAction::Dropped { path: path.clone(), kept });
         }
         let removed = lost.iter().cloned().collect();

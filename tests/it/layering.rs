@@ -272,6 +272,58 @@ fn what_must_be_absent_is_absent() {
     }
 }
 
+/// Modules that read or write a lake. They do it through `LakeStore`, which alone knows where the
+/// lake is: on a disk today, elsewhere tomorrow.
+const USERS_OF_LAKES: [&str; 10] = [
+    "lake",
+    "data_files",
+    "compact",
+    "replay",
+    "verify",
+    "sync",
+    "reconcile",
+    "observe",
+    "normalize",
+    "extract",
+];
+
+/// What opens, looks for or names a file of the local file system.
+const FILE_ACCESS: [&str; 9] = [
+    "std::fs",
+    "fs::",
+    "File::",
+    "OpenOptions",
+    ".exists()",
+    ".is_dir()",
+    ".is_file()",
+    "read_dir",
+    "Path::new(",
+];
+
+#[test]
+fn only_the_storage_of_a_lake_touches_its_files() {
+    let modules = sources();
+    let is_storage = |source: &&Source| source.module.starts_with(&["lake".into(), "store".into()]);
+    let mut storage = 0;
+    for source in modules.values() {
+        let first = source.module.first().map_or("", String::as_str);
+        if is_storage(&source) {
+            storage += FILE_ACCESS.iter().filter(|word| source.code.contains(**word)).count();
+            continue;
+        }
+        // The name of the folder that makes a folder a lake, except in messages and table names.
+        let names_own_folder = source.code.contains("\"_armature/");
+        assert!(!names_own_folder || first == "lake", "src/{} names lake paths", source.file);
+        if USERS_OF_LAKES.contains(&first) {
+            for word in FILE_ACCESS {
+                let is_there = source.code.contains(word);
+                assert!(!is_there, "src/{} uses `{word}` beside the storage", source.file);
+            }
+        }
+    }
+    assert!(storage > 5, "the storage module was not found");
+}
+
 #[test]
 fn the_simulator_stands_alone() {
     let modules = sources();

@@ -94,7 +94,7 @@ async fn a_reader_that_goes_by_manifests_finds_what_it_looked_up_before() {
     };
     compacted(&closed).await;
     for live in &parts {
-        let bytes = std::fs::read(before.locate(&live.part.path)).unwrap();
+        let bytes = std::fs::read(kit.lake.join(before.store().locate(&live.part.path))).unwrap();
         assert_eq!(armature_export::digest::sha256_hex(&bytes), live.part.sha256);
     }
     let to = DeliveryOptions::new(&kit.settings.duckdb, Events::none());

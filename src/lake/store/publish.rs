@@ -1,22 +1,60 @@
-//! Publishing: the data files of a commit are moved to their places, and those that they supersede
-//! are moved away or removed.
+//! Publishing on a local file system: the data files of a commit are moved to their places by
+//! renaming, and those that they supersede are moved away or removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::paths::{TOMBSTONES, commit_of};
-use super::{DataFile, LakeError, Manifest, files, integrity};
+use super::{LakeStore, local};
 use crate::crash;
+use crate::lake::error::missing;
+use crate::lake::paths::{STAGING, TOMBSTONES, commit_of};
+use crate::lake::{DataFile, LakeError, Manifest};
 
-/// Publishes the data files of a durable commit; those that are in place already stay. `runs` comes
-/// last, so that a reader who sees a run finds its rows in the other tables. Every step can be
-/// repeated: after a crash, the next opening of the lake calls this again.
-pub(super) fn publish(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
-    if manifest.is_merge { publish_merge(lake, manifest) } else { publish_files(lake, manifest) }
+impl LakeStore {
+    /// Publishes the data files of a durable commit; those that are in place already stay. `runs`
+    /// comes last, so that a reader who sees a run finds its rows in the other tables. Every step
+    /// can be repeated: after a crash, the next opening of the lake calls this again. Blocks the
+    /// thread.
+    pub(in crate::lake) fn publish(&self, commit: &Manifest) -> Result<(), LakeError> {
+        if commit.is_merge {
+            publish_merge(&self.root, commit)
+        } else {
+            publish_files(&self.root, commit)
+        }
+    }
+
+    /// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
+    /// Folders that are not sealed may belong to a writer that bypassed the lock; its own commit
+    /// fails and reports that.
+    pub(in crate::lake) fn remove_overtaken(&self, commit: &Manifest) -> Result<(), LakeError> {
+        for folder in self.list(STAGING)? {
+            let is_sealed = !folder.contains('.');
+            if is_sealed && commit_of(&folder).is_some_and(|number| number <= commit.commit) {
+                self.delete_folder(&format!("{STAGING}/{folder}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes older data files whose place no new one takes. Files that a merge replaced are gone
+    /// from there already.
+    pub(in crate::lake) fn remove_superseded(&self, commit: &Manifest) -> Result<(), LakeError> {
+        commit.removed.iter().try_for_each(|path| self.delete(path))
+    }
+
+    /// A data file of a commit that is not fully published yet; `None` if all are.
+    pub fn unpublished<'c>(&self, commit: &'c Manifest) -> Option<&'c DataFile> {
+        let staging = format!("{STAGING}/{}", commit.staging);
+        commit.all_parts().find(|part| {
+            let is_staged = self.contains(&format!("{staging}/{}", part.path));
+            let old = part.replaces.as_ref();
+            is_staged || !self.contains(&part.path) && old.is_some_and(|old| self.contains(old))
+        })
+    }
 }
 
 fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
-    let staging = lake.join("_armature/staging").join(&manifest.staging);
+    let staging = lake.join(STAGING).join(&manifest.staging);
     let mut parts: Vec<&DataFile> = manifest.all_parts().collect();
     parts.sort_by_key(|part| part.table == "runs");
     let mut folders = BTreeSet::new();
@@ -38,8 +76,8 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
             }
         };
         if !moved {
-            let problem = integrity::nowhere(manifest.commit);
-            return Err(LakeError::Damaged { path: to, problem });
+            let problem = missing(manifest.commit);
+            return Err(LakeError::Damaged { path: to.into(), problem });
         }
         crash::point("between_moved_parts");
         let above = to.ancestors().skip(1).take_while(|folder| folder.starts_with(lake));
@@ -49,11 +87,11 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     // Sync the folders before staging is removed: recovery finds an unfinished commit by its
     // staging folder.
     for folder in folders {
-        files::sync_folder(&folder)?;
+        local::sync_folder(&folder)?;
     }
-    remove_superseded(lake, manifest)?;
+    manifest.removed.iter().try_for_each(|path| local::remove_file(&lake.join(path)))?;
     crash::point("before_staging_is_removed");
-    files::remove_folder(&staging)?;
+    local::remove_folder(&staging)?;
     crash::point("after_staging_is_removed");
     Ok(())
 }
@@ -77,7 +115,7 @@ fn publish_merge(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     for (folder, name) in manifest.removed.iter().filter_map(|path| path.rsplit_once('/')) {
         changes.entry(folder).or_default().removed.insert(name);
     }
-    let staging = lake.join("_armature/staging").join(&manifest.staging);
+    let staging = lake.join(STAGING).join(&manifest.staging);
     let retired = lake.join(TOMBSTONES).join(&manifest.staging);
     let mut changes: Vec<_> = changes.into_iter().collect();
     changes.sort_by_key(|(folder, _)| folder.starts_with("runs/"));
@@ -85,17 +123,17 @@ fn publish_merge(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
         let (live, staged) = (lake.join(folder), staging.join(folder));
         change.publish(&live, &staged, &retired.join(folder))?;
         if let Some(name) = change.added.iter().find(|name| !live.join(name).exists()) {
-            let (path, problem) = (live.join(name), integrity::nowhere(manifest.commit));
+            let (path, problem) = (live.join(name).into(), missing(manifest.commit));
             return Err(LakeError::Damaged { path, problem });
         }
         change.put_back(&live, &staged)?;
         crash::point("between_exchanged_folders");
         live.ancestors()
             .take_while(|folder| folder.starts_with(lake))
-            .try_for_each(files::sync_folder)?;
+            .try_for_each(local::sync_folder)?;
     }
     crash::point("before_staging_is_removed");
-    files::remove_folder(&staging)
+    local::remove_folder(&staging)
 }
 
 impl FolderChange<'_> {
@@ -111,7 +149,7 @@ impl FolderChange<'_> {
         if !is_done() {
             let is_whole = self.complete(live, staged)?;
             crash::point("before_exchange");
-            if !(is_whole && files::exchange(staged, live)?) {
+            if !(is_whole && local::exchange(staged, live)?) {
                 // Without an exchange: for a moment a reader sees neither the old rows nor the new
                 // ones. The other order would show all of them twice.
                 self.tombstone(live, retired)?;
@@ -127,29 +165,29 @@ impl FolderChange<'_> {
     /// Completes the staged folder with links to the live data files that stay. Returns `false` if
     /// that is not possible: not every file system has hard links.
     fn complete(&self, live: &Path, staged: &Path) -> Result<bool, LakeError> {
-        files::make_folder(staged)?;
-        for name in files::names(staged)? {
+        local::make_folder(staged)?;
+        for name in local::names(staged)? {
             // Remove links of an earlier attempt: their files may have been removed since.
             if !self.added.contains(&name.as_str()) {
-                files::remove_file(&staged.join(name))?;
+                local::remove_file(&staged.join(name))?;
             }
         }
-        for name in files::names(live)? {
+        for name in local::names(live)? {
             let stays = !self.removed.contains(name.as_str());
-            if stays && !files::link(&live.join(&name), &staged.join(&name)) {
+            if stays && !local::link(&live.join(&name), &staged.join(&name)) {
                 return Ok(false);
             }
         }
-        files::sync_folder(staged)?;
+        local::sync_folder(staged)?;
         Ok(true)
     }
 
     /// Moves files back that another process added to the live folder after `complete` listed it.
     fn put_back(&self, live: &Path, staged: &Path) -> Result<(), LakeError> {
-        for name in files::names(staged)? {
+        for name in local::names(staged)? {
             let is_new = !self.added.contains(&name.as_str()) && !live.join(&name).exists();
             if is_new {
-                files::move_file(&staged.join(&name), &live.join(&name))?;
+                local::move_file(&staged.join(&name), &live.join(&name))?;
             }
         }
         Ok(())
@@ -164,31 +202,11 @@ impl FolderChange<'_> {
     }
 }
 
-/// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
-/// Folders that are not sealed may belong to a writer that bypassed the lock; its own commit fails
-/// and reports that.
-pub(super) fn remove_overtaken(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
-    let staging = lake.join("_armature/staging");
-    for folder in files::names(&staging)? {
-        let is_sealed = !folder.contains('.');
-        if is_sealed && commit_of(&folder).is_some_and(|commit| commit <= manifest.commit) {
-            files::remove_folder(&staging.join(folder))?;
-        }
-    }
-    Ok(())
-}
-
 /// Moves a file if it exists. Returns whether the target exists afterwards, so that a repeated move
 /// succeeds.
 fn move_in_place(from: &Path, to: &Path) -> Result<bool, LakeError> {
     if from.exists() {
-        files::move_file(from, to)?;
+        local::move_file(from, to)?;
     }
     Ok(to.exists())
-}
-
-/// Removes older data files whose place no new one takes. Files that a merge replaced are gone from
-/// there already.
-pub(super) fn remove_superseded(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
-    manifest.removed.iter().try_for_each(|path| files::remove_file(&lake.join(path)))
 }

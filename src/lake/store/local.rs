@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::LakeError;
+use crate::lake::LakeError;
 
 /// Creates a folder and its parents, if they do not exist.
 pub(super) fn make_folder(path: &Path) -> Result<(), LakeError> {
@@ -64,14 +64,6 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         other => Ok(Some(other.map_err(LakeError::io("look at", path))?.len())),
-    }
-}
-
-/// The content of a file; `None` if it does not exist.
-pub(super) fn content(path: &Path) -> Result<Option<Vec<u8>>, LakeError> {
-    match fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some).map_err(LakeError::io("read", path)),
     }
 }
 

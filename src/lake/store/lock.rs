@@ -4,13 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::LakeError;
+use super::local;
+use crate::lake::LakeError;
 
 /// Held while a process writes to the lake. It is a lock of the operating system, not the existence
 /// of a file, so it is released however the process ends, and never goes stale. The file itself
 /// stays: if it were removed, two processes could lock two different files of that name.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(in crate::lake) struct Lock {
     _file: File,
 }
 
@@ -33,10 +34,10 @@ impl Lock {
                 let read = file.read_to_string(&mut holder);
                 let known = read.is_ok() && !holder.trim().is_empty();
                 let holder = if known { format!(" ({})", holder.trim()) } else { String::new() };
-                return Err(LakeError::Locked { path: lake.to_owned(), holder });
+                return Err(LakeError::Locked { path: lake.into(), holder });
             }
             Err(TryLockError::Error(source)) => {
-                return Err(LakeError::CannotLock { path: path.to_owned(), source });
+                return Err(LakeError::CannotLock { path: path.into(), source });
             }
         }
         let note = format!("process {}\n", std::process::id());
@@ -60,10 +61,10 @@ pub fn try_lock_in(folder: &Path) -> Result<(), LakeError> {
     let file = options.open(&path).map_err(LakeError::io("write to", folder))?;
     let locked = file.try_lock();
     drop(file);
-    super::files::remove_file(&path)?;
+    local::remove_file(&path)?;
     match locked {
         Err(TryLockError::Error(source)) => {
-            Err(LakeError::CannotLock { path: folder.to_owned(), source })
+            Err(LakeError::CannotLock { path: folder.into(), source })
         }
         // `WouldBlock` cannot happen: the name holds the id of this process.
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
