@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use armature_export::config::{DuckdbSettings, Filters};
 use armature_export::data_files::ChunkWriter;
-use armature_export::deliver::{DeliveryOptions, deliver};
 use armature_export::event::Events;
 use armature_export::json::Node;
 use armature_export::lake::{CommitBuilder, Lake};
@@ -15,6 +14,7 @@ use armature_export::normalize::{Normalizer, RowContext};
 use armature_export::run::{Document, DocumentState, FetchedRun, Resource};
 use armature_export::simulator::{Simulator, SimulatorSettings, WorldSettings};
 use armature_export::tables::Mapping;
+use armature_export::targets::duckdb::{DeliveryOptions, deliver};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;

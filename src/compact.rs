@@ -5,7 +5,6 @@
 //! they replace, and then each folder is exchanged in one step (see `lake/publish.rs`). The old
 //! data files are tombstoned, and kept for a while for programs that follow the commit log.
 
-mod error;
 mod merge;
 mod plan;
 
@@ -17,13 +16,14 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::Settings;
-use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
 use crate::event::{Event, Events};
 use crate::interval::utc_day;
+use crate::job_error::JobError;
 use crate::lake::{CommitBuilder, DataFileOptions, FileGroup, Lake, LakeView, LiveFile};
+use crate::query::{LakeReader, QueryOptions};
 use crate::tables::{Mapping, RUNS};
+use crate::targets::{self, DeliveryReport, deliver_all};
 
-pub use error::CompactError;
 use merge::Merge;
 use plan::{CompactionPolicy, RewriteGroup, groups_to_rewrite};
 
@@ -43,7 +43,7 @@ pub struct CompactOptions {
 }
 
 /// What a compaction merged, or what [`plan()`] found to merge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct CompactReport {
     /// Days whose data files were merged, or would be.
     pub days: u64,
@@ -63,18 +63,8 @@ pub struct CompactReport {
     pub damaged: Vec<String>,
     /// Earlier merges whose tombstoned data files were removed for good.
     pub removed_merges: u64,
-    /// What was applied to the DuckDB file; `None` if it is disabled, could not be brought up to
-    /// date, or nothing was merged.
-    pub delivery: Option<Delivery>,
-}
-
-/// Result of a compaction.
-#[derive(Debug)]
-pub struct Compacted {
-    /// What was merged.
-    pub report: CompactReport,
-    /// Why the DuckDB file could not be brought up to date; the lake is not affected.
-    pub delivery_error: Option<DeliverError>,
+    /// The delivery to each target; empty if nothing was merged.
+    pub deliveries: Vec<DeliveryReport>,
 }
 
 const DAY: i64 = 86_400 * 1_000_000;
@@ -83,8 +73,8 @@ const DAY: i64 = 86_400 * 1_000_000;
 /// data files whose grace time is over.
 ///
 /// # Errors
-/// [`CompactError`]; days that were merged before the error stay merged.
-pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError> {
+/// [`JobError`]; days that were merged before the error stay merged.
+pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
     // Fails if there is no lake: `Lake::open` would create one.
@@ -101,23 +91,18 @@ pub async fn compact(options: &CompactOptions) -> Result<Compacted, CompactError
     }
     let grace = microseconds(options.settings.compact.grace_secs);
     report.removed_merges = lake.remove_retired(options.now, grace).await?;
-    let mut delivery_error = None;
-    if options.settings.duckdb.enabled && report.commits > 0 {
-        let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-        let to = DeliveryOptions { stop: options.stop.clone(), ..to };
-        match deliver(lake.view(), &mapping, &to).await {
-            Ok(delivery) => report.delivery = Some(delivery),
-            Err(error) => delivery_error = Some(error),
-        }
+    if report.commits > 0 {
+        let targets = targets::configured(&options.settings, &options.events, options.stop.clone());
+        report.deliveries = deliver_all(&targets, lake.view(), &mapping).await;
     }
-    Ok(Compacted { report, delivery_error })
+    Ok(report)
 }
 
 /// What [`compact`] would merge; changes nothing.
 ///
 /// # Errors
-/// [`CompactError`] if the lake cannot be read.
-pub async fn plan(options: &CompactOptions) -> Result<CompactReport, CompactError> {
+/// [`JobError`] if the lake cannot be read.
+pub async fn plan(options: &CompactOptions) -> Result<CompactReport, JobError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let mut report = CompactReport::default();
@@ -149,7 +134,7 @@ async fn look(
     mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
-) -> Result<(BTreeMap<String, Vec<RewriteGroup>>, Highest), CompactError> {
+) -> Result<(BTreeMap<String, Vec<RewriteGroup>>, Highest), JobError> {
     let live = lake.snapshot().await?;
     let (highest, rewritten) = if options.drop_older_revisions {
         let runs = live.iter().filter(|live| live.part.table == RUNS.name);
@@ -187,8 +172,8 @@ fn revisions<'p>(
     runs: impl Iterator<Item = &'p LiveFile>,
     mapping: &Mapping,
     options: &CompactOptions,
-) -> Result<(HashMap<String, i64>, BTreeSet<u64>), CompactError> {
-    let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+) -> Result<(HashMap<String, i64>, BTreeSet<u64>), JobError> {
+    let to = QueryOptions::new(&options.settings.duckdb);
     let mut reader = LakeReader::open(lake.store(), runs.map(|live| &live.part), mapping, &to)?;
     reader.execute(
         "look at the revisions",
@@ -214,7 +199,7 @@ async fn compact_day(
     mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let mut staging = lake.stage();
     let mut draft = CommitBuilder {
         sync_id: Uuid::new_v4().to_string(),
@@ -248,7 +233,7 @@ async fn compact_day(
                 continue;
             }
             Ok(dropped) => dropped,
-            Err(CompactError::DamagedPart { path }) => {
+            Err(JobError::DamagedPart { path }) => {
                 report.damaged.push(path);
                 merged.discard()?;
                 continue;

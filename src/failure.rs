@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use crate::api::ApiError;
-use crate::compact::CompactError;
 use crate::config::{ConfigError, KeyError, mask_keys};
-use crate::deliver::{DeliverError, Fault};
+use crate::job_error::JobError;
 use crate::lake::LakeError;
 use crate::notify::NotifyError;
+use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
-use crate::replay::ReplayError;
 use crate::sync::{Outcome, SyncError, SyncReport};
-use crate::verify::VerifyError;
+use crate::targets::DeliverError;
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl From<Exit> for ExitCode {
 /// The exit code of a sync that made a report.
 ///
 /// # Errors
-/// The [`Failure`] that stopped the sync, or kept the DuckDB file from being brought up to date.
+/// The [`Failure`] that stopped the sync, or kept a target from being brought up to date.
 pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
     let was_interrupted = matches!(report.stop, Some(ApiError::Interrupted));
     if let Some(error) = report.delivery_error().filter(|_| !was_interrupted) {
@@ -301,13 +300,31 @@ fn duckdb_hint(fault: &Fault) -> (Exit, &'static str) {
 /// Hint for a file system without locks.
 const NO_LOCKS: &str = "this file system cannot lock files, like some network and FUSE mounts: put the lake and the DuckDB file on a local disk, or mount it with locking";
 
+/// Hint for a DuckDB file that another process holds.
+const HELD: &str = "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up";
+
+/// The exit code and hint for an error of DuckDB.
+fn query_hint(error: &QueryError) -> (Exit, &'static str) {
+    match error {
+        QueryError::Locked { .. } => (Exit::Storage, HELD),
+        QueryError::Pattern { .. } => {
+            (Exit::Usage, "move the lake to a path without these characters")
+        }
+        QueryError::Duckdb { fault, .. } => duckdb_hint(fault),
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let (exit, hint) = query_hint(&error);
+        Self::hinted(exit, error, hint)
+    }
+}
+
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
-            DeliverError::Locked { .. } | DeliverError::ConcurrentUpdate { .. } => (
-                Exit::Storage,
-                "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up",
-            ),
+            DeliverError::ConcurrentUpdate { .. } => (Exit::Storage, HELD),
             DeliverError::OtherLake { .. } | DeliverError::ForeignTable { .. } => {
                 (Exit::Usage, "name another file with --duckdb")
             }
@@ -315,9 +332,6 @@ impl From<&DeliverError> for Failure {
                 Exit::Usage,
                 "name another file with --duckdb; or, if the existing one is not needed, move it away",
             ),
-            DeliverError::Pattern { .. } => {
-                (Exit::Usage, "move the lake to a path without these characters")
-            }
             DeliverError::NewerThanLake { .. } | DeliverError::OtherHistory { .. } => (
                 Exit::Storage,
                 "the lake may have been restored from an older copy: `armature-export deliver --rebuild` rebuilds the file",
@@ -326,7 +340,7 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "a sync was interrupted, or is running: the next `armature-export sync` publishes it",
             ),
-            DeliverError::Duckdb { fault, .. } => duckdb_hint(fault),
+            DeliverError::Query(error) => query_hint(error),
             DeliverError::Io { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")
             }
@@ -345,6 +359,7 @@ impl From<DeliverError> for Failure {
     fn from(error: DeliverError) -> Self {
         match error {
             DeliverError::Lake(error) => error.into(),
+            DeliverError::Query(error) => error.into(),
             other => Self::from(&other),
         }
     }
@@ -367,45 +382,20 @@ impl From<SyncError> for Failure {
     }
 }
 
-impl From<ReplayError> for Failure {
-    fn from(error: ReplayError) -> Self {
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
         match error {
-            ReplayError::Lake(error) => error.into(),
-            ReplayError::Mapping(error) => SyncError::from(error).into(),
-            ReplayError::Deliver(error) => error.into(),
-            ReplayError::Parts(error) => SyncError::from(error).into(),
-            ReplayError::Documents(error) => SyncError::from(error).into(),
-            ReplayError::Stopped(error) => SyncError::from(error).into(),
-        }
-    }
-}
-
-impl From<CompactError> for Failure {
-    fn from(error: CompactError) -> Self {
-        match error {
-            CompactError::Lake(error) => error.into(),
-            CompactError::Mapping(error) => SyncError::from(error).into(),
-            CompactError::Deliver(error) => error.into(),
-            CompactError::Rows(error) => SyncError::from(error).into(),
-            CompactError::Stopped(error) => SyncError::from(error).into(),
-            CompactError::DamagedPart { .. } => Self::hinted(
+            JobError::Lake(error) => error.into(),
+            JobError::Mapping(error) => SyncError::from(error).into(),
+            JobError::Query(error) => error.into(),
+            JobError::Rows(error) => SyncError::from(error).into(),
+            JobError::Stopped(error) => SyncError::from(error).into(),
+            JobError::DamagedPart { .. } => Self::hinted(
                 Exit::Incomplete,
                 error,
                 "`armature-export verify` gives details; --repair repairs some damage",
             ),
-            CompactError::RowsDiffer { .. } => Self::hinted(Exit::Bug, error, ""),
-        }
-    }
-}
-
-impl From<VerifyError> for Failure {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Lake(error) => error.into(),
-            VerifyError::Mapping(error) => SyncError::from(error).into(),
-            VerifyError::Deliver(error) => error.into(),
-            VerifyError::Replay(error) => error.into(),
-            VerifyError::Stopped(error) => SyncError::from(error).into(),
+            JobError::RowsDiffer { .. } => Self::hinted(Exit::Bug, error, ""),
         }
     }
 }
@@ -416,7 +406,7 @@ impl From<ReconcileError> for Failure {
             ReconcileError::Api(error) => error.into(),
             ReconcileError::Lake(error) => error.into(),
             ReconcileError::Mapping(error) => SyncError::from(error).into(),
-            ReconcileError::Deliver(error) => error.into(),
+            ReconcileError::Query(error) => error.into(),
         }
     }
 }

@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
-use crate::deliver::{DeliverError, DeliveryOptions, LakeReader};
 use crate::extract::{
     DAY, Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide, organization,
 };
 use crate::interval::utc_day;
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
+use crate::query::{LakeReader, QueryError, QueryOptions};
 use crate::sync::{ScanReport, SyncOptions, client, window};
 use crate::tables::{Mapping, MappingError, RUNS};
 
@@ -159,7 +159,7 @@ pub enum ReconcileError {
     Mapping(#[from] MappingError),
     /// DuckDB failed to read the lake's data files.
     #[error(transparent)]
-    Deliver(#[from] DeliverError),
+    Query(#[from] QueryError),
 }
 
 /// Lists all time that the API can list, and compares it with the ledger. Changes nothing, and
@@ -196,7 +196,7 @@ async fn in_tables(
     }
     let live = lake.snapshot().await?;
     let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
-    let delivery = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    let delivery = QueryOptions::new(&options.settings.duckdb);
     let mut reader = LakeReader::open(lake.store(), parts, mapping, &delivery)?;
     reader.load("missing", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let found = reader.rows("SELECT id FROM missing SEMI JOIN runs ON run_id = id")?;

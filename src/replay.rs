@@ -5,7 +5,6 @@
 //! of each run is raised by one, because a program that has loaded its rows must load them again.
 
 mod bodies;
-mod error;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,20 +14,21 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::data_files::ChunkWriter;
-use crate::deliver::{DeliverError, Delivery, DeliveryOptions, LakeReader, deliver};
 use crate::event::{Event, Events};
 use crate::extract::RunPaths;
+use crate::job_error::JobError;
 use crate::lake::{
     CommitBuilder, DataFile, FileGroup, Lake, LakeStore, LakeView, NewDataFile, Staging,
 };
 use crate::ledger::{Entry, Ledger};
 use crate::normalize::{RowContext, dashboard_of};
+use crate::query::{LakeReader, QueryOptions};
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
+use crate::targets::{self, DeliveryReport, deliver_all};
 
 use bodies::count_runs;
 pub use bodies::{Bodies, BodyReader, read_bodies};
-pub use error::ReplayError;
 
 /// Input of a replay.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct ReplayOptions {
 }
 
 /// Result of a replay, or of [`plan`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct ReplayReport {
     /// The commit that was made; `None` if none was.
     pub commit: Option<u64>,
@@ -60,46 +60,33 @@ pub struct ReplayReport {
     pub bytes_before: u64,
     /// Bytes of the new data files.
     pub bytes_after: u64,
-    /// What was applied to the DuckDB file; `None` if it is disabled, could not be brought up to
-    /// date, or nothing was rebuilt.
-    pub delivery: Option<Delivery>,
-}
-
-/// Outcome of a replay.
-#[derive(Debug)]
-pub struct Replayed {
-    /// What was rebuilt.
-    pub report: ReplayReport,
-    /// Why the DuckDB file could not be brought up to date; the lake is not affected.
-    pub delivery_error: Option<DeliverError>,
+    /// The delivery to each target; empty if nothing was rebuilt.
+    pub deliveries: Vec<DeliveryReport>,
 }
 
 /// Rebuilds all tables in one commit, and brings the DuckDB file up to date.
 ///
 /// # Errors
-/// [`ReplayError`]; the lake is then unchanged.
-pub async fn replay(options: &ReplayOptions) -> Result<Replayed, ReplayError> {
+/// [`JobError`]; the lake is then unchanged.
+pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let path = &options.settings.lake.path;
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
     let mut report = remake(&mut lake, &mapping, options, |_| true).await?;
-    if options.settings.duckdb.enabled && report.commit.is_some() {
-        let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-        match deliver(lake.view(), &mapping, &to).await {
-            Ok(delivery) => report.delivery = Some(delivery),
-            Err(error) => return Ok(Replayed { report, delivery_error: Some(error) }),
-        }
+    if report.commit.is_some() {
+        let targets = targets::configured(&options.settings, &options.events, None);
+        report.deliveries = deliver_all(&targets, lake.view(), &mapping).await;
     }
-    Ok(Replayed { report, delivery_error: None })
+    Ok(report)
 }
 
 /// What [`replay`] would do; changes nothing.
 ///
 /// # Errors
-/// [`ReplayError`] if the lake cannot be read.
-pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> {
+/// [`JobError`] if the lake cannot be read.
+pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let groups = lake.snapshot().await?.groups();
@@ -116,13 +103,13 @@ pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, ReplayError> 
 /// if none can be rebuilt.
 ///
 /// # Errors
-/// [`ReplayError`]; the lake is then unchanged.
+/// [`JobError`]; the lake is then unchanged.
 pub async fn remake(
     lake: &mut Lake,
     mapping: &Arc<Mapping>,
     options: &ReplayOptions,
     is_wanted: impl Fn(&FileGroup) -> bool,
-) -> Result<ReplayReport, ReplayError> {
+) -> Result<ReplayReport, JobError> {
     let mut staging = lake.stage();
     let view = lake.view().clone();
     let groups = view.snapshot().await?.groups();
@@ -149,7 +136,7 @@ async fn commit(
     draft: CommitBuilder,
     options: &ReplayOptions,
     runs: u64,
-) -> Result<u64, ReplayError> {
+) -> Result<u64, JobError> {
     let rows = staging.rows().map(|(_, rows)| rows).sum();
     let commit = lake.commit(staging, draft).await?.commit;
     options.events.emit(Event::Committed { commit, runs, rows });
@@ -173,8 +160,8 @@ impl<'v> Replay<'v> {
         mapping: &Arc<Mapping>,
         options: &ReplayOptions,
         commit: u64,
-    ) -> Result<Self, ReplayError> {
-        let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    ) -> Result<Self, JobError> {
+        let to = QueryOptions::new(&options.settings.duckdb);
         let (store, known) = (view.store().clone(), groups.to_vec());
         let parts = tokio::task::spawn_blocking(move || telling_parts(&store, &known)).await?;
         let mut reader = LakeReader::open(view.store(), &parts, mapping, &to)?;
@@ -208,7 +195,7 @@ impl<'v> Replay<'v> {
         mut staging: Option<&mut Staging>,
         draft: &mut CommitBuilder,
         ledger: &Ledger,
-    ) -> Result<(), ReplayError> {
+    ) -> Result<(), JobError> {
         let stated = group.parts.get(RUNS.name).map_or(0, |part| part.rows);
         let Some(documents) = group.parts.get(DOCUMENTS.name).cloned() else {
             self.report.runs_without_documents += stated;
@@ -262,10 +249,7 @@ impl<'v> Replay<'v> {
 
     /// Writes the data files of some runs. Returns them, and the runs at their latest revision,
     /// without documents.
-    async fn write(
-        &self,
-        bodies: Bodies,
-    ) -> Result<(Vec<NewDataFile>, Vec<FetchedRun>), ReplayError> {
+    async fn write(&self, bodies: Bodies) -> Result<(Vec<NewDataFile>, Vec<FetchedRun>), JobError> {
         let context =
             RowContext { extracted_at: bodies.extracted_at, ..self.writer.context.clone() };
         let writer = ChunkWriter { context, ..self.writer.clone() };
@@ -300,7 +284,7 @@ fn telling_parts(store: &LakeStore, groups: &[FileGroup]) -> Vec<DataFile> {
 
 /// The dashboard's address from the newest rows: the configuration may not name it, and the API's
 /// address is not known offline.
-fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, ReplayError> {
+fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, JobError> {
     let sql = "SELECT run_id, run_url FROM runs ORDER BY _commit DESC LIMIT 1";
     let rows = reader.rows(sql)?;
     let found = rows.first().and_then(|row| match row.as_slice() {
@@ -312,7 +296,7 @@ fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, Rep
 
 /// The highest revision of each run that has rows of more than one. Other runs are left out to save
 /// memory.
-fn latest(reader: &mut LakeReader) -> Result<HashMap<String, i64>, ReplayError> {
+fn latest(reader: &mut LakeReader) -> Result<HashMap<String, i64>, JobError> {
     let sql = "SELECT run_id, max(_revision) FROM (SELECT run_id, _revision FROM runs UNION ALL \
                SELECT run_id, _revision FROM documents) GROUP BY run_id \
                HAVING min(_revision) < max(_revision)";

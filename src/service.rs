@@ -18,12 +18,14 @@ use tokio::sync::{mpsc, watch};
 pub use endpoints::listen_address;
 
 use crate::config::{ApiKey, ScheduleSettings, Settings};
+use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::interval::rfc3339;
 use crate::ledger::StateCounts;
 use crate::notify::{Message, Notifier};
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
+use crate::targets;
 use health::{Alert, Health};
 use lake_stats::LakeWatch;
 
@@ -354,9 +356,9 @@ impl Service {
     /// Reads the state of the configured lake and DuckDB file, and sets the time until which the
     /// export is known to be complete.
     async fn begin_with_lake(&mut self) {
-        let duckdb = &self.current.settings.duckdb;
-        self.applied = duckdb.enabled.then(|| lake_stats::applied(&duckdb.path)).flatten();
-        let is_enabled = duckdb.enabled;
+        let settings = &self.current.settings;
+        self.applied = jobs::applied(settings);
+        let is_enabled = !targets::configured(settings, &Events::none(), None).is_empty();
         // If the lake cannot be read, the first sync reports it.
         let lake = self.show_lake(None).await;
         let is_whole = |lake: &LakeFigures| !is_enabled || self.applied == Some(lake.commit);

@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, Budget, Client, ClientOptions};
 use crate::config::{ApiKey, RangeChoice, Settings};
-use crate::deliver::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::event::{Event, Events};
 use crate::extract::{
     Extraction, ExtractionPlan, FetchPolicy, Organization, RunPaths, Window, organization, plan,
@@ -28,10 +27,11 @@ use crate::lake::{Lake, Manifest};
 use crate::ledger::Ledger;
 use crate::normalize::RowContext;
 use crate::tables::Mapping;
+use crate::targets::{self, deliver_all};
 
 pub use error::SyncError;
 pub use forecast::{Forecast, forecast};
-pub use report::{DeliveryReport, Outcome, RunCounts, ScanReport, SyncReport, WindowReport};
+pub use report::{Outcome, RunCounts, ScanReport, SyncReport, WindowReport};
 
 use commit_pipeline::CommitPipeline;
 
@@ -83,8 +83,11 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
         options.events.emit(Event::Notice(format!("what was merged is kept: {error}")));
     }
 
-    let delivery = Box::pin(delivery(&options, &finished.lake, &mapping)).await;
-    Ok(finished.report(client.request_stats(), delivery, started.elapsed()))
+    // A stop request also ends the wait for a reader of a target: the next sync catches up.
+    let stop = Some(options.stop.clone());
+    let targets = targets::configured(&options.settings, &options.events, stop);
+    let deliveries = Box::pin(deliver_all(&targets, finished.lake.view(), &mapping)).await;
+    Ok(finished.report(client.request_stats(), deliveries, started.elapsed()))
 }
 
 pub(crate) fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
@@ -193,20 +196,6 @@ fn context(
         dashboard_url: dashboard.trim_end_matches('/').to_owned(),
         keep_documents: options.settings.lake.documents,
     }
-}
-
-async fn delivery(
-    options: &SyncOptions,
-    lake: &Lake,
-    mapping: &Mapping,
-) -> Option<Result<Delivery, DeliverError>> {
-    if !options.settings.duckdb.enabled {
-        return None;
-    }
-    let delivery_options = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
-    // A stop request also ends the wait for a reader of the file: the next sync catches up.
-    let delivery_options = delivery_options.until(options.stop.clone());
-    Some(deliver(lake.view(), mapping, &delivery_options).await)
 }
 
 fn microseconds(seconds: u64) -> i64 {

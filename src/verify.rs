@@ -4,7 +4,6 @@
 //! the DuckDB file.
 
 mod database;
-mod error;
 mod files;
 mod finding;
 mod ledger_repair;
@@ -17,12 +16,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::Settings;
-use crate::deliver::{DeliveryOptions, LakeReader};
 use crate::event::Events;
+use crate::job_error::JobError;
 use crate::lake::{LakeError, LakeView, LiveFile};
+use crate::query::{LakeReader, QueryOptions};
 use crate::tables::Mapping;
 
-pub use error::VerifyError;
 pub use finding::Finding;
 pub use repair::{RepairAction, RepairReport, repair};
 
@@ -69,8 +68,8 @@ impl VerifyReport {
 /// Checks a lake and its DuckDB file. Changes nothing, and takes no lock.
 ///
 /// # Errors
-/// [`VerifyError`] if the check cannot be made. Damage is not an error but a [`Finding`].
-pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, VerifyError> {
+/// [`JobError`] if the check cannot be made. Damage is not an error but a [`Finding`].
+pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, JobError> {
     let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
     let view = LakeView::open_without_head(&options.settings.lake.path).await?;
     let mut report = VerifyReport::default();
@@ -82,7 +81,7 @@ pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, VerifyError
         let (shared, options) = (view.clone(), options.clone());
         let task = tokio::task::spawn_blocking(move || {
             let checked = check(&shared, &log, &mapping, &options, report);
-            Ok::<_, VerifyError>(if is_moving(&shared, &log)? { None } else { Some(checked?) })
+            Ok::<_, JobError>(if is_moving(&shared, &log)? { None } else { Some(checked?) })
         });
         if let Some(report) = task.await?? {
             return Ok(report);
@@ -106,7 +105,7 @@ fn check(
     mapping: &Mapping,
     options: &VerifyOptions,
     mut report: VerifyReport,
-) -> Result<VerifyReport, VerifyError> {
+) -> Result<VerifyReport, JobError> {
     if files::check_staging(view, log, &mut report.findings)? {
         report.unchecked.push("everything else, until that commit is finished".to_owned());
         return Ok(report);
@@ -118,7 +117,7 @@ fn check(
         report.unchecked.push(what.to_owned());
         return Ok(report);
     }
-    let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+    let to = QueryOptions::new(&options.settings.duckdb);
     let parts = log.live.iter().map(|LiveFile { part, .. }| part);
     let mut reader = LakeReader::open(view.store(), parts, mapping, &to)?;
     report.runs = rows::check(&mut reader, log, &mut report.findings)?;

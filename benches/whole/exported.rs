@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use armature_export::deliver::query;
+use armature_export::query::query;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::figures::megabytes;

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::args::CompactArguments;
 use super::context::{Context, now};
 use super::table::{bytes, count, counted};
-use crate::compact::{CompactOptions, CompactReport, Compacted, compact, plan};
+use crate::compact::{CompactOptions, CompactReport, compact, plan};
 use crate::failure::{Exit, Failure};
+use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
@@ -18,17 +19,13 @@ pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Resu
         drop_older_revisions: arguments.drop_older_revisions,
         stop: None,
     };
-    let compacted = if arguments.dry_run {
-        plan(&options).await.map(|report| Compacted { report, delivery_error: None })
-    } else {
-        compact(&options).await
-    };
+    let compacted = if arguments.dry_run { plan(&options).await } else { compact(&options).await };
     if let Some(progress) = progress {
         progress.end();
     }
-    let Compacted { report, delivery_error } = compacted?;
+    let report = compacted?;
     context.print(&report, || text(&report, arguments.dry_run))?;
-    if let Some(error) = delivery_error {
+    if let Some(error) = report.deliveries.iter().find_map(DeliveryReport::error) {
         return Err(error.into());
     }
     for part in &report.damaged {
@@ -68,8 +65,8 @@ fn text(report: &CompactReport, is_dry: bool) -> String {
         let merges = counted(report.removed_merges, "earlier merge", "earlier merges");
         line(format!("  removed   old files of {merges}"));
     }
-    if let Some(delivery) = &report.delivery {
-        line(format!("  duckdb    {} (up to date)", delivery.path));
+    for delivery in report.deliveries.iter().filter_map(DeliveryReport::done) {
+        line(format!("  {:<9} {} (up to date)", delivery.target, delivery.path));
     }
     out
 }

@@ -11,8 +11,8 @@ use super::simulate::start;
 use super::sync::{finish, run_once, summary};
 use super::table::render;
 use crate::config::{ApiKey, parse};
-use crate::deliver::query;
 use crate::failure::{Exit, Failure};
+use crate::query::query;
 use crate::simulator::{SimulatorSettings, WorldSettings};
 
 /// The configuration of the demo: a file that users can copy.
@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<
         return finish(context, &report);
     }
     let lake_shown = shown(&lake);
-    write_stdout(&summary(&report, &lake_shown, &shown(&duckdb)))?;
+    write_stdout(&summary(&report, &lake_shown, |path| shown(Path::new(path))))?;
     if report.stop.is_none() && report.delivery_error().is_none() {
         for (question, sql) in QUERIES {
             let (headings, rows) = query(&duckdb, sql)?;

@@ -54,8 +54,7 @@ pub(super) async fn run(
     let result = Reconciled { before: &before, repair: Some(&report), after: Some(&after) };
     context.print(&result, || {
         let lake = settings.lake.path.display().to_string();
-        let duckdb = settings.duckdb.path.display().to_string();
-        let repaired = summary(&report, &lake, &duckdb);
+        let repaired = summary(&report, &lake, str::to_owned);
         format!("{}\nrepair: {repaired}\nafter repair:\n{}", text(&before), text(&after))
     })?;
     Ok(exit(&after))

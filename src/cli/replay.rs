@@ -7,23 +7,20 @@ use super::args::ReplayArguments;
 use super::context::{Context, now};
 use super::table::{bytes, count, counted, render};
 use crate::failure::{Exit, Failure};
-use crate::replay::{ReplayOptions, ReplayReport, Replayed, plan, replay};
+use crate::replay::{ReplayOptions, ReplayReport, plan, replay};
+use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
     let options = ReplayOptions { settings, events, now: now().timestamp_micros() };
-    let replayed = if arguments.dry_run {
-        plan(&options).await.map(|report| Replayed { report, delivery_error: None })
-    } else {
-        replay(&options).await
-    };
+    let replayed = if arguments.dry_run { plan(&options).await } else { replay(&options).await };
     if let Some(progress) = progress {
         progress.end();
     }
-    let Replayed { report, delivery_error } = replayed?;
+    let report = replayed?;
     context.print(&report, || text(&report, arguments.dry_run))?;
-    if let Some(error) = delivery_error {
+    if let Some(error) = report.deliveries.iter().find_map(DeliveryReport::error) {
         return Err(error.into());
     }
     if report.runs_unreadable > 0 {
@@ -76,8 +73,8 @@ fn text(report: &ReplayReport, is_dry: bool) -> String {
             .collect();
         line(format!("\n{}", render(&["table", "rows before", "rows after"], &rows)));
     }
-    if let Some(delivery) = &report.delivery {
-        line(format!("\n  duckdb    {} (up to date)", delivery.path));
+    for delivery in report.deliveries.iter().filter_map(DeliveryReport::done) {
+        line(format!("\n  {:<9} {} (up to date)", delivery.target, delivery.path));
     }
     out
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::args::{SchemaArguments, SchemaFormat};
 use super::context::{Context, write_stdout};
-use crate::deliver::lake_views;
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
+use crate::query::lake_views;
 use crate::tables::{ALL, Entry, Mapping, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {

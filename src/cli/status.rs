@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::args::TargetArguments;
 use super::context::{Context, now};
 use super::table::{bytes, count, counted, elapsed, moment, render};
-use crate::deliver::inspect;
+use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
 use crate::lake::{Gap, LakeView, LiveFile, Snapshot, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
+use crate::targets::{self, Target};
 
 /// Maximum number of syncs and failed runs that are shown.
 const SHOWN: usize = 10;
@@ -36,7 +37,7 @@ struct Status {
     /// Runs exported with fewer rows than the API announces.
     partial_runs: u64,
     syncs: Vec<SyncRecord>,
-    duckdb: Target,
+    targets: Vec<TargetStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,7 +54,8 @@ struct FailedRun {
 }
 
 #[derive(Debug, Serialize)]
-struct Target {
+struct TargetStatus {
+    target: &'static str,
     path: String,
     state: String,
     commits_behind: Option<u64>,
@@ -77,8 +79,8 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     }
     let old = status.syncs.len().saturating_sub(SHOWN);
     status.syncs.drain(..old);
-    if settings.duckdb.enabled {
-        status.duckdb = target(&settings.duckdb.path, status.commit);
+    for target in targets::configured(&settings, &Events::none(), None) {
+        status.targets.push(target_status(&*target, status.commit));
     }
     context.print(&status, || text(&status))?;
     Ok(Exit::Done)
@@ -105,7 +107,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         absent_runs: runs_with(ledger, Entry::is_absent),
         partial_runs: u64::try_from(partial).unwrap_or(u64::MAX),
         syncs: Vec::new(),
-        duckdb: Target { path: String::new(), state: "off".to_owned(), commits_behind: None },
+        targets: Vec::new(),
     }
 }
 
@@ -127,19 +129,16 @@ fn moments(from: i64, until: i64) -> Moments {
     Moments { from: moment(from), until: moment(until) }
 }
 
-fn target(path: &std::path::Path, newest: u64) -> Target {
-    let shown = path.display().to_string();
-    if !path.exists() {
-        return Target { path: shown, state: "not there yet".to_owned(), commits_behind: None };
-    }
-    match inspect(path, &[]) {
-        Ok((applied, _)) => {
+fn target_status(target: &dyn Target, newest: u64) -> TargetStatus {
+    let (state, commits_behind) = match target.applied() {
+        Ok(None) => ("not there yet".to_owned(), None),
+        Ok(Some(applied)) => {
             let behind = newest.saturating_sub(applied);
-            let state = if behind == 0 { "up to date" } else { "behind" };
-            Target { path: shown, state: state.to_owned(), commits_behind: Some(behind) }
+            (if behind == 0 { "up to date" } else { "behind" }.to_owned(), Some(behind))
         }
-        Err(error) => Target { path: shown, state: error.to_string(), commits_behind: None },
-    }
+        Err(error) => (error.to_string(), None),
+    };
+    TargetStatus { target: target.kind(), path: target.location(), state, commits_behind }
 }
 
 fn text(status: &Status) -> String {
@@ -184,12 +183,12 @@ fn text(status: &Status) -> String {
             gap.from, gap.until
         ));
     }
-    if !status.duckdb.path.is_empty() {
-        let behind = match status.duckdb.commits_behind {
+    for target in &status.targets {
+        let behind = match target.commits_behind {
             Some(number) if number > 0 => format!(", {}", counted(number, "commit", "commits")),
             _ => String::new(),
         };
-        line(format!("  duckdb        {} ({}{behind})", status.duckdb.path, status.duckdb.state));
+        line(format!("  {:<13} {} ({}{behind})", target.target, target.path, target.state));
     }
     let rows: Vec<Vec<String>> =
         status.rows.iter().map(|(table, rows)| vec![table.clone(), count(*rows)]).collect();

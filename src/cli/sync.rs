@@ -7,7 +7,8 @@ use super::context::{COMMITTING, Context, force_exit_after, now, stop_on_signal}
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
-use crate::sync::{DeliveryReport, Outcome, SyncOptions, SyncReport, sync};
+use crate::sync::{Outcome, SyncOptions, SyncReport, sync};
+use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
     let (mut settings, url, key) = context.connection(&arguments.connection)?;
@@ -15,10 +16,10 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
     arguments.budget.apply(&mut settings);
     let stop = stop_on_signal(COMMITTING);
     force_exit_after(&settings, stop.clone());
-    let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.display().to_string());
+    let lake = settings.lake.path.clone();
     let report = run_once(context, settings, url, key, stop).await?;
     let lake = lake.display().to_string();
-    context.print(&report, || summary(&report, &lake, &duckdb))?;
+    context.print(&report, || summary(&report, &lake, str::to_owned))?;
     finish(context, &report)
 }
 
@@ -67,7 +68,7 @@ pub(super) fn finish(context: &Context, report: &SyncReport) -> Result<Exit, Fai
 }
 
 /// The summary after a sync.
-pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
+pub(super) fn summary(report: &SyncReport, lake: &str, shorten: impl Fn(&str) -> String) -> String {
     let runs = &report.runs;
     let mut out = String::new();
     let headline = match report.outcome {
@@ -125,9 +126,10 @@ pub(super) fn summary(report: &SyncReport, lake: &str, duckdb: &str) -> String {
     for delivery in &report.deliveries {
         line(match delivery {
             DeliveryReport::Done(delivery) => {
-                format!("  duckdb    {duckdb} ({})", state_words(delivery.state))
+                let (target, path) = (delivery.target, shorten(&delivery.path));
+                format!("  {target:<9} {path} ({})", state_words(delivery.state))
             }
-            DeliveryReport::Failed { .. } => "  duckdb    not up to date".to_owned(),
+            DeliveryReport::Failed { target, .. } => format!("  {target:<9} not up to date"),
         });
     }
     out

@@ -8,8 +8,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 
-use super::CompactError;
 use super::plan::{RewriteGroup, SchemaSignature};
+use crate::job_error::JobError;
 use crate::lake::{
     CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, LakeStore, MergedFiles,
     Merging, StagedFile, data_file_rows, data_file_schema,
@@ -56,18 +56,18 @@ impl Merge {
     /// out.
     ///
     /// # Errors
-    /// [`CompactError::DamagedPart`] if one of the old data files is not as it was written: a merge
+    /// [`JobError::DamagedPart`] if one of the old data files is not as it was written: a merge
     /// would give changed rows a new, valid SHA-256 and so hide the damage.
     pub(super) fn write(
         &self,
         rewrite: &RewriteGroup,
         merged: &mut MergedFiles,
-    ) -> Result<u64, CompactError> {
+    ) -> Result<u64, JobError> {
         let parts = rewrite.groups.iter().flat_map(|group| group.parts.values());
         for part in parts {
             let sha256 = self.store.sha256(&part.path);
             if sha256.ok().flatten().as_ref() != Some(&part.sha256) {
-                return Err(CompactError::DamagedPart { path: part.path.clone() });
+                return Err(JobError::DamagedPart { path: part.path.clone() });
             }
         }
         let tables: BTreeSet<&str> = rewrite
@@ -87,7 +87,7 @@ impl Merge {
         table: &'static Table,
         rewrite: &RewriteGroup,
         merged: &mut MergedFiles,
-    ) -> Result<u64, CompactError> {
+    ) -> Result<u64, JobError> {
         let of_table =
             |group: &'_ FileGroup| Some((group.commits(), group.parts.get(table.name)?.clone()));
         let parts: Vec<(CommitRange, DataFile)> =
@@ -106,7 +106,7 @@ impl Merge {
         merged.add(merging, |file| {
             let (file, rows, left_out) = self.write_rows(table, &parts, file)?;
             dropped = left_out;
-            Ok::<_, CompactError>((file, rows))
+            Ok::<_, JobError>((file, rows))
         })?;
         Ok(dropped)
     }
@@ -117,7 +117,7 @@ impl Merge {
         table: &'static Table,
         parts: &[(CommitRange, DataFile)],
         file: StagedFile,
-    ) -> Result<(StagedFile, u64, u64), CompactError> {
+    ) -> Result<(StagedFile, u64, u64), JobError> {
         let Some((_, first)) = parts.first() else { return Ok((file, 0, 0)) };
         let schema = data_file_schema(&self.store, first)?;
         let mapped = self.mapping.table(table);
@@ -137,7 +137,7 @@ impl Merge {
         let rows = writer.rows();
         if rows + dropped != stated {
             let found = rows + dropped;
-            return Err(CompactError::RowsDiffer { table: table.name, found, stated });
+            return Err(JobError::RowsDiffer { table: table.name, found, stated });
         }
         Ok((writer.finish()?, rows, dropped))
     }

@@ -9,8 +9,8 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::ReplayError;
 use crate::extract::{ListedRun, RunPaths, shortfalls};
+use crate::job_error::JobError;
 use crate::lake::{DataFile, LakeError, LakeStore, data_file_columns, data_file_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 
@@ -125,8 +125,8 @@ impl BodyReader {
 /// [`read_bodies`].
 ///
 /// # Errors
-/// [`ReplayError`] if an intact data file cannot be read.
-pub(super) fn count_runs(store: &LakeStore, part: &DataFile) -> Result<Option<u64>, ReplayError> {
+/// [`JobError`] if an intact data file cannot be read.
+pub(super) fn count_runs(store: &LakeStore, part: &DataFile) -> Result<Option<u64>, JobError> {
     let sha256 = store.sha256(&part.path);
     if sha256.ok().flatten().as_ref() != Some(&part.sha256) {
         return Ok(None);

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use super::Service;
 use super::health::JobResult;
-use super::{Service, lake_stats};
-use crate::compact::{CompactError, CompactOptions, CompactReport, compact};
+use crate::compact::{CompactOptions, CompactReport, compact};
 use crate::config::{RangeChoice, Settings};
 use crate::event::Events;
 use crate::failure::{Exit, Failure, exit_of};
+use crate::job_error::JobError;
 use crate::lake::LakeError;
 use crate::observe::{Progress, Skipped, events, seconds};
 use crate::reconcile::{Reconciliation, reconcile};
 use crate::schedule::Job;
-use crate::sync::{DeliveryReport, SyncError, SyncOptions, SyncReport, sync};
+use crate::sync::{SyncError, SyncOptions, SyncReport, sync};
+use crate::targets::{self, DeliveryReport};
 
 impl Service {
     /// Runs a job to its end; a failure never ends the service.
@@ -79,7 +81,7 @@ impl Service {
         let (ending, runs) = match ended {
             Ok(report) => {
                 self.shared.metrics.note_sync(&report, now);
-                self.note_delivery(&report);
+                self.note_deliveries(&report.deliveries);
                 log_sync(&report);
                 (sync_ending(&report, began), Some(report.ledger))
             }
@@ -160,23 +162,22 @@ impl Service {
             stop: Some(self.options.stop.clone()),
         };
         match Box::pin(compact(&options)).await {
-            Ok(compacted) => {
-                log_compacted(&compacted.report);
-                let delivered = compacted.report.delivery.as_ref().map(|done| done.commit);
-                self.applied = delivered.or(self.applied);
+            Ok(report) => {
+                log_compacted(&report);
+                self.note_deliveries(&report.deliveries);
                 // The next sync catches up, and reports a failure if it cannot.
-                if let Some(error) = compacted.delivery_error {
+                for error in report.deliveries.iter().filter_map(DeliveryReport::error) {
                     let job = Job::Compact.name();
                     tracing::warn!(job, "{}", Failure::from(error).line());
                 }
                 self.show_lake(None).await;
-                compact_ending(&compacted.report)
+                compact_ending(&report)
             }
-            Err(CompactError::Lake(LakeError::Locked { .. })) => {
+            Err(JobError::Lake(LakeError::Locked { .. })) => {
                 JobResult { lake_in_use: true, ..JobResult::default() }
             }
             // No lake before the first sync: there is nothing to merge.
-            Err(CompactError::Lake(LakeError::Missing { .. })) => JobResult::default(),
+            Err(JobError::Lake(LakeError::Missing { .. })) => JobResult::default(),
             Err(error) => refused(Job::Compact, &error.into()),
         }
     }
@@ -203,16 +204,22 @@ impl Service {
         Ok((options, progress))
     }
 
-    fn note_delivery(&mut self, report: &SyncReport) {
-        for delivery in &report.deliveries {
-            self.applied = match delivery {
-                DeliveryReport::Done(delivery) => Some(delivery.commit),
-                DeliveryReport::Failed { .. } => {
-                    self.applied.or_else(|| lake_stats::applied(&self.current.settings.duckdb.path))
-                }
+    /// Remembers the last commit that the targets have.
+    fn note_deliveries(&mut self, deliveries: &[DeliveryReport]) {
+        for delivery in deliveries {
+            self.applied = match delivery.done() {
+                Some(delivery) => Some(delivery.commit),
+                None => self.applied.or_else(|| applied(&self.current.settings)),
             };
         }
     }
+}
+
+/// The last commit that every target has; `None` if there is no target, or one cannot be read now.
+pub(super) fn applied(settings: &Settings) -> Option<u64> {
+    let targets = targets::configured(settings, &Events::none(), None);
+    let applied = targets.iter().map(|target| target.applied().ok().flatten());
+    applied.collect::<Option<Vec<u64>>>()?.into_iter().min()
 }
 
 /// Why a sync made no report.

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::deliver::inspect;
 use crate::digest::fingerprint;
 use crate::lake::{LakeError, LakeView, Manifest};
 use crate::ledger::StateCounts;
@@ -81,9 +80,4 @@ impl LakeWatch {
         }
         self.read = manifest.commit;
     }
-}
-
-/// The last commit that a DuckDB file holds; `None` if the file cannot be read now.
-pub(super) fn applied(file: &Path) -> Option<u64> {
-    file.exists().then(|| inspect(file, &[]).ok().map(|(commit, _)| commit)).flatten()
 }

@@ -14,7 +14,6 @@ use super::{SyncError, SyncOptions, microseconds};
 use crate::api::{ApiError, Client, RequestStats};
 use crate::config::Settings;
 use crate::data_files::ChunkWriter;
-use crate::deliver::{DeliverError, Delivery};
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{
@@ -30,6 +29,7 @@ use crate::ledger::{Change, Entry, FetchOutcome, RecheckPolicy, Transition};
 use crate::normalize::{OpenRun, RowContext, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
+use crate::targets::DeliveryReport;
 
 /// After this time without a new result, what is written is committed.
 const IDLE: Duration = Duration::from_secs(5);
@@ -101,10 +101,10 @@ impl SyncResult {
     pub(super) fn report(
         self,
         traffic: RequestStats,
-        delivery: Option<Result<Delivery, DeliverError>>,
+        deliveries: Vec<DeliveryReport>,
         elapsed: Duration,
     ) -> SyncReport {
-        self.report.complete(traffic, delivery, elapsed)
+        self.report.complete(traffic, deliveries, elapsed)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::api::{ApiError, RequestStats};
-use crate::deliver::{DeliverError, Delivery};
 use crate::extract::{Proof, ScanSummary, Window};
 use crate::interval::rfc3339;
 use crate::lake::Gap;
 use crate::ledger::StateCounts;
+use crate::targets::{DeliverError, DeliveryReport};
 
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -132,26 +132,6 @@ impl From<&Gap> for GapReport {
     }
 }
 
-/// The result of the delivery to DuckDB.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum DeliveryReport {
-    /// The delivery succeeded: the file is up to date, or the next delivery continues.
-    Done(Delivery),
-    /// The file could not be brought up to date; the lake is complete.
-    Failed {
-        /// `duckdb`.
-        target: &'static str,
-        /// `failed`.
-        state: &'static str,
-        /// The error, as text.
-        error: String,
-        /// The error itself, for the exit code.
-        #[serde(skip)]
-        source: DeliverError,
-    },
-}
-
 /// The result of a sync.
 #[derive(Debug, Serialize)]
 pub struct SyncReport {
@@ -203,22 +183,14 @@ impl SyncReport {
     pub(super) fn complete(
         mut self,
         traffic: RequestStats,
-        delivery: Option<Result<Delivery, DeliverError>>,
+        deliveries: Vec<DeliveryReport>,
         elapsed: Duration,
     ) -> Self {
         self.requests = traffic.requests;
         self.retries = traffic.retries;
         self.bytes_received = traffic.bytes_received;
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.deliveries.extend(delivery.map(|delivery| match delivery {
-            Ok(delivery) => DeliveryReport::Done(delivery),
-            Err(source) => DeliveryReport::Failed {
-                target: "duckdb",
-                state: "failed",
-                error: source.to_string(),
-                source,
-            },
-        }));
+        self.deliveries = deliveries;
         self
     }
 
@@ -261,18 +233,14 @@ impl SyncReport {
         failed.into_iter().chain(absent).chain(partial).chain(others).chain(doubts).collect()
     }
 
-    /// Whether the coverage now reaches this sync, and the delivery to DuckDB, if there was one,
-    /// succeeded.
+    /// Whether the coverage now reaches this sync, and every target was brought up to date.
     pub fn is_fresh(&self) -> bool {
         self.stop.is_none() && self.sweep.certified && self.delivery_error().is_none()
     }
 
     /// Why a target could not be brought up to date.
     pub fn delivery_error(&self) -> Option<&DeliverError> {
-        self.deliveries.iter().find_map(|delivery| match delivery {
-            DeliveryReport::Failed { source, .. } => Some(source),
-            DeliveryReport::Done(_) => None,
-        })
+        self.deliveries.iter().find_map(DeliveryReport::error)
     }
 }
 

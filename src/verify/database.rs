@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::manifests::LogReplay;
-use super::{Finding, VerifyError, VerifyReport};
-use crate::deliver::{DeliverError, LakeReader};
+use super::{Finding, VerifyReport};
+use crate::job_error::JobError;
 use crate::lake::LakeView;
+use crate::query::{LakeReader, QueryError};
 use crate::tables::ALL;
 
 /// Compares every table of the file with the lake's data files and commits.
@@ -15,7 +16,7 @@ pub(super) fn check(
     log: &LogReplay,
     path: &Path,
     report: &mut VerifyReport,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let findings = &mut report.findings;
     let Some(head) = &log.head else { return Ok(()) };
     let shown = || path.display().to_string();
@@ -27,7 +28,7 @@ pub(super) fn check(
         Ok(delivered) => delivered,
         // The file cannot be read while another process holds it: neither its content nor its lake
         // is known.
-        Err(DeliverError::Locked { holder, .. }) => {
+        Err(QueryError::Locked { holder, .. }) => {
             report.unchecked.push(format!("the DuckDB file `{}`, held by {holder}", shown()));
             report.database_holder = Some(holder);
             return Ok(());
@@ -74,9 +75,9 @@ pub(super) fn check(
 }
 
 /// DuckDB's message without the path, which the finding does not need.
-fn problem(error: &DeliverError) -> String {
+fn problem(error: &QueryError) -> String {
     match error {
-        DeliverError::Duckdb { message, .. } => message.clone(),
+        QueryError::Duckdb { message, .. } => message.clone(),
         other => other.to_string(),
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Finding, VerifyError, VerifyOptions};
-use crate::deliver::{DeliveryOptions, LakeReader};
+use super::{Finding, VerifyOptions};
 use crate::digest::fingerprint;
 use crate::extract::RunPaths;
+use crate::job_error::JobError;
 use crate::lake::{FileGroup, Lake, LakeStore, Snapshot};
 use crate::ledger::{DocumentStates, Entry, RunState};
-use crate::replay::{ReplayError, read_bodies};
+use crate::query::{LakeReader, QueryOptions};
+use crate::replay::read_bodies;
 use crate::run::{DocumentState, FetchedRun, Resource, content_fingerprint};
 use crate::tables::{ALL, DOCUMENTS, Mapping, WriteDisposition};
 
@@ -22,7 +23,7 @@ pub(super) async fn ledger_changes(
     mapping: &Arc<Mapping>,
     findings: &[Finding],
     options: &VerifyOptions,
-) -> Result<Changes, VerifyError> {
+) -> Result<Changes, JobError> {
     let mut changes = Changes::new();
     let mut unknown = BTreeSet::new();
     for finding in findings {
@@ -50,7 +51,7 @@ pub(super) async fn ledger_changes(
         let task = tokio::task::spawn_blocking(move || {
             let mut entries = entries_of(&store, &live, &mapping, &unknown, &options)?;
             add_documents(&store, &live, &mapping, &mut entries)?;
-            Ok::<_, VerifyError>(entries)
+            Ok::<_, JobError>(entries)
         });
         let entries = task.await??;
         changes.extend(entries.into_iter().map(|(run_id, entry)| (run_id, Some(entry))));
@@ -92,8 +93,8 @@ pub(super) fn runs_of(
     group: &FileGroup,
     bad: &BTreeSet<String>,
     mapping: &Mapping,
-    to: &DeliveryOptions,
-) -> Result<Vec<String>, VerifyError> {
+    to: &QueryOptions,
+) -> Result<Vec<String>, JobError> {
     let whole = group.parts.values().filter(|part| !bad.contains(&part.path));
     let mut reader = LakeReader::open(store, whole, mapping, to)?;
     let tables = ALL.iter().filter(|table| table.write == WriteDisposition::Append);
@@ -110,8 +111,8 @@ fn entries_of(
     mapping: &Mapping,
     runs: &BTreeSet<String>,
     options: &VerifyOptions,
-) -> Result<HashMap<String, Entry>, VerifyError> {
-    let to = DeliveryOptions::new(&options.settings.duckdb, options.events.clone());
+) -> Result<HashMap<String, Entry>, JobError> {
+    let to = QueryOptions::new(&options.settings.duckdb);
     let mut reader = LakeReader::open(store, live.iter().map(|live| &live.part), mapping, &to)?;
     reader.load("wanted", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let sql = "SELECT run_id, max(_revision), arg_max(_commit, _revision), \
@@ -155,7 +156,7 @@ fn add_documents(
     live: &Snapshot,
     mapping: &Mapping,
     entries: &mut HashMap<String, Entry>,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let paths = Arc::new(RunPaths::new(mapping));
     let commits: BTreeSet<u64> = entries.values().map(|entry| entry.commit).collect();
     let holds_some = |group: &&FileGroup| {
@@ -166,7 +167,7 @@ fn add_documents(
         let Some(part) = group.parts.get(DOCUMENTS.name) else { continue };
         let Some(reader) = read_bodies(store, part, &paths)? else { continue };
         for bodies in reader {
-            for run in bodies.map_err(ReplayError::from)?.runs {
+            for run in bodies?.runs {
                 let entry = entries.get_mut(&run.run_id);
                 if let Some(entry) = entry.filter(|entry| entry.revision == run.revision) {
                     add_run(entry, &run);

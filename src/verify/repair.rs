@@ -10,11 +10,13 @@ use uuid::Uuid;
 
 use super::finding::counted;
 use super::ledger_repair::{Changes, fetch_again, ledger_changes, runs_of};
-use super::{Finding, VerifyError, VerifyOptions, VerifyReport, verify};
-use crate::deliver::{Delivery, DeliveryOptions, deliver, rebuild};
+use super::{Finding, VerifyOptions, VerifyReport, verify};
+use crate::job_error::JobError;
 use crate::lake::{CommitBuilder, FileGroup, Lake, LakeView};
+use crate::query::QueryOptions;
 use crate::replay::{ReplayOptions, remake};
 use crate::tables::Mapping;
+use crate::targets;
 
 /// One repair that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,11 +133,8 @@ pub struct RepairReport {
 /// files; the next sync fetches their runs again.
 ///
 /// # Errors
-/// [`VerifyError`]; repairs made before the error stay.
-pub async fn repair(
-    options: &VerifyOptions,
-    drop_parts: bool,
-) -> Result<RepairReport, VerifyError> {
+/// [`JobError`]; repairs made before the error stay.
+pub async fn repair(options: &VerifyOptions, drop_parts: bool) -> Result<RepairReport, JobError> {
     let before = verify(options).await?;
     let is_of_manifest = |finding: &Finding| {
         use Finding::{IdentityChanged, ManifestChanged, ManifestMissing, ManifestUnreadable};
@@ -197,8 +196,8 @@ impl Repair<'_> {
         RepairReport { repaired: self.repaired, failed: self.failed, after }
     }
 
-    fn delivery(&self) -> DeliveryOptions {
-        DeliveryOptions::new(&self.options.settings.duckdb, self.options.events.clone())
+    fn query_options(&self) -> QueryOptions {
+        QueryOptions::new(&self.options.settings.duckdb)
     }
 
     async fn repair(
@@ -206,7 +205,7 @@ impl Repair<'_> {
         step: Step,
         findings: &[Finding],
         drop_parts: bool,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<(), JobError> {
         match step {
             Step::Recover => self.recover(findings).await,
             Step::Files => self.repair_files(findings).await,
@@ -217,11 +216,11 @@ impl Repair<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Lake, VerifyError> {
+    async fn open(&self) -> Result<Lake, JobError> {
         Ok(Lake::open_for_repair(&self.options.settings.lake.path).await?)
     }
 
-    async fn recover(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+    async fn recover(&mut self, findings: &[Finding]) -> Result<(), JobError> {
         let left = findings.iter().filter_map(|finding| match finding {
             Finding::Unfinished { commit } => Some(RepairAction::Recovered {
                 what: format!("published the data files of commit {commit}"),
@@ -240,7 +239,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    async fn repair_files(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+    async fn repair_files(&mut self, findings: &[Finding]) -> Result<(), JobError> {
         let is_of_file = |finding: &&Finding| {
             matches!(
                 finding,
@@ -282,7 +281,7 @@ impl Repair<'_> {
         &mut self,
         findings: &[Finding],
         drop_parts: bool,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<(), JobError> {
         let (mut remakeable, mut lost) = (BTreeSet::new(), BTreeSet::new());
         for finding in findings {
             if let Finding::PartMissing { path, can_be_remade, .. }
@@ -303,11 +302,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    async fn remake(
-        &mut self,
-        lake: &mut Lake,
-        parts: &BTreeSet<String>,
-    ) -> Result<(), VerifyError> {
+    async fn remake(&mut self, lake: &mut Lake, parts: &BTreeSet<String>) -> Result<(), JobError> {
         if parts.is_empty() {
             return Ok(());
         }
@@ -329,12 +324,12 @@ impl Repair<'_> {
         &mut self,
         lake: &mut Lake,
         lost: &BTreeSet<String>,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<(), JobError> {
         let live = lake.view().snapshot().await?;
         let mut changes = Changes::new();
         for group in live.groups() {
             if group.parts.values().any(|part| lost.contains(&part.path)) {
-                let to = self.delivery();
+                let to = self.query_options();
                 let (store, lost) = (lake.store().clone(), lost.clone());
                 let mapping = Arc::clone(&self.mapping);
                 let task = tokio::task::spawn_blocking(move || {
@@ -361,7 +356,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    async fn repair_ledger(&mut self, findings: &[Finding]) -> Result<(), VerifyError> {
+    async fn repair_ledger(&mut self, findings: &[Finding]) -> Result<(), JobError> {
         let is_of_ledger = |finding: &Finding| {
             matches!(
                 finding,
@@ -395,7 +390,7 @@ impl Repair<'_> {
         lake: &mut Lake,
         changes: Changes,
         removed: Vec<String>,
-    ) -> Result<RepairAction, VerifyError> {
+    ) -> Result<RepairAction, JobError> {
         use crate::ledger::RunState::Failed;
         let awaited = changes.values().flatten().filter(|entry| entry.state == Failed).count();
         let (runs, awaited) =
@@ -415,11 +410,7 @@ impl Repair<'_> {
 
     /// Brings the DuckDB file up to date, or rebuilds it if `again` is set, if a finding requires
     /// it.
-    async fn repair_database(
-        &mut self,
-        findings: &[Finding],
-        again: bool,
-    ) -> Result<(), VerifyError> {
+    async fn repair_database(&mut self, findings: &[Finding], again: bool) -> Result<(), JobError> {
         let asks = |finding: &Finding| match finding {
             Finding::DatabaseMissing { .. } | Finding::DatabaseBehind { .. } => !again,
             Finding::DatabaseUnreadable { .. }
@@ -431,19 +422,18 @@ impl Repair<'_> {
             return Ok(());
         }
         let lake = LakeView::open(&self.options.settings.lake.path).await?;
-        let to = self.delivery();
-        let done = if again {
-            rebuild(&lake, &self.mapping, &to).await
-        } else {
-            deliver(&lake, &self.mapping, &to).await
-        };
-        match done {
-            Ok(Delivery { commit, .. }) if again => {
-                self.repaired.push(RepairAction::Rebuilt { commit });
-            }
-            Ok(Delivery { commit, .. }) => self.repaired.push(RepairAction::Delivered { commit }),
-            Err(error) => {
-                self.failed.push(format!("the DuckDB file was not changed: {error}"));
+        for target in targets::configured(&self.options.settings, &self.options.events, None) {
+            let done = if again {
+                target.rebuild(&lake, &self.mapping).await
+            } else {
+                target.deliver(&lake, &self.mapping).await
+            };
+            match done.map(|delivery| delivery.commit) {
+                Ok(commit) if again => self.repaired.push(RepairAction::Rebuilt { commit }),
+                Ok(commit) => self.repaired.push(RepairAction::Delivered { commit }),
+                Err(error) => {
+                    self.failed.push(format!("the DuckDB file was not changed: {error}"));
+                }
             }
         }
         Ok(())

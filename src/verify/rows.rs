@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use super::Finding;
 use super::ledger_repair::is_awaited;
 use super::manifests::LogReplay;
-use super::{Finding, VerifyError};
-use crate::deliver::LakeReader;
+use crate::job_error::JobError;
+use crate::query::LakeReader;
 use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, WriteDisposition};
 
 /// Age limit in microseconds, before the start of the newest sync: runs that are younger must be in
@@ -18,7 +19,7 @@ pub(super) fn check(
     reader: &mut LakeReader,
     log: &LogReplay,
     findings: &mut Vec<Finding>,
-) -> Result<u64, VerifyError> {
+) -> Result<u64, JobError> {
     reader.execute(
         "look at the runs",
         "CREATE TABLE run_keys AS SELECT run_id, _revision, tool_call_count, span_count, \
@@ -52,7 +53,7 @@ fn doubled(
     reader: &mut LakeReader,
     table: &'static Table,
     findings: &mut Vec<Finding>,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let name = table.name;
     let (keys, shown) = (table.key.join(", "), table.key.first().copied().unwrap_or("_revision"));
     let revision = if table.write == WriteDisposition::Append { ", _revision" } else { "" };
@@ -75,7 +76,7 @@ fn without_run(
     reader: &mut LakeReader,
     table: &'static Table,
     findings: &mut Vec<Finding>,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let name = table.name;
     let sql = format!(
         "SELECT run_id, sum(n)::BIGINT FROM (SELECT run_id, _revision, count(*) AS n FROM \"{name}\" \
@@ -96,7 +97,7 @@ fn counts(
     table: &'static Table,
     column: &str,
     findings: &mut Vec<Finding>,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let name = table.name;
     let sql = format!(
         "SELECT run_id, any_value({column}), coalesce(any_value(n), 0) FROM (run_keys SEMI JOIN \
@@ -132,7 +133,7 @@ fn check_ledger(
     reader: &mut LakeReader,
     log: &LogReplay,
     findings: &mut Vec<Finding>,
-) -> Result<(), VerifyError> {
+) -> Result<(), JobError> {
     let entries = log.ledger.iter().map(|(run_id, entry)| (run_id, entry.revision));
     reader.load("ledger", entries)?;
     let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM latest WHERE \

@@ -123,7 +123,7 @@ impl Trial {
     /// Whether the DuckDB file is up to date with the lake.
     pub(crate) async fn is_delivered(&self) -> bool {
         let newest = self.manifests().await.last().map_or(0, |head| head.commit);
-        let applied = armature_export::deliver::inspect(&self.kit.duckdb, &[]);
+        let applied = armature_export::targets::duckdb::inspect(&self.kit.duckdb, &[]);
         applied.is_ok_and(|(applied, _)| applied == newest)
     }
 

@@ -5,11 +5,11 @@ use std::sync::mpsc::channel;
 
 use crate::support::{Lab, hand_made_run};
 use armature_export::config::DuckdbSettings;
-use armature_export::deliver::{DeliveryOptions, rebuild};
 use armature_export::event::{Event, Events};
 use armature_export::lake::LakeView;
 use armature_export::simulator::Endpoint;
 use armature_export::tables::Mapping;
+use armature_export::targets::duckdb::{DeliveryOptions, rebuild};
 use serde_json::json;
 
 const RUNS: u64 = 120;

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::Examination;
 use crate::config::Settings;
-use crate::deliver::{DeliverError, Fault, inspect, try_folder};
 use crate::failure::{Exit, Failure};
 use crate::lake::{LakeError, LakeView, try_lock_in};
+use crate::query::{Fault, QueryError};
+use crate::targets::DeliverError;
+use crate::targets::duckdb::{inspect, try_folder};
 
 /// Checks whether the lake can be read and written.
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
@@ -68,7 +70,9 @@ fn try_duckdb_folder(examination: &mut Examination, path: &Path) {
     let folder = existing_folder(path);
     match try_folder(folder) {
         Ok(()) => {}
-        Err(DeliverError::Duckdb { fault: Fault::NotWritable, message, .. }) => {
+        Err(DeliverError::Query(QueryError::Duckdb {
+            fault: Fault::NotWritable, message, ..
+        })) => {
             not_writable(examination, "duckdb", folder, anyhow::Error::msg(message));
         }
         Err(error) => examination.fail("duckdb", &error.into()),

@@ -13,6 +13,7 @@ use armature_export::compact::{CompactOptions, CompactReport, compact};
 use armature_export::event::Events;
 use armature_export::simulator::{Lives, SimulatorSettings, WorldSettings};
 use armature_export::tables::{ALL, WriteDisposition};
+use armature_export::targets::DeliveryReport;
 use armature_export::verify::{VerifyOptions, verify};
 
 use crate::world::kit::Kit;
@@ -45,8 +46,9 @@ pub(crate) fn options(kit: &Kit) -> CompactOptions {
 /// Compacts, which must come to a good end, also in DuckDB.
 pub(crate) async fn compacted(options: &CompactOptions) -> CompactReport {
     let compacted = compact(options).await.unwrap();
-    assert!(compacted.delivery_error.is_none(), "{:?}", compacted.delivery_error);
-    compacted.report
+    let failed = compacted.deliveries.iter().find_map(DeliveryReport::error);
+    assert!(failed.is_none(), "{failed:?}");
+    compacted
 }
 
 /// Parts by table and day, without those of tables that are replaced as a whole.
@@ -83,7 +85,7 @@ pub(crate) fn database_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<Vec<String>
     let tables = ALL.iter().map(|table| table.name);
     let read = |table| {
         let sql = format!("SELECT * FROM \"{table}\" ORDER BY ALL");
-        (table, armature_export::deliver::query(&kit.duckdb, &sql).unwrap().1)
+        (table, armature_export::query::query(&kit.duckdb, &sql).unwrap().1)
     };
     tables.map(read).collect()
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use armature_export::compact::CompactOptions;
-use armature_export::deliver::{DeliveryOptions, deliver};
 use armature_export::event::Events;
 use armature_export::lake::LakeView;
 use armature_export::tables::Mapping;
+use armature_export::targets::duckdb::{DeliveryOptions, deliver};
 use chrono::Duration;
 
 use super::{assert_all_is_well, compacted, options, small_commits};

@@ -159,7 +159,7 @@ impl Lab {
 
     /// Asks the DuckDB file; every value as text.
     pub(crate) fn ask(&self, sql: &str) -> Vec<Vec<String>> {
-        armature_export::deliver::query(&self.duckdb(), sql).unwrap().1
+        armature_export::query::query(&self.duckdb(), sql).unwrap().1
     }
 
     /// Where the binary runs.

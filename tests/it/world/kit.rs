@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use armature_export::config::{ApiKey, Settings};
-use armature_export::deliver::{DeliverError, Delivery, DeliveryOptions, deliver, rebuild};
 use armature_export::event::Events;
 use armature_export::lake::LakeView;
 use armature_export::simulator::{Expected, Row, Simulator, SimulatorSettings, WorldSettings};
 use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
 use armature_export::tables::Mapping;
+use armature_export::targets::duckdb::{DeliveryOptions, deliver, rebuild};
+use armature_export::targets::{DeliverError, Delivery};
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::Value;
 

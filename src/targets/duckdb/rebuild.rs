@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
-use super::database::connect_to_read;
-use super::fault::Fault;
-use super::sql::TablePlan;
+use super::deliver::deliver;
+use super::options::DeliveryOptions;
 use super::views::VIEWS;
-use super::{DeliverError, Delivery, DeliveryOptions, deliver};
 use crate::crash;
 use crate::event::Event;
 use crate::lake::LakeView;
+use crate::query::{Fault, QueryError, TablePlan, connect_to_read};
 use crate::tables::Mapping;
+use crate::targets::{DeliverError, Delivery};
 
 /// Rebuilds the DuckDB file from the lake, beside the old one, and then replaces the old one by
 /// renaming: programs that have the old file open keep reading it. Of a symbolic link, the target
@@ -77,7 +77,7 @@ impl Replaceable {
     /// Checks whether the file at a path may be replaced.
     ///
     /// # Errors
-    /// [`DeliverError::NotReplaced`] if it may belong to something else, [`DeliverError::Locked`]
+    /// [`DeliverError::NotReplaced`] if it may belong to something else, [`QueryError::Locked`]
     /// if another process writes it, otherwise the reason why it cannot be checked.
     fn check(path: &Path, lake: &LakeView, plan: &TablePlan) -> Result<Self, DeliverError> {
         let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
@@ -107,7 +107,7 @@ impl Replaceable {
                 None => refuse(NOT_KNOWN.to_owned()),
             },
             Fault::Held { .. } | Fault::NotWritable | Fault::CannotLock | Fault::OutOfMemory => {
-                Err(DeliverError::duckdb("read", path, &error))
+                Err(QueryError::duckdb("read", path, &error).into())
             }
             Fault::FileMissing | Fault::Other => {
                 let error = error.to_string();
@@ -254,11 +254,12 @@ fn lock_for_reading(file: &File, path: &Path) -> Result<(), DeliverError> {
     use rustix::io::Errno;
 
     match fcntl_lock(file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::ACCESS | Errno::AGAIN) => Err(DeliverError::Locked {
+        Err(Errno::ACCESS | Errno::AGAIN) => Err(QueryError::Locked {
             path: path.to_owned(),
             holder: "another process".to_owned(),
             waited: std::time::Duration::ZERO,
-        }),
+        }
+        .into()),
         other => other.map_err(|error| io("lock", path)(error.into())),
     }
 }

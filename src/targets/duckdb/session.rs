@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use super::apply::{Step, apply};
 use super::database::{Applied, Database};
-use super::fault::Fault;
-use super::sql::TablePlan;
-use super::{DeliverError, DeliveryOptions};
+use super::options::DeliveryOptions;
 use crate::lake::LakeView;
+use crate::query::{Fault, QueryError, TablePlan};
 use crate::tables::Mapping;
+use crate::targets::DeliverError;
 
 /// The open file, and the last commit that it holds.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ impl<'d> Session<'d> {
 /// The error itself if it means something else, or if the limit is at its maximum.
 fn raise_memory(options: &mut DeliveryOptions, error: DeliverError) -> Result<(), DeliverError> {
     let more = match &error {
-        DeliverError::Duckdb { fault: Fault::OutOfMemory, action, .. } => {
+        DeliverError::Query(QueryError::Duckdb { fault: Fault::OutOfMemory, action, .. }) => {
             options.raise_memory(options.memory_limit_mb, action)
         }
         _ => None,

@@ -2,26 +2,27 @@
 
 use std::fmt::Write as _;
 
+use super::error::QueryError;
 use crate::lake::LakeStore;
 use crate::tables::{Kind, Mapping, Table, WriteDisposition};
 
 /// The tables, as SQL for DuckDB.
 #[derive(Clone, Debug)]
-pub(super) struct TablePlan {
-    pub(super) tables: Vec<PlannedTable>,
+pub(crate) struct TablePlan {
+    pub(crate) tables: Vec<PlannedTable>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct PlannedTable {
-    pub(super) table: &'static Table,
-    pub(super) create: String,
+pub(crate) struct PlannedTable {
+    pub(crate) table: &'static Table,
+    pub(crate) create: String,
     /// Names and types of the columns.
-    pub(super) columns: Vec<(String, &'static str)>,
-    pub(super) comments: String,
+    pub(crate) columns: Vec<(String, &'static str)>,
+    pub(crate) comments: String,
 }
 
 impl TablePlan {
-    pub(super) fn new(mapping: &Mapping) -> Self {
+    pub(crate) fn new(mapping: &Mapping) -> Self {
         let tables = mapping.tables().iter().map(|mapped| {
             let name = identifier(mapped.table.name);
             let mut columns = Vec::new();
@@ -43,7 +44,7 @@ impl TablePlan {
         Self { tables: tables.collect() }
     }
 
-    pub(super) fn append_tables(&self) -> impl Iterator<Item = &'static Table> {
+    pub(crate) fn append_tables(&self) -> impl Iterator<Item = &'static Table> {
         self.tables
             .iter()
             .map(|planned| planned.table)
@@ -57,17 +58,17 @@ fn comment(out: &mut String, what: &str, name: &str, text: &str) {
 }
 
 /// A quoted identifier.
-pub(super) fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A quoted string literal.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A `read_parquet` call over files, relative to the lake.
-pub(super) fn read_parquet<'a>(
+pub(crate) fn read_parquet<'a>(
     lake: &LakeStore,
     paths: impl IntoIterator<Item = &'a str>,
 ) -> String {
@@ -76,33 +77,16 @@ pub(super) fn read_parquet<'a>(
     format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
 }
 
-/// Statements that create views over the lake's files in any DuckDB session. The views show only
-/// the latest revision of each run. Tables without a file are left out, because DuckDB cannot
-/// create a view of no files.
-pub fn lake_views(lake: &LakeStore) -> String {
-    let files = |table: &str| read_parquet(lake, [format!("{table}/**/*.parquet").as_str()]);
-    let latest = format!(
-        "(SELECT run_id, max(_revision) AS _revision FROM {} GROUP BY run_id)",
-        files("runs")
-    );
-    let mut out = String::new();
-    for table in crate::tables::ALL.iter().filter(|table| table.write != WriteDisposition::Manifest)
-    {
-        let (name, files) = (identifier(table.name), files(table.name));
-        // Writing to a String cannot fail.
-        let _infallible = if !lake.contains(table.name) {
-            writeln!(out, "-- {name} has no rows yet")
-        } else if table.write == WriteDisposition::Append {
-            writeln!(
-                out,
-                "CREATE OR REPLACE VIEW {name} AS\n  SELECT * FROM {files}\n  SEMI JOIN {latest} \
-                 USING (run_id, _revision);"
-            )
-        } else {
-            writeln!(out, "CREATE OR REPLACE VIEW {name} AS\n  SELECT * FROM {files};")
-        };
+/// Refuses a lake whose path has characters that DuckDB reads as a glob pattern.
+///
+/// # Errors
+/// [`QueryError::Pattern`].
+pub(crate) fn check_path(lake: &LakeStore) -> Result<(), QueryError> {
+    let path = lake.root();
+    if path.as_str().contains(['*', '?', '[']) {
+        return Err(QueryError::Pattern { path });
     }
-    out
+    Ok(())
 }
 
 #[cfg(test)]

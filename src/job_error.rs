@@ -1,30 +1,31 @@
-//! Errors of a compaction.
+//! The errors that jobs on an existing lake share: compaction, replay, verification and repair.
 
-use crate::deliver::DeliverError;
+use crate::data_files::DataFilesError;
 use crate::lake::LakeError;
+use crate::query::QueryError;
 use crate::tables::MappingError;
 
-/// Why a compaction ended early. Days merged before the error stay merged.
+/// Why a job on a lake failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CompactError {
+pub enum JobError {
     /// The lake cannot be read or written.
     #[error(transparent)]
     Lake(#[from] LakeError),
     /// The configured columns or lists are not valid.
     #[error("configuration: {0}")]
     Mapping(#[from] MappingError),
-    /// DuckDB failed to read the revisions.
+    /// DuckDB failed to read the data files.
     #[error(transparent)]
-    Deliver(#[from] DeliverError),
+    Query(#[from] QueryError),
+    /// Rows cannot be read or written: a bug of this program.
+    #[error("failed to read or write rows: {0}")]
+    Rows(#[from] arrow::error::ArrowError),
     /// A data file is not as it was written.
     #[error("the data file `{path}` is damaged and was not merged")]
     DamagedPart {
         /// Its path, relative to the lake's root.
         path: String,
     },
-    /// Rows cannot be read or written: a bug of this program.
-    #[error("failed to merge rows: {0}")]
-    Rows(#[from] arrow::error::ArrowError),
     /// The data files that were merged have another number of rows than their commits state.
     #[error("the merged data files of `{table}` have {found} rows, but those before had {stated}")]
     RowsDiffer {
@@ -36,6 +37,15 @@ pub enum CompactError {
         stated: u64,
     },
     /// A task ended early: a bug of this program.
-    #[error("a merge stopped: {0}")]
+    #[error("a task stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
+}
+
+impl From<DataFilesError> for JobError {
+    fn from(error: DataFilesError) -> Self {
+        match error {
+            DataFilesError::Lake(error) => error.into(),
+            DataFilesError::Rows(error) => error.into(),
+        }
+    }
 }

@@ -1,24 +1,13 @@
 //! Errors of a delivery.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use super::fault::Fault;
 use crate::lake::{LakeError, Location};
+use crate::query::{Fault, QueryError};
 
 /// Why the DuckDB file could not be brought up to date. The lake is not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    /// Another process holds the file.
-    #[error("the DuckDB file `{}` is held by {holder}{}", path.display(), after(*waited))]
-    Locked {
-        /// Path of the DuckDB file.
-        path: PathBuf,
-        /// The holder, if DuckDB names it.
-        holder: String,
-        /// How long the delivery waited.
-        waited: Duration,
-    },
     /// The file holds another lake's runs.
     #[error("the DuckDB file `{}` was delivered from another lake", path.display())]
     OtherLake {
@@ -32,12 +21,6 @@ pub enum DeliverError {
         path: PathBuf,
         /// Name of the table.
         table: String,
-    },
-    /// The lake's path has characters that DuckDB reads as a glob pattern.
-    #[error("the lake's path `{path}` contains one of `*?[`, which DuckDB reads as a pattern")]
-    Pattern {
-        /// The root folder of the lake.
-        path: Location,
     },
     /// The file states a newer commit than the lake has.
     #[error(
@@ -92,18 +75,6 @@ pub enum DeliverError {
         /// The number of its commit.
         commit: u64,
     },
-    /// DuckDB error.
-    #[error("failed to {action} in the DuckDB file `{}`: {message}", path.display())]
-    Duckdb {
-        /// The operation, as a verb phrase.
-        action: String,
-        /// Path of the DuckDB file.
-        path: PathBuf,
-        /// The meaning of the error.
-        fault: Fault,
-        /// First line of DuckDB's message, at most 400 characters.
-        message: String,
-    },
     /// I/O error.
     #[error("failed to {action} `{}`", path.display())]
     Io {
@@ -114,6 +85,9 @@ pub enum DeliverError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// DuckDB failed, or another process holds the file.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -123,29 +97,8 @@ pub enum DeliverError {
 }
 
 impl DeliverError {
-    /// Converts an error of a DuckDB operation.
-    pub(super) fn duckdb(action: &str, path: &Path, error: &duckdb::Error) -> Self {
-        let path = path.to_owned();
-        match Fault::of(error) {
-            Fault::Held { holder } => Self::Locked { path, holder, waited: Duration::ZERO },
-            fault => {
-                let message = error.to_string();
-                let message = message.lines().next().unwrap_or_default().chars().take(400);
-                Self::Duckdb { action: action.to_owned(), path, fault, message: message.collect() }
-            }
-        }
-    }
-
     /// Whether this is a DuckDB error with that meaning.
     pub(super) fn is(&self, expected: &Fault) -> bool {
-        matches!(self, Self::Duckdb { fault, .. } if fault == expected)
-    }
-}
-
-/// ` (waited 5s)`; empty if there was no wait.
-fn after(waited: Duration) -> String {
-    match waited.as_secs() {
-        0 => String::new(),
-        seconds => format!(" (waited {seconds}s)"),
+        matches!(self, Self::Query(QueryError::Duckdb { fault, .. }) if fault == expected)
     }
 }

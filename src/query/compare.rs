@@ -1,8 +1,8 @@
 //! Comparison of the DuckDB file with the lake's data files.
 
-use super::DeliverError;
-use super::apply::{gap_rows, sync_row};
+use super::error::QueryError;
 use super::reader::LakeReader;
+use super::records::{gap_rows, sync_row};
 use super::sql::{identifier, literal};
 use crate::lake::Manifest;
 use crate::tables::{Table, WriteDisposition};
@@ -27,7 +27,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), DeliverError> {
+    pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), QueryError> {
         self.execute("record gaps", &gap_rows(&head.gaps, head))?;
         for manifest in manifests {
             if let Some(sync) = &manifest.sync {
@@ -41,7 +41,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn compare(&mut self, table: &Table) -> Result<Option<Difference>, DeliverError> {
+    pub fn compare(&mut self, table: &Table) -> Result<Option<Difference>, QueryError> {
         let name = identifier(table.name);
         let (mut ours, mut theirs) =
             (format!("memory.main.{name}"), format!("delivered.main.{name}"));
@@ -81,7 +81,7 @@ impl LakeReader {
         Ok(Some(Difference { lake: count(lake), database: count(database), runs }))
     }
 
-    fn shared_columns(&mut self, ours: &str, theirs: &str) -> Result<SharedColumns, DeliverError> {
+    fn shared_columns(&mut self, ours: &str, theirs: &str) -> Result<SharedColumns, QueryError> {
         let mut describe = |relation: &str| {
             let sql =
                 format!("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {relation})");
@@ -90,7 +90,7 @@ impl LakeReader {
                 let [name, kind] = <[_; 2]>::try_from(row).ok()?;
                 Some((name?, kind?))
             };
-            Ok::<Vec<(String, String)>, DeliverError>(rows.into_iter().filter_map(pair).collect())
+            Ok::<Vec<(String, String)>, QueryError>(rows.into_iter().filter_map(pair).collect())
         };
         let (ours, theirs) = (describe(ours)?, describe(theirs)?);
         let has_runs = theirs.iter().any(|(name, _)| name == "run_id");
@@ -158,7 +158,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn delivered(&mut self) -> Result<Option<Delivered>, DeliverError> {
+    pub fn delivered(&mut self) -> Result<Option<Delivered>, QueryError> {
         let is_there = format!(
             "SELECT 1 FROM duckdb_tables() WHERE database_name = {} AND table_name = {}",
             literal("delivered"),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use duckdb::{Config, Connection};
 
-use super::database::more_memory;
+use super::connection::{QueryOptions, link_target, more_memory};
+use super::error::QueryError;
 use super::fault::Fault;
-use super::sql::{PlannedTable, TablePlan, identifier, literal, read_parquet};
-use super::{DeliverError, DeliveryOptions};
+use super::sql::{PlannedTable, TablePlan, check_path, identifier, literal, read_parquet};
 use crate::lake::{DataFile, LakeStore};
 use crate::tables::Mapping;
 
@@ -24,17 +24,17 @@ impl LakeReader {
     /// folder beside the DuckDB file, and removes it at the end.
     ///
     /// # Errors
-    /// DuckDB's error; [`DeliverError::Pattern`] for a path that DuckDB would read as a pattern.
+    /// DuckDB's error; [`QueryError::Pattern`] for a path that DuckDB would read as a pattern.
     pub fn open<'p>(
         lake: &LakeStore,
         parts: impl IntoIterator<Item = &'p DataFile>,
         mapping: &Mapping,
-        options: &DeliveryOptions,
-    ) -> Result<Self, DeliverError> {
-        super::check_path(lake)?;
+        options: &QueryOptions,
+    ) -> Result<Self, QueryError> {
+        check_path(lake)?;
         let (path, memory_limit_mb) = (options.path.clone(), options.memory_limit_mb);
-        let connection = connect(options)
-            .map_err(|error| DeliverError::duckdb("open a reader", &path, &error))?;
+        let connection =
+            connect(options).map_err(|error| QueryError::duckdb("open a reader", &path, &error))?;
         let mut reader = Self { connection, path, memory_limit_mb };
         let parts: Vec<&DataFile> = parts.into_iter().collect();
         let plan = TablePlan::new(mapping);
@@ -52,7 +52,7 @@ impl LakeReader {
 
     /// Creates the view of a table. If all data files are of earlier versions, they lack the
     /// columns that were added since; these are null.
-    fn view(&mut self, planned: &PlannedTable, files: &str) -> Result<(), DeliverError> {
+    fn view(&mut self, planned: &PlannedTable, files: &str) -> Result<(), QueryError> {
         let sql = format!("SELECT column_name FROM (DESCRIBE SELECT * FROM {files})");
         let there: Vec<String> = self.rows(&sql)?.into_iter().flatten().flatten().collect();
         let missing = planned.columns.iter().filter(|(name, _)| !there.contains(name));
@@ -67,7 +67,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error, for example if another process writes the file.
-    pub fn attach(&mut self) -> Result<(), DeliverError> {
+    pub fn attach(&mut self) -> Result<(), QueryError> {
         let path = literal(&self.path.to_string_lossy());
         self.execute("open the database", &format!("ATTACH {path} AS delivered (READ_ONLY)"))
     }
@@ -76,7 +76,7 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn execute(&mut self, action: &str, sql: &str) -> Result<(), DeliverError> {
+    pub fn execute(&mut self, action: &str, sql: &str) -> Result<(), QueryError> {
         self.with_room(action, |connection| connection.execute_batch(sql))
     }
 
@@ -88,7 +88,7 @@ impl LakeReader {
         &mut self,
         table: &str,
         rows: impl IntoIterator<Item = (&'r str, i64)>,
-    ) -> Result<(), DeliverError> {
+    ) -> Result<(), QueryError> {
         let name = identifier(table);
         self.execute("load", &format!("CREATE TABLE {name} (id VARCHAR, number BIGINT)"))?;
         let append = || {
@@ -98,14 +98,14 @@ impl LakeReader {
             }
             appender.flush()
         };
-        append().map_err(|error| DeliverError::duckdb("load", &self.path, &error))
+        append().map_err(|error| QueryError::duckdb("load", &self.path, &error))
     }
 
     /// The rows of a query, every value as text.
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, DeliverError> {
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, QueryError> {
         self.with_room("ask", |connection| ask(connection, sql))
     }
 
@@ -114,17 +114,17 @@ impl LakeReader {
         &mut self,
         action: &str,
         work: impl Fn(&Connection) -> Result<T, duckdb::Error>,
-    ) -> Result<T, DeliverError> {
+    ) -> Result<T, QueryError> {
         loop {
             let done = work(&self.connection);
             let more = done.as_ref().err().filter(|error| Fault::of(error) == Fault::OutOfMemory);
             let Some(megabytes) = more.and_then(|_| more_memory(self.memory_limit_mb)) else {
-                return done.map_err(|error| DeliverError::duckdb(action, &self.path, &error));
+                return done.map_err(|error| QueryError::duckdb(action, &self.path, &error));
             };
             self.memory_limit_mb = megabytes;
             let sql = format!("SET memory_limit = '{megabytes}MB'");
             let taken = self.connection.execute_batch(&sql);
-            taken.map_err(|error| DeliverError::duckdb("take more memory", &self.path, &error))?;
+            taken.map_err(|error| QueryError::duckdb("take more memory", &self.path, &error))?;
         }
     }
 }
@@ -141,14 +141,14 @@ fn ask(connection: &Connection, sql: &str) -> Result<Vec<Vec<Option<String>>>, d
     Ok(table)
 }
 
-fn connect(options: &DeliveryOptions) -> Result<Connection, duckdb::Error> {
+fn connect(options: &QueryOptions) -> Result<Connection, duckdb::Error> {
     let config = Config::default()
         .max_memory(&format!("{}MB", options.memory_limit_mb))?
         .threads(1)?
         .with("autoinstall_known_extensions", "false")?
         .with("preserve_insertion_order", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
-    let scratch = format!("{}.{}.tmp", options.file().display(), std::process::id());
+    let scratch = format!("{}.{}.tmp", link_target(&options.path).display(), std::process::id());
     connection.execute_batch(&format!("SET temp_directory = {}", literal(&scratch)))?;
     Ok(connection)
 }

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use duckdb::{AccessMode, Config, Connection};
+use duckdb::{Config, Connection};
 use uuid::Uuid;
 
-use super::fault::Fault;
-use super::sql::{TablePlan, identifier, literal};
+use super::options::DeliveryOptions;
 use super::views::views;
-use super::{DeliverError, DeliveryOptions};
 use crate::crash;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
+use crate::query::{Fault, QueryError, TablePlan, connect_to_read, identifier, literal};
 use crate::tables::SCHEMA_VERSION;
+use crate::targets::DeliverError;
 
 /// An open DuckDB file.
 #[derive(Debug)]
@@ -34,14 +34,11 @@ pub(super) struct Applied {
     pub(super) name: String,
 }
 
-/// Maximum memory limit in megabytes: with this much, memory is not the cause of an error.
-const MOST_MEMORY_MB: u64 = 16 * 1024;
-
 impl Database {
     /// Opens the file, or creates it; waits while another process holds it.
     ///
     /// # Errors
-    /// [`DeliverError::Locked`] if the wait was too long; otherwise DuckDB's error.
+    /// [`QueryError::Locked`] if the wait was too long; otherwise DuckDB's error.
     pub(super) async fn open(options: &DeliveryOptions) -> Result<Self, DeliverError> {
         let file = options.file();
         if let Some(parent) = file.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -66,15 +63,15 @@ impl Database {
                 Fault::Held { holder } => holder,
                 Fault::OutOfMemory => {
                     let action = "open the database";
-                    let error = DeliverError::duckdb(action, &path, &error);
+                    let error = QueryError::duckdb(action, &path, &error);
                     memory_limit_mb = options.raise_memory(memory_limit_mb, action).ok_or(error)?;
                     continue;
                 }
-                _ => return Err(DeliverError::duckdb("open the database", &path, &error)),
+                _ => return Err(QueryError::duckdb("open the database", &path, &error).into()),
             };
             let waited = started.elapsed();
             if waited >= options.lock_wait {
-                return Err(DeliverError::Locked { path, holder, waited });
+                return Err(QueryError::Locked { path, holder, waited }.into());
             }
             let left = options.lock_wait.saturating_sub(waited);
             if !std::mem::replace(&mut told, true) {
@@ -84,7 +81,7 @@ impl Database {
             tokio::select! {
                 biased;
                 () = options.stopped() => {
-                    return Err(DeliverError::Locked { path, holder, waited });
+                    return Err(QueryError::Locked { path, holder, waited }.into());
                 }
                 () = tokio::time::sleep(wait.min(left)) => {}
             }
@@ -235,7 +232,9 @@ impl Database {
     pub(super) fn close(self) -> Result<(), DeliverError> {
         self.checkpoint()?;
         let path = self.path;
-        self.connection.close().map_err(|(_, error)| DeliverError::duckdb("close", &path, &error))
+        self.connection
+            .close()
+            .map_err(|(_, error)| QueryError::duckdb("close", &path, &error).into())
     }
 
     fn table_exists(&self, name: &str) -> Result<bool, DeliverError> {
@@ -246,7 +245,7 @@ impl Database {
     }
 
     fn failed(&self, action: &str, error: &duckdb::Error) -> DeliverError {
-        DeliverError::duckdb(action, &self.path, error)
+        QueryError::duckdb(action, &self.path, error).into()
     }
 }
 
@@ -279,15 +278,15 @@ fn create(file: &Path) -> Result<(), DeliverError> {
     name.push(format!(".{}.new", Uuid::new_v4().simple()));
     let new = PathBuf::from(name);
     let created = create_empty(&new).map_err(|error| {
-        let mut error = DeliverError::duckdb("open the database", file, &error);
-        if let DeliverError::Duckdb { message, .. } = &mut error {
+        let mut error = QueryError::duckdb("open the database", file, &error);
+        if let QueryError::Duckdb { message, .. } = &mut error {
             // Errors show the name that the user knows.
             let (own, shown) = (new.display().to_string(), file.display().to_string());
             *message = message.replace(&own, &shown);
         }
         error
     });
-    let placed = created.and_then(|()| place_new(&new, file));
+    let placed = created.map_err(DeliverError::from).and_then(|()| place_new(&new, file));
     let removed = std::fs::remove_file(&new);
     placed?;
     match removed {
@@ -313,7 +312,7 @@ fn create_empty(file: &Path) -> Result<(), duckdb::Error> {
 pub fn try_folder(folder: &Path) -> Result<(), DeliverError> {
     let file = folder.join(format!(".armature-export-{}.duckdb", std::process::id()));
     let created = create_empty(&file)
-        .map_err(|error| DeliverError::duckdb("create a database", folder, &error));
+        .map_err(|error| QueryError::duckdb("create a database", folder, &error).into());
     let removed = match std::fs::remove_file(&file) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(DeliverError::Io { action: "remove", path: file, source })
@@ -334,11 +333,6 @@ fn place_new(new: &Path, file: &Path) -> Result<(), DeliverError> {
     .map_err(|source| DeliverError::Io { action: "create", path: file.to_owned(), source })
 }
 
-pub(super) fn connect_to_read(path: &Path) -> Result<Connection, duckdb::Error> {
-    let config = Config::default().access_mode(AccessMode::ReadOnly)?;
-    Connection::open_with_flags(path, config)
-}
-
 /// Rows per row group. DuckDB keeps a row group in memory or in temporary files until it is full,
 /// and the default of 122,880 rows of traces exceeds the memory limit.
 const ROW_GROUP: u32 = 10_240;
@@ -350,20 +344,15 @@ const STORAGE: &str = "v1.2.0";
 /// Name of the database while the file is attached.
 const DATABASE: &str = "delivered";
 
-/// Four times the limit in megabytes, up to the maximum; `None` if it is at the maximum already.
-pub(super) fn more_memory(megabytes: u64) -> Option<u64> {
-    (megabytes < MOST_MEMORY_MB).then(|| megabytes.saturating_mul(4).min(MOST_MEMORY_MB))
-}
-
 /// The last commit that a DuckDB file holds, and the number of rows by table. Opens the file
 /// read-only.
 ///
 /// # Errors
 /// [`DeliverError`] if this program did not create it, or it cannot be read.
 pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>), DeliverError> {
-    let error = |error: duckdb::Error| DeliverError::duckdb("read", path, &error);
+    let error = |error: duckdb::Error| QueryError::duckdb("read", path, &error);
     let connection = connect_to_read(path)
-        .map_err(|error| DeliverError::duckdb("open the database", path, &error))?;
+        .map_err(|error| QueryError::duckdb("open the database", path, &error))?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
     let applied = number("SELECT applied_commit FROM _armature").map_err(error)?;
     let mut rows = Vec::new();
@@ -373,25 +362,4 @@ pub fn inspect(path: &Path, tables: &[&str]) -> Result<(u64, Vec<(String, u64)>)
         rows.push(((*table).to_owned(), count));
     }
     Ok((applied, rows))
-}
-
-/// Runs a query on the file: column names, and every value as text, with nulls as empty text. Opens
-/// the file read-only.
-///
-/// # Errors
-/// [`DeliverError`] if the file cannot be read, or DuckDB rejects the query.
-pub fn query(path: &Path, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), DeliverError> {
-    let error = |error: duckdb::Error| DeliverError::duckdb("ask", path, &error);
-    let connection = connect_to_read(path).map_err(error)?;
-    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})");
-    let mut statement = connection.prepare(&sql).map_err(error)?;
-    let mut rows = statement.query([]).map_err(error)?;
-    let names = rows.as_ref().map(duckdb::Statement::column_names).unwrap_or_default();
-    let mut table = Vec::new();
-    while let Some(row) = rows.next().map_err(error)? {
-        let cells = (0..names.len()).map(|column| row.get::<_, Option<String>>(column));
-        let cells: Result<Vec<_>, _> = cells.collect();
-        table.push(cells.map_err(error)?.into_iter().map(Option::unwrap_or_default).collect());
-    }
-    Ok((names, table))
 }

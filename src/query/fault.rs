@@ -67,7 +67,7 @@ const TYPES: &[(&str, Fault)] = &[
 
 impl Fault {
     /// The meaning of an error.
-    pub(super) fn of(error: &duckdb::Error) -> Self {
+    pub(crate) fn of(error: &duckdb::Error) -> Self {
         Self::of_message(&error.to_string())
     }
 

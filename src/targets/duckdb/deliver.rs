@@ -1,131 +1,20 @@
-//! Commits → DuckDB. Uses commit files, Parquet and the declarations of tables, not the API.
-//!
-//! A delivery applies commits in order, and stores the number of the last one in the same
-//! transaction as the rows. It can therefore be late or repeated without duplicating a row, and the
-//! file can be rebuilt from the lake at any time.
-
-mod apply;
-mod compare;
-mod database;
-mod error;
-mod fault;
-mod reader;
-mod rebuild;
-mod session;
-mod sql;
-mod views;
+//! A delivery: the commits that the file does not have yet, grouped into transactions.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use serde::Serialize;
-use tokio::sync::watch;
-
-use crate::config::DuckdbSettings;
-use crate::event::{Event, Events};
-use crate::lake::{DataFile, LakeError, LakeStore, LakeView, Manifest};
+use super::apply::Step;
+use super::database::Applied;
+use super::options::DeliveryOptions;
+use super::session::Session;
+use crate::event::Event;
+use crate::lake::{DataFile, LakeError, LakeView, Manifest};
+use crate::query::check_path;
 use crate::tables::Mapping;
+use crate::targets::{DeliverError, Delivery};
 
-use apply::Step;
-pub use compare::{Delivered, Difference};
-use database::{Applied, more_memory};
-pub use database::{inspect, query, try_folder};
-pub use error::DeliverError;
-pub use fault::Fault;
-pub use reader::LakeReader;
-pub use rebuild::rebuild;
-use session::Session;
-pub use sql::lake_views;
-
-/// Options of a delivery.
-#[derive(Clone, Debug)]
-pub struct DeliveryOptions {
-    /// Path of the DuckDB file; can be a symbolic link.
-    pub path: PathBuf,
-    /// How long to wait while another process holds the file.
-    pub lock_wait: Duration,
-    /// Memory limit of DuckDB, in megabytes; raised when DuckDB needs more.
-    pub memory_limit_mb: u64,
-    /// Receives waits and notices.
-    pub events: Events,
-    /// Becomes true when a stop is requested: the delivery then no longer waits for the process
-    /// that holds the file, and applies at most one group of commits.
-    pub stop: Option<watch::Receiver<bool>>,
-}
-
-impl DeliveryOptions {
-    /// Options as configured, without a stop signal.
-    pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
-        Self {
-            path: settings.path.clone(),
-            lock_wait: Duration::from_secs(settings.lock_wait_secs),
-            memory_limit_mb: settings.memory_limit_mb,
-            events,
-            stop: None,
-        }
-    }
-
-    /// Sets the stop signal: see [`DeliveryOptions::stop`].
-    pub fn until(self, stop: watch::Receiver<bool>) -> Self {
-        Self { stop: Some(stop), ..self }
-    }
-
-    /// The file that the path names after all symbolic links: DuckDB's journal and temporary files
-    /// belong beside it, and a rebuild replaces it. A dangling link yields the file that it would
-    /// create.
-    fn file(&self) -> PathBuf {
-        // The limit of Linux. A longer chain fails when the file is opened.
-        const MOST_LINKS: usize = 40;
-        let mut file = self.path.clone();
-        for _ in 0..MOST_LINKS {
-            let Ok(target) = std::fs::read_link(&file) else { return file };
-            file = file.parent().map(|folder| folder.join(&target)).unwrap_or(target);
-        }
-        self.path.clone()
-    }
-
-    /// Raises a memory limit of DuckDB in megabytes, and emits a notice; `None` if the limit is at
-    /// its maximum.
-    fn raise_memory(&self, megabytes: u64, action: &str) -> Option<u64> {
-        let more = more_memory(megabytes)?;
-        let notice =
-            format!("DuckDB needs more than {megabytes} MB to {action}: it may take {more} MB");
-        self.events.emit(Event::Notice(notice));
-        Some(more)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
-    }
-
-    /// Completes when a stop is requested.
-    async fn stopped(&self) {
-        if let Some(mut stop) = self.stop.clone()
-            && stop.wait_for(|stop| *stop).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Result of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Delivery {
-    /// Kind of the target: `duckdb`.
-    pub target: &'static str,
-    /// Path of the file, as configured.
-    pub path: String,
-    /// `applied`, or `current` if there was nothing to do.
-    pub state: &'static str,
-    /// The last commit that the file holds.
-    pub commit: u64,
-    /// Number of commits applied.
-    pub commits: u64,
-    /// Rows added, by table.
-    pub rows: BTreeMap<String, u64>,
-}
+/// Kind of this target in reports.
+pub(super) const KIND: &str = "duckdb";
 
 /// Brings the DuckDB file up to date with a lake.
 ///
@@ -138,7 +27,7 @@ pub async fn deliver(
 ) -> Result<Delivery, DeliverError> {
     check_path(lake.store())?;
     let mut delivery = Delivery {
-        target: "duckdb",
+        target: KIND,
         path: options.path.display().to_string(),
         state: "current",
         commit: 0,
@@ -302,12 +191,4 @@ fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverErr
     let Some(part) = manifest.parts.iter().find(is_missing) else { return Ok(()) };
     let problem = format!("commit {} lists it, and it is not there", manifest.commit);
     Err(LakeError::Damaged { path: lake.store().location(&part.path), problem }.into())
-}
-
-fn check_path(lake: &LakeStore) -> Result<(), DeliverError> {
-    let path = lake.root();
-    if path.as_str().contains(['*', '?', '[']) {
-        return Err(DeliverError::Pattern { path });
-    }
-    Ok(())
 }

@@ -1,0 +1,20 @@
+//! Questions about data files, answered by DuckDB: queries, comparisons and views. Changes nothing.
+
+mod compare;
+mod connection;
+mod error;
+mod fault;
+mod reader;
+mod records;
+mod sql;
+mod views;
+
+pub use compare::{Delivered, Difference};
+pub use connection::{QueryOptions, query};
+pub(crate) use connection::{connect_to_read, link_target, more_memory};
+pub use error::QueryError;
+pub use fault::Fault;
+pub use reader::LakeReader;
+pub(crate) use records::{gap_rows, sync_row};
+pub(crate) use sql::{TablePlan, check_path, identifier, literal, read_parquet};
+pub use views::lake_views;

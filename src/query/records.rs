@@ -1,0 +1,72 @@
+//! Rows of the tables that exist in commits only (`_syncs`, `_gaps`), as SQL.
+
+use std::fmt::Write as _;
+
+use super::sql::{identifier, literal};
+use crate::lake::{Gap, Manifest, ScanRecord, SyncRecord};
+
+fn timestamp(microseconds: i64) -> String {
+    format!("to_timestamp({microseconds}::DOUBLE / 1000000)")
+}
+
+fn system(manifest: &Manifest) -> String {
+    format!("NULL, {}, {}, 1", manifest.commit, timestamp(manifest.created_at))
+}
+
+/// A row of `_syncs`. Columns are named, because a file of an older version has them in another order.
+pub(crate) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
+    let doubts = &sync.uncertified_because;
+    let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
+    let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
+    // Null, as in a file whose columns were added later.
+    let counted =
+        |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+    let of_sweep = |number: fn(&ScanRecord) -> u64| counted(sync.sweep.as_ref().map(number));
+    let proof = sync.sweep.as_ref().and_then(|sweep| sweep.proof.as_deref());
+    let values = [
+        ("sync_id", literal(&sync.sync_id)),
+        ("outcome", literal(&sync.outcome)),
+        ("started_at", timestamp(sync.started_at)),
+        ("elapsed_ms", sync.elapsed_ms.to_string()),
+        ("range", literal(&sync.range)),
+        ("certified", sync.certified.to_string()),
+        ("uncertified_because", text(doubts.as_deref())),
+        ("proof", text(proof)),
+        ("pages", of_sweep(|sweep| sweep.pages.into())),
+        ("looks", of_sweep(|sweep| sweep.looks.into())),
+        ("repeats", of_sweep(|sweep| sweep.repeats)),
+        ("head_moved", of_sweep(|sweep| sweep.head_moved)),
+        ("proven_until", sync.proven_until.map_or_else(|| "NULL".to_owned(), timestamp)),
+        ("runs_listed", sync.runs_listed.to_string()),
+        ("runs_new", sync.runs_new.to_string()),
+        ("runs_changed", sync.runs_changed.to_string()),
+        ("runs_open", sync.runs_open.to_string()),
+        ("runs_failed", sync.runs_failed.to_string()),
+        ("runs_absent", counted(sync.runs_absent)),
+        ("runs_partial", counted(sync.runs_partial)),
+        ("requests", sync.requests.to_string()),
+        ("bytes_received", sync.bytes_received.to_string()),
+        ("_commit", manifest.commit.to_string()),
+        ("_extracted_at", timestamp(manifest.created_at)),
+        ("_revision", "1".to_owned()),
+    ];
+    let (names, values): (Vec<String>, Vec<String>) =
+        values.into_iter().map(|(name, value)| (identifier(name), value)).unzip();
+    format!("INSERT INTO _syncs ({}) VALUES ({})", names.join(", "), values.join(", "))
+}
+
+/// Replaces the rows of `_gaps`.
+pub(crate) fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
+    let mut sql = "DELETE FROM _gaps;".to_owned();
+    for gap in gaps {
+        let _infallible = write!(
+            sql,
+            "INSERT INTO _gaps VALUES ({}, {}, {}, {});",
+            timestamp(gap.from),
+            timestamp(gap.until),
+            timestamp(gap.found_at),
+            system(manifest),
+        );
+    }
+    sql
+}

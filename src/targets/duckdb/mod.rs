@@ -1,0 +1,71 @@
+//! The DuckDB file as a target.
+//!
+//! The number of the last commit is stored in the same transaction as its rows. A delivery can
+//! therefore be late or repeated without duplicating a row, and the file can be rebuilt from the
+//! lake at any time.
+
+mod apply;
+mod database;
+mod deliver;
+mod options;
+mod rebuild;
+mod session;
+mod views;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{DeliverError, Delivery, Target};
+use crate::lake::LakeView;
+use crate::tables::Mapping;
+
+pub use database::{inspect, try_folder};
+pub use deliver::deliver;
+pub use options::DeliveryOptions;
+pub use rebuild::rebuild;
+
+/// A DuckDB file that follows a lake.
+#[derive(Clone, Debug)]
+pub struct DuckdbTarget {
+    options: DeliveryOptions,
+}
+
+impl DuckdbTarget {
+    /// The file that these options name.
+    pub fn new(options: DeliveryOptions) -> Self {
+        Self { options }
+    }
+}
+
+impl Target for DuckdbTarget {
+    fn kind(&self) -> &'static str {
+        deliver::KIND
+    }
+
+    fn location(&self) -> String {
+        self.options.path.display().to_string()
+    }
+
+    fn applied(&self) -> Result<Option<u64>, DeliverError> {
+        if !self.options.path.exists() {
+            return Ok(None);
+        }
+        inspect(&self.options.path, &[]).map(|(commit, _)| Some(commit))
+    }
+
+    fn deliver<'d>(
+        &'d self,
+        lake: &'d LakeView,
+        mapping: &'d Mapping,
+    ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
+        deliver(lake, mapping, &self.options).boxed()
+    }
+
+    fn rebuild<'d>(
+        &'d self,
+        lake: &'d LakeView,
+        mapping: &'d Mapping,
+    ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
+        rebuild(lake, mapping, &self.options).boxed()
+    }
+}

@@ -1,0 +1,74 @@
+//! Options of a delivery to a DuckDB file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::DuckdbSettings;
+use crate::event::{Event, Events};
+use crate::query::{link_target, more_memory};
+
+/// Options of a delivery.
+#[derive(Clone, Debug)]
+pub struct DeliveryOptions {
+    /// Path of the DuckDB file; can be a symbolic link.
+    pub path: PathBuf,
+    /// How long to wait while another process holds the file.
+    pub lock_wait: Duration,
+    /// Memory limit of DuckDB, in megabytes; raised when DuckDB needs more.
+    pub memory_limit_mb: u64,
+    /// Receives waits and notices.
+    pub events: Events,
+    /// Becomes true when a stop is requested: the delivery then no longer waits for the process
+    /// that holds the file, and applies at most one group of commits.
+    pub stop: Option<watch::Receiver<bool>>,
+}
+
+impl DeliveryOptions {
+    /// Options as configured, without a stop signal.
+    pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
+        Self {
+            path: settings.path.clone(),
+            lock_wait: Duration::from_secs(settings.lock_wait_secs),
+            memory_limit_mb: settings.memory_limit_mb,
+            events,
+            stop: None,
+        }
+    }
+
+    /// Sets the stop signal: see [`DeliveryOptions::stop`].
+    pub fn until(self, stop: watch::Receiver<bool>) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// The file that the path names after all symbolic links: DuckDB's journal and temporary files
+    /// belong beside it, and a rebuild replaces it.
+    pub(super) fn file(&self) -> PathBuf {
+        link_target(&self.path)
+    }
+
+    /// Raises a memory limit of DuckDB in megabytes, and emits a notice; `None` if the limit is at
+    /// its maximum.
+    pub(super) fn raise_memory(&self, megabytes: u64, action: &str) -> Option<u64> {
+        let more = more_memory(megabytes)?;
+        let notice =
+            format!("DuckDB needs more than {megabytes} MB to {action}: it may take {more} MB");
+        self.events.emit(Event::Notice(notice));
+        Some(more)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
+    }
+
+    /// Completes when a stop is requested.
+    pub(super) async fn stopped(&self) {
+        if let Some(mut stop) = self.stop.clone()
+            && stop.wait_for(|stop| *stop).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}

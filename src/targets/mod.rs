@@ -1,0 +1,30 @@
+//! Targets: copies of the lake's rows in other systems, brought up to date commit by commit. Uses
+//! commit files, data files and the declarations of tables, not the API.
+
+pub mod duckdb;
+mod error;
+mod target;
+
+use tokio::sync::watch;
+
+use self::duckdb::{DeliveryOptions, DuckdbTarget};
+use crate::config::Settings;
+use crate::event::Events;
+
+pub use error::DeliverError;
+pub use target::{Delivery, DeliveryReport, Target, deliver_all};
+
+/// The targets that are configured and enabled. `stop` becomes true when a stop is requested: a
+/// delivery then ends early, and the next one continues.
+pub fn configured(
+    settings: &Settings,
+    events: &Events,
+    stop: Option<watch::Receiver<bool>>,
+) -> Vec<Box<dyn Target>> {
+    let mut targets: Vec<Box<dyn Target>> = Vec::new();
+    if settings.duckdb.enabled {
+        let options = DeliveryOptions::new(&settings.duckdb, events.clone());
+        targets.push(Box::new(DuckdbTarget::new(DeliveryOptions { stop, ..options })));
+    }
+    targets
+}

@@ -1,0 +1,128 @@
+//! What a target is, and the results of bringing targets up to date.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use super::DeliverError;
+use crate::lake::LakeView;
+use crate::tables::Mapping;
+
+/// A copy of the lake's rows in another system.
+///
+/// A target reads commits, and remembers the last one that it applied together with that commit's
+/// rows. It can therefore be late, or interrupted at any moment, without missing or doubling a row,
+/// and it can be rebuilt from the lake. The lake never waits for a target: if a delivery fails, the
+/// commits stay, and the next delivery applies them.
+pub trait Target: fmt::Debug + Send + Sync {
+    /// The kind of the target, as in reports: `duckdb`.
+    fn kind(&self) -> &'static str;
+
+    /// Where it is, as configured, without secrets.
+    fn location(&self) -> String;
+
+    /// The last commit that it applied; `None` if it does not exist yet. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DeliverError`] if it cannot be read, or was not made by this program.
+    fn applied(&self) -> Result<Option<u64>, DeliverError>;
+
+    /// Applies all commits that it does not have yet.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; it then has the commits before the failed one.
+    fn deliver<'d>(
+        &'d self,
+        lake: &'d LakeView,
+        mapping: &'d Mapping,
+    ) -> BoxFuture<'d, Result<Delivery, DeliverError>>;
+
+    /// Makes it anew from the lake, and then replaces the old one.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; the old one is then kept.
+    fn rebuild<'d>(
+        &'d self,
+        lake: &'d LakeView,
+        mapping: &'d Mapping,
+    ) -> BoxFuture<'d, Result<Delivery, DeliverError>>;
+}
+
+/// What a delivery applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Delivery {
+    /// Kind of the target: `duckdb`.
+    pub target: &'static str,
+    /// Where it is, as configured.
+    pub path: String,
+    /// `applied`, or `current` if there was nothing to do.
+    pub state: &'static str,
+    /// The last commit that the target has.
+    pub commit: u64,
+    /// Number of commits applied.
+    pub commits: u64,
+    /// Rows added, by table.
+    pub rows: BTreeMap<String, u64>,
+}
+
+/// The result of a delivery to one target.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum DeliveryReport {
+    /// The delivery succeeded: the target is up to date, or the next delivery continues.
+    Done(Delivery),
+    /// The target could not be brought up to date; the lake is complete.
+    Failed {
+        /// Kind of the target.
+        target: &'static str,
+        /// `failed`.
+        state: &'static str,
+        /// The error, as text.
+        error: String,
+        /// The error itself, for the exit code.
+        #[serde(skip)]
+        source: DeliverError,
+    },
+}
+
+impl DeliveryReport {
+    /// What was applied; `None` if the delivery failed.
+    pub fn done(&self) -> Option<&Delivery> {
+        match self {
+            Self::Done(delivery) => Some(delivery),
+            Self::Failed { .. } => None,
+        }
+    }
+
+    /// Why the delivery failed; `None` if it succeeded.
+    pub fn error(&self) -> Option<&DeliverError> {
+        match self {
+            Self::Done(_) => None,
+            Self::Failed { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Brings targets up to date, one after the other. A target that fails does not keep the others
+/// from being brought up to date.
+pub async fn deliver_all(
+    targets: &[Box<dyn Target>],
+    lake: &LakeView,
+    mapping: &Mapping,
+) -> Vec<DeliveryReport> {
+    let mut reports = Vec::with_capacity(targets.len());
+    for target in targets {
+        reports.push(match target.deliver(lake, mapping).await {
+            Ok(delivery) => DeliveryReport::Done(delivery),
+            Err(source) => DeliveryReport::Failed {
+                target: target.kind(),
+                state: "failed",
+                error: source.to_string(),
+                source,
+            },
+        });
+    }
+    reports
+}
