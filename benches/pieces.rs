@@ -10,7 +10,7 @@ use armature_export::data_files::ChunkWriter;
 use armature_export::event::Events;
 use armature_export::json::Node;
 use armature_export::lake::{CommitBuilder, Lake};
-use armature_export::normalize::{Normalizer, RowContext};
+use armature_export::normalize::{ExportContext, Normalizer};
 use armature_export::run::{Document, DocumentState, FetchedRun, Resource};
 use armature_export::simulator::{Simulator, SimulatorSettings, WorldSettings};
 use armature_export::tables::Mapping;
@@ -22,9 +22,8 @@ use tokio::runtime::Runtime;
 /// About a chunk of a real export.
 const RUNS: u32 = 400;
 
-fn context(commit: u64) -> RowContext {
-    RowContext {
-        commit,
+fn export() -> ExportContext {
+    ExportContext {
         extracted_at: 1_795_435_200_000_000,
         organization_id: Some("organization".to_owned()),
         dashboard_url: "https://example.armature.app".to_owned(),
@@ -78,7 +77,7 @@ fn pieces(criterion: &mut Criterion) {
     let mapping = Arc::new(Mapping::new(&[], &[]).unwrap());
     let writer = ChunkWriter {
         mapping: Arc::clone(&mapping),
-        context: context(1),
+        export: export(),
         sync_id: "bench".to_owned(),
         compression_level: 3,
     };
@@ -92,7 +91,7 @@ fn pieces(criterion: &mut Criterion) {
     });
     group.bench_function("bodies become rows", |bencher| {
         bencher.iter(|| {
-            let mut normalizer = Normalizer::new(&mapping, context(1));
+            let mut normalizer = Normalizer::new(&mapping, export(), 1);
             for run in &runs {
                 normalizer.append(run);
             }
@@ -102,13 +101,13 @@ fn pieces(criterion: &mut Criterion) {
     group.bench_function("bodies become parts", |bencher| {
         bencher.iter_batched(
             || runs.clone(),
-            |runs| writer.write(runs).unwrap().len(),
+            |runs| writer.write(1, runs).unwrap().len(),
             BatchSize::LargeInput,
         );
     });
     group.bench_function("parts become a commit", |bencher| {
         bencher.iter_batched(
-            || (tempfile::tempdir().unwrap(), writer.write(runs.clone()).unwrap()),
+            || (tempfile::tempdir().unwrap(), writer.write(1, runs.clone()).unwrap()),
             |(folder, parts)| {
                 runtime.block_on(async {
                     let mut lake = Lake::open(&folder.path().join("lake")).await.unwrap();
@@ -125,7 +124,7 @@ fn pieces(criterion: &mut Criterion) {
         bencher.iter_batched(
             || {
                 let folder = tempfile::tempdir().unwrap();
-                let parts = writer.write(runs.clone()).unwrap();
+                let parts = writer.write(1, runs.clone()).unwrap();
                 let lake = runtime.block_on(async {
                     let mut lake = Lake::open(&folder.path().join("lake")).await.unwrap();
                     lake.bind(None, &Filters::default()).await.unwrap();

@@ -75,7 +75,7 @@ const DAY: i64 = 86_400 * 1_000_000;
 /// # Errors
 /// [`JobError`]; days that were merged before the error stay merged.
 pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
+    let mapping = Arc::new(options.settings.mapping()?);
     let path = &options.settings.lake.path;
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
@@ -103,7 +103,7 @@ pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError
 /// # Errors
 /// [`JobError`] if the lake cannot be read.
 pub async fn plan(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
+    let mapping = Arc::new(options.settings.mapping()?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let mut report = CompactReport::default();
     let (groups_to_rewrite, _) = look(&lake, &mapping, options, &mut report).await?;

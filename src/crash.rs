@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
-pub const POINTS: [&str; 33] = [
+pub const POINTS: [&str; 34] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -18,6 +18,7 @@ pub const POINTS: [&str; 33] = [
     "between_staged_parts",
     "after_stage",
     "after_ledger_checkpoint",
+    "after_files_checkpoint",
     "after_seal",
     "before_manifest",
     "after_manifest",

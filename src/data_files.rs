@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::extract::DAY;
 use crate::lake::{DataFileOptions, DataFileWriter, LakeError, NewDataFile};
-use crate::normalize::{Normalizer, RowContext};
+use crate::normalize::{ExportContext, Normalizer};
 use crate::run::FetchedRun;
 use crate::tables::{Mapping, Table};
 
@@ -29,7 +29,7 @@ pub struct ChunkWriter {
     /// The tables and columns.
     pub mapping: Arc<Mapping>,
     /// The values of the computed columns of every row.
-    pub context: RowContext,
+    pub export: ExportContext,
     /// The id of the sync or replay that makes the commit.
     pub sync_id: String,
     /// The zstd level; set by `lake.compression_level`.
@@ -40,12 +40,16 @@ pub struct ChunkWriter {
 const THREADS: usize = 2;
 
 impl ChunkWriter {
-    /// Writes all data files of some runs: one for each day and table that has rows. Blocks the
-    /// thread.
+    /// Writes all data files of some runs for a commit: one for each day and table that has rows.
+    /// Blocks the thread.
     ///
     /// # Errors
     /// Never because of data: an error is a bug in the declarations or options.
-    pub fn write(&self, runs: Vec<FetchedRun>) -> Result<Vec<NewDataFile>, DataFilesError> {
+    pub fn write(
+        &self,
+        commit: u64,
+        runs: Vec<FetchedRun>,
+    ) -> Result<Vec<NewDataFile>, DataFilesError> {
         let mut days: BTreeMap<Option<i64>, Vec<FetchedRun>> = BTreeMap::new();
         for run in runs {
             days.entry(run.started_at.map(|start| start.div_euclid(DAY))).or_default().push(run);
@@ -55,10 +59,10 @@ impl ChunkWriter {
         let work = || {
             let mut parts = Vec::new();
             // Reused for all days of a thread: it has learned how much memory rows need.
-            let mut normalizer = Normalizer::new(&self.mapping, self.context.clone());
+            let mut normalizer = Normalizer::new(&self.mapping, self.export.clone(), commit);
             while let Some((_, mut runs)) = next() {
                 runs.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
-                parts.extend(self.write_day(&mut normalizer, runs)?);
+                parts.extend(self.write_day(&mut normalizer, commit, runs)?);
             }
             Ok(parts)
         };
@@ -79,6 +83,7 @@ impl ChunkWriter {
     fn write_day(
         &self,
         normalizer: &mut Normalizer<'_>,
+        commit: u64,
         runs: Vec<FetchedRun>,
     ) -> Result<Vec<NewDataFile>, DataFilesError> {
         let started = runs.first().and_then(|run| run.started_at);
@@ -86,7 +91,7 @@ impl ChunkWriter {
         let has_revisions = runs.iter().any(|run| run.revision > 1);
         let options = DataFileOptions {
             compression_level: self.compression_level,
-            commit: self.context.commit,
+            commit,
             sync_id: self.sync_id.clone(),
             runs: u64::try_from(runs.len()).unwrap_or(u64::MAX),
         };
@@ -101,9 +106,8 @@ impl ChunkWriter {
         }
         writers.take(normalizer)?;
         let finish = |(table, writer): (&'static Table, DataFileWriter)| {
-            let rows = writer.rows();
-            let bytes = writer.finish()?;
-            Ok(NewDataFile { table, rows, bytes, started, has_revisions, replaces: None })
+            let written = writer.finish()?;
+            Ok(NewDataFile { table, written, started, has_revisions, replaces: None })
         };
         writers.open.into_iter().map(finish).collect()
     }

@@ -18,6 +18,14 @@ pub fn utc_day(microseconds: i64) -> Option<String> {
     Some(instant.format("%Y-%m-%d").to_string())
 }
 
+/// The UTC day of an instant in microseconds since 1970, in days since 1970-01-01; `None` if no
+/// calendar date exists for it.
+pub fn utc_day_number(microseconds: i64) -> Option<i32> {
+    const DAY: i64 = 86_400 * 1_000_000;
+    chrono::DateTime::from_timestamp_micros(microseconds)?;
+    i32::try_from(microseconds.div_euclid(DAY)).ok()
+}
+
 /// An instant in microseconds since 1970 as RFC 3339 text, to the second; `None` if no calendar
 /// date exists for it.
 pub fn rfc3339(microseconds: i64) -> Option<String> {

@@ -11,14 +11,12 @@ use serde::Serialize;
 
 use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
-use crate::extract::{
-    DAY, Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide, organization,
-};
+use crate::extract::{DAY, Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
 use crate::interval::utc_day;
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::query::{LakeReader, QueryError, QueryOptions};
-use crate::sync::{ScanReport, SyncOptions, client, window};
+use crate::sync::{ScanReport, Session, SyncOptions};
 use crate::tables::{Mapping, MappingError, RUNS};
 
 /// How a listed run compares with the ledger.
@@ -168,16 +166,16 @@ pub enum ReconcileError {
 /// # Errors
 /// [`ReconcileError`] if the API cannot be listed, or the lake cannot be read.
 pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, ReconcileError> {
-    let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
-    let client = client(options, Instant::now())?;
-    let organization = organization(&client).await?;
+    let mapping = options.settings.mapping()?;
+    let session = Session::open(options, Instant::now()).await?;
+    let Session { client, organization, .. } = &session;
     let filters = &options.settings.filters;
     let lake = LakeView::open(&options.settings.lake.path).await?;
     lake.check_export(organization.id.as_deref(), filters)?;
     let (ledger, _) = lake.ledger().await?;
-    let window = window(options, RangeChoice::Month, &organization, lake.head(), &mapping);
+    let window = session.window(&options.settings, RangeChoice::Month, lake.head(), &mapping);
     let paths = RunPaths::new(&mapping);
-    let sweep = WindowScan { client: &client, window, may_shrink: true, filters, paths: &paths };
+    let sweep = WindowScan { client, window, may_shrink: true, filters, paths: &paths };
     let mut compared = Compared::new(&ledger, window, &paths);
     let (tally, _) = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;

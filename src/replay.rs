@@ -21,7 +21,7 @@ use crate::lake::{
     CommitBuilder, DataFile, FileGroup, Lake, LakeStore, LakeView, NewDataFile, Staging,
 };
 use crate::ledger::{Entry, Ledger};
-use crate::normalize::{RowContext, dashboard_of};
+use crate::normalize::{ExportContext, dashboard_of};
 use crate::query::{LakeReader, QueryOptions};
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
@@ -69,12 +69,12 @@ pub struct ReplayReport {
 /// # Errors
 /// [`JobError`]; the lake is then unchanged.
 pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
+    let mapping = Arc::new(options.settings.mapping()?);
     let path = &options.settings.lake.path;
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
-    let mut report = remake(&mut lake, &mapping, options, |_| true).await?;
+    let mut report = remake(&mut lake, options, |_| true).await?;
     if report.commit.is_some() {
         let targets = targets::configured(&options.settings, &options.events, None);
         report.deliveries = deliver_all(&targets, lake.view(), &mapping).await;
@@ -87,7 +87,7 @@ pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
 /// # Errors
 /// [`JobError`] if the lake cannot be read.
 pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
-    let mapping = Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?);
+    let mapping = Arc::new(options.settings.mapping()?);
     let lake = LakeView::open(&options.settings.lake.path).await?;
     let groups = lake.snapshot().await?.groups();
     let commit = lake.head().map_or(1, |head| head.commit + 1);
@@ -106,18 +106,20 @@ pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
 /// [`JobError`]; the lake is then unchanged.
 pub async fn remake(
     lake: &mut Lake,
-    mapping: &Arc<Mapping>,
     options: &ReplayOptions,
     is_wanted: impl Fn(&FileGroup) -> bool,
 ) -> Result<ReplayReport, JobError> {
+    let mapping = options.settings.mapping()?.with_field_ids(lake.view().field_ids());
+    let mapping = Arc::new(mapping);
     let mut staging = lake.stage();
     let view = lake.view().clone();
     let groups = view.snapshot().await?.groups();
-    let mut replay = Replay::start(&view, &groups, mapping, options, staging.commit()).await?;
+    let mut replay = Replay::start(&view, &groups, &mapping, options, staging.commit()).await?;
     let mut draft = CommitBuilder {
         sync_id: replay.writer.sync_id.clone(),
         created_at: options.now,
         has_checkpoint: true,
+        field_ids: replay.writer.mapping.field_ids().clone(),
         ..CommitBuilder::default()
     };
     for group in groups.iter().filter(|group| is_wanted(group)) {
@@ -146,6 +148,8 @@ async fn commit(
 /// State of a replay.
 struct Replay<'v> {
     view: &'v LakeView,
+    /// The number of the commit that is being made.
+    commit: u64,
     writer: ChunkWriter,
     paths: Arc<RunPaths>,
     /// The highest revision of each run that has rows of more than one.
@@ -165,8 +169,7 @@ impl<'v> Replay<'v> {
         let (store, known) = (view.store().clone(), groups.to_vec());
         let parts = tokio::task::spawn_blocking(move || telling_parts(&store, &known)).await?;
         let mut reader = LakeReader::open(view.store(), &parts, mapping, &to)?;
-        let context = RowContext {
-            commit,
+        let export = ExportContext {
             extracted_at: options.now,
             organization_id: view.identity().and_then(|identity| identity.organization_id.clone()),
             dashboard_url: dashboard(&mut reader, &options.settings)?,
@@ -174,12 +177,13 @@ impl<'v> Replay<'v> {
         };
         let writer = ChunkWriter {
             mapping: Arc::clone(mapping),
-            context,
+            export,
             sync_id: Uuid::new_v4().to_string(),
             compression_level: options.settings.lake.compression_level,
         };
         Ok(Self {
             view,
+            commit,
             writer,
             paths: Arc::new(RunPaths::new(mapping)),
             latest: Arc::new(latest(&mut reader)?),
@@ -234,10 +238,11 @@ impl<'v> Replay<'v> {
                 part.replaces = old.remove(part.table.name).map(|part| part.path.clone());
             }
             for part in &parts {
-                *self.report.rows_after.entry(part.table.name.to_owned()).or_default() += part.rows;
-                self.report.bytes_after += u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
+                *self.report.rows_after.entry(part.table.name.to_owned()).or_default() +=
+                    part.written.rows;
+                self.report.bytes_after += u64::try_from(part.written.to.len()).unwrap_or(u64::MAX);
             }
-            let commit = self.writer.context.commit;
+            let commit = self.commit;
             draft.ledger_changes.extend(ledger_changes(ledger, &latest, commit));
             if let Some(staging) = &mut staging {
                 staging.add(parts).await?;
@@ -250,9 +255,9 @@ impl<'v> Replay<'v> {
     /// Writes the data files of some runs. Returns them, and the runs at their latest revision,
     /// without documents.
     async fn write(&self, bodies: Bodies) -> Result<(Vec<NewDataFile>, Vec<FetchedRun>), JobError> {
-        let context =
-            RowContext { extracted_at: bodies.extracted_at, ..self.writer.context.clone() };
-        let writer = ChunkWriter { context, ..self.writer.clone() };
+        let export =
+            ExportContext { extracted_at: bodies.extracted_at, ..self.writer.export.clone() };
+        let (writer, commit) = (ChunkWriter { export, ..self.writer.clone() }, self.commit);
         let known = Arc::clone(&self.latest);
         let task = tokio::task::spawn_blocking(move || {
             let mut runs = bodies.runs;
@@ -263,7 +268,7 @@ impl<'v> Replay<'v> {
                     latest.push(FetchedRun { documents: Vec::new(), ..run.clone() });
                 }
             }
-            writer.write(runs).map(|parts| (parts, latest))
+            writer.write(commit, runs).map(|parts| (parts, latest))
         });
         Ok(task.await??)
     }

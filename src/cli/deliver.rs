@@ -5,14 +5,12 @@ use super::context::Context;
 use super::table::counted;
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeView;
-use crate::tables::Mapping;
 use crate::targets::{self, Delivery};
 
 pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Result<Exit, Failure> {
     let mut settings = context.targets(&arguments.targets);
     let lake = LakeView::open(&settings.lake.path).await?;
-    let mapping =
-        Mapping::new(&settings.columns, &settings.lists).map_err(crate::sync::SyncError::from)?;
+    let mapping = settings.mapping().map_err(crate::sync::SyncError::from)?;
     let (events, progress) = context.events();
     // Asking for a delivery enables the one target that every configuration names.
     settings.duckdb.enabled = true;

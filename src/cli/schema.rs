@@ -7,12 +7,11 @@ use super::context::{Context, write_stdout};
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
 use crate::query::lake_views;
-use crate::tables::{ALL, Entry, Mapping, dictionary, find};
+use crate::tables::{ALL, Entry, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
-    let mapping =
-        Mapping::new(&settings.columns, &settings.lists).map_err(crate::sync::SyncError::from)?;
+    let mapping = settings.mapping().map_err(crate::sync::SyncError::from)?;
     let table = arguments.table.as_deref();
     if let Some(name) = table.filter(|name| find(name).is_none()) {
         let known: Vec<&str> = ALL.iter().map(|table| table.name).collect();
@@ -98,7 +97,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "how a person asks for the file to be made")]
     fn the_dictionary_is_documented_as_it_is() {
-        let mapping = Mapping::new(&[], &[]).unwrap();
+        let mapping = crate::tables::Mapping::new(&[], &[]).unwrap();
         let made = format!(
             "# Tables\n\nMade by `armature-export schema --format markdown`; a test keeps it \
              equal.\n\n{}",

@@ -11,7 +11,7 @@ use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
-use crate::lake::{Gap, LakeView, LiveFile, Snapshot, SyncRecord};
+use crate::lake::{Gap, LakeView, LiveFile, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::targets::{self, Target};
 
@@ -66,19 +66,12 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     let lake = LakeView::open(&settings.lake.path).await?;
     let (ledger, _) = lake.ledger().await?;
     let mut status = base(&lake, &ledger);
-    let mut parts = Snapshot::default();
-    for commit in lake.commits()? {
-        let manifest = lake.manifest(commit).await?;
-        parts.apply(&manifest);
-        status.syncs.extend(manifest.sync);
-    }
-    for LiveFile { part, .. } in parts.iter() {
+    status.syncs = lake.last_syncs(SHOWN).await?;
+    for LiveFile { part, .. } in lake.snapshot().await?.iter() {
         status.parts += 1;
         status.bytes += part.bytes;
         *status.rows.entry(part.table.clone()).or_default() += part.rows;
     }
-    let old = status.syncs.len().saturating_sub(SHOWN);
-    status.syncs.drain(..old);
     for target in targets::configured(&settings, &Events::none(), None) {
         status.targets.push(target_status(&*target, status.commit));
     }

@@ -1,31 +1,26 @@
 //! Formats text tables and numbers for users.
 
-/// A table with headings; columns are as wide as their widest cell.
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
+
+/// A table with headings; columns are as wide as their widest cell, and numbers are aligned right.
 pub(super) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+    let mut table = Table::new();
+    // Columns are two spaces apart: the padding, and the line between columns.
+    table.load_preset(NOTHING).set_style(TableComponent::HeaderLines, '─');
+    table.set_style(TableComponent::VerticalLines, ' ');
+    // Output may be piped: never fold cells to the width of a terminal.
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings).add_rows(rows);
+    let last = headings.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == last { 0 } else { 1 }));
+        let mut cells = rows.iter().filter_map(|row| row.get(index)).peekable();
+        if cells.peek().is_some() && cells.all(|cell| is_number(cell)) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let numeric: Vec<bool> = (0..headings.len())
-        .map(|column| {
-            let mut cells = rows.iter().filter_map(|row| row.get(column)).peekable();
-            cells.peek().is_some() && cells.all(|cell| is_number(cell))
-        })
-        .collect();
-    let line =
-        |cells: Vec<&str>| {
-            let cells = cells.into_iter().zip(&widths).zip(&numeric);
-            let cells = cells.map(|((cell, &width), &right)| {
-                if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
-            format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
-        };
-    let mut lines = vec![line(headings.to_vec())];
-    let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-    lines.push(line(rules.iter().map(String::as_str).collect()));
-    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    let lines: Vec<String> = table.lines().map(|line| format!("  {}", line.trim_end())).collect();
     lines.join("\n")
 }
 

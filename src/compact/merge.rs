@@ -12,7 +12,7 @@ use super::plan::{RewriteGroup, SchemaSignature};
 use crate::job_error::JobError;
 use crate::lake::{
     CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, LakeStore, MergedFiles,
-    Merging, StagedFile, data_file_rows, data_file_schema,
+    Merging, StagedFile, WrittenFile, data_file_rows, data_file_schema,
 };
 use crate::tables::{Mapping, Table, find};
 
@@ -92,8 +92,8 @@ impl Merge {
             |group: &'_ FileGroup| Some((group.commits(), group.parts.get(table.name)?.clone()));
         let parts: Vec<(CommitRange, DataFile)> =
             rewrite.groups.iter().filter_map(of_table).collect();
-        let Some((first, _)) = parts.first() else { return Ok(0) };
-        let commits = parts.iter().fold(*first, |all, (commits, _)| all.and(*commits));
+        let Some((of_first, first)) = parts.first() else { return Ok(0) };
+        let commits = parts.iter().fold(*of_first, |all, (commits, _)| all.and(*commits));
         let earliest = parts.iter().filter_map(|(_, part)| part.least_started_at).min();
         let latest = parts.iter().filter_map(|(_, part)| part.greatest_started_at).max();
         let merging = Merging {
@@ -104,21 +104,21 @@ impl Merge {
         };
         let mut dropped = 0;
         merged.add(merging, |file| {
-            let (file, rows, left_out) = self.write_rows(table, &parts, file)?;
+            let (written, left_out) = self.write_rows(table, &parts, first, file)?;
             dropped = left_out;
-            Ok::<_, JobError>((file, rows))
+            Ok::<_, JobError>(written)
         })?;
         Ok(dropped)
     }
 
-    /// Writes the rows of one table. Returns how many were written, and how many were left out.
+    /// Writes the rows of one table. Returns the file, and how many rows were left out.
     fn write_rows(
         &self,
         table: &'static Table,
         parts: &[(CommitRange, DataFile)],
+        first: &DataFile,
         file: StagedFile,
-    ) -> Result<(StagedFile, u64, u64), JobError> {
-        let Some((_, first)) = parts.first() else { return Ok((file, 0, 0)) };
+    ) -> Result<(WrittenFile<StagedFile>, u64), JobError> {
         let schema = data_file_schema(&self.store, first)?;
         let mapped = self.mapping.table(table);
         let mut writer = DataFileWriter::start(file, mapped, Arc::clone(&schema), &self.options)?;
@@ -139,7 +139,7 @@ impl Merge {
             let found = rows + dropped;
             return Err(JobError::RowsDiffer { table: table.name, found, stated });
         }
-        Ok((writer.finish()?, rows, dropped))
+        Ok((writer.finish()?, dropped))
     }
 
     fn without_older_revisions(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {

@@ -142,6 +142,7 @@ mod tests {
             greatest_started_at: None,
             has_revisions: false,
             replaces: None,
+            statistics: None,
             merged: None,
         };
         FileGroup {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{ApiSettings, PagingStyle, Settings, check_path};
-use crate::tables::{Mapping, MappingError};
+use crate::tables::MappingError;
 
 /// The commented default file, as `init` writes it.
 pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
@@ -136,7 +136,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
         source: ParseError::new(&source),
     })?;
     check(&settings)?;
-    Mapping::new(&settings.columns, &settings.lists)?;
+    settings.mapping()?;
     Ok(settings)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tables::{ColumnOverride, ListOverride};
+use crate::tables::{ColumnOverride, ListOverride, Mapping, MappingError};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -33,6 +33,16 @@ pub struct Settings {
     pub columns: Vec<ColumnOverride>,
     /// Names of the lists in bodies.
     pub lists: Vec<ListOverride>,
+}
+
+impl Settings {
+    /// The tables with the configured columns and lists.
+    ///
+    /// # Errors
+    /// [`MappingError`] for the first column or list that is not valid.
+    pub fn mapping(&self) -> Result<Mapping, MappingError> {
+        Mapping::new(&self.columns, &self.lists)
+    }
 }
 
 /// The API, and how it is requested.

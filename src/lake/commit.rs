@@ -1,13 +1,14 @@
 //! The commit: one file that is created or not. Before it exists, its data files are staged;
 //! afterwards they are published.
 
-use super::paths::{checkpoint_path, commit_path, staging_path};
-use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, checkpoint};
+use super::files_checkpoint::LiveFileChanges;
+use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
+use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, ledger_checkpoint};
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
 use crate::ledger::Entry;
-use crate::tables::SCHEMA_VERSION;
+use crate::tables::{FieldIds, SCHEMA_VERSION};
 
 /// The content of a commit other than its data files.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,8 @@ pub struct CommitBuilder {
     pub removed: Vec<String>,
     /// Whether it only merges data files of earlier commits, and so adds no rows.
     pub is_merge: bool,
+    /// The field ids of the user's columns; empty leaves them unchanged.
+    pub field_ids: FieldIds,
     /// Whether to write a checkpoint of the ledger even if none is due.
     pub has_checkpoint: bool,
 }
@@ -54,35 +57,48 @@ impl Lake {
         staging: Staging,
         draft: CommitBuilder,
     ) -> Result<Manifest, LakeError> {
+        let is_sync_end = draft.sync.is_some();
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
-        staging.seal()?;
         let head = self.head();
         let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
         for gap in draft.new_gaps {
             gap.add_to(&mut gaps);
         }
         let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
-        contents.extend(staging.contents);
+        contents.extend(staging.contents.clone());
+        let mut replaced_paths = head.map(|head| head.replaced_paths.clone()).unwrap_or_default();
+        let replaced = staging.replaced.iter().map(|part| (part.table.clone(), part.path.clone()));
+        replaced_paths.extend(replaced);
+        let field_ids = match draft.field_ids {
+            given if given.is_empty() => {
+                head.map(|head| head.field_ids.clone()).unwrap_or_default()
+            }
+            given => given,
+        };
         let (ledger_checkpoint, ledger_checkpoint_sha256) = match checkpoint {
             Some((commit, sha256)) => (Some(commit), Some(sha256)),
             None => head
                 .map(|head| (head.ledger_checkpoint, head.ledger_checkpoint_sha256.clone()))
                 .unwrap_or_default(),
         };
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             commit: staging.commit,
             previous: self.head_sha256().map(str::to_owned),
             sync_id: draft.sync_id,
             created_at: draft.created_at,
             schema_version: SCHEMA_VERSION.to_owned(),
-            staging: staging.folder,
-            parts: staging.parts,
-            replaced: staging.replaced,
+            staging: staging.folder.clone(),
+            parts: staging.parts.clone(),
+            replaced: staging.replaced.clone(),
             ledger_changes: draft.ledger_changes,
             removed: draft.removed,
             is_merge: draft.is_merge,
             ledger_checkpoint,
             ledger_checkpoint_sha256,
+            files_checkpoint: head.and_then(|head| head.files_checkpoint),
+            files_checkpoint_sha256: head.and_then(|head| head.files_checkpoint_sha256.clone()),
+            field_ids,
+            replaced_paths,
             identity_sha256: self.identity_sha256().map(str::to_owned),
             coverage: draft
                 .coverage
@@ -93,6 +109,11 @@ impl Lake {
             contents,
             sync: draft.sync,
         };
+        if draft.has_checkpoint || is_sync_end && self.files_checkpoint_is_due() {
+            self.write_files_checkpoint(&mut manifest, draft.has_checkpoint).await?;
+        }
+        // After everything that can fill the disk: sealed data files stay until their number is taken.
+        staging.seal()?;
         crash::point("before_manifest");
         let sha256 = self.create_commit_file(&manifest).await?;
         crash::point("after_manifest");
@@ -103,8 +124,60 @@ impl Lake {
             path: self.store().root(),
             problem: format!("moving data files stopped: {error}"),
         })??;
+        self.remove_old_checkpoints(&manifest)?;
         self.advance(&manifest, sha256);
         Ok(manifest)
+    }
+
+    /// Writes a checkpoint of the live files after a commit, and names it in the commit. It is
+    /// written from the last one, or from all commits if `anew` is set or the last one is damaged.
+    async fn write_files_checkpoint(
+        &self,
+        commit: &mut Manifest,
+        anew: bool,
+    ) -> Result<(), LakeError> {
+        let old = if anew { None } else { self.view().files_checkpoint(self.head()).await? };
+        let (since, old) = old.map_or((0, None), |(commit, bytes)| (commit, Some(bytes)));
+        let mut changes = LiveFileChanges::default();
+        for number in self.view().commits()?.into_iter().filter(|number| *number > since) {
+            changes.apply(&self.view().manifest(number).await?);
+        }
+        changes.apply(commit);
+        let path = checkpoint_path(FILES, commit.commit);
+        let written = tokio::task::spawn_blocking(move || changes.write(old)).await;
+        let written = written.map_err(|error| LakeError::Damaged {
+            path: self.store().location(&path),
+            problem: format!("writing it stopped: {error}"),
+        })?;
+        let bytes = written.map_err(LakeError::parquet("write", path.as_str()))?;
+        let sha256 = sha256_hex(&bytes);
+        // As for the ledger, a checkpoint of this number that a crash left only delays it.
+        if self.store().put_if_absent(&path, bytes, "write the list of files").await? {
+            commit.files_checkpoint = Some(commit.commit);
+            commit.files_checkpoint_sha256 = Some(sha256);
+        }
+        crash::point("after_files_checkpoint");
+        Ok(())
+    }
+
+    /// Removes checkpoints that newer ones replaced. A few are kept for readers that opened the
+    /// lake before.
+    fn remove_old_checkpoints(&self, commit: &Manifest) -> Result<(), LakeError> {
+        const KEPT: usize = 3;
+        let newest =
+            [(LEDGER, commit.ledger_checkpoint), (FILES, commit.files_checkpoint)].into_iter();
+        for (folder, newest) in newest.filter(|(_, newest)| *newest == Some(commit.commit)) {
+            let names = self.store().list(folder)?;
+            let number = |name: &String| name.strip_suffix(".parquet")?.parse::<u64>().ok();
+            let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+            numbers.retain(|number| Some(*number) <= newest);
+            numbers.sort_unstable();
+            let old = numbers.len().saturating_sub(KEPT);
+            for number in numbers.into_iter().take(old) {
+                self.store().delete(&checkpoint_path(folder, number))?;
+            }
+        }
+        Ok(())
     }
 
     /// Creates the commit file: the one step that makes the commit. The file is created only if
@@ -147,9 +220,9 @@ impl Lake {
         if !is_due && !draft.has_checkpoint {
             return Ok(None);
         }
-        let path = checkpoint_path(staging.commit);
-        let bytes =
-            checkpoint::write(self.ledger()).map_err(LakeError::parquet("write", path.as_str()))?;
+        let path = checkpoint_path(LEDGER, staging.commit);
+        let bytes = ledger_checkpoint::write(self.ledger())
+            .map_err(LakeError::parquet("write", path.as_str()))?;
         let sha256 = sha256_hex(&bytes);
         // Never replace a checkpoint: a writer that lost the race for this commit number would
         // overwrite the winner's ledger. If a crash left one of this number, the checkpoint is only

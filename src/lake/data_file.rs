@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::{DataFile, LakeError, LakeStore, StoredFile};
+use super::{DataFile, FileStatistics, LakeError, LakeStore, StoredFile};
 use crate::tables::{Kind, MappedColumn, MappedTable, Origin, SCHEMA_VERSION};
 
 /// How a data file is written, and what its footer states.
@@ -38,6 +38,19 @@ pub struct DataFileWriter<To: Write + Send = Vec<u8>> {
     rows: u64,
     /// Size in bytes of the rows in the current row group before encoding.
     raw_bytes: usize,
+    /// The number of nulls by column.
+    nulls: Vec<u64>,
+}
+
+/// A data file that was written: where to, and what table formats need to know of it.
+#[derive(Debug)]
+pub struct WrittenFile<To = Vec<u8>> {
+    /// What it was written to.
+    pub to: To,
+    /// The number of its rows.
+    pub rows: u64,
+    /// Statistics of its columns.
+    pub statistics: FileStatistics,
 }
 
 /// A row group also ends at about this many bytes before encoding: long bodies compress very well,
@@ -101,9 +114,10 @@ impl<To: Write + Send> DataFileWriter<To> {
         properties: WriterPropertiesBuilder,
     ) -> Result<Self, LakeError> {
         let table = mapped.table.name;
+        let nulls = vec![0; schema.fields().len()];
         let writer = ArrowWriter::try_new(to, schema, Some(properties.build()));
         let writer = writer.map_err(LakeError::parquet("start", table))?;
-        Ok(Self { writer, table, rows: 0, raw_bytes: 0 })
+        Ok(Self { writer, table, rows: 0, raw_bytes: 0, nulls })
     }
 
     /// Adds rows.
@@ -113,6 +127,9 @@ impl<To: Write + Send> DataFileWriter<To> {
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), LakeError> {
         self.rows += u64::try_from(rows.num_rows()).unwrap_or(0);
         self.raw_bytes += rows.get_array_memory_size();
+        for (nulls, column) in self.nulls.iter_mut().zip(rows.columns()) {
+            *nulls += u64::try_from(column.null_count()).unwrap_or(0);
+        }
         let is_full = |raw: usize, encoded: usize| raw > RAW_BYTES || encoded > ROW_GROUP_BYTES;
         let written = self.writer.write(rows).and_then(|()| {
             if !is_full(self.raw_bytes, self.writer.in_progress_size()) {
@@ -129,12 +146,15 @@ impl<To: Write + Send> DataFileWriter<To> {
         self.rows
     }
 
-    /// Finishes the file, and returns what it was written to.
+    /// Finishes the file.
     ///
     /// # Errors
     /// [`LakeError::Parquet`] if it cannot be finished.
-    pub fn finish(self) -> Result<To, LakeError> {
-        self.writer.into_inner().map_err(LakeError::parquet("finish", self.table))
+    pub fn finish(mut self) -> Result<WrittenFile<To>, LakeError> {
+        self.writer.flush().map_err(LakeError::parquet("finish", self.table))?;
+        let statistics = FileStatistics::collect(self.writer.flushed_row_groups(), &self.nulls);
+        let to = self.writer.into_inner().map_err(LakeError::parquet("finish", self.table))?;
+        Ok(WrittenFile { to, rows: self.rows, statistics })
     }
 }
 

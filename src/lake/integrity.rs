@@ -17,7 +17,7 @@ use crate::tables::{ALL, WriteDisposition};
 pub(super) struct ExpectedFiles {
     /// Length in bytes and commit, by path.
     added: BTreeMap<String, (u64, u64)>,
-    /// SHA-256 and commit, by path: later commits use the same file name.
+    /// SHA-256 and commit, by path: in earlier versions, later commits used the same file name.
     replaced: BTreeMap<String, (String, u64)>,
 }
 
@@ -26,6 +26,7 @@ impl ExpectedFiles {
     pub(super) fn note(&mut self, manifest: &Manifest) {
         for path in manifest.superseded() {
             self.added.remove(path);
+            self.replaced.remove(path);
         }
         let added = |part: &DataFile| (part.path.clone(), (part.bytes, manifest.commit));
         self.added.extend(manifest.parts.iter().map(added));

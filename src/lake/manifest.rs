@@ -1,11 +1,14 @@
 //! The commit file: one commit as one JSON file that is created once.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::FileStatistics;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
 use crate::ledger::Entry;
-use crate::tables::SCHEMA_VERSION;
+use crate::tables::{FieldIds, SCHEMA_VERSION};
 
 /// One commit, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,20 @@ pub struct Manifest {
     /// The SHA-256 of the file of that checkpoint, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_checkpoint_sha256: Option<String>,
+    /// The commit of the newest checkpoint of the live files, which holds all data files that readers
+    /// see after that commit. `None` in commits of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_checkpoint: Option<u64>,
+    /// The SHA-256 of the file of that checkpoint, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_checkpoint_sha256: Option<String>,
+    /// The field ids of the user's columns after this commit.
+    #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
+    pub field_ids: FieldIds,
+    /// The path of the data file of each table that is replaced as a whole, after this commit.
+    /// Earlier versions did not write it: see [`Manifest::replaced_path`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced_paths: BTreeMap<String, String>,
     /// The SHA-256 of `format.json`, in hexadecimal; `None` in commits of versions that did not
     /// write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +80,7 @@ pub struct Manifest {
     pub listing_mapping: Option<u64>,
     /// Fingerprint of what the rows of each replaced table were built from, after this commit:
     /// shows whether they would change.
-    pub contents: std::collections::BTreeMap<String, u64>,
+    pub contents: BTreeMap<String, u64>,
     /// The record of the sync, in its last commit.
     pub sync: Option<SyncRecord>,
 }
@@ -134,6 +151,7 @@ impl Manifest {
         version(&self.schema_version).is_none_or(|version| version > WITHOUT)
             || self.previous.is_some()
             || self.ledger_checkpoint_sha256.is_some()
+            || self.files_checkpoint.is_some()
             || self.identity_sha256.is_some()
     }
 }
@@ -171,13 +189,17 @@ pub struct DataFile {
     /// Whether it holds later revisions of runs that earlier data files also hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_revisions: bool,
-    /// The path of the older data file whose place it takes, after a replay.
+    /// The path of the older data file whose place it takes: after a replay, or of a table that is
+    /// replaced as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// The commits whose rows it holds, if it was merged from smaller data files; `None` if its
     /// rows are its own commit's. Each row's `_commit` is still the commit that added the row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<CommitRange>,
+    /// Statistics of its columns; `None` in commits of versions that did not write them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<FileStatistics>,
 }
 
 /// A range of consecutive commits.
@@ -213,9 +235,18 @@ impl Manifest {
         self.parts.iter().chain(&self.replaced)
     }
 
+    /// The path of the data file of a table that is replaced as a whole, after this commit; `None`
+    /// if it has none. Earlier versions gave it the same name in every commit.
+    pub fn replaced_path(&self, table: &str) -> Option<String> {
+        let recorded = self.replaced_paths.get(table).cloned();
+        recorded.or_else(|| {
+            self.contents.contains_key(table).then(|| format!("{table}/{table}.parquet"))
+        })
+    }
+
     /// The paths of older data files that this commit replaces or removes.
     pub fn superseded(&self) -> impl Iterator<Item = &str> {
-        let replaced = self.parts.iter().filter_map(|part| part.replaces.as_deref());
+        let replaced = self.all_parts().filter_map(|part| part.replaces.as_deref());
         replaced.chain(self.removed.iter().map(String::as_str))
     }
 }

@@ -5,18 +5,21 @@
 //! <lake>/_armature/format.json                  whose lake it is, and which format
 //! <lake>/_armature/manifests/<commit>.json      the commit log; a commit file never changes
 //! <lake>/_armature/ledger/<commit>.parquet      checkpoints: the ledger as of a commit
+//! <lake>/_armature/files/<commit>.parquet       checkpoints: the live files as of a commit
 //! <lake>/_armature/staging/<commit>-<id>/       data files before they are published
 //! <lake>/_armature/retired/<commit>-<id>/       tombstoned data files, kept for a while
 //! <lake>/_armature/set_aside/                   quarantined files, moved here by `verify --repair`
 //! <lake>/_armature/lock                         held by the one writer
 //! ```
 
-mod checkpoint;
 mod commit;
 mod data_file;
 mod error;
+mod files_checkpoint;
 mod identity;
 mod integrity;
+mod ledger_checkpoint;
+mod live_file;
 mod location;
 mod manifest;
 mod open;
@@ -24,18 +27,22 @@ mod paths;
 mod repair;
 mod snapshot;
 mod staging;
+mod statistics;
 mod store;
 mod tombstones;
 
 pub use commit::CommitBuilder;
 pub use data_file::{
-    DataFileOptions, DataFileWriter, data_file_columns, data_file_rows, data_file_schema,
+    DataFileOptions, DataFileWriter, WrittenFile, data_file_columns, data_file_rows,
+    data_file_schema,
 };
 pub use error::LakeError;
 pub use identity::{FORMAT_MAJOR, Identity};
+pub use live_file::LiveFile;
 pub use location::Location;
 pub use manifest::{CommitRange, DataFile, Gap, Manifest, ScanRecord, SyncRecord};
-pub use open::{Lake, LakeView};
-pub use snapshot::{FileGroup, LiveFile, Snapshot};
+pub use open::{CommittedLake, Lake, LakeView};
+pub use snapshot::{FileGroup, Snapshot};
 pub use staging::{MergedFiles, Merging, NewDataFile, Staging};
+pub use statistics::{Bound, ColumnStatistics, FileStatistics};
 pub use store::{LakeStore, StagedFile, StoredFile, try_lock_in};

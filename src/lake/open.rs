@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::integrity::{ExpectedFiles, check_none_later};
 use super::paths::{
-    COMMITS, IDENTITY, LEDGER, OWN, STAGING, checkpoint_path, commit_of, commit_path, staging_path,
+    COMMITS, FILES, IDENTITY, LEDGER, OWN, STAGING, checkpoint_path, commit_of, commit_path,
+    staging_path,
 };
 use super::staging::OPEN;
 use super::store::Lock;
-use super::{FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, Manifest, checkpoint};
+use super::{FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, Manifest, ledger_checkpoint};
 use crate::config::Filters;
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::ledger::{Entry, Ledger};
+use crate::tables::FieldIds;
 
 /// A lake opened for writing. Holds the lock until it is dropped.
 #[derive(Debug)]
@@ -22,6 +26,21 @@ pub struct Lake {
     ledger: Ledger,
     changes_since_checkpoint: usize,
     _lock: Lock,
+}
+
+/// A lake to which no further commit is made, and which no other process can write yet. Holds the
+/// lock until it is dropped.
+#[derive(Debug)]
+pub struct CommittedLake {
+    view: LakeView,
+    _lock: Lock,
+}
+
+impl CommittedLake {
+    /// A view for reading.
+    pub fn view(&self) -> &LakeView {
+        &self.view
+    }
 }
 
 /// A lake opened for reading. Readers need no lock, because commits are never changed.
@@ -74,7 +93,7 @@ impl Lake {
         if !store.list("")?.is_empty() && !store.contains(OWN) {
             return Err(LakeError::NotALake { path: store.root() });
         }
-        for folder in [COMMITS, LEDGER, STAGING] {
+        for folder in [COMMITS, LEDGER, FILES, STAGING] {
             store.make_folder(folder)?;
         }
         let lock = store.lock()?;
@@ -114,10 +133,10 @@ impl Lake {
         Ok(())
     }
 
-    /// Drops the ledger to free its memory, and keeps the lock: for work after the last commit.
+    /// The lake after the last commit: still locked, without the memory of the ledger.
     #[must_use]
-    pub fn without_ledger(self) -> Self {
-        Self { ledger: Ledger::default(), ..self }
+    pub fn committed(self) -> CommittedLake {
+        CommittedLake { view: self.view, _lock: self._lock }
     }
 
     /// A view for reading.
@@ -140,7 +159,8 @@ impl Lake {
         &self.view.store
     }
 
-    pub(super) fn next_commit(&self) -> u64 {
+    /// The number of the next commit.
+    pub fn next_commit(&self) -> u64 {
         self.head().map_or(1, |head| head.commit + 1)
     }
 
@@ -169,10 +189,17 @@ impl Lake {
         self.ledger.apply(changes.iter().cloned());
     }
 
+    /// Whether the ledger is due for a checkpoint.
     pub(super) fn checkpoint_is_due(&self) -> bool {
         let last = self.head().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
         self.changes_since_checkpoint >= CHECKPOINT_CHANGES
             || self.next_commit() >= last + CHECKPOINT_COMMITS
+    }
+
+    /// Whether the live files are due for a checkpoint.
+    pub(super) fn files_checkpoint_is_due(&self) -> bool {
+        let last = self.head().and_then(|head| head.files_checkpoint).unwrap_or(0);
+        self.next_commit() >= last + CHECKPOINT_COMMITS
     }
 }
 
@@ -241,6 +268,11 @@ impl LakeView {
     /// The newest commit.
     pub fn head(&self) -> Option<&Manifest> {
         self.head.as_ref()
+    }
+
+    /// The field ids that were given to columns of users.
+    pub fn field_ids(&self) -> FieldIds {
+        self.head.as_ref().map(|head| head.field_ids.clone()).unwrap_or_default()
     }
 
     /// Refuses an export of another organization or with other filters than the lake holds.
@@ -342,13 +374,13 @@ impl LakeView {
     /// # Errors
     /// [`LakeError`] if it cannot be read, or has another SHA-256 than stated.
     pub async fn checkpoint(&self, commit: u64, sha256: Option<&str>) -> Result<Ledger, LakeError> {
-        let path = checkpoint_path(commit);
+        let path = checkpoint_path(LEDGER, commit);
         let bytes = self.read(&path).await?;
         if sha256.is_some_and(|stated| stated != sha256_hex(&bytes)) {
             let problem = "its SHA-256 is not what the newest commit states".to_owned();
             return Err(LakeError::Damaged { path: self.store.location(&path), problem });
         }
-        checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
+        ledger_checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
     }
 
     /// Applies the changes of all commits after `since` to a ledger, and counts them. Calls `show`
@@ -369,7 +401,21 @@ impl LakeView {
         Ok((ledger, changes))
     }
 
-    async fn read(&self, path: &str) -> Result<bytes::Bytes, LakeError> {
+    /// The content of the checkpoint of the live files that a commit names, and its commit; `None`
+    /// if there is none, or it is not as it was written: the snapshot then follows from all commits.
+    pub(super) async fn files_checkpoint(
+        &self,
+        head: Option<&Manifest>,
+    ) -> Result<Option<(u64, Bytes)>, LakeError> {
+        let Some(head) = head else { return Ok(None) };
+        let Some(commit) = head.files_checkpoint else { return Ok(None) };
+        let bytes = self.store.get(&checkpoint_path(FILES, commit)).await?;
+        let is_stated =
+            |bytes: &Bytes| head.files_checkpoint_sha256.as_deref() == Some(&sha256_hex(bytes));
+        Ok(bytes.filter(is_stated).map(|bytes| (commit, bytes)))
+    }
+
+    async fn read(&self, path: &str) -> Result<Bytes, LakeError> {
         let found = self.store.get(path).await?;
         found.ok_or_else(|| {
             let problem = "it is missing".to_owned();

@@ -12,6 +12,9 @@ pub(super) const COMMITS: &str = "_armature/manifests";
 /// The folder of the ledger's checkpoints.
 pub(super) const LEDGER: &str = "_armature/ledger";
 
+/// The folder of the checkpoints of the live files.
+pub(super) const FILES: &str = "_armature/files";
+
 /// The folder of data files before they are published, one folder for each commit.
 pub(super) const STAGING: &str = "_armature/staging";
 
@@ -30,8 +33,9 @@ pub(super) fn commit_path(commit: u64) -> String {
     format!("{COMMITS}/{commit:08}.json")
 }
 
-pub(super) fn checkpoint_path(commit: u64) -> String {
-    format!("{LEDGER}/{commit:08}.parquet")
+/// The checkpoint as of a commit, in [`LEDGER`] or [`FILES`].
+pub(super) fn checkpoint_path(folder: &str, commit: u64) -> String {
+    format!("{folder}/{commit:08}.parquet")
 }
 
 /// A path below the staging folder.

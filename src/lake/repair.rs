@@ -38,6 +38,11 @@ impl LakeView {
         self.store().list(STAGING)
     }
 
+    /// The path of a staging folder, relative to the lake's root.
+    pub fn staged_path(&self, folder: &str) -> String {
+        staging_path(folder)
+    }
+
     /// Whether a process is writing to the lake now.
     pub fn is_being_written(&self) -> bool {
         self.store().is_locked()

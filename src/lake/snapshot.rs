@@ -2,26 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CommitRange, DataFile, LakeError, LakeView, Manifest};
+use bytes::Bytes;
 
-/// A data file that readers see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveFile {
-    /// The commit that names it.
-    pub commit: u64,
-    /// The data file, as its commit describes it.
-    pub part: DataFile,
-}
-
-impl LiveFile {
-    /// The commits whose rows it holds.
-    pub fn commits(&self) -> CommitRange {
-        self.part.merged.unwrap_or(CommitRange::of(self.commit))
-    }
-}
+use super::paths::{FILES, checkpoint_path};
+use super::{
+    CommitRange, DataFile, LakeError, LakeView, LiveFile, Manifest, SyncRecord, files_checkpoint,
+};
 
 /// The data files of all commits, without those that later commits replaced or removed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     by_path: BTreeMap<String, LiveFile>,
 }
@@ -53,9 +42,21 @@ impl Snapshot {
             self.by_path.remove(path);
         }
         for part in manifest.all_parts() {
-            let live = LiveFile { commit: manifest.commit, part: part.clone() };
-            self.by_path.insert(part.path.clone(), live);
+            // What readers of the snapshot do not need is left out, as it is most of the memory.
+            let part = DataFile { replaces: None, statistics: None, ..part.clone() };
+            self.add(LiveFile { commit: manifest.commit, part });
         }
+    }
+
+    fn add(&mut self, live: LiveFile) {
+        self.by_path.insert(live.part.path.clone(), live);
+    }
+
+    fn of_checkpoint(bytes: Bytes) -> Result<Self, LakeError> {
+        let mut snapshot = Self::default();
+        let files = files_checkpoint::read(bytes).map_err(LakeError::parquet("read", FILES))?;
+        files.into_iter().for_each(|live| snapshot.add(live));
+        Ok(snapshot)
     }
 
     /// All live files, ordered by path: by table, day and commit.
@@ -100,15 +101,51 @@ impl Snapshot {
 }
 
 impl LakeView {
-    /// The snapshot as of the newest commit.
+    /// The records of the newest syncs, the oldest first: reads commits from the newest backwards,
+    /// until as many are found.
+    ///
+    /// # Errors
+    /// [`LakeError`] if a commit cannot be read.
+    pub async fn last_syncs(&self, most: usize) -> Result<Vec<SyncRecord>, LakeError> {
+        let mut syncs = Vec::new();
+        let newest = self.head().map_or(0, |head| head.commit);
+        for commit in (1..=newest).rev() {
+            if syncs.len() >= most {
+                break;
+            }
+            syncs.extend(self.manifest(commit).await?.sync);
+        }
+        syncs.reverse();
+        Ok(syncs)
+    }
+
+    /// The snapshot as of the newest commit: from the newest checkpoint of the live files, and the
+    /// commits after it.
     ///
     /// # Errors
     /// [`LakeError`] if a commit cannot be read.
     pub async fn snapshot(&self) -> Result<Snapshot, LakeError> {
-        let mut parts = Snapshot::default();
-        for commit in self.commits()? {
-            parts.apply(&self.manifest(commit).await?);
+        let (mut snapshot, since) = match self.files_checkpoint(self.head()).await? {
+            Some((commit, bytes)) => (Snapshot::of_checkpoint(bytes)?, commit),
+            None => (Snapshot::default(), 0),
+        };
+        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+            snapshot.apply(&self.manifest(commit).await?);
         }
-        Ok(parts)
+        Ok(snapshot)
+    }
+
+    /// The live files in the checkpoint that a commit names.
+    ///
+    /// # Errors
+    /// [`LakeError`] if it cannot be read, or has another SHA-256 than the commit states.
+    pub async fn checkpointed_files(&self, head: &Manifest) -> Result<Snapshot, LakeError> {
+        if let Some((_, bytes)) = self.files_checkpoint(Some(head)).await? {
+            return Snapshot::of_checkpoint(bytes);
+        }
+        let problem = "it is missing, or its SHA-256 is not what the newest commit states";
+        let path = checkpoint_path(FILES, head.files_checkpoint.unwrap_or_default());
+        let path = self.store().location(&path);
+        Err(LakeError::Damaged { path, problem: problem.to_owned() })
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::paths::{STAGING, staging_path};
 use super::store::StagedFile;
-use super::{CommitRange, DataFile, LakeError, LakeStore};
+use super::{CommitRange, DataFile, LakeError, LakeStore, WrittenFile};
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::utc_day;
@@ -39,20 +39,20 @@ pub struct Merging {
 }
 
 impl MergedFiles {
-    /// Writes the data file of a table: `write` fills it, and returns the number of rows. A data
-    /// file without rows is removed again.
+    /// Writes the data file of a table, which `write` fills. A data file without rows is removed
+    /// again.
     ///
     /// # Errors
     /// The error of `write`, or of an I/O operation.
     pub fn add<E: From<LakeError>>(
         &mut self,
         merging: Merging,
-        write: impl FnOnce(StagedFile) -> Result<(StagedFile, u64), E>,
+        write: impl FnOnce(StagedFile) -> Result<WrittenFile<StagedFile>, E>,
     ) -> Result<(), E> {
         let Merging { table, commits, started, has_revisions } = merging;
         let path = format!("{}/date={}/{}", table.name, self.day, self.name);
         let staged = format!("{}/{path}", self.staging);
-        let (file, rows) = match write(self.store.create(&staged)?) {
+        let WrittenFile { to: file, rows, statistics } = match write(self.store.create(&staged)?) {
             Ok(written) => written,
             Err(error) => {
                 self.store.delete(&staged)?;
@@ -76,6 +76,7 @@ impl MergedFiles {
             has_revisions,
             replaces: None,
             merged: Some(commits),
+            statistics: Some(statistics),
         });
         crash::point("between_merged_parts");
         Ok(())
@@ -114,10 +115,8 @@ pub struct Staging {
 pub struct NewDataFile {
     /// The table.
     pub table: &'static Table,
-    /// The number of its rows.
-    pub rows: u64,
-    /// The content of the Parquet file.
-    pub bytes: Vec<u8>,
+    /// The Parquet file.
+    pub written: WrittenFile,
     /// The earliest and the latest start of its runs, in microseconds since 1970 (UTC).
     pub started: Option<(i64, i64)>,
     /// Whether it holds later revisions of runs that earlier data files also hold.
@@ -219,7 +218,7 @@ impl Staging {
 
     async fn put_new(&self, part: NewDataFile, name: &str) -> Result<DataFile, LakeError> {
         let path = format!("{}/date={}/{name}", part.table.name, part.day());
-        let written = self.put(part.table, path, part.rows, part.bytes).await?;
+        let written = self.put(part.table, path, part.written).await?;
         Ok(DataFile {
             least_started_at: part.started.map(|(first, _)| first),
             greatest_started_at: part.started.map(|(_, last)| last),
@@ -229,21 +228,22 @@ impl Staging {
         })
     }
 
-    /// Writes the one data file of a table that is replaced as a whole. `content` is a fingerprint
-    /// of what its rows were built from.
+    /// Writes the one data file of a table that is replaced as a whole, under a name of its own: a
+    /// path never changes its content. `content` is a fingerprint of what its rows were built from,
+    /// and `old` the path of the data file whose place it takes.
     ///
     /// # Errors
     /// [`LakeError::Store`] if it cannot be written.
     pub async fn replace(
         &mut self,
         table: &'static Table,
-        rows: u64,
-        bytes: Vec<u8>,
+        written: WrittenFile,
         content: u64,
+        old: Option<String>,
     ) -> Result<(), LakeError> {
         debug_assert_eq!(table.write, WriteDisposition::Replace);
-        let path = format!("{0}/{0}.parquet", table.name);
-        let part = self.put(table, path, rows, bytes).await?;
+        let path = format!("{}/{}", table.name, self.new_name());
+        let part = DataFile { replaces: old, ..self.put(table, path, written).await? };
         self.contents.insert(table.name.to_owned(), content);
         self.replaced.push(part);
         Ok(())
@@ -253,8 +253,7 @@ impl Staging {
         &self,
         table: &'static Table,
         path: String,
-        rows: u64,
-        bytes: Vec<u8>,
+        WrittenFile { to: bytes, rows, statistics }: WrittenFile,
     ) -> Result<DataFile, LakeError> {
         let part = DataFile {
             table: table.name.to_owned(),
@@ -266,6 +265,7 @@ impl Staging {
             has_revisions: false,
             replaces: None,
             merged: None,
+            statistics: Some(statistics),
             path,
         };
         let staged = format!("{}/{}", self.open_folder(), part.path);

@@ -39,8 +39,14 @@ pub struct Observed {
 pub enum FetchOutcome {
     /// All documents are there, as far as they exist.
     Complete {
-        /// What they state about the run.
-        observed: Observed,
+        /// The status that they state.
+        status: Option<Arc<str>>,
+        /// The start that they state, in microseconds since 1970.
+        started_at: Option<i64>,
+        /// The end that they state, in microseconds since 1970.
+        ended_at: Option<i64>,
+        /// The commit that will hold the run's rows.
+        commit: u64,
         /// The revision that its rows will have; 1 for the first export.
         revision: i64,
         /// State of each document.
@@ -132,19 +138,25 @@ impl RecheckPolicy {
                 Transition { entry, change: Change::Unchanged }
             }
             FetchOutcome::Complete {
-                observed, revision, documents, content_fingerprint, ..
+                status,
+                started_at,
+                ended_at,
+                commit,
+                revision,
+                documents,
+                content_fingerprint,
+                is_same: false,
             } => {
                 let first_listed_at = self.first_listed_at(known);
                 let entry = Entry {
-                    check_at: self.next_check(documents, observed.ended_at, first_listed_at),
-                    status: observed.status,
-                    started_at: observed.started_at,
-                    ended_at: observed.ended_at,
+                    check_at: self.next_check(documents, ended_at, first_listed_at),
+                    status,
+                    started_at,
+                    ended_at,
                     content_fingerprint,
                     revision,
                     documents,
-                    // The commit pipeline sets the commit that will hold the rows.
-                    commit: 0,
+                    commit,
                     ..self.entry(known, listed, RunState::Exported)
                 };
                 let change = if revision == 1 { Change::New } else { Change::Changed };
@@ -362,7 +374,10 @@ mod tests {
 
     fn complete(revision: i64, is_same: bool, evaluation: DocumentState) -> FetchOutcome {
         FetchOutcome::Complete {
-            observed: observed(2),
+            status: Some("pass".into()),
+            started_at: Some(NOW - 3 * HOUR),
+            ended_at: Some(NOW - 2 * HOUR),
+            commit: 9,
             revision,
             documents: documents(evaluation),
             content_fingerprint: if is_same { 7 } else { 8 },
@@ -448,7 +463,7 @@ mod tests {
                     if step.change == Change::Changed {
                         assert_eq!(
                             (after.revision, after.commit),
-                            (known.revision + 1, 0),
+                            (known.revision + 1, 9),
                             "{name}"
                         );
                     } else {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder,
-    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
+    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::error::ArrowError;
 
@@ -40,6 +40,7 @@ enum ColumnBuilder {
     Decimal(Decimal128Builder),
     Boolean(BooleanBuilder),
     Timestamp(TimestampMicrosecondBuilder),
+    Date(Date32Builder),
 }
 
 impl<'m> TableBuilder<'m> {
@@ -126,6 +127,7 @@ impl ColumnBuilder {
                 Self::Decimal(Decimal128Builder::new().with_data_type(Kind::Decimal.arrow()))
             }
             Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
+            Kind::Date => Self::Date(Date32Builder::new()),
             Kind::Timestamp => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
             }
@@ -148,6 +150,8 @@ impl ColumnBuilder {
             (Self::Boolean(builder), _) => builder.append_null(),
             (Self::Timestamp(builder), Some(Cell::Timestamp(at))) => builder.append_value(*at),
             (Self::Timestamp(builder), _) => builder.append_null(),
+            (Self::Date(builder), Some(Cell::Date(day))) => builder.append_value(*day),
+            (Self::Date(builder), _) => builder.append_null(),
         }
     }
 
@@ -167,6 +171,7 @@ impl ColumnBuilder {
             Self::Decimal(builder) => Arc::new(builder.finish()),
             Self::Boolean(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::Date(builder) => Arc::new(builder.finish()),
         }
     }
 }

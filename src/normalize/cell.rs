@@ -15,6 +15,8 @@ pub(super) enum Cell<'a> {
     Decimal(i128),
     Boolean(bool),
     Timestamp(i64),
+    /// Days since 1970-01-01.
+    Date(i32),
 }
 
 /// The result of reading a value: a cell, a problem, or both.
@@ -34,6 +36,8 @@ pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> 
         Kind::Boolean => boolean(node).map(Cell::Boolean),
         Kind::Timestamp => parse_timestamp(node, time).map(Cell::Timestamp),
         Kind::Decimal => return decimal(node),
+        // Only the exporter fills such columns.
+        Kind::Date => Err("not read from bodies"),
     };
     match result {
         Ok(cell) => Reading { cell: Some(cell), problem: None },

@@ -246,7 +246,7 @@ mod tests {
     use arrow::util::display::array_value_to_string;
     use bytes::Bytes;
 
-    use super::super::row_context::RowContext;
+    use super::super::row_context::ExportContext;
     use super::*;
     use crate::run::{Document, DocumentState, Resource};
     use crate::tables::Mapping;
@@ -254,8 +254,7 @@ mod tests {
     /// The rows of some columns of a table, for a run whose evaluation is this body.
     fn rows(json: &str, table: &str, columns: &[&str]) -> String {
         let mapping = Mapping::new(&[], &[]).unwrap();
-        let context = RowContext {
-            commit: 1,
+        let export = ExportContext {
             extracted_at: 0,
             organization_id: None,
             dashboard_url: String::new(),
@@ -280,7 +279,7 @@ mod tests {
             ],
             shortfalls: Vec::new(),
         };
-        let mut normalizer = Normalizer::new(&mapping, context);
+        let mut normalizer = Normalizer::new(&mapping, export, 1);
         normalizer.append(&run);
         let batches = normalizer.finish().unwrap();
         let Some(batch) = batches.iter().find(|batch| batch.table.name == table) else {

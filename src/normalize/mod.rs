@@ -20,6 +20,6 @@ mod run;
 mod snapshot_tables;
 
 pub use report::{ColumnReport, MappingReport, TableReport, UnusedList};
-pub use row_context::{RowContext, dashboard_of};
+pub use row_context::{ExportContext, dashboard_of};
 pub use run::{Batch, Normalizer};
 pub use snapshot_tables::{OpenRun, open_run_rows, resource_rows};

@@ -7,11 +7,9 @@ use super::cell::Cell;
 use super::row::Fixed;
 use crate::run::{DocumentState, encode_id};
 
-/// What all rows of a commit have in common.
+/// What all rows of an export have in common.
 #[derive(Clone, Debug)]
-pub struct RowContext {
-    /// The commit's number.
-    pub commit: u64,
+pub struct ExportContext {
     /// When the sync began by the server's clock, in microseconds since 1970.
     pub extracted_at: i64,
     /// The organization of the key, from `GET /org`.
@@ -20,6 +18,23 @@ pub struct RowContext {
     pub dashboard_url: String,
     /// Whether raw bodies are kept in `documents`.
     pub keep_documents: bool,
+}
+
+/// What the rows of one run, or of one replaced table, have in common.
+#[derive(Clone, Debug)]
+pub(super) struct RowContext {
+    pub(super) export: ExportContext,
+    /// The commit's number.
+    pub(super) commit: u64,
+    /// The day on which the run started, in days since 1970; `None` for rows that belong to no run.
+    pub(super) run_date: Option<i32>,
+}
+
+impl RowContext {
+    /// The context of rows that belong to no run.
+    pub(super) fn new(export: ExportContext, commit: u64) -> Self {
+        Self { export, commit, run_date: None }
+    }
 }
 
 fn page(run_id: &str) -> String {
@@ -36,8 +51,9 @@ pub(super) fn run_columns<'a>(
     evaluation: DocumentState,
     context: &'a RowContext,
 ) -> Vec<(&'static str, Option<Cell<'a>>)> {
-    let organization = context.organization_id.as_deref().map(|id| Cell::Text(Cow::Borrowed(id)));
-    let url = format!("{}{}", context.dashboard_url, page(run_id));
+    let organization =
+        context.export.organization_id.as_deref().map(|id| Cell::Text(Cow::Borrowed(id)));
+    let url = format!("{}{}", context.export.dashboard_url, page(run_id));
     vec![
         ("organization_id", organization),
         ("run_url", Some(Cell::Text(Cow::Owned(url)))),
@@ -73,10 +89,11 @@ pub(super) fn integer(number: usize) -> Option<Cell<'static>> {
 pub(super) fn system(
     context: &RowContext,
     revision: i64,
-) -> [(&'static str, Option<Cell<'static>>); 3] {
+) -> [(&'static str, Option<Cell<'static>>); 4] {
     [
+        ("run_date", context.run_date.map(Cell::Date)),
         ("_commit", i64::try_from(context.commit).ok().map(Cell::Integer)),
-        ("_extracted_at", Some(Cell::Timestamp(context.extracted_at))),
+        ("_extracted_at", Some(Cell::Timestamp(context.export.extracted_at))),
         ("_revision", Some(Cell::Integer(revision))),
     ]
 }

@@ -13,8 +13,9 @@ use super::pages::Pages;
 use super::report::{DocumentUsage, MappingReport};
 use super::row::Issue;
 use super::row::{Sources, append_row};
-use super::row_context::{RowContext, integer, run_columns, system};
+use super::row_context::{ExportContext, RowContext, integer, run_columns, system};
 use crate::digest::sha256_hex;
+use crate::interval::utc_day_number;
 use crate::json::{Node, Record, Unmapped};
 use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
@@ -75,8 +76,8 @@ impl Lists {
 }
 
 impl<'m> Normalizer<'m> {
-    /// Starts without rows.
-    pub fn new(mapping: &'m Mapping, context: RowContext) -> Self {
+    /// Starts without rows; those that are added belong to the commit of this number.
+    pub fn new(mapping: &'m Mapping, export: ExportContext, commit: u64) -> Self {
         let builder = |table| TableBuilder::new(mapping.table(table));
         Self {
             runs: builder(&RUNS),
@@ -88,7 +89,7 @@ impl<'m> Normalizer<'m> {
             documents: builder(&DOCUMENTS),
             issues: builder(&ISSUES),
             lists: Lists::new(mapping),
-            context,
+            context: RowContext::new(export, commit),
             usage: None,
         }
     }
@@ -115,6 +116,8 @@ impl<'m> Normalizer<'m> {
 
     /// Adds every row of a run.
     pub fn append(&mut self, run: &FetchedRun) {
+        // The partition of runs whose start is unknown is the first day of 1970.
+        self.context.run_date = Some(run.started_at.and_then(utc_day_number).unwrap_or(0));
         let mut issues = Vec::new();
         let mut extra = Unmapped::default();
         let node = |resource| {
@@ -134,7 +137,7 @@ impl<'m> Normalizer<'m> {
         fixed.extend(system(&self.context, run.revision));
         let key = Some(Cow::Borrowed(run.run_id.as_str()));
         append_row(&mut self.runs, &mut sources, &fixed, key.as_ref(), &mut issues);
-        if self.context.keep_documents {
+        if self.context.export.keep_documents {
             self.append_documents(run);
         }
         issues.extend(run.shortfalls.iter().map(shortfall_issue));

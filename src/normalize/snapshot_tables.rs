@@ -9,7 +9,7 @@ use super::builder::TableBuilder;
 use super::cell::Cell;
 use super::elements::Keys;
 use super::row::{Sources, append_row};
-use super::row_context::{RowContext, run_columns, system};
+use super::row_context::{ExportContext, RowContext, run_columns, system};
 use super::run::run_sources;
 use crate::json::{Node, Record, Unmapped};
 use crate::run::DocumentState;
@@ -31,8 +31,10 @@ pub struct OpenRun {
 pub fn open_run_rows(
     mapping: &Mapping,
     runs: &[OpenRun],
-    context: &RowContext,
+    export: &ExportContext,
+    commit: u64,
 ) -> Result<RecordBatch, ArrowError> {
+    let context = &RowContext::new(export.clone(), commit);
     let mut builder = TableBuilder::new(mapping.table(&OPEN_RUNS));
     for run in runs {
         let mut sources = run_sources(Node::parse(&run.body).ok(), None);
@@ -53,8 +55,10 @@ pub fn open_run_rows(
 pub fn resource_rows(
     mapped: &MappedTable,
     elements: &[Node<'_>],
-    context: &RowContext,
+    export: &ExportContext,
+    commit: u64,
 ) -> Result<RecordBatch, ArrowError> {
+    let context = &RowContext::new(export.clone(), commit);
     let mut builder = TableBuilder::new(mapped);
     let mut keys = Keys::new(mapped, elements);
     for &element in elements {

@@ -4,6 +4,7 @@
 mod log;
 mod metrics;
 mod progress;
+mod words;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub use metrics::{LakeFigures, Metrics, Skipped, seconds};
 pub use progress::Progress;
 
 use crate::event::{Event, Events};
+use words::{millis, plural, rough};
 
 /// A receiver that passes events to the log and, on a terminal, to a progress line.
 pub fn events(progress: Option<Arc<Progress>>) -> Events {
@@ -92,19 +94,4 @@ fn milestone(shown: bool, text: &str) {
     } else {
         tracing::info!("{text}");
     }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A count with its noun.
-fn plural(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A wait, rounded for a message.
-pub(crate) fn rough(wait: std::time::Duration) -> String {
-    let seconds = wait.as_secs_f64().ceil();
-    if seconds >= 120.0 { format!("{:.0} min", seconds / 60.0) } else { format!("{seconds:.0} s") }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::rough;
+use super::words::{plural, rough};
 use crate::event::Event;
 
 /// The progress line. It is drawn on stderr, only if stderr is a terminal, and several times a
@@ -91,8 +91,7 @@ impl State {
             }
             Event::RateLimitLifted => self.waiting = None,
             Event::Delivering { commits } => {
-                self.phase =
-                    Some(format!("applying {} to DuckDB", super::plural(*commits, "commit")));
+                self.phase = Some(format!("applying {} to DuckDB", plural(*commits, "commit")));
             }
             Event::WindowChosen { .. }
             | Event::Retrying { .. }

@@ -63,6 +63,11 @@ impl LakeReader {
         self.execute("read the data files", &sql)
     }
 
+    /// Whether the DuckDB file exists.
+    pub fn has_database(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Attaches the DuckDB file, read-only, as the database `delivered`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::Shared;
+use super::shared::Shared;
 
 /// The body of `/healthz`.
 #[derive(Debug, Serialize)]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Service;
+use super::daemon::Service;
 use super::health::JobResult;
+use super::lake_stats::applied;
 use crate::compact::{CompactOptions, CompactReport, compact};
 use crate::config::{RangeChoice, Settings};
 use crate::event::Events;
@@ -14,7 +15,7 @@ use crate::observe::{Progress, Skipped, events, seconds};
 use crate::reconcile::{Reconciliation, reconcile};
 use crate::schedule::Job;
 use crate::sync::{SyncError, SyncOptions, SyncReport, sync};
-use crate::targets::{self, DeliveryReport};
+use crate::targets::DeliveryReport;
 
 impl Service {
     /// Runs a job to its end; a failure never ends the service.
@@ -213,13 +214,6 @@ impl Service {
             };
         }
     }
-}
-
-/// The last commit that every target has; `None` if there is no target, or one cannot be read now.
-pub(super) fn applied(settings: &Settings) -> Option<u64> {
-    let targets = targets::configured(settings, &Events::none(), None);
-    let applied = targets.iter().map(|target| target.applied().ok().flatten());
-    applied.collect::<Option<Vec<u64>>>()?.into_iter().min()
 }
 
 /// Why a sync made no report.

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::config::Settings;
 use crate::digest::fingerprint;
+use crate::event::Events;
 use crate::lake::{LakeError, LakeView, Manifest};
 use crate::ledger::StateCounts;
 use crate::observe::LakeFigures;
+use crate::targets;
 
 /// Statistics of one lake over time. A lake that is written for a year has tens of thousands of
 /// commits and some hundred thousand data files, so each commit is read once, and little of it is
@@ -46,6 +49,12 @@ impl LakeWatch {
         if newest == self.read && self.lake_stats.is_some() {
             return Ok(self.lake_stats.clone());
         }
+        if self.read == 0 {
+            for live in view.snapshot().await?.iter() {
+                self.parts.insert(key(&live.part.path), live.part.bytes);
+            }
+            self.read = newest;
+        }
         let read = self.read;
         for commit in view.commits()?.into_iter().filter(|commit| *commit > read) {
             self.take(&view.manifest(commit).await?);
@@ -71,7 +80,6 @@ impl LakeWatch {
     }
 
     fn take(&mut self, manifest: &Manifest) {
-        let key = |path: &str| fingerprint([path.as_bytes()]);
         for path in manifest.superseded() {
             self.parts.remove(&key(path));
         }
@@ -80,4 +88,15 @@ impl LakeWatch {
         }
         self.read = manifest.commit;
     }
+}
+
+fn key(path: &str) -> u64 {
+    fingerprint([path.as_bytes()])
+}
+
+/// The last commit that every target has; `None` if there is no target, or one cannot be read now.
+pub(super) fn applied(settings: &Settings) -> Option<u64> {
+    let targets = targets::configured(settings, &Events::none(), None);
+    let applied = targets.iter().map(|target| target.applied().ok().flatten());
+    applied.collect::<Option<Vec<u64>>>()?.into_iter().min()
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::SyncError;
 use super::accounts::Accounts;
+use super::options::{SECOND, SyncOptions, microseconds};
 use super::report::{GapReport, Outcome, RunCounts, ScanReport, SyncReport};
 use super::transition::{observed, shown_open, transition};
-use super::{SyncError, SyncOptions, microseconds};
 use crate::api::{ApiError, Client, RequestStats};
 use crate::config::Settings;
 use crate::data_files::ChunkWriter;
@@ -22,11 +23,11 @@ use crate::extract::{
 };
 use crate::interval::{Interval, merge};
 use crate::lake::{
-    CommitBuilder, DataFileOptions, DataFileWriter, Gap, Lake, Manifest, ScanRecord, Staging,
-    SyncRecord,
+    CommitBuilder, CommittedLake, DataFileOptions, DataFileWriter, Gap, Lake, Manifest, ScanRecord,
+    Staging, SyncRecord,
 };
 use crate::ledger::{Change, Entry, FetchOutcome, RecheckPolicy, Transition};
-use crate::normalize::{OpenRun, RowContext, open_run_rows, resource_rows};
+use crate::normalize::{ExportContext, OpenRun, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
 use crate::tables::{ISSUES, ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
 use crate::targets::DeliveryReport;
@@ -93,7 +94,7 @@ impl PendingCommit {
 /// A sync after its last commit.
 #[derive(Debug)]
 pub(super) struct SyncResult {
-    pub(super) lake: Lake,
+    pub(super) lake: CommittedLake,
     report: SyncReport,
 }
 
@@ -115,7 +116,7 @@ impl CommitPipeline {
         lake: Lake,
         mapping: Arc<Mapping>,
         window: Window,
-        context: RowContext,
+        export: ExportContext,
     ) -> Self {
         let settings = options.settings.clone();
         let compression_level = settings.lake.compression_level;
@@ -124,7 +125,7 @@ impl CommitPipeline {
         Self {
             lake,
             events: options.events.clone(),
-            writer: ChunkWriter { mapping, context, sync_id, compression_level },
+            writer: ChunkWriter { mapping, export, sync_id, compression_level },
             window,
             recheck: RecheckPolicy {
                 now: window.until,
@@ -180,7 +181,8 @@ impl CommitPipeline {
                 }
                 ExtractEvent::Done { task, outcome } => {
                     self.accounts.add(&task, &outcome);
-                    let step = transition(&self.recheck, &task, &outcome, &mut self.counts);
+                    let commit = self.chunk_commit();
+                    let step = transition(&self.recheck, &task, &outcome, commit, &mut self.counts);
                     let seen = shown_open(&task, &outcome);
                     let run = match *outcome {
                         crate::extract::Outcome::Complete { run, .. } => Some(*run),
@@ -220,7 +222,7 @@ impl CommitPipeline {
     /// An uncertainty if the list is empty although runs of the window are known: they cannot all
     /// have left the list.
     fn unexpected_zero(&self, listed: u64) -> Option<String> {
-        const MARGIN: i64 = 3600 * super::SECOND;
+        const MARGIN: i64 = 3600 * SECOND;
         let inside = |start: i64| {
             start > self.window.from.saturating_add(MARGIN) && start < self.window.until
         };
@@ -267,32 +269,41 @@ impl CommitPipeline {
     async fn write_chunk(&mut self) -> Result<(), SyncError> {
         self.commit_written().await?;
         let chunk = std::mem::take(&mut self.chunk);
-        self.writing = Some(self.start_writing(chunk));
+        self.writing = Some(self.start_writing(chunk)?);
         Ok(())
     }
 
-    fn start_writing(&self, chunk: Chunk) -> PendingCommit {
+    /// The number of the commit that will hold the chunk that is being filled. It stays the same
+    /// while the chunk before it is written and committed.
+    fn chunk_commit(&self) -> u64 {
+        self.lake.next_commit() + u64::from(self.writing.is_some())
+    }
+
+    fn start_writing(&self, chunk: Chunk) -> Result<PendingCommit, SyncError> {
         let mut staging = self.lake.stage();
         let commit = staging.commit();
-        let context = RowContext { commit, ..self.writer.context.clone() };
-        let writer = ChunkWriter { context, ..self.writer.clone() };
+        let writer = self.writer.clone();
         let runs = u64::try_from(chunk.runs.len()).unwrap_or(u64::MAX);
-        let mut changes = chunk.changes;
-        for (_, entry) in &mut changes {
-            if let Some(entry) =
-                entry.as_mut().filter(|entry| entry.revision > 0 && entry.commit == 0)
-            {
-                entry.commit = commit;
-            }
+        let changes = chunk.changes;
+        // The ledger must name the commit that has the rows.
+        let exported: HashSet<&str> = chunk.runs.iter().map(|run| run.run_id.as_str()).collect();
+        let is_of_other = |(run_id, entry): &LedgerChange| {
+            let entry = entry.as_ref().filter(|_| exported.contains(run_id.as_str()));
+            entry.is_some_and(|entry| entry.commit != commit)
+        };
+        if changes.iter().any(is_of_other) {
+            return Err(SyncError::Broken(format!(
+                "runs were counted to another commit than {commit}"
+            )));
         }
         let mut task = JoinSet::new();
         // Writing to disk is beside the fan-out, too: it mostly waits.
         task.spawn(async move {
-            let parts = spawn_blocking(move || writer.write(chunk.runs)).await??;
+            let parts = spawn_blocking(move || writer.write(commit, chunk.runs)).await??;
             staging.add(parts).await?;
             Ok(staging)
         });
-        PendingCommit { task, changes, runs }
+        Ok(PendingCommit { task, changes, runs })
     }
 
     async fn commit_written(&mut self) -> Result<(), SyncError> {
@@ -324,6 +335,7 @@ impl CommitPipeline {
         CommitBuilder {
             sync_id: self.writer.sync_id.clone(),
             created_at: self.window.until,
+            field_ids: self.writer.mapping.field_ids().clone(),
             ..CommitBuilder::default()
         }
     }
@@ -347,7 +359,7 @@ impl CommitPipeline {
         }
         forgotten.retain(|(run_id, _)| !changed.contains(run_id));
         chunk.changes.extend(forgotten);
-        let mut writing = self.start_writing(chunk);
+        let mut writing = self.start_writing(chunk)?;
         let mut staging = writing.staged().await?;
         // A sync that was stopped has not seen every run: it leaves the replaced tables as they
         // were.
@@ -376,7 +388,7 @@ impl CommitPipeline {
         };
         let manifest = self.commit(staging, draft, writing.runs).await?;
         let report = self.report(outcome, &manifest, has_new_gap, stopped);
-        Ok(SyncResult { lake: self.lake.without_ledger(), report })
+        Ok(SyncResult { lake: self.lake.committed(), report })
     }
 
     async fn stage_open_runs(&self, staging: &mut Staging) -> Result<(), SyncError> {
@@ -391,7 +403,8 @@ impl CommitPipeline {
         let runs: Vec<OpenRun> = runs
             .map(|run| OpenRun { run_id: run.run_id.clone(), body: run.body.clone() })
             .collect();
-        let rows = open_run_rows(&self.writer.mapping, &runs, &self.context(staging))?;
+        let rows =
+            open_run_rows(&self.writer.mapping, &runs, &self.writer.export, staging.commit())?;
         self.replace(staging, &OPEN_RUNS, &rows, content).await
     }
 
@@ -433,7 +446,8 @@ impl CommitPipeline {
                 continue;
             }
             let mapped = self.writer.mapping.table(table);
-            let rows = resource_rows(mapped, &list.elements(), &self.context(staging))?;
+            let rows =
+                resource_rows(mapped, &list.elements(), &self.writer.export, staging.commit())?;
             self.replace(staging, table, &rows, content).await?;
         }
         Ok(())
@@ -454,16 +468,12 @@ impl CommitPipeline {
         };
         let mut part = DataFileWriter::new(self.writer.mapping.table(table), &options)?;
         part.write(rows)?;
-        let count = part.rows();
-        Ok(staging.replace(table, count, part.finish()?, content).await?)
+        let old = self.lake.head().and_then(|head| head.replaced_path(table.name));
+        Ok(staging.replace(table, part.finish()?, content, old).await?)
     }
 
     fn content(&self, table: &Table) -> Option<u64> {
         self.lake.head().and_then(|head| head.contents.get(table.name).copied())
-    }
-
-    fn context(&self, staging: &Staging) -> RowContext {
-        RowContext { commit: staging.commit(), ..self.writer.context.clone() }
     }
 
     /// The coverage after this sync; `None` if it does not change.

@@ -6,17 +6,15 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::report::WindowReport;
-use super::{SyncError, SyncOptions, client, window};
+use super::{Session, SyncError, SyncOptions};
 use crate::extract::{
-    Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, organization,
-    out_of_reach, unlisted,
+    Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, out_of_reach, unlisted,
 };
 use crate::interval::{Interval, merge, rfc3339};
 use crate::lake::{LakeError, LakeView, Manifest};
 use crate::ledger::{Ledger, RunState};
 use crate::listing::{ListQuery, Listing};
 use crate::run::Resource;
-use crate::tables::Mapping;
 
 /// What a sync would request. Numbers of runs and requests are estimates unless
 /// [`Forecast::is_exact`] says otherwise.
@@ -60,9 +58,9 @@ const COMMITS_LOOKED_AT: usize = 64;
 /// # Errors
 /// [`SyncError`] if the API or the lake cannot be read.
 pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
-    let mapping = Mapping::new(&options.settings.columns, &options.settings.lists)?;
-    let client = client(&options, Instant::now())?;
-    let organization = organization(&client).await?;
+    let mapping = options.settings.mapping()?;
+    let session = Session::open(&options, Instant::now()).await?;
+    let Session { client, organization, .. } = &session;
     let lake = match LakeView::open(&options.settings.lake.path).await {
         Err(LakeError::Missing { .. }) => None,
         other => Some(other?),
@@ -73,11 +71,12 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
         ledger = lake.ledger().await?.0;
     }
     let head = lake.as_ref().and_then(LakeView::head);
-    let mut window = window(&options, options.settings.sync.range, &organization, head, &mapping);
+    let settings = &options.settings;
+    let mut window = session.window(settings, settings.sync.range, head, &mapping);
     let paths = RunPaths::new(&mapping);
     let page = loop {
         let query = list_query(window, &options.settings.filters, None, &paths);
-        match first_page(&client, query, &paths).await {
+        match first_page(client, query, &paths).await {
             // As in a sync, a smaller range is tried if the API refuses this one.
             Err(SyncError::Api(error))
                 if options.settings.sync.range.may_shrink() && is_refusal(&error) =>

@@ -7,18 +7,20 @@ use crate::ledger::{Change, FetchOutcome, Observed, RecheckPolicy, Transition};
 
 use super::report::RunCounts;
 
-/// The step that an outcome makes. Also counts it.
+/// The step that an outcome makes, if its rows join the commit of this number. Also counts it.
 pub(super) fn transition(
     policy: &RecheckPolicy,
     task: &FetchTask,
     outcome: &Outcome,
+    commit: u64,
     counts: &mut RunCounts,
 ) -> Transition {
     if let Outcome::Complete { documents, .. } = outcome {
         counts.partial += u64::from(documents.is_partial());
     }
     let listed = task.listed.as_ref().map(observed);
-    let step = policy.transition(task.known.as_ref(), listed.as_ref(), fetch_outcome(outcome));
+    let step =
+        policy.transition(task.known.as_ref(), listed.as_ref(), fetch_outcome(outcome, commit));
     count(counts, step.change);
     step
 }
@@ -43,17 +45,14 @@ pub(super) fn shown_open(task: &FetchTask, outcome: &Outcome) -> Option<ListedRu
     }
 }
 
-fn fetch_outcome(outcome: &Outcome) -> FetchOutcome {
+fn fetch_outcome(outcome: &Outcome, commit: u64) -> FetchOutcome {
     match outcome {
         Outcome::Complete { run, documents, content_fingerprint, is_same } => {
             FetchOutcome::Complete {
-                observed: Observed {
-                    status: run.status.as_deref().map(Arc::from),
-                    started_at: run.started_at,
-                    ended_at: run.ended_at,
-                    // Not used: the entry keeps the fingerprint of the run's row in the list.
-                    fingerprint: 0,
-                },
+                status: run.status.as_deref().map(Arc::from),
+                started_at: run.started_at,
+                ended_at: run.ended_at,
+                commit,
                 revision: run.revision,
                 documents: *documents,
                 content_fingerprint: *content_fingerprint,

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 /// Version of all tables together: `major.minor`. Additions raise the minor; anything that could
 /// break a reader raises the major, and is listed first in the changelog.
-pub const SCHEMA_VERSION: &str = "1.3";
+pub const SCHEMA_VERSION: &str = "1.4";
 
 /// A table: its name, key and columns.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// How it grows.
     pub write: WriteDisposition,
-    /// The columns in order, without [`SYSTEM_COLUMNS`].
+    /// The columns in order, without [`Table::system_columns`].
     pub columns: &'static [Column],
 }
 
@@ -35,6 +35,10 @@ pub enum WriteDisposition {
 /// A column: where its values come from and what they may be.
 #[derive(Debug)]
 pub struct Column {
+    /// The field id: its number in the table, which never changes and is never used again. Table
+    /// formats identify columns by it. From 1; the columns that the exporter adds to every table
+    /// have 901 and more, those of users 1001 and more.
+    pub id: u32,
     /// The name in every target.
     pub name: &'static str,
     /// The type of its values.
@@ -80,6 +84,9 @@ pub enum Kind {
     Boolean,
     /// Microseconds in UTC.
     Timestamp,
+    /// A calendar day. Not for columns of users.
+    #[serde(skip_deserializing)]
+    Date,
     /// Text that holds one JSON value.
     Json,
 }
@@ -99,6 +106,7 @@ impl Kind {
             Self::Decimal => DataType::Decimal128(Self::DECIMAL_PRECISION, Self::DECIMAL_SCALE),
             Self::Boolean => DataType::Boolean,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
         }
     }
 
@@ -111,6 +119,7 @@ impl Kind {
             Self::Decimal => "DECIMAL(38,18)",
             Self::Boolean => "BOOLEAN",
             Self::Timestamp => "TIMESTAMP WITH TIME ZONE",
+            Self::Date => "DATE",
         }
     }
 
@@ -123,6 +132,7 @@ impl Kind {
             Self::Decimal => "decimal",
             Self::Boolean => "boolean",
             Self::Timestamp => "timestamp",
+            Self::Date => "date",
             Self::Json => "json",
         }
     }
@@ -153,7 +163,13 @@ impl Column {
         description: &'static str,
         sources: &'static [&'static str],
     ) -> Self {
-        Self { name, kind, description, sources, origin: Origin::Body, reading: Reading::Plain }
+        let (id, origin, reading) = (0, Origin::Body, Reading::Plain);
+        Self { id, name, kind, description, sources, origin, reading }
+    }
+
+    /// The column with its field id.
+    pub const fn id(self, id: u32) -> Self {
+        Self { id, ..self }
     }
 
     /// A grade.
@@ -233,30 +249,50 @@ impl Table {
             || matches!(column, "position" | "_commit" | "_extracted_at" | "_revision")
     }
 
+    /// The columns that the exporter adds at the end.
+    pub fn system_columns(&self) -> impl Iterator<Item = &'static Column> {
+        let run_date = (self.write == WriteDisposition::Append).then_some(&RUN_DATE);
+        run_date.into_iter().chain(SYSTEM_COLUMNS)
+    }
+
     /// The column of that name, system columns included.
     pub fn column(&self, name: &str) -> Option<&'static Column> {
-        self.columns.iter().chain(SYSTEM_COLUMNS).find(|column| column.name == name)
+        self.columns.iter().chain(self.system_columns()).find(|column| column.name == name)
     }
 }
 
+/// The partition value of tables with rows of runs, as a column of the file: engines that read the
+/// files without their folders' names prune by it.
+static RUN_DATE: Column = Column::system(
+    "run_date",
+    Kind::Date,
+    "The day on which the run started, UTC: the same as the folder `date=`. 1970-01-01 where the \
+     start is unknown; null in rows of versions that did not write it.",
+)
+.id(905);
+
 /// The columns that end every table.
-pub static SYSTEM_COLUMNS: &[Column] = &[
+static SYSTEM_COLUMNS: &[Column] = &[
     Column::system(
         "_extra",
         Kind::Json,
         "What the API sent and no column holds: one JSON object of the members that are left, \
          each as it was sent; also the originals of values that did not fit their column.",
-    ),
-    Column::system("_commit", Kind::Integer, "The number of the commit that added the row."),
+    )
+    .id(901),
+    Column::system("_commit", Kind::Integer, "The number of the commit that added the row.")
+        .id(902),
     Column::system(
         "_extracted_at",
         Kind::Timestamp,
         "When the sync that fetched the row began, by the server's clock.",
-    ),
+    )
+    .id(903),
     Column::system(
         "_revision",
         Kind::Integer,
         "1 when the run was first exported; higher where it was seen changed later. The highest \
          revision of a run replaces all its earlier rows, in every table.",
-    ),
+    )
+    .id(904),
 ];

@@ -7,13 +7,14 @@ pub static CRITERIA: Table = Table {
     key: &["run_id", "criterion_id"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &["run_id", "runId"]),
+        Column::parent("run_id", "The run.", &["run_id", "runId"]).id(1),
         Column::key(
             "criterion_id",
             "The criterion's id; `#<position>` where the API gives none.",
             &["criterion_id", "criterionId", "criterion.id", "criteria_id", "id"],
-        ),
-        Column::position("Place among the run's criteria, from 0."),
+        )
+        .id(2),
+        Column::position("Place among the run's criteria, from 0.").id(3),
         Column::new(
             "criterion_text",
             Kind::Text,
@@ -31,7 +32,8 @@ pub static CRITERIA: Table = Table {
                 "name",
                 "description",
             ],
-        ),
+        )
+        .id(4),
         Column::new(
             "is_required",
             Kind::Boolean,
@@ -43,7 +45,8 @@ pub static CRITERIA: Table = Table {
                 "criterion.is_required",
                 "criterion.isRequired",
             ],
-        ),
+        )
+        .id(5),
         Column::verdict(
             "The grade: `pass`, `partial`, `fail` or another word of the API.",
             &[
@@ -61,13 +64,15 @@ pub static CRITERIA: Table = Table {
                 "passed",
                 "status",
             ],
-        ),
+        )
+        .id(6),
         Column::new(
             "score",
             Kind::Float,
             "The score, as the API states it.",
             &["score", "verdict.score", "grade.score", "value"],
-        ),
+        )
+        .id(7),
         Column::new(
             "rationale",
             Kind::Text,
@@ -82,7 +87,8 @@ pub static CRITERIA: Table = Table {
                 "comment",
                 "verdict.rationale",
             ],
-        ),
-        Column::VERDICT_MEANING,
+        )
+        .id(8),
+        Column::VERDICT_MEANING.id(9),
     ],
 };

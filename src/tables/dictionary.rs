@@ -26,6 +26,8 @@ pub struct Entry {
 pub struct ColumnEntry {
     /// The name.
     pub name: String,
+    /// The field id, as in the Parquet files; those of users' columns are given by the lake.
+    pub field_id: u32,
     /// The type.
     pub kind: &'static str,
     /// The type in DuckDB.
@@ -47,6 +49,7 @@ pub fn dictionary(mapping: &Mapping, table: Option<&str>) -> Vec<Entry> {
 fn entry(mapped: &MappedTable) -> Entry {
     let columns = mapped.columns.iter().map(|column| ColumnEntry {
         name: column.name.clone(),
+        field_id: column.id,
         kind: column.kind.name(),
         duckdb_type: column.kind.duckdb(),
         nullable: !mapped.table.is_required(&column.name),

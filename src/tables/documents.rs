@@ -8,25 +8,25 @@ pub static DOCUMENTS: Table = Table {
     key: &["run_id", "resource", "page"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &[]),
+        Column::parent("run_id", "The run.", &[]).id(1),
         Column::derived(
             "resource",
             Kind::Text,
             "`listing` (the run's row in the list), `detail`, `trace`, `evaluation` or `tool_calls`.",
-        ),
+        ).id(2),
         Column::derived(
             "page",
             Kind::Integer,
             "Which page of it, from 1; null in rows that a version before 0.2 wrote, which are first pages.",
-        ),
+        ).id(3),
         Column::derived(
             "body",
             Kind::Json,
             "The JSON text exactly as received, decompressed: also where it holds what JSON \
              functions reject, such as half a surrogate pair.",
-        ),
-        Column::derived("bytes", Kind::Integer, "Length of the body in bytes."),
-        Column::derived("sha256", Kind::Text, "SHA-256 of the body, in hexadecimal."),
-        Column::derived("http_date", Kind::Timestamp, "The server's `Date` for it."),
+        ).id(4),
+        Column::derived("bytes", Kind::Integer, "Length of the body in bytes.").id(5),
+        Column::derived("sha256", Kind::Text, "SHA-256 of the body, in hexadecimal.").id(6),
+        Column::derived("http_date", Kind::Timestamp, "The server's `Date` for it.").id(7),
     ],
 };

@@ -7,7 +7,7 @@ pub static EVALUATIONS: Table = Table {
     key: &["run_id"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &["run_id", "runId", "run.id"]),
+        Column::parent("run_id", "The run.", &["run_id", "runId", "run.id"]).id(1),
         Column::verdict(
             "The judge's overall verdict. The set is open. A `status` is one only where it is a \
              grade, such as `pass`.",
@@ -28,19 +28,22 @@ pub static EVALUATIONS: Table = Table {
                 "passed",
                 "status",
             ],
-        ),
+        )
+        .id(2),
         Column::new(
             "classification",
             Kind::Text,
             "The evaluation's classification. The set is open.",
             &["classification", "classification.name", "category"],
-        ),
+        )
+        .id(3),
         Column::new(
             "score",
             Kind::Float,
             "The overall score, as the API states it.",
             &["score", "overall_score", "overallScore", "overall.score", "verdict.score"],
-        ),
+        )
+        .id(4),
         Column::new(
             "judge_model",
             Kind::Text,
@@ -63,7 +66,8 @@ pub static EVALUATIONS: Table = Table {
                 "model",
                 "model.id",
             ],
-        ),
+        )
+        .id(5),
         Column::new(
             "summary",
             Kind::Text,
@@ -77,7 +81,8 @@ pub static EVALUATIONS: Table = Table {
                 "evaluatorOutput",
                 "verdict.rationale",
             ],
-        ),
+        )
+        .id(6),
         Column::new(
             "evaluated_at",
             Kind::Timestamp,
@@ -90,13 +95,15 @@ pub static EVALUATIONS: Table = Table {
                 "created_at",
                 "createdAt",
             ],
-        ),
+        )
+        .id(7),
         Column::new(
             "status",
             Kind::Text,
             "The state of the evaluation itself, as the API states it: not a verdict.",
             &["status", "state"],
-        ),
+        )
+        .id(8),
         Column::new(
             "error_message",
             Kind::Text,
@@ -109,7 +116,8 @@ pub static EVALUATIONS: Table = Table {
                 "failure_reason",
                 "failureReason",
             ],
-        ),
-        Column::VERDICT_MEANING,
+        )
+        .id(9),
+        Column::VERDICT_MEANING.id(10),
     ],
 };

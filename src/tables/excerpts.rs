@@ -7,19 +7,21 @@ pub static EXCERPTS: Table = Table {
     key: &["run_id", "criterion_id", "position"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &["run_id", "runId"]),
+        Column::parent("run_id", "The run.", &["run_id", "runId"]).id(1),
         Column::parent(
             "criterion_id",
             "The criterion; empty for an excerpt beside the criteria that names none.",
             &["criterion_id", "criterionId", "criterion.id", "criterion"],
-        ),
-        Column::position("Place among the criterion's excerpts, from 0."),
+        )
+        .id(2),
+        Column::position("Place among the criterion's excerpts, from 0.").id(3),
         Column::new(
             "excerpt",
             Kind::Text,
             "The words quoted.",
             &["excerpt", "text", "quote", "content", "body"],
-        ),
+        )
+        .id(4),
         Column::new(
             "source",
             Kind::Text,
@@ -34,6 +36,7 @@ pub static EXCERPTS: Table = Table {
                 "tool_call_id",
                 "toolCallId",
             ],
-        ),
+        )
+        .id(5),
     ],
 };

@@ -9,8 +9,11 @@ pub static GAPS: Table = Table {
     key: &["gap_from"],
     write: WriteDisposition::Manifest,
     columns: &[
-        Column::derived("gap_from", Kind::Timestamp, "The last moment before it that is proven."),
-        Column::derived("gap_until", Kind::Timestamp, "The first moment after it that is proven."),
-        Column::derived("found_at", Kind::Timestamp, "When it was found, by the server's clock."),
+        Column::derived("gap_from", Kind::Timestamp, "The last moment before it that is proven.")
+            .id(1),
+        Column::derived("gap_until", Kind::Timestamp, "The first moment after it that is proven.")
+            .id(2),
+        Column::derived("found_at", Kind::Timestamp, "When it was found, by the server's clock.")
+            .id(3),
     ],
 };

@@ -8,29 +8,32 @@ pub static ISSUES: Table = Table {
     key: &["run_id", "position"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &[]),
-        Column::position("Place among the run's issues, from 0."),
-        Column::derived("table_name", Kind::Text, "The table of the row."),
-        Column::derived("row_key", Kind::Text, "The row's own id within the run."),
+        Column::parent("run_id", "The run.", &[]).id(1),
+        Column::position("Place among the run's issues, from 0.").id(2),
+        Column::derived("table_name", Kind::Text, "The table of the row.").id(3),
+        Column::derived("row_key", Kind::Text, "The row's own id within the run.").id(4),
         Column::derived(
             "column_name",
             Kind::Text,
             "The column; null where the whole row is meant.",
-        ),
-        Column::derived("source", Kind::Text, "The path at which the value stood."),
-        Column::derived("expected", Kind::Text, "What the column takes."),
-        Column::derived("found", Kind::Text, "The JSON type of the value."),
-        Column::derived("problem", Kind::Text, "What is wrong with it."),
+        )
+        .id(5),
+        Column::derived("source", Kind::Text, "The path at which the value stood.").id(6),
+        Column::derived("expected", Kind::Text, "What the column takes.").id(7),
+        Column::derived("found", Kind::Text, "The JSON type of the value.").id(8),
+        Column::derived("problem", Kind::Text, "What is wrong with it.").id(9),
         Column::derived(
             "rows_received",
             Kind::Integer,
             "Where a list did not come whole: the rows that came.",
-        ),
+        )
+        .id(10),
         Column::derived(
             "rows_announced",
             Kind::Integer,
             "Where a list did not come whole: the rows that the API says there are; null where it \
              says only that there are more.",
-        ),
+        )
+        .id(11),
     ],
 };

@@ -5,11 +5,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::{Deserialize, Serialize};
 
+use super::field_ids::FieldIds;
 use super::lists::{ListDocument, ListOverride, ListSources, Lists};
 use super::mapping_error::MappingError;
-use super::{ALL, Column, Kind, Origin, Reading, SYSTEM_COLUMNS, Table};
+use super::{ALL, Column, Kind, Origin, Reading, Table};
 use crate::json::{Step, TimeFormat, TimeUnit, is_path};
 
 /// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
@@ -88,6 +90,8 @@ impl Hasher for NameHasher {
 /// A column as this sync fills it.
 #[derive(Clone, Debug)]
 pub struct MappedColumn {
+    /// The field id.
+    pub id: u32,
     /// The name.
     pub name: String,
     /// The type.
@@ -136,7 +140,7 @@ impl MappedTable {
         for change in overrides.iter().filter(|change| change.table == table.name) {
             apply(table, &mut columns, change)?;
         }
-        columns.extend(SYSTEM_COLUMNS.iter().map(MappedColumn::from));
+        columns.extend(table.system_columns().map(MappedColumn::from));
         link_meanings(&mut columns);
         let mut routes = Routes::default();
         for (column, mapped) in columns.iter().enumerate() {
@@ -148,11 +152,22 @@ impl MappedTable {
                 }
             }
         }
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|c| Field::new(&c.name, c.kind.arrow(), !table.is_required(&c.name)))
-            .collect();
-        Ok(Self { table, columns, routes, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { table, columns, routes, schema: Arc::new(Schema::empty()) })
+    }
+
+    /// Gives the user's columns their field ids, and builds the Arrow schema.
+    fn with_field_ids(mut self, ids: &mut FieldIds) -> Self {
+        for column in self.columns.iter_mut().filter(|column| column.added) {
+            column.id = ids.assign(self.table.name, &column.name, column.kind);
+        }
+        let field = |column: &MappedColumn| {
+            let is_nullable = !self.table.is_required(&column.name);
+            let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
+            let field = Field::new(&column.name, column.kind.arrow(), is_nullable);
+            field.with_metadata(HashMap::from([id]))
+        };
+        self.schema = Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
+        self
     }
 
     /// Index of the column of that name.
@@ -181,6 +196,7 @@ fn link_meanings(columns: &mut [MappedColumn]) {
 impl From<&Column> for MappedColumn {
     fn from(column: &Column) -> Self {
         Self {
+            id: column.id,
             name: column.name.to_owned(),
             kind: column.kind,
             description: column.description.to_owned(),
@@ -200,6 +216,7 @@ impl From<&Column> for MappedColumn {
 pub struct Mapping {
     tables: Vec<MappedTable>,
     lists: Lists,
+    field_ids: FieldIds,
 }
 
 impl Mapping {
@@ -217,7 +234,23 @@ impl Mapping {
             }
         }
         let tables = ALL.iter().map(|&table| MappedTable::new(table, overrides));
-        Ok(Self { tables: tables.collect::<Result<_, _>>()?, lists: Lists::new(lists)? })
+        let (tables, lists) = (tables.collect::<Result<_, _>>()?, Lists::new(lists)?);
+        Ok(Self { tables, lists, field_ids: FieldIds::default() }
+            .with_field_ids(FieldIds::default()))
+    }
+
+    /// The same mapping with the field ids that a lake recorded. Columns of the user that have none
+    /// there get new ones.
+    #[must_use]
+    pub fn with_field_ids(self, recorded: FieldIds) -> Self {
+        let (mut field_ids, lists) = (recorded, self.lists);
+        let tables = self.tables.into_iter().map(|table| table.with_field_ids(&mut field_ids));
+        Self { tables: tables.collect(), lists, field_ids }
+    }
+
+    /// The field ids of the user's columns, those of earlier columns included.
+    pub fn field_ids(&self) -> &FieldIds {
+        &self.field_ids
     }
 
     /// Every table, in the order of [`ALL`].
@@ -293,6 +326,8 @@ fn apply(
     let description =
         change.description.clone().unwrap_or_else(|| "Added by configuration.".into());
     columns.push(MappedColumn {
+        // Given by `Mapping::with_field_ids`.
+        id: 0,
         name,
         kind,
         description,
@@ -372,6 +407,12 @@ mod tests {
             unique.sort_unstable();
             unique.dedup();
             assert_eq!(unique.len(), names.len(), "{}", table.name);
+            let mut ids: Vec<u32> =
+                table.columns.iter().chain(table.system_columns()).map(|it| it.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), names.len() + table.system_columns().count(), "{}", table.name);
+            assert!(ids.first() == Some(&1) && ids.iter().all(|id| *id < 1001), "{}", table.name);
             for column in table.columns {
                 assert!(column.description.ends_with('.'), "{}.{}", table.name, column.name);
                 let from_body = matches!(column.origin, Origin::Body | Origin::Key);

@@ -12,17 +12,20 @@ pub static MCP_SERVERS: Table = Table {
             "mcp_server_id",
             "The server's id.",
             &["mcp_server_id", "mcpServerId", "server_id", "serverId", "id"],
-        ),
-        Column::new("name", Kind::Text, "Its name.", &["name"]),
+        )
+        .id(1),
+        Column::new("name", Kind::Text, "Its name.", &["name"]).id(2),
         Column::new(
             "transport_type",
             Kind::Text,
             "`streamable_http`, `sse`, `stdio_hosted` or another word of the API.",
             &["transport_type", "transportType"],
-        ),
-        Column::new("target_kind", Kind::Text, "`mcp` or `cli`.", &["target_kind", "targetKind"]),
-        Column::new("base_url", Kind::Text, "Where it is.", &["base_url", "baseUrl", "url"]),
-        Column::new("environment", Kind::Text, "Its environment.", &["environment"]),
-        Column::new("categories", Kind::Json, "Its categories.", &["categories", "category"]),
+        )
+        .id(3),
+        Column::new("target_kind", Kind::Text, "`mcp` or `cli`.", &["target_kind", "targetKind"])
+            .id(4),
+        Column::new("base_url", Kind::Text, "Where it is.", &["base_url", "baseUrl", "url"]).id(5),
+        Column::new("environment", Kind::Text, "Its environment.", &["environment"]).id(6),
+        Column::new("categories", Kind::Json, "Its categories.", &["categories", "category"]).id(7),
     ],
 };

@@ -3,8 +3,10 @@
 //! The Arrow schema, the Parquet metadata, the DuckDB tables, the data dictionary and the JSON
 //! mapping all come from these declarations. One file per table; [`ALL`] lists them.
 
+mod catalog;
 mod column;
 mod dictionary;
+mod field_ids;
 mod lists;
 mod mapping;
 mod mapping_error;
@@ -23,10 +25,10 @@ mod syncs;
 mod tool_calls;
 mod workflows;
 
-pub use column::{
-    Column, Kind, Origin, Reading, SCHEMA_VERSION, SYSTEM_COLUMNS, Table, WriteDisposition,
-};
+pub use catalog::{ALL, find};
+pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, Table, WriteDisposition};
 pub use dictionary::{Entry, dictionary};
+pub use field_ids::{FieldId, FieldIds};
 pub use lists::{ListDocument, ListOverride, ListSources};
 pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, NameHasher, Route, Routes};
 pub use mapping_error::MappingError;
@@ -44,25 +46,3 @@ pub use spans::SPANS;
 pub use syncs::SYNCS;
 pub use tool_calls::TOOL_CALLS;
 pub use workflows::WORKFLOWS;
-
-/// Every table, in the order people read them.
-pub static ALL: &[&Table] = &[
-    &RUNS,
-    &SPANS,
-    &TOOL_CALLS,
-    &EVALUATIONS,
-    &CRITERIA,
-    &EXCERPTS,
-    &OPEN_RUNS,
-    &DOCUMENTS,
-    &WORKFLOWS,
-    &MCP_SERVERS,
-    &SYNCS,
-    &GAPS,
-    &ISSUES,
-];
-
-/// The table of that name.
-pub fn find(name: &str) -> Option<&'static Table> {
-    ALL.iter().copied().find(|table| table.name == name)
-}

@@ -15,25 +15,28 @@ pub static RUNS: Table = Table {
 /// The first name of each list is the likeliest spelling; the others are seen on siblings of the
 /// API or are the usual alternatives. The API's own page names the contents, not the keys.
 pub(super) static COLUMNS: &[Column] = &[
-    Column::key("run_id", "The run's id, opaque text.", &["id", "run_id", "runId"]),
+    Column::key("run_id", "The run's id, opaque text.", &["id", "run_id", "runId"]).id(1),
     Column::derived(
         "organization_id",
         Kind::Text,
         "The organization that the key belongs to, from `GET /org`.",
-    ),
-    Column::derived("run_url", Kind::Text, "The run's page in the dashboard."),
+    )
+    .id(2),
+    Column::derived("run_url", Kind::Text, "The run's page in the dashboard.").id(3),
     Column::new(
         "workflow_id",
         Kind::Text,
         "The workflow's id. Archived workflows are not in `workflows`, so a join can find none.",
         &["workflow_id", "workflowId", "workflow.id", "workflow.workflow_id"],
-    ),
+    )
+    .id(4),
     Column::new(
         "workflow_name",
         Kind::Text,
         "The workflow's name at the time of the export.",
         &["workflow_name", "workflowName", "workflow.name"],
-    ),
+    )
+    .id(5),
     Column::new(
         "workflow_version",
         Kind::Text,
@@ -47,20 +50,23 @@ pub(super) static COLUMNS: &[Column] = &[
             "workflow.currentVersion",
             "workflow.current_version",
         ],
-    ),
+    )
+    .id(6),
     Column::new(
         "mcp_server_id",
         Kind::Text,
         "The MCP server under test.",
         &["mcp_server_id", "mcpServerId", "mcp_server.id", "mcpServer.id"],
-    ),
+    )
+    .id(7),
     Column::new(
         "status",
         Kind::Text,
         "How the run ended: `pass`, `partial`, `fail`, `error`, `timed_out` or another word of \
          the API. The set is open. Armature leaves `error` out of pass rates.",
         &["status", "state", "run_status", "runStatus"],
-    ),
+    )
+    .id(8),
     Column::new(
         "classification",
         Kind::Text,
@@ -71,7 +77,8 @@ pub(super) static COLUMNS: &[Column] = &[
             "evaluationClassification",
             "evaluation.classification",
         ],
-    ),
+    )
+    .id(9),
     Column::verdict(
         "The judge's overall verdict. Not the same as `status`.",
         &[
@@ -91,13 +98,15 @@ pub(super) static COLUMNS: &[Column] = &[
             "evaluator_output.verdict",
             "evaluatorOutput.verdict",
         ],
-    ),
+    )
+    .id(10),
     Column::new(
         "trigger_type",
         Kind::Text,
         "What started the run: `scheduled`, `manual` or another word of the API.",
         &["trigger_type", "triggerType", "trigger.type", "trigger"],
-    ),
+    )
+    .id(11),
     Column::new(
         "model",
         Kind::Text,
@@ -119,19 +128,22 @@ pub(super) static COLUMNS: &[Column] = &[
             "tester.model",
             "tester.model.id",
         ],
-    ),
+    )
+    .id(12),
     Column::new(
         "harness",
         Kind::Text,
         "The harness that ran the tester agent, such as `claude_code` or `codex`.",
         &["harness", "harness_id", "harnessId", "harness.id", "harness.name", "tester.harness"],
-    ),
+    )
+    .id(13),
     Column::new(
         "started_at",
         Kind::Timestamp,
         "When the run started.",
         &["started_at", "startedAt", "start_time", "startTime", "created_at", "createdAt"],
-    ),
+    )
+    .id(14),
     Column::new(
         "ended_at",
         Kind::Timestamp,
@@ -146,12 +158,14 @@ pub(super) static COLUMNS: &[Column] = &[
             "end_time",
             "endTime",
         ],
-    ),
+    )
+    .id(15),
     Column::duration(
         "How long the run took, in milliseconds. A duration without a unit is compared with end \
          minus start; where it fits in no unit, this is null.",
         DURATIONS,
-    ),
+    )
+    .id(16),
     Column::new(
         "cost",
         Kind::Decimal,
@@ -174,53 +188,62 @@ pub(super) static COLUMNS: &[Column] = &[
             "total_cost.amount",
             "usage.cost",
         ],
-    ),
+    )
+    .id(17),
     Column::new(
         "input_tokens",
         Kind::Integer,
         "Tokens the model read.",
         &["input_tokens", "inputTokens", "usage.input_tokens", "usage.inputTokens"],
-    ),
+    )
+    .id(18),
     Column::new(
         "output_tokens",
         Kind::Integer,
         "Tokens the model wrote.",
         &["output_tokens", "outputTokens", "usage.output_tokens", "usage.outputTokens"],
-    ),
+    )
+    .id(19),
     Column::new(
         "error_message",
         Kind::Text,
         "Why the run could not finish, for runs that ended in an error.",
         &["error_message", "errorMessage", "error", "error.message", "failure_reason"],
-    ),
+    )
+    .id(20),
     Column::new(
         "prompt",
         Kind::Text,
         "The prompt that the tester agent got, as of the version dispatched.",
         &["prompt", "tester_prompt", "testerPrompt"],
-    ),
+    )
+    .id(21),
     Column::derived(
         "evaluation_state",
         Kind::Text,
         "`ok`: the evaluation is in `evaluations`; `absent`: the API has none; `pending`: it may \
          still come.",
-    ),
-    Column::derived("tool_call_count", Kind::Integer, "Rows of the run in `tool_calls`."),
-    Column::derived("span_count", Kind::Integer, "Rows of the run in `spans`."),
+    )
+    .id(22),
+    Column::derived("tool_call_count", Kind::Integer, "Rows of the run in `tool_calls`.").id(23),
+    Column::derived("span_count", Kind::Integer, "Rows of the run in `spans`.").id(24),
     Column::meaning(
         "status_meaning",
         "status",
         "What `status` means: `passed`, `partial`, `failed`, `error` (infrastructure failed or \
          time ran out), `undecided`, `cancelled`, `ended` (it does not say how), `open`, or \
          `unknown`.",
-    ),
-    Column::meaning("verdict_meaning", "verdict", "What `verdict` means, as for `status_meaning`."),
+    )
+    .id(25),
+    Column::meaning("verdict_meaning", "verdict", "What `verdict` means, as for `status_meaning`.")
+        .id(26),
     Column::new(
         "cost_currency",
         Kind::Text,
         "The currency or unit of `cost`, where the API states one.",
         &["cost_currency", "costCurrency", "cost.currency", "cost.unit", "currency"],
-    ),
+    )
+    .id(27),
 ];
 
 /// Where the durations of runs, spans and tool calls stand: first those that state their unit.

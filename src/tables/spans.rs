@@ -7,7 +7,7 @@ pub static SPANS: Table = Table {
     key: &["run_id", "span_id"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &["run_id", "runId"]),
+        Column::parent("run_id", "The run.", &["run_id", "runId"]).id(1),
         Column::key(
             "span_id",
             "The span's id; `#<position>` where the API gives none.",
@@ -22,7 +22,8 @@ pub static SPANS: Table = Table {
                 "stepId",
                 "id",
             ],
-        ),
+        )
+        .id(2),
         Column::new(
             "parent_span_id",
             Kind::Text,
@@ -37,26 +38,30 @@ pub static SPANS: Table = Table {
                 "parentObservationId",
                 "parent_observation_id",
             ],
-        ),
-        Column::position("Place in the trace, from 0."),
+        )
+        .id(3),
+        Column::position("Place in the trace, from 0.").id(4),
         Column::new(
             "name",
             Kind::Text,
             "What happened.",
             &["name", "span_name", "spanName", "title", "metadata.tool_name"],
-        ),
+        )
+        .id(5),
         Column::new(
             "kind",
             Kind::Text,
             "The sort of span.",
             &["kind", "type", "span_kind", "spanKind", "role"],
-        ),
+        )
+        .id(6),
         Column::new(
             "status",
             Kind::Text,
             "How it ended.",
             &["status", "status_code", "statusCode", "status.code", "outcome", "state", "level"],
-        ),
+        )
+        .id(7),
         Column::new(
             "started_at",
             Kind::Timestamp,
@@ -72,7 +77,8 @@ pub static SPANS: Table = Table {
                 "created_at",
                 "createdAt",
             ],
-        ),
+        )
+        .id(8),
         Column::new(
             "ended_at",
             Kind::Timestamp,
@@ -89,17 +95,20 @@ pub static SPANS: Table = Table {
                 "endTimeUnixNano",
                 "end_time_unix_nano",
             ],
-        ),
+        )
+        .id(9),
         Column::duration(
             "How long it took, in milliseconds. A duration without a unit is compared with end \
              minus start; where it fits in no unit, this is null.",
             runs::DURATIONS,
-        ),
+        )
+        .id(10),
         Column::new(
             "attributes",
             Kind::Json,
             "Everything that was recorded with it.",
             &["attributes", "metadata", "data"],
-        ),
+        )
+        .id(11),
     ],
 };

@@ -8,19 +8,21 @@ pub static TOOL_CALLS: Table = Table {
     key: &["run_id", "tool_call_id"],
     write: WriteDisposition::Append,
     columns: &[
-        Column::parent("run_id", "The run.", &["run_id", "runId"]),
+        Column::parent("run_id", "The run.", &["run_id", "runId"]).id(1),
         Column::key(
             "tool_call_id",
             "The call's id; `#<position>` where the API gives none.",
             &["tool_call_id", "toolCallId", "call_id", "callId", "event_id", "eventId", "id"],
-        ),
-        Column::position("Place among the run's calls, from 0."),
+        )
+        .id(2),
+        Column::position("Place among the run's calls, from 0.").id(3),
         Column::new(
             "span_id",
             Kind::Text,
             "The span that made the call.",
             &["span_id", "spanId", "trace_event_id", "traceEventId"],
-        ),
+        )
+        .id(4),
         Column::new(
             "tool_name",
             Kind::Text,
@@ -35,7 +37,8 @@ pub static TOOL_CALLS: Table = Table {
                 "name",
                 "function.name",
             ],
-        ),
+        )
+        .id(5),
         Column::new(
             "arguments",
             Kind::Json,
@@ -51,7 +54,8 @@ pub static TOOL_CALLS: Table = Table {
                 "metadata.input_preview",
                 "function.arguments",
             ],
-        ),
+        )
+        .id(6),
         Column::new(
             "result",
             Kind::Json,
@@ -66,7 +70,8 @@ pub static TOOL_CALLS: Table = Table {
                 "result_preview",
                 "resultPreview",
             ],
-        ),
+        )
+        .id(7),
         Column::failure(
             "is_error",
             "Whether the call failed, by all that is stated about it: `is_error`, `ok`, \
@@ -92,13 +97,15 @@ pub static TOOL_CALLS: Table = Table {
                 "output",
                 "response",
             ],
-        ),
+        )
+        .id(8),
         Column::new(
             "error_message",
             Kind::Text,
             "The error.",
             &["error_message", "errorMessage", "error", "error.message", "error.text"],
-        ),
+        )
+        .id(9),
         Column::new(
             "started_at",
             Kind::Timestamp,
@@ -112,12 +119,14 @@ pub static TOOL_CALLS: Table = Table {
                 "created_at",
                 "createdAt",
             ],
-        ),
+        )
+        .id(10),
         Column::duration(
             "How long the call took, in milliseconds. A duration without a unit is compared with \
              end minus start; where it fits in no unit, this is null.",
             runs::DURATIONS,
-        ),
+        )
+        .id(11),
         Column::new(
             "ended_at",
             Kind::Timestamp,
@@ -132,6 +141,7 @@ pub static TOOL_CALLS: Table = Table {
                 "end_time",
                 "endTime",
             ],
-        ),
+        )
+        .id(12),
     ],
 };

@@ -20,7 +20,7 @@ pub(super) fn check(
     let findings = &mut report.findings;
     let Some(head) = &log.head else { return Ok(()) };
     let shown = || path.display().to_string();
-    if !path.exists() {
+    if !reader.has_database() {
         findings.push(Finding::DatabaseMissing { path: shown() });
         return Ok(());
     }

@@ -9,7 +9,7 @@ use parquet::file::metadata::FileMetaData;
 use super::manifests::{LogReplay, problem};
 use super::{Finding, VerifyReport};
 use crate::lake::{LakeError, LakeView, LiveFile};
-use crate::tables::{DOCUMENTS, SYSTEM_COLUMNS, find};
+use crate::tables::{DOCUMENTS, find};
 
 /// Reads every data file. Returns the paths of those that are missing or damaged.
 pub(super) fn check_parts(
@@ -87,7 +87,7 @@ fn part_problem(view: &LakeView, LiveFile { commit, part }: &LiveFile) -> Option
         }
     }
     let table = find(&part.table)?;
-    let columns = table.columns.iter().chain(SYSTEM_COLUMNS).map(|column| column.name);
+    let columns = table.columns.iter().chain(table.system_columns()).map(|column| column.name);
     let mut required = columns.filter(|name| table.is_required(name));
     let missing = required.find(|name| builder.schema().field_with_name(name).is_err())?;
     Some(format!("it has no column `{missing}`"))
@@ -159,7 +159,7 @@ pub(super) fn check_staging(
                 is_unfinished = true;
                 Finding::Unfinished { commit: head.commit }
             }
-            _ => Finding::Leftover { path: format!("_armature/staging/{folder}") },
+            _ => Finding::Leftover { path: view.staged_path(&folder) },
         });
     }
     Ok(is_unfinished)

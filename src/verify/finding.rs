@@ -57,6 +57,14 @@ pub enum Finding {
         /// The revision in the ledger.
         revision: i64,
     },
+    /// The list of live files, a checkpoint, is missing, damaged, or is not what follows from the
+    /// commits.
+    FileListDiffers {
+        /// Its commit.
+        commit: u64,
+        /// What is wrong.
+        problem: String,
+    },
     /// A run lost rows or documents, and the next sync fetches it again.
     RunAwaited {
         /// The run.
@@ -208,6 +216,7 @@ impl fmt::Display for Finding {
             | Self::IdentityChanged { .. } => self.fmt_manifest(f),
             Self::LedgerUnreadable { .. }
             | Self::LedgerDiffers { .. }
+            | Self::FileListDiffers { .. }
             | Self::RunNotInLedger { .. }
             | Self::RowsLost { .. }
             | Self::RunAwaited { .. }
@@ -260,6 +269,9 @@ impl Finding {
                 "the ledger as of commit {commit} differs from what the commits say, in {}",
                 counted(*runs, "entry", "entries")
             ),
+            Self::FileListDiffers { commit, problem } => {
+                write!(f, "the list of files of commit {commit} is damaged: {problem}")
+            }
             Self::RunNotInLedger { run_id } => {
                 write!(f, "run {} has rows and is not in the ledger", run_id.escape_debug())
             }

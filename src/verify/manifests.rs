@@ -22,6 +22,8 @@ pub(super) struct LogReplay {
     pub(super) ledger: Ledger,
     /// The ledger after the changes up to its newest checkpoint, and the commit of that checkpoint.
     at_checkpoint: Option<(u64, Ledger)>,
+    /// The live files at their newest checkpoint, and its commit.
+    files_at_checkpoint: Option<(u64, Snapshot)>,
     /// The commits that end a sync, without their data files and changes, to save memory.
     pub(super) syncs: Vec<Manifest>,
     /// The numbers whose commit file is missing or cannot be read.
@@ -91,6 +93,9 @@ impl LogReplay {
         if manifest.ledger_checkpoint == Some(manifest.commit) {
             self.at_checkpoint = Some((manifest.commit, self.ledger.clone()));
         }
+        if manifest.files_checkpoint == Some(manifest.commit) {
+            self.files_at_checkpoint = Some((manifest.commit, self.live.clone()));
+        }
         if manifest.sync.is_some() {
             let light = Manifest { parts: Vec::new(), replaced: Vec::new(), ..manifest.clone() };
             self.syncs.push(Manifest { removed: Vec::new(), ..light });
@@ -125,6 +130,23 @@ pub(super) async fn check_ledger(view: &LakeView, log: &LogReplay, findings: &mu
     let missing = expected.iter().filter(|(run_id, _)| found.get(run_id).is_none()).count();
     let runs = u64::try_from(differing(&found, expected) + missing).unwrap_or(u64::MAX);
     findings.push(Finding::LedgerDiffers { commit, runs });
+}
+
+/// Compares the checkpoint of the live files with the commits.
+pub(super) async fn check_files_checkpoint(
+    view: &LakeView,
+    log: &LogReplay,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(head) = log.head.as_ref().filter(|_| log.is_whole) else { return };
+    let Some(commit) = head.files_checkpoint else { return };
+    let expected = log.files_at_checkpoint.as_ref().filter(|(at, _)| *at == commit);
+    let problem = match view.checkpointed_files(head).await {
+        Ok(found) if expected.is_some_and(|(_, expected)| found == *expected) => return,
+        Ok(_) => "it is not what follows from the commits".to_owned(),
+        Err(error) => problem(&error),
+    };
+    findings.push(Finding::FileListDiffers { commit, problem });
 }
 
 /// The error's message without the path, which the finding does not need.

@@ -147,7 +147,7 @@ pub async fn repair(options: &VerifyOptions, drop_parts: bool) -> Result<RepairR
         )
     };
     let mut repair = Repair {
-        mapping: Arc::new(Mapping::new(&options.settings.columns, &options.settings.lists)?),
+        mapping: Arc::new(options.settings.mapping()?),
         options,
         repaired: Vec::new(),
         failed: Vec::new(),
@@ -313,7 +313,7 @@ impl Repair<'_> {
         };
         let is_wanted =
             |group: &FileGroup| group.parts.values().any(|part| parts.contains(&part.path));
-        let report = remake(lake, &self.mapping, &options, is_wanted).await?;
+        let report = remake(lake, &options, is_wanted).await?;
         if let Some(commit) = report.commit {
             self.repaired.push(RepairAction::Remade { runs: report.runs, commit });
         }
@@ -362,6 +362,7 @@ impl Repair<'_> {
                 finding,
                 Finding::LedgerUnreadable { .. }
                     | Finding::LedgerDiffers { .. }
+                    | Finding::FileListDiffers { .. }
                     | Finding::RunNotInLedger { .. }
                     | Finding::RowsLost { .. }
                     | Finding::RowsWithoutRun { .. }
@@ -370,7 +371,12 @@ impl Repair<'_> {
             )
         };
         let is_unusable = |finding: &Finding| {
-            matches!(finding, Finding::LedgerUnreadable { .. } | Finding::LedgerDiffers { .. })
+            matches!(
+                finding,
+                Finding::LedgerUnreadable { .. }
+                    | Finding::LedgerDiffers { .. }
+                    | Finding::FileListDiffers { .. }
+            )
         };
         if !findings.iter().any(is_of_ledger) {
             return Ok(());

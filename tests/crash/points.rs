@@ -63,9 +63,9 @@ async fn crash_at_each(points: &[&str]) {
     let mut compared = 0;
     for point in points {
         let (before, command) = way(point);
-        // The ledger is written as a whole after 64 commits: each run is one.
+        // Checkpoints are written after 64 commits: each run is one.
         let (runs, commit_bytes) = match *point {
-            "after_ledger_checkpoint" => (66, 1),
+            "after_ledger_checkpoint" | "after_files_checkpoint" => (66, 1),
             _ => (16, 20_000),
         };
         let trial = Trial::new(runs, commit_bytes).await;

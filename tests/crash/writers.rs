@@ -4,7 +4,9 @@ use std::fs;
 use std::process::Child;
 
 use armature_export::config::Filters;
-use armature_export::lake::{CommitBuilder, Lake, LakeError, LakeView, NewDataFile};
+use armature_export::lake::{
+    CommitBuilder, FileStatistics, Lake, LakeError, LakeView, NewDataFile, WrittenFile,
+};
 use armature_export::tables::RUNS;
 
 use super::seeded::Seeded;
@@ -82,8 +84,7 @@ async fn writers_past_the_lock_get_an_error_and_never_a_wrong_lake() {
 fn part(bytes: &[u8]) -> NewDataFile {
     NewDataFile {
         table: &RUNS,
-        rows: 1,
-        bytes: bytes.to_vec(),
+        written: WrittenFile { to: bytes.to_vec(), rows: 1, statistics: FileStatistics::default() },
         started: Some((0, 0)),
         has_revisions: false,
         replaces: None,

@@ -222,15 +222,7 @@ fn every_module_uses_only_modules_before_it() {
 #[test]
 fn modules_inside_a_module_do_not_import_each_other_in_a_circle() {
     let modules = sources();
-    let mut exports = BTreeMap::new();
-    for source in modules.values() {
-        for path in used(source, &modules) {
-            if path.starts_with(&source.module) && path.len() > source.module.len() + 1 {
-                let name = path.last().unwrap().clone();
-                exports.insert([source.module.clone(), vec![name]].concat(), path);
-            }
-        }
-    }
+    let exports = exports(&modules);
     // For each parent: which of its children uses which.
     let mut uses: BTreeMap<(Vec<String>, String), BTreeSet<String>> = BTreeMap::new();
     for source in modules.values() {
@@ -259,6 +251,71 @@ fn modules_inside_a_module_do_not_import_each_other_in_a_circle() {
         }
     }
     assert!(uses.len() > 100, "too little was read: {}", uses.len());
+}
+
+/// A module that a child takes items from must not use that child, other than to show its items.
+#[test]
+fn a_module_does_not_import_from_the_children_that_import_from_it() {
+    let modules = sources();
+    let exports = exports(&modules);
+    let mut checked = 0;
+    for source in modules.values() {
+        for path in used(source, &modules) {
+            let Some(parent) = owner(&path, &modules, &exports) else { continue };
+            let is_parent = source.module.len() > parent.len() && !parent.is_empty();
+            if !is_parent || !source.module.starts_with(&parent) || is_module(&path, &modules) {
+                continue;
+            }
+            checked += 1;
+            let child = &source.module[..=parent.len()];
+            for back in used(&without_reexports(&modules[&parent]), &modules) {
+                let found = owner(&back, &modules, &exports).unwrap_or_default();
+                assert!(
+                    !found.starts_with(child),
+                    "src/{} uses {path:?} of `{}`, which uses {back:?}",
+                    source.file,
+                    parent.join("::")
+                );
+            }
+        }
+    }
+    assert!(checked > 0, "too little was read");
+}
+
+fn is_module(path: &[String], modules: &BTreeMap<Vec<String>, Source>) -> bool {
+    modules.contains_key(path)
+}
+
+/// Where the items are that modules show under their own names.
+fn exports(modules: &BTreeMap<Vec<String>, Source>) -> BTreeMap<Vec<String>, Vec<String>> {
+    let mut exports = BTreeMap::new();
+    for source in modules.values() {
+        for path in used(source, modules) {
+            if path.starts_with(&source.module) && path.len() > source.module.len() + 1 {
+                let name = path.last().unwrap().clone();
+                exports.insert([source.module.clone(), vec![name]].concat(), path);
+            }
+        }
+    }
+    exports
+}
+
+/// The module without its `pub use` lines.
+fn without_reexports(source: &Source) -> Source {
+    let mut code = String::new();
+    let mut lines = source.code.lines();
+    while let Some(line) = lines.next() {
+        if !line.trim_start().starts_with("pub use") && !line.starts_with("pub(crate) use") {
+            code.push_str(line);
+            code.push('\n');
+            continue;
+        }
+        let mut line = line;
+        while !line.contains(';') {
+            line = lines.next().unwrap_or(";");
+        }
+    }
+    Source { module: source.module.clone(), file: source.file.clone(), code }
 }
 
 #[test]

@@ -31,13 +31,13 @@ fn a_lake_that_holds_all_that_is_listed() {
     let before = crate::support::files(&lab.lake());
     let ran = lab.run(&["reconcile"]);
     assert_eq!(ran.code, Some(0));
-    assert_snapshot!(ran.stdout, @r"
+    assert_snapshot!(ran.stdout, @"
     reconciled 12 runs of the last 30 days with the lake
       runs      12 as listed
       list      certified (counted), 2 pages
 
              day  listed  as listed  missing  not in ledger  changed  failed  ended since
-      ──────────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      ─────────── ─────── ────────── ──────── ────────────── ──────── ─────── ───────────
       2026-11-21       1          1        0              0        0       0            0
       2026-11-20       1          1        0              0        0       0            0
       2026-11-18       1          1        0              0        0       0            0
@@ -68,13 +68,13 @@ fn what_an_earlier_sync_could_not_see_is_fetched() {
     lab.simulator.add_rule(rule_for(Endpoint::Trace, "broken", answer(500, "")));
     let ran = lab.run(&["reconcile"]);
     assert_eq!(ran.code, Some(3));
-    assert_snapshot!(ran.stdout, @r"
+    assert_snapshot!(ran.stdout, @"
     reconciled 15 runs of the last 30 days with the lake
       runs      12 as listed · 1 missing · 1 changed · 1 failed
       list      certified (counted), 2 pages
 
              day  listed  as listed  missing  not in ledger  changed  failed  ended since
-      ──────────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      ─────────── ─────── ────────── ──────── ────────────── ──────── ─────── ───────────
       2026-11-21       1          1        0              0        0       0            0
       2026-11-20       1          1        0              0        0       0            0
       2026-11-18       1          1        0              0        0       0            0
@@ -90,7 +90,7 @@ fn what_an_earlier_sync_could_not_see_is_fetched() {
       2026-11-03       1          1        0              0        0       0            0
 
              day  workflow  status  listed  as listed  missing  not in ledger  changed  failed  ended since
-      ──────────  ────────  ──────  ──────  ─────────  ───────  ─────────────  ───────  ──────  ───────────
+      ─────────── ───────── ─────── ─────── ────────── ──────── ────────────── ──────── ─────── ───────────
       2026-11-14  wf_1      pass         1          0        1              0        0       0            0
       2026-11-15  wf_1      pass         1          0        0              0        1       0            0
       2026-11-16  wf_1      fail         1          0        0              0        0       1            0

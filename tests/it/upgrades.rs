@@ -7,13 +7,14 @@
 //! OLD=path/to/armature-export FIXTURE=lake-0.2.0 cargo test --test upgrades -- --ignored
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Lab, files, settings};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
-use armature_export::tables::SCHEMA_VERSION;
+use armature_export::tables::{ALL, SCHEMA_VERSION, WriteDisposition};
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -62,9 +63,19 @@ fn make_a_fixture() {
 
 #[test]
 fn what_version_0_1_0_wrote_is_gone_on_with() {
-    let lab = lab_of("lake-0.1.0");
+    goes_on("lake-0.1.0", [["2", "1"]]);
+}
+
+#[test]
+fn what_a_version_with_tables_1_3_wrote_is_gone_on_with() {
+    goes_on("lake-tables-1.3", [["0", "3"]]);
+}
+
+/// `proofs` are the syncs without and with a proof on record, after another sync.
+fn goes_on(fixture: &str, proofs: [[&str; 2]; 1]) {
+    let lab = lab_of(fixture);
     let old = lab.status();
-    assert_eq!(old["duckdb"]["state"], "up to date");
+    assert_eq!(old["targets"][0]["state"], "up to date");
     assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
     let exported = old["runs"]["exported"].as_u64().unwrap();
     assert!(exported > 3 && old["syncs"].as_array().unwrap().len() == 2, "{old}");
@@ -76,7 +87,7 @@ fn what_version_0_1_0_wrote_is_gone_on_with() {
     assert!(new["runs"]["exported"].as_u64().unwrap() > exported, "{new}");
     assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
     let syncs = "SELECT count(*) FILTER (proof IS NULL), count(proof) FROM _syncs";
-    assert_eq!(lab.ask(syncs), [["2", "1"]]);
+    assert_eq!(lab.ask(syncs), proofs);
     assert_eq!(lab.run(&["reconcile"]).code, Some(0), "{}", lab.run(&["reconcile"]).stdout);
 
     // All rows as this version makes them, in one commit.
@@ -85,6 +96,56 @@ fn what_version_0_1_0_wrote_is_gone_on_with() {
     let runs = lab.ask("SELECT count(*) FROM runs");
     assert_eq!(lab.run(&["deliver", "--rebuild"]).code, Some(0));
     assert_eq!(lab.ask("SELECT count(*) FROM runs"), runs);
+}
+
+/// All rows of the tables in which runs are, with the columns that the earlier version had: from the
+/// DuckDB file and from the data files.
+fn all_rows(lab: &Lab, columns: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, [String; 2]> {
+    let rows = |(table, columns): (&String, &Vec<String>)| {
+        let list = columns.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let files = format!(
+            "read_parquet('{}/{table}/**/*.parquet', union_by_name = true, hive_partitioning = false)",
+            lab.lake().display()
+        );
+        let of = |relation: &str| {
+            let sql = format!("SELECT {list} FROM {relation} ORDER BY ALL");
+            format!("{:?}", lab.ask(&sql))
+        };
+        (table.clone(), [of(&format!("\"{table}\"")), of(&files)])
+    };
+    columns.iter().map(rows).collect()
+}
+
+/// The columns of each table of runs in the DuckDB file.
+fn columns(lab: &Lab) -> BTreeMap<String, Vec<String>> {
+    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for table in ALL.iter().filter(|table| table.write == WriteDisposition::Append) {
+        if !lab.lake().join(table.name).exists() {
+            continue;
+        }
+        let sql = format!("SELECT column_name FROM (DESCRIBE SELECT * FROM \"{}\")", table.name);
+        columns.insert(table.name.to_owned(), lab.ask(&sql).into_iter().flatten().collect());
+    }
+    columns
+}
+
+#[test]
+fn the_next_sync_upgrades_a_lake_in_one_commit_and_it_reads_the_same() {
+    for name in ["lake-0.1.0", "lake-tables-1.3"] {
+        let lab = lab_of(name);
+        let columns = columns(&lab);
+        let (before, commit) = (all_rows(&lab, &columns), lab.status()["commit"].clone());
+        assert!(before.len() > 5, "{name}: {:?}", before.keys());
+        // As if the fixture had been written a moment ago: nothing new is listed.
+        lab.simulator.advance(chrono::Duration::hours(3));
+        assert_eq!(lab.run(&["sync"]).code, Some(0), "{name}");
+        assert_eq!(lab.status()["commit"], commit.as_u64().unwrap() + 1, "{name}");
+        assert_eq!(all_rows(&lab, &columns), before, "{name}");
+        // The file has the columns of this version; earlier rows have no value there.
+        let dates = "SELECT count(*) > 0, count(run_date) FROM runs";
+        assert_eq!(lab.ask(dates), [["true", "0"]], "{name}");
+        assert_eq!(lab.run(&["verify"]).code, Some(0), "{name}: {}", lab.run(&["verify"]).stdout);
+    }
 }
 
 #[test]

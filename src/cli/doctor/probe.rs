@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
 use crate::lake::LakeView;
 use crate::listing::{Ending, ListQuery, Listing, PageBase};
-use crate::normalize::{Normalizer, RowContext};
+use crate::normalize::{ExportContext, Normalizer};
 use crate::run::{DocumentState, Phase, Shortfall};
 use crate::sync::planned_window;
 use crate::tables::Mapping;
@@ -74,7 +74,7 @@ impl Probe {
         };
         self.report_organization(examination, &client, &organization);
         self.openapi(examination, &client).await;
-        let mapping = match Mapping::new(&self.settings.columns, &self.settings.lists) {
+        let mapping = match self.settings.mapping() {
             Ok(mapping) => mapping,
             Err(error) => {
                 let failure = Failure::from(crate::sync::SyncError::from(error));
@@ -308,14 +308,13 @@ impl Probe {
     ) {
         let now = organization.server_now.unwrap_or(self.now);
         let policy = FetchPolicy { now, evaluation_grace: 0, paths: RunPaths::new(mapping) };
-        let stamp = RowContext {
-            commit: 0,
+        let export = ExportContext {
             extracted_at: now,
             organization_id: organization.id.clone(),
             dashboard_url: client.origin(),
             keep_documents: false,
         };
-        let mut normalizer = Normalizer::new(mapping, stamp).observed();
+        let mut normalizer = Normalizer::new(mapping, export, 1).observed();
         let ended: Vec<&ListedRun> =
             runs.iter().filter(|run| run.phase(now) == Phase::Final).take(RUNS).collect();
         if ended.is_empty() && !runs.is_empty() {

@@ -58,7 +58,7 @@ impl LakeStore {
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path)
+        if path.is_empty() { self.root.to_path_buf() } else { self.root.join(path) }
     }
 
     fn objects(&self) -> Result<&Arc<dyn ObjectStore>, LakeError> {

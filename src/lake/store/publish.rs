@@ -65,6 +65,9 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
         }
         let moved = match &part.replaces {
             None => move_in_place(&from, &to)?,
+            Some(old) if manifest.replaced.contains(part) => {
+                replace_table(lake, manifest, &part.path, old)?
+            }
             Some(old) => {
                 // Rename over the older data file first, then to the new name: a reader of the
                 // folder sees exactly one of the two at every instant.
@@ -96,7 +99,19 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     Ok(())
 }
 
-/// The files that a merge adds to and removes from one folder, by name.
+/// Publishes the data file of a table that is replaced as a whole: like a merge, so that a reader of
+/// the folder sees exactly one of the two files. Returns whether the new one is in place.
+fn replace_table(lake: &Path, commit: &Manifest, new: &str, old: &str) -> Result<bool, LakeError> {
+    let Some((folder, new)) = new.rsplit_once('/') else { return Ok(false) };
+    let old = old.rsplit_once('/').map_or(old, |(_, name)| name);
+    let change = FolderChange { added: vec![new], removed: BTreeSet::from([old]) };
+    let (live, staged) = (lake.join(folder), lake.join(STAGING).join(&commit.staging).join(folder));
+    change.publish(&live, &staged, &lake.join(TOMBSTONES).join(&commit.staging).join(folder))?;
+    change.put_back(&live, &staged)?;
+    Ok(live.join(new).exists())
+}
+
+/// The files that a commit adds to and removes from one folder, by name.
 #[derive(Debug, Default)]
 struct FolderChange<'m> {
     added: Vec<&'m str>,

@@ -33,14 +33,13 @@ impl Step {
         Some(Applied { commit: last.commit, name: last.staging.clone() })
     }
 
-    /// The data files that the step reads, without those of replaced tables, whose files later
-    /// commits overwrite.
+    /// The data files that the step reads.
     fn parts(&self) -> impl Iterator<Item = &DataFile> {
         let (manifests, merged): (&[Manifest], &[DataFile]) = match self {
             Self::Commits { manifests, .. } => (manifests, &[]),
             Self::Merged(parts) => (&[], parts),
         };
-        manifests.iter().flat_map(|manifest| &manifest.parts).chain(merged)
+        manifests.iter().flat_map(Manifest::all_parts).chain(merged)
     }
 
     /// The rows that the step adds, by table, as its commits state them.
@@ -282,8 +281,8 @@ fn supersede(
     database.execute("replace earlier revisions", &sql)
 }
 
-/// Replaces tables that are replaced as a whole. Their one file is as of the newest commit that
-/// changed it, so a late delivery has newer rows for a while, and the right ones at the end.
+/// Replaces tables that are replaced as a whole. A late delivery reads only the newest data file of
+/// each, so their rows are older for a while, and the right ones at the end.
 fn replace(
     database: &Database,
     lake: &LakeView,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::apply::Step;
 use super::database::Applied;
+use super::open_file::OpenFile;
 use super::options::DeliveryOptions;
-use super::session::Session;
 use crate::event::Event;
 use crate::lake::{DataFile, LakeError, LakeView, Manifest};
 use crate::query::check_path;
@@ -34,8 +34,8 @@ pub async fn deliver(
         commits: 0,
         rows: BTreeMap::new(),
     };
-    let mut session = Session::open(lake, mapping, options).await?;
-    let applied = session.applied().clone();
+    let mut file = OpenFile::open(lake, mapping, options).await?;
+    let applied = file.applied().clone();
     check_history(lake, &applied, &options.path).await?;
     let applied = applied.commit;
     delivery.commit = applied;
@@ -56,7 +56,7 @@ pub async fn deliver(
         if is_begun {
             // Open the file anew for each transaction: DuckDB keeps the metadata of every row group
             // that it wrote in memory (85 MB at 100,000 runs), until the file is closed.
-            session.reopen().await?;
+            file.reopen().await?;
         }
         is_begun = true;
         let step = match steps.pop() {
@@ -66,17 +66,17 @@ pub async fn deliver(
                 after_merged: has_merged,
             },
         };
-        let (step, rows) = session.apply(step).await?;
+        let (step, rows) = file.apply(step).await?;
         delivery.state = "applied";
         if let Step::Commits { manifests, .. } = step {
             delivery.commits += u64::try_from(manifests.len()).unwrap_or(0);
-            delivery.commit = session.applied().commit;
+            delivery.commit = file.applied().commit;
         }
         for (table, count) in rows {
             *delivery.rows.entry(table).or_default() += count;
         }
     }
-    session.close().await?;
+    file.close().await?;
     Ok(delivery)
 }
 
@@ -170,6 +170,7 @@ async fn next_group(
         // Not delivered, and usually the largest part of a commit.
         manifest.ledger_changes = Vec::new();
         manifest.parts.retain(|part| part.merged.is_none() && !superseded.contains(&part.path));
+        manifest.replaced.retain(|part| !superseded.contains(&part.path));
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
         check_in_place(lake, &manifest)?;
         group.push(manifest);
@@ -188,7 +189,7 @@ fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverErr
         let current = lake.store().locate(&part.path);
         !lake.store().contains(&current)
     };
-    let Some(part) = manifest.parts.iter().find(is_missing) else { return Ok(()) };
+    let Some(part) = manifest.all_parts().find(is_missing) else { return Ok(()) };
     let problem = format!("commit {} lists it, and it is not there", manifest.commit);
     Err(LakeError::Damaged { path: lake.store().location(&part.path), problem }.into())
 }

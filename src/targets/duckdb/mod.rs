@@ -7,9 +7,9 @@
 mod apply;
 mod database;
 mod deliver;
+mod open_file;
 mod options;
 mod rebuild;
-mod session;
 mod views;
 
 use futures::FutureExt;

@@ -2,5 +2,5 @@
 //! and mended. Real files, real DuckDB, and a simulated world to compare with.
 
 mod binary;
-mod replay;
+pub(crate) mod replay;
 mod verify;

@@ -22,7 +22,7 @@ fn options(kit: &Kit) -> ReplayOptions {
     }
 }
 
-pub(super) async fn replayed(kit: &Kit) -> ReplayReport {
+pub(crate) async fn replayed(kit: &Kit) -> ReplayReport {
     let replayed = replay(&options(kit)).await.unwrap();
     let failed = replayed.deliveries.iter().find_map(DeliveryReport::error);
     assert!(failed.is_none(), "{failed:?}");

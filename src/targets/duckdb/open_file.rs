@@ -17,7 +17,7 @@ use crate::targets::DeliverError;
 
 /// The open file, and the last commit that it holds.
 #[derive(Debug)]
-pub(super) struct Session<'d> {
+pub(super) struct OpenFile<'d> {
     lake: &'d LakeView,
     plan: TablePlan,
     options: DeliveryOptions,
@@ -30,7 +30,7 @@ pub(super) struct Session<'d> {
 /// data files more than once meanwhile.
 const MISSING_TRIES: u32 = 5;
 
-impl<'d> Session<'d> {
+impl<'d> OpenFile<'d> {
     /// Opens the file and creates missing tables and columns.
     ///
     /// # Errors
@@ -42,9 +42,9 @@ impl<'d> Session<'d> {
     ) -> Result<Self, DeliverError> {
         let (plan, options) = (TablePlan::new(mapping), options.clone());
         let applied = Applied { commit: 0, name: String::new() };
-        let mut session = Self { lake, plan, options, database: None, applied };
-        session.applied = session.acquire().await?;
-        Ok(session)
+        let mut open = Self { lake, plan, options, database: None, applied };
+        open.applied = open.acquire().await?;
+        Ok(open)
     }
 
     /// The last commit that the file holds.
