@@ -14,7 +14,7 @@ pub(super) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     table.set_header(headings).add_rows(rows);
     let last = headings.len().saturating_sub(1);
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if index == last { 0 } else { 1 }));
+        column.set_padding((0, u16::from(index != last)));
         let mut cells = rows.iter().filter_map(|row| row.get(index)).peekable();
         if cells.peek().is_some() && cells.all(|cell| is_number(cell)) {
             column.set_cell_alignment(CellAlignment::Right);

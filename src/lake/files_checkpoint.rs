@@ -241,7 +241,9 @@ mod tests {
         for split in 0..=commits.len() {
             let write = |commits: &[Manifest], old| {
                 let mut changes = LiveFileChanges::default();
-                commits.iter().for_each(|commit| changes.apply(commit));
+                for commit in commits {
+                    changes.apply(commit);
+                }
                 Bytes::from(changes.write(old).unwrap())
             };
             let first = write(&commits[..split], None);

@@ -136,7 +136,8 @@ impl Lake {
     /// The lake after the last commit: still locked, without the memory of the ledger.
     #[must_use]
     pub fn committed(self) -> CommittedLake {
-        CommittedLake { view: self.view, _lock: self._lock }
+        let Self { view, _lock: lock, .. } = self;
+        CommittedLake { view, _lock: lock }
     }
 
     /// A view for reading.

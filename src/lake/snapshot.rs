@@ -55,7 +55,9 @@ impl Snapshot {
     fn of_checkpoint(bytes: Bytes) -> Result<Self, LakeError> {
         let mut snapshot = Self::default();
         let files = files_checkpoint::read(bytes).map_err(LakeError::parquet("read", FILES))?;
-        files.into_iter().for_each(|live| snapshot.add(live));
+        for live in files {
+            snapshot.add(live);
+        }
         Ok(snapshot)
     }
 
