@@ -4,12 +4,14 @@
 //! commit in chunks, deliver. If a sync is stopped early, what was complete by then is committed.
 
 mod accounts;
+mod chunk;
 mod commit_pipeline;
 mod error;
 mod forecast;
 mod options;
 mod report;
 mod session;
+mod summary;
 mod transition;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub use session::{Session, planned_window};
 
 use commit_pipeline::CommitPipeline;
 use options::microseconds;
+use summary::Totals;
 
 /// Runs one incremental sync.
 ///
@@ -68,7 +71,8 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let stop = Some(options.stop.clone());
     let targets = targets::configured(&options.settings, &options.events, stop);
     let deliveries = Box::pin(deliver_all(&targets, finished.lake.view(), &mapping)).await;
-    Ok(finished.report(client.request_stats(), deliveries, started.elapsed()))
+    let totals = Totals { traffic: client.request_stats(), deliveries, elapsed: started.elapsed() };
+    Ok(finished.summary.report(finished.ending, totals))
 }
 
 fn extraction_plan(

@@ -8,34 +8,26 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::SyncError;
-use super::accounts::Accounts;
-use super::options::{SECOND, SyncOptions, microseconds};
-use super::report::{GapReport, Outcome, RunCounts, ScanReport, SyncReport};
+use super::chunk::{Chunk, LedgerChange};
+use super::options::{SyncOptions, microseconds};
+use super::summary::{Ending, SyncSummary};
 use super::transition::{observed, shown_open, transition};
-use crate::api::{ApiError, Client, RequestStats};
+use crate::api::{ApiError, Client};
 use crate::config::Settings;
 use crate::data_files::ChunkWriter;
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
-use crate::extract::{
-    ExtractEvent, Extraction, ListedRun, Range, RunPaths, ScanSummary, Window, out_of_reach,
-    resource_list,
-};
-use crate::interval::{Interval, merge};
+use crate::extract::{ExtractEvent, Extraction, ListedRun, RunPaths, Window, resource_list};
 use crate::lake::{
-    CommitBuilder, CommittedLake, DataFileOptions, DataFileWriter, Gap, Lake, Manifest, ScanRecord,
-    Staging, SyncRecord,
+    CommitBuilder, CommittedLake, DataFileOptions, DataFileWriter, Lake, Manifest, Staging,
 };
-use crate::ledger::{Change, Entry, FetchOutcome, RecheckPolicy, Transition};
+use crate::ledger::{Change, FetchOutcome, RecheckPolicy, Transition};
 use crate::normalize::{ExportContext, OpenRun, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
-use crate::tables::{ISSUES, ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
-use crate::targets::DeliveryReport;
+use crate::tables::{ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
 
 /// After this time without a new result, what is written is committed.
 const IDLE: Duration = Duration::from_secs(5);
-
-type LedgerChange = (String, Option<Entry>);
 
 /// The state of a sync while it writes.
 #[derive(Debug)]
@@ -44,32 +36,15 @@ pub(super) struct CommitPipeline {
     settings: Settings,
     events: Events,
     writer: ChunkWriter,
-    window: Window,
     recheck: RecheckPolicy,
     chunk: Chunk,
     writing: Option<PendingCommit>,
     open: BTreeMap<String, ListedRun>,
-    counts: RunCounts,
-    accounts: Accounts,
-    /// What is incomplete besides runs and their list, as text.
-    troubles: Vec<String>,
-    scan: Option<ScanSummary>,
-    unexpected_zero: bool,
+    summary: SyncSummary,
     /// Fingerprint of how rows of the list are read ([`RunPaths::fingerprint`]).
     listing_mapping: u64,
     /// Whether the newest commit was made with a different one.
     is_mapped_anew: bool,
-    rows: BTreeMap<String, u64>,
-    commits: u64,
-}
-
-/// Runs that wait to be committed together.
-#[derive(Debug, Default)]
-struct Chunk {
-    runs: Vec<FetchedRun>,
-    changes: Vec<LedgerChange>,
-    bytes: usize,
-    since: Option<Instant>,
 }
 
 /// A chunk whose data files are being written while the next one fills.
@@ -95,18 +70,8 @@ impl PendingCommit {
 #[derive(Debug)]
 pub(super) struct SyncResult {
     pub(super) lake: CommittedLake,
-    report: SyncReport,
-}
-
-impl SyncResult {
-    pub(super) fn report(
-        self,
-        traffic: RequestStats,
-        deliveries: Vec<DeliveryReport>,
-        elapsed: Duration,
-    ) -> SyncReport {
-        self.report.complete(traffic, deliveries, elapsed)
-    }
+    pub(super) summary: SyncSummary,
+    pub(super) ending: Ending,
 }
 
 impl CommitPipeline {
@@ -126,7 +91,6 @@ impl CommitPipeline {
             lake,
             events: options.events.clone(),
             writer: ChunkWriter { mapping, export, sync_id, compression_level },
-            window,
             recheck: RecheckPolicy {
                 now: window.until,
                 evaluation_grace: microseconds(settings.sync.evaluation_grace_secs),
@@ -136,15 +100,9 @@ impl CommitPipeline {
             chunk: Chunk::default(),
             writing: None,
             open: BTreeMap::new(),
-            counts: RunCounts::default(),
-            accounts: Accounts::default(),
-            troubles: Vec::new(),
-            scan: None,
-            unexpected_zero: false,
+            summary: SyncSummary::new(window),
             listing_mapping,
             is_mapped_anew,
-            rows: BTreeMap::new(),
-            commits: 0,
         }
     }
 
@@ -157,7 +115,7 @@ impl CommitPipeline {
             let extracted = match timeout(IDLE, extraction.next()).await {
                 Ok(extracted) => extracted,
                 // No new result, as during a long cooldown: what is written is committed now.
-                Err(_) if self.chunk_is_full() => {
+                Err(_) if self.chunk.is_full(&self.settings.sync) => {
                     self.write_chunk().await?;
                     continue;
                 }
@@ -168,21 +126,27 @@ impl CommitPipeline {
             };
             match extracted {
                 ExtractEvent::Unchanged { runs } => {
-                    self.counts.unchanged += runs;
-                    self.accounts.add_unasked(runs);
+                    self.summary.counts.unchanged += runs;
+                    self.summary.accounts.add_unasked(runs);
                 }
                 ExtractEvent::Open { seen } => {
-                    self.counts.open += 1;
-                    self.accounts.add_unasked(1);
+                    self.summary.counts.open += 1;
+                    self.summary.accounts.add_unasked(1);
                     let known = self.lake.ledger().get(&seen.run_id);
                     let outcome = FetchOutcome::Open(observed(&seen));
                     let step = self.recheck.transition(known.as_ref(), None, outcome);
                     self.note(seen.run_id.clone(), step, Some(seen), None);
                 }
                 ExtractEvent::Done { task, outcome } => {
-                    self.accounts.add(&task, &outcome);
+                    self.summary.accounts.add(&task, &outcome);
                     let commit = self.chunk_commit();
-                    let step = transition(&self.recheck, &task, &outcome, commit, &mut self.counts);
+                    let step = transition(
+                        &self.recheck,
+                        &task,
+                        &outcome,
+                        commit,
+                        &mut self.summary.counts,
+                    );
                     let seen = shown_open(&task, &outcome);
                     let run = match *outcome {
                         crate::extract::Outcome::Complete { run, .. } => Some(*run),
@@ -190,47 +154,18 @@ impl CommitPipeline {
                     };
                     self.note(task.run_id, step, seen, run);
                 }
-                ExtractEvent::ListDone(mut summary) => {
-                    self.counts.listed = summary.runs;
-                    let zero = self.unexpected_zero(summary.runs);
-                    self.unexpected_zero = zero.is_some();
-                    summary.uncertainties.extend(zero);
-                    self.window = summary.window.unwrap_or(self.window);
-                    self.scan = Some(summary);
-                }
+                ExtractEvent::ListDone(scan) => self.summary.add_scan(scan, self.lake.ledger()),
                 ExtractEvent::Finished => {
-                    self.check_accounts();
+                    self.summary.check_accounts(self.lake.ledger());
                     return Ok(None);
                 }
                 ExtractEvent::Stopped(error) => return Ok(Some(error)),
                 ExtractEvent::Broken(fault) => return Err(SyncError::Broken(fault)),
             }
-            if self.chunk_is_full() {
+            if self.chunk.is_full(&self.settings.sync) {
                 self.write_chunk().await?;
             }
         }
-    }
-
-    /// Adds the uncertainties of the accounts, once all runs have come out.
-    fn check_accounts(&mut self) {
-        let is_first = self.lake.ledger().iter().all(|(_, entry)| entry.revision == 0);
-        if let Some(scan) = &mut self.scan {
-            scan.uncertainties.extend(self.accounts.uncertainties(scan.runs, is_first));
-        }
-    }
-
-    /// An uncertainty if the list is empty although runs of the window are known: they cannot all
-    /// have left the list.
-    fn unexpected_zero(&self, listed: u64) -> Option<String> {
-        const MARGIN: i64 = 3600 * SECOND;
-        let inside = |start: i64| {
-            start > self.window.from.saturating_add(MARGIN) && start < self.window.until
-        };
-        let known = self.lake.ledger().iter();
-        let known = known.filter(|(_, entry)| entry.started_at.is_some_and(inside)).count();
-        (listed == 0 && known > 0).then(|| {
-            format!("the API lists no run, and {known} that it listed before started then")
-        })
     }
 
     /// Applies a step of a run: `seen` is the run as it shows while it is open, `run` has the
@@ -248,21 +183,12 @@ impl CommitPipeline {
             }
             Change::New | Change::Changed => {
                 if let Some(run) = run {
-                    self.chunk.bytes += run.body_bytes();
-                    self.chunk.runs.push(run);
-                    self.chunk.since.get_or_insert_with(Instant::now);
+                    self.chunk.add(run);
                 }
             }
             _ => {}
         }
         self.chunk.changes.extend(step.entry.map(|entry| (run_id, Some(entry))));
-    }
-
-    fn chunk_is_full(&self) -> bool {
-        let settings = &self.settings.sync;
-        let bytes = u64::try_from(self.chunk.bytes).unwrap_or(u64::MAX);
-        let age = self.chunk.since.map(|since| since.elapsed()).unwrap_or_default();
-        bytes >= settings.commit_bytes || age >= Duration::from_secs(settings.commit_secs)
     }
 
     /// Commits the previous chunk, and starts to write this one beside the fan-out.
@@ -284,18 +210,12 @@ impl CommitPipeline {
         let commit = staging.commit();
         let writer = self.writer.clone();
         let runs = u64::try_from(chunk.runs.len()).unwrap_or(u64::MAX);
-        let changes = chunk.changes;
         // The ledger must name the commit that has the rows.
-        let exported: HashSet<&str> = chunk.runs.iter().map(|run| run.run_id.as_str()).collect();
-        let is_of_other = |(run_id, entry): &LedgerChange| {
-            let entry = entry.as_ref().filter(|_| exported.contains(run_id.as_str()));
-            entry.is_some_and(|entry| entry.commit != commit)
-        };
-        if changes.iter().any(is_of_other) {
-            return Err(SyncError::Broken(format!(
-                "runs were counted to another commit than {commit}"
-            )));
+        if chunk.is_of_other_commit(commit) {
+            let fault = format!("runs were counted to another commit than {commit}");
+            return Err(SyncError::Broken(fault));
         }
+        let changes = chunk.changes;
         let mut task = JoinSet::new();
         // Writing to disk is beside the fan-out, too: it mostly waits.
         task.spawn(async move {
@@ -322,11 +242,11 @@ impl CommitPipeline {
     ) -> Result<Manifest, SyncError> {
         let mut rows = 0;
         for (table, count) in staging.rows() {
-            *self.rows.entry(table.to_owned()).or_default() += count;
+            *self.summary.rows.entry(table.to_owned()).or_default() += count;
             rows += count;
         }
         let manifest = self.lake.commit(staging, draft).await?;
-        self.commits += 1;
+        self.summary.commits += 1;
         self.events.emit(Event::Committed { commit: manifest.commit, runs, rows });
         Ok(manifest)
     }
@@ -334,7 +254,7 @@ impl CommitPipeline {
     fn draft(&self) -> CommitBuilder {
         CommitBuilder {
             sync_id: self.writer.sync_id.clone(),
-            created_at: self.window.until,
+            created_at: self.summary.window.until,
             field_ids: self.writer.mapping.field_ids().clone(),
             ..CommitBuilder::default()
         }
@@ -351,7 +271,7 @@ impl CommitPipeline {
         self.commit_written().await?;
         let mut chunk = std::mem::take(&mut self.chunk);
         let changed: HashSet<&String> = chunk.changes.iter().map(|(run_id, _)| run_id).collect();
-        let mut forgotten = self.lake.ledger().out_of_reach(self.window.until);
+        let mut forgotten = self.lake.ledger().out_of_reach(self.summary.window.until);
         if self.is_mapped_anew {
             // Their ids may have been read from the wrong member.
             let absent = self.lake.ledger().never_found();
@@ -367,13 +287,17 @@ impl CommitPipeline {
             self.stage_open_runs(&mut staging).await?;
             self.stage_resources(&mut staging, client).await?;
         }
-        let coverage = self.coverage(stopped.is_some());
+        let (head, summary) = (self.lake.head(), &self.summary);
+        let coverage = summary.coverage(head, stopped.is_some());
         // A gap is recorded once: by the sync that covers what follows it.
-        let new_gaps =
-            coverage.as_deref().map(|coverage| self.new_gaps(coverage)).unwrap_or_default();
+        let new_gaps = coverage.as_deref().map(|coverage| summary.new_gaps(head, coverage));
+        let new_gaps = new_gaps.unwrap_or_default();
         let has_new_gap = !new_gaps.is_empty();
-        let outcome = self.outcome(stopped.as_ref(), has_new_gap);
-        let record = self.record(outcome, coverage.as_deref(), client.request_stats(), started);
+        let outcome = summary.outcome(stopped.as_ref(), has_new_gap);
+        let before = head.map(|head| head.coverage.as_slice()).unwrap_or_default();
+        let covered = coverage.as_deref().unwrap_or(before);
+        let (sync_id, traffic) = (self.writer.sync_id.clone(), client.request_stats());
+        let record = summary.record(&sync_id, outcome, covered, traffic, started.elapsed());
         // Until a sync with the new mapping is certified, the covered time is listed again each
         // time.
         let is_mapping_applied = coverage.is_some() || !self.is_mapped_anew;
@@ -381,14 +305,15 @@ impl CommitPipeline {
             ledger_changes: writing.changes,
             coverage,
             new_gaps,
-            newest_first: self.scan.as_ref().and_then(|scan| scan.newest_first),
+            newest_first: self.summary.scan.as_ref().and_then(|scan| scan.newest_first),
             listing_mapping: is_mapping_applied.then_some(self.listing_mapping),
             sync: Some(record),
             ..self.draft()
         };
         let manifest = self.commit(staging, draft, writing.runs).await?;
-        let report = self.report(outcome, &manifest, has_new_gap, stopped);
-        Ok(SyncResult { lake: self.lake.committed(), report })
+        let ledger = self.lake.ledger().counts();
+        let ending = Ending { sync_id, outcome, gaps: manifest.gaps, has_new_gap, ledger, stopped };
+        Ok(SyncResult { lake: self.lake.committed(), summary: self.summary, ending })
     }
 
     async fn stage_open_runs(&self, staging: &mut Staging) -> Result<(), SyncError> {
@@ -420,7 +345,8 @@ impl CommitPipeline {
             (ListDocument::McpServers, &MCP_SERVERS, "/mcp-servers"),
         ];
         for (document, table, path) in LISTS {
-            let is_due = self.counts.new + self.counts.changed > 0 || self.content(table).is_none();
+            let is_due = self.summary.counts.new + self.summary.counts.changed > 0
+                || self.content(table).is_none();
             if !is_due {
                 continue;
             }
@@ -439,7 +365,7 @@ impl CommitPipeline {
                     "`{}` is not whole: the API gave {} rows, and says that there are more",
                     table.name, missing.received
                 );
-                self.troubles.push(notice);
+                self.summary.troubles.push(notice);
             }
             let content = list.fingerprint();
             if self.content(table) == Some(content) {
@@ -475,135 +401,10 @@ impl CommitPipeline {
     fn content(&self, table: &Table) -> Option<u64> {
         self.lake.head().and_then(|head| head.contents.get(table.name).copied())
     }
-
-    /// The coverage after this sync; `None` if it does not change.
-    fn coverage(&self, stopped: bool) -> Option<Vec<Interval>> {
-        let certified = self.scan.as_ref().is_some_and(ScanSummary::is_certified);
-        if stopped || !certified {
-            return None;
-        }
-        let before = self.lake.head().map(|head| head.coverage.as_slice()).unwrap_or_default();
-        // An empty first list is more likely a mistake than an empty month.
-        if before.is_empty() && self.counts.listed == 0 {
-            return None;
-        }
-        // A scan that ended early joins the coverage where it ended.
-        let early = self.scan.as_ref().is_some_and(|scan| scan.ended_early);
-        let known = self.window.known_before.filter(|_| early);
-        let from = known.unwrap_or_else(|| self.listed_from());
-        Some(merge(before, Interval { from, until: self.window.until }))
-    }
-
-    /// The start of the window when the end of the list was read: the window moves meanwhile.
-    fn listed_from(&self) -> i64 {
-        let reaches_to = self.scan.as_ref().and_then(|scan| scan.reaches_to);
-        reaches_to.unwrap_or(self.window.from).max(self.window.from)
-    }
-
-    /// Time that is now out of reach and was never covered.
-    fn new_gaps(&self, coverage: &[Interval]) -> Vec<Gap> {
-        let known = self.lake.head().map(Manifest::gap_intervals).unwrap_or_default();
-        let month = self.window.until.saturating_sub(Range::Month.length());
-        let reach = if self.window.range == Range::Month { self.listed_from() } else { month };
-        let lost = out_of_reach(coverage, &known, reach).into_iter();
-        let found_at = self.window.until;
-        lost.map(|lost| Gap { from: lost.from, until: lost.until, found_at }).collect()
-    }
-
-    fn outcome(&self, stopped: Option<&ApiError>, new_gap: bool) -> Outcome {
-        let certified = self.scan.as_ref().is_some_and(ScanSummary::is_certified);
-        match stopped {
-            Some(ApiError::Interrupted) => Outcome::Interrupted,
-            Some(_) => Outcome::Stopped,
-            None if self.counts.failed + self.counts.absent + self.counts.partial > 0
-                || new_gap
-                || !self.troubles.is_empty()
-                || !certified =>
-            {
-                Outcome::Incomplete
-            }
-            None => Outcome::Complete,
-        }
-    }
-
-    fn record(
-        &self,
-        outcome: Outcome,
-        coverage: Option<&[Interval]>,
-        traffic: RequestStats,
-        started: Instant,
-    ) -> SyncRecord {
-        let before = self.lake.head().map(|head| head.coverage.as_slice()).unwrap_or_default();
-        let scan = self.scan.as_ref();
-        SyncRecord {
-            sync_id: self.writer.sync_id.clone(),
-            outcome: outcome.name().to_owned(),
-            started_at: self.window.until,
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            range: self.window.range.name().to_owned(),
-            sweep: Some(scan.map(scan_record).unwrap_or_default()),
-            certified: scan.is_some_and(ScanSummary::is_certified),
-            uncertified_because: scan.map(|scan| scan.uncertainties.clone()).unwrap_or_default(),
-            proven_until: coverage.unwrap_or(before).last().map(|last| last.until),
-            runs_listed: self.counts.listed,
-            runs_new: self.counts.new,
-            runs_changed: self.counts.changed,
-            runs_open: self.counts.open + self.counts.waiting,
-            runs_failed: self.counts.failed,
-            runs_absent: Some(self.counts.absent),
-            runs_partial: Some(self.counts.partial),
-            requests: traffic.requests,
-            bytes_received: traffic.bytes_received,
-        }
-    }
-
-    fn report(
-        &self,
-        outcome: Outcome,
-        manifest: &Manifest,
-        new_gap: bool,
-        stopped: Option<ApiError>,
-    ) -> SyncReport {
-        let mut rows = self.rows.clone();
-        let issues = rows.remove(ISSUES.name).unwrap_or(0);
-        SyncReport {
-            sync_id: self.writer.sync_id.clone(),
-            outcome,
-            window: self.window.into(),
-            runs: self.counts,
-            rows,
-            requests: 0,
-            retries: 0,
-            bytes_received: 0,
-            elapsed_ms: 0,
-            gaps: manifest.gaps.iter().map(GapReport::from).collect(),
-            new_gap,
-            unexpected_zero: self.unexpected_zero,
-            issues,
-            deliveries: Vec::new(),
-            other_troubles: self.troubles.clone(),
-            sweep: self.scan.as_ref().map(ScanReport::from).unwrap_or_default(),
-            commits: self.commits,
-            ledger: self.lake.ledger().counts(),
-            stopped_by: stopped.as_ref().map(ToString::to_string),
-            stop: stopped,
-        }
-    }
 }
 
 /// Whether the newest commit has another mapping of list rows. A commit of an earlier version does
 /// not state its mapping, and counts as unchanged.
 pub(super) fn is_mapped_anew(head: Option<&Manifest>, listing_mapping: u64) -> bool {
     head.and_then(|head| head.listing_mapping).is_some_and(|before| before != listing_mapping)
-}
-
-fn scan_record(summary: &ScanSummary) -> ScanRecord {
-    ScanRecord {
-        pages: summary.pages,
-        looks: summary.passes,
-        repeats: summary.repeats,
-        head_moved: summary.head_moved,
-        ended_early: summary.ended_early,
-        proof: summary.proof.map(|proof| proof.name().to_owned()),
-    }
 }

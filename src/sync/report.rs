@@ -1,11 +1,10 @@
 //! The result of a sync, as the JSON result and the closing summary show it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::{ApiError, RequestStats};
+use crate::api::ApiError;
 use crate::extract::{Proof, ScanSummary, Window};
 use crate::interval::rfc3339;
 use crate::lake::Gap;
@@ -180,20 +179,6 @@ pub struct SyncReport {
 }
 
 impl SyncReport {
-    pub(super) fn complete(
-        mut self,
-        traffic: RequestStats,
-        deliveries: Vec<DeliveryReport>,
-        elapsed: Duration,
-    ) -> Self {
-        self.requests = traffic.requests;
-        self.retries = traffic.retries;
-        self.bytes_received = traffic.bytes_received;
-        self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.deliveries = deliveries;
-        self
-    }
-
     /// Why a sync that was not stopped is incomplete, as text.
     pub fn reasons(&self) -> Vec<String> {
         let lost = "a period that the API no longer lists was never exported (see `status`)";

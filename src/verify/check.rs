@@ -12,7 +12,7 @@ use crate::tables::Mapping;
 /// Checks a lake and its DuckDB file. Changes nothing, and takes no lock.
 ///
 /// # Errors
-/// [`JobError`] if the check cannot be made. Damage is not an error but a [`Finding`].
+/// [`JobError`] if the check cannot be made. Damage is not an error but a finding: [`super::Finding`].
 pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, JobError> {
     let mapping = Arc::new(options.settings.mapping()?);
     let view = LakeView::open_without_head(&options.settings.lake.path).await?;
