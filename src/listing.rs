@@ -22,7 +22,7 @@ use crate::api::{
 };
 use crate::config::PagingStyle;
 use crate::digest::id_key;
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::tables::ListSources;
 use page::{RawPage, shared};
@@ -137,6 +137,7 @@ const USUAL_DEPTH: u64 = 500;
 #[derive(Debug)]
 pub struct Listing {
     client: Client,
+    events: Events,
     query: ListQuery,
     pager: Pager,
     step: Step,
@@ -219,11 +220,12 @@ impl Listing {
     /// whether that is the same page or the second one. So nothing depends on a number that was
     /// detected wrongly, now or in an earlier sync: with a remembered number, one stale response at
     /// the wrong moment could hide the first page forever.
-    pub fn new(client: Client, query: ListQuery) -> Self {
+    pub fn new(client: Client, events: Events, query: ListQuery) -> Self {
         let pager = Pager::new(client.paging().clone(), client.list_url("/runs"));
         let first_number = pager.first_page();
         Self {
             client,
+            events,
             query,
             pager,
             step: Step::First,
@@ -806,7 +808,7 @@ impl Listing {
         } else {
             return Err(error);
         };
-        self.client.events().emit(Event::Notice(format!("{error}; {change}")));
+        self.events.emit(Event::Notice(format!("{error}; {change}")));
         Ok(())
     }
 

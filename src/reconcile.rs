@@ -175,7 +175,14 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let (ledger, _) = lake.ledger().await?;
     let window = session.window(&options.settings, RangeChoice::Month, lake.head(), &mapping);
     let paths = RunPaths::new(&mapping);
-    let sweep = WindowScan { client, window, may_shrink: true, filters, paths: &paths };
+    let sweep = WindowScan {
+        client,
+        events: &options.events,
+        window,
+        may_shrink: true,
+        filters,
+        paths: &paths,
+    };
     let mut compared = Compared::new(&ledger, window, &paths);
     let (tally, _) = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;

@@ -84,6 +84,7 @@ fn extraction_plan(
 ) -> ExtractionPlan {
     ExtractionPlan {
         client: client.clone(),
+        events: options.events.clone(),
         window,
         may_shrink_range: options.settings.sync.range.may_shrink(),
         filters: options.settings.filters.clone(),

@@ -417,11 +417,6 @@ impl Client {
         self.0.key.mask(text)
     }
 
-    /// The receiver of this client's events.
-    pub fn events(&self) -> &Events {
-        &self.0.events
-    }
-
     fn url(&self, path: &str, query: &[(&str, String)]) -> Url {
         let mut url = self.0.base.clone();
         url.set_path(&format!("{}{path}", self.0.base.path().trim_end_matches('/')));

@@ -1,4 +1,4 @@
-//! A server's statements about the rest of a list: totals, page numbers, cursors, links.
+//! Pagination, as the server states it: totals, page numbers, cursors and links.
 //!
 //! None of it is documented for this API (its documentation names only `page` and `pageSize`), so
 //! every usual spelling is read, in the body and in headers. A statement that there is more

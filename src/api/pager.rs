@@ -1,4 +1,4 @@
-//! How the next page of a list is requested: by number, offset, token or address.
+//! Pagination, as it is requested: the next page by number, offset, token or address.
 //!
 //! The API documents `page` and `pageSize`, but not how they behave. So ways are tried in the order
 //! in which the responses suggest them; a way that only brings known rows is discarded, and the

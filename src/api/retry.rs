@@ -28,7 +28,7 @@ pub enum Disposition {
     Redirected,
     /// The API asks to wait (429): all workers wait.
     RateLimited,
-    /// A failure that may be temporary: retried after a pause.
+    /// A failure that may be temporary: retried with exponential backoff.
     Retry,
 }
 

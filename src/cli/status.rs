@@ -11,7 +11,7 @@ use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::interval::Interval;
-use crate::lake::{Gap, LakeView, LiveFile, SyncRecord};
+use crate::lake::{Gap, LakeView, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::targets::{self, Target};
 
@@ -67,11 +67,8 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     let (ledger, _) = lake.ledger().await?;
     let mut status = base(&lake, &ledger);
     status.syncs = lake.last_syncs(SHOWN).await?;
-    for LiveFile { part, .. } in lake.snapshot().await?.iter() {
-        status.parts += 1;
-        status.bytes += part.bytes;
-        *status.rows.entry(part.table.clone()).or_default() += part.rows;
-    }
+    let totals = lake.totals().await?;
+    (status.parts, status.bytes, status.rows) = (totals.files, totals.bytes, totals.rows);
     for target in targets::configured(&settings, &Events::none(), None) {
         status.targets.push(target_status(&*target, status.commit));
     }

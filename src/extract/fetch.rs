@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
 use crate::api::{ApiError, Client, DocumentPages, FetchResult, Response, missing_rows};
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::ledger::{DocumentStates, Entry};
 use crate::run::{
@@ -84,6 +84,7 @@ pub enum Outcome {
 /// [`Outcome::Failed`].
 pub async fn fetch_run(
     client: &Client,
+    events: &Events,
     task: &FetchTask,
     policy: &FetchPolicy,
 ) -> Result<Outcome, ApiError> {
@@ -91,7 +92,7 @@ pub async fn fetch_run(
     let mut ended_at = task.listed.as_ref().and_then(|run| run.ended_at);
     if task.listed.is_none() {
         // The detail first: a run that is still open needs no other request.
-        bodies.fetch(client, &[Resource::Detail], &policy.paths).await?;
+        bodies.fetch(client, events, &[Resource::Detail], &policy.paths).await?;
         match bodies.detail_run(policy) {
             _ if bodies.state(Resource::Detail) == DocumentState::Absent => {
                 return Ok(Outcome::Absent);
@@ -111,7 +112,7 @@ pub async fn fetch_run(
         known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
     if task.only_with_evaluation || young {
         // The evaluation first: if it is missing, the other documents are not fetched in vain.
-        bodies.fetch(client, &[Resource::Evaluation], &policy.paths).await?;
+        bodies.fetch(client, events, &[Resource::Evaluation], &policy.paths).await?;
         if bodies.state(Resource::Evaluation) == DocumentState::Absent {
             let exported = task.known.as_ref().is_some_and(|entry| entry.revision > 0);
             match (exported && task.only_with_evaluation, young, &task.listed) {
@@ -126,7 +127,7 @@ pub async fn fetch_run(
             }
         }
     }
-    bodies.fetch(client, &Resource::FETCHED, &policy.paths).await?;
+    bodies.fetch(client, events, &Resource::FETCHED, &policy.paths).await?;
     Ok(bodies.outcome(task, policy, young))
 }
 
@@ -155,6 +156,7 @@ impl Bodies {
     async fn fetch(
         &mut self,
         client: &Client,
+        events: &Events,
         resources: &[Resource],
         paths: &RunPaths,
     ) -> Result<(), ApiError> {
@@ -186,7 +188,7 @@ impl Bodies {
                     DocumentState::Failed
                 }
             };
-            client.events().emit(Event::DocumentFetched { resource });
+            events.emit(Event::DocumentFetched { resource });
             self.set_state(resource, state);
         }
         Ok(())

@@ -92,7 +92,7 @@ where
     ) -> Self {
         Self {
             scan,
-            listing: Listing::new(scan.client.clone(), query),
+            listing: Listing::new(scan.client.clone(), scan.events.clone(), query),
             wait,
             show,
             order: Order::new(scan.window.until),
@@ -185,6 +185,7 @@ where
         !self.summary.ended_early && ending.error.is_some() && !ending.is_stated
     }
 
+    /// The proof that one pass found the complete list; `None` if another pass is needed.
     fn proof_of_first_pass(&self) -> Option<Proof> {
         if self.summary.ended_early {
             // One response shows one moment, so nothing moved while it was read. With more pages,
@@ -304,7 +305,7 @@ where
         let tail = runs.iter().filter_map(|run| Some((id_key(&run.run_id), run.started_at?)));
         self.tail.extend(tail.filter(|(_, start)| *start < end));
         let event = Event::PageListed { runs: count, total: self.last_total };
-        self.scan.client.events().emit(event);
+        self.scan.events.emit(event);
         runs
     }
 

@@ -71,7 +71,7 @@ where
     pub(super) async fn run(mut self, mut summary: ScanSummary) -> Result<ScanSummary, ApiError> {
         let notice =
             format!("the list seems cut off ({}); reading narrower lists", self.cut_off.reason);
-        self.scan.client.events().emit(Event::Notice(notice));
+        self.scan.events.emit(Event::Notice(notice));
         self.ranges().await?;
         if !self.is_complete() {
             let (workflows, statuses) = self.values().await?;
@@ -126,7 +126,11 @@ where
     async fn values(&mut self) -> Result<(BTreeSet<String>, BTreeSet<String>), ApiError> {
         let (mut workflows, mut statuses) = (BTreeSet::new(), BTreeSet::new());
         statuses.extend(STATUSES.iter().map(|status| (*status).to_owned()));
-        let mut listing = Listing::new(self.scan.client.clone(), self.query(&Filter::default()));
+        let mut listing = Listing::new(
+            self.scan.client.clone(),
+            self.scan.events.clone(),
+            self.query(&Filter::default()),
+        );
         while let Some(page) = self.read(&mut listing).await? {
             for row in page.new {
                 let run = ListedRun::read(row, self.scan.paths);

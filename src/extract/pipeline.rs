@@ -16,7 +16,7 @@ use super::{ListedRun, Window};
 use crate::api::{ApiError, Client};
 use crate::config::Filters;
 use crate::digest::id_key;
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::ledger::{Ledger, RunState};
 use crate::listing::ListedRow;
@@ -27,6 +27,8 @@ use crate::run::Resource;
 pub struct ExtractionPlan {
     /// The API.
     pub client: Client,
+    /// Receives what happens.
+    pub events: Events,
     /// The window to list.
     pub window: Window,
     /// Whether a smaller range may be listed if the API refuses the window's.
@@ -178,6 +180,7 @@ async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlo
     };
     let scan = WindowScan {
         client: &plan.client,
+        events: &plan.events,
         window: plan.window,
         may_shrink: plan.may_shrink_range,
         filters: &plan.filters,
@@ -206,7 +209,7 @@ fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
     }
     let count = u64::try_from(task.len()).unwrap_or(u64::MAX);
     if count > 0 {
-        plan.client.events().emit(Event::RunsQueued { runs: count });
+        plan.events.emit(Event::RunsQueued { runs: count });
     }
     let packed = PackedRows::pack(&task);
     (Queued::Page { unchanged, open, task: packed }, task.len())
@@ -334,7 +337,7 @@ impl FanOut {
             self.backlog.take_one();
             let plan = Arc::clone(&self.plan);
             self.running.spawn(async move {
-                let fetched = fetch_run(&plan.client, &task, &plan.policy).await;
+                let fetched = fetch_run(&plan.client, &plan.events, &task, &plan.policy).await;
                 (task, fetched)
             });
         }
@@ -367,7 +370,7 @@ impl FanOut {
                 );
                 let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
                 if runs > 0 {
-                    self.plan.client.events().emit(Event::RunsQueued { runs });
+                    self.plan.events.emit(Event::RunsQueued { runs });
                 }
                 self.unlisted.extend(unlisted);
                 Ok(false)
@@ -387,7 +390,7 @@ impl FanOut {
     ) -> Result<(), Ended> {
         let (task, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
         let outcome = fetched?;
-        let events = self.plan.client.events();
+        let events = &self.plan.events;
         if let Outcome::Failed { error, documents } = &outcome {
             // A run that failed in an earlier sync does not show whether the API works now, and a
             // run of which some documents came shows that it does.

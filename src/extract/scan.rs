@@ -3,6 +3,7 @@
 use super::{RunPaths, Window};
 use crate::api::Client;
 use crate::config::Filters;
+use crate::event::Events;
 
 /// The evidence that certifies a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +62,7 @@ pub struct ScanSummary {
 }
 
 impl ScanSummary {
-    /// Whether every run of the window was seen.
+    /// Whether the scan is certified as complete: every run of the window was seen.
     pub fn is_certified(&self) -> bool {
         self.uncertainties.is_empty()
     }
@@ -89,6 +90,8 @@ impl ScanSummary {
 pub struct WindowScan<'a> {
     /// The API.
     pub client: &'a Client,
+    /// Receives what happens.
+    pub events: &'a Events,
     /// The window to list.
     pub window: Window,
     /// Whether a smaller range may be listed if the API refuses the window's.

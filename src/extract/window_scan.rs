@@ -55,11 +55,11 @@ impl WindowScan<'_> {
         if let Some(error) = refused {
             let (asked, used) = (self.window.range.name(), window.range.name());
             let notice = format!("{error}; listed range={used} instead of range={asked}");
-            self.client.events().emit(Event::Notice(notice));
+            self.events.emit(Event::Notice(notice));
         }
         summary.runs = u64::try_from(listed.len()).unwrap_or(u64::MAX);
         summary.window = Some(window);
-        self.client.events().emit(Event::ListingDone { runs: summary.runs });
+        self.events.emit(Event::ListingDone { runs: summary.runs });
         Ok((summary, listed))
     }
 

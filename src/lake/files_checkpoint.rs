@@ -92,6 +92,59 @@ impl LiveFileChanges {
     }
 }
 
+/// Numbers of the live files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LakeTotals {
+    /// Live data files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their rows, by table.
+    pub rows: BTreeMap<String, u64>,
+}
+
+impl LakeTotals {
+    fn add(&mut self, table: &str, bytes: u64, rows: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+        match self.rows.get_mut(table) {
+            Some(sum) => *sum += rows,
+            None => {
+                self.rows.insert(table.to_owned(), rows);
+            }
+        }
+    }
+}
+
+impl LiveFileChanges {
+    /// The totals after these changes, given the checkpoint before them. Keeps no file in memory.
+    pub(super) fn totals(&self, old: Option<Bytes>) -> Result<LakeTotals, ParquetError> {
+        let mut totals = LakeTotals::default();
+        if let Some(old) = old {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(old)?;
+            let wanted = ["path", "table", "rows", "bytes"];
+            let wanted = ProjectionMask::columns(builder.parquet_schema(), wanted);
+            for batch in builder.with_projection(wanted).with_batch_size(BATCH_ROWS).build()? {
+                let batch = batch?;
+                let (paths, tables) = (column(&batch, "path")?, column(&batch, "table")?);
+                let (paths, tables) = (paths.as_string::<i32>(), tables.as_string::<i32>());
+                let (rows, bytes) = (column(&batch, "rows")?, column(&batch, "bytes")?);
+                let rows = rows.as_primitive::<UInt64Type>();
+                let bytes = bytes.as_primitive::<UInt64Type>();
+                for row in 0..batch.num_rows() {
+                    if !self.removed.contains(paths.value(row)) {
+                        totals.add(tables.value(row), bytes.value(row), rows.value(row));
+                    }
+                }
+            }
+        }
+        for LiveFile { part, .. } in self.added.values() {
+            totals.add(&part.table, part.bytes, part.rows);
+        }
+        Ok(totals)
+    }
+}
+
 fn schema() -> SchemaRef {
     let field = |(name, kind): &(&str, DataType)| Field::new(*name, kind.clone(), true);
     Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
@@ -247,10 +300,19 @@ mod tests {
                 Bytes::from(changes.write(old).unwrap())
             };
             let first = write(&commits[..split], None);
-            let bytes = write(&commits[split..], Some(first));
+            let bytes = write(&commits[split..], Some(first.clone()));
             let found = read(bytes.clone()).unwrap();
             let expected = whole.map(|(commit, name)| LiveFile { commit, part: file(name) });
             assert_eq!(found, expected, "{split}");
+            let rows = BTreeMap::from([("runs".to_owned(), 6)]);
+            let totals = LakeTotals { files: 2, bytes: 8000, rows };
+            let none = LiveFileChanges::default();
+            assert_eq!(none.totals(Some(bytes.clone())).unwrap(), totals, "{split}");
+            let mut later = LiveFileChanges::default();
+            for commit in &commits[split..] {
+                later.apply(commit);
+            }
+            assert_eq!(later.totals(Some(first)).unwrap(), totals, "{split}");
             // The statistics are kept for those who need them.
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
             let texts: Vec<Option<String>> = reader

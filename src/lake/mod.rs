@@ -37,6 +37,7 @@ pub use data_file::{
     data_file_schema,
 };
 pub use error::LakeError;
+pub use files_checkpoint::LakeTotals;
 pub use identity::{FORMAT_MAJOR, Identity};
 pub use live_file::LiveFile;
 pub use location::Location;

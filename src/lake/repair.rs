@@ -1,5 +1,5 @@
-//! Orphan files: files in a lake's folders that its commits do not name, and the file operations that repair
-//! them.
+//! File operations of a repair: lists the files in a lake's folders, moves files back or to the
+//! quarantine, and removes copies.
 
 use super::paths::{QUARANTINE, STAGING, staging_path};
 use super::{Lake, LakeError, LakeStore, LakeView, Location};

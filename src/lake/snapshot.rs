@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::files_checkpoint::{LakeTotals, LiveFileChanges};
 use super::paths::{FILES, checkpoint_path};
 use super::{
     CommitRange, DataFile, LakeError, LakeView, LiveFile, Manifest, SyncRecord, files_checkpoint,
@@ -135,6 +136,22 @@ impl LakeView {
             snapshot.apply(&self.manifest(commit).await?);
         }
         Ok(snapshot)
+    }
+
+    /// Numbers of the live files as of the newest commit.
+    ///
+    /// # Errors
+    /// [`LakeError`] if a commit cannot be read.
+    pub async fn totals(&self) -> Result<LakeTotals, LakeError> {
+        let (since, bytes) = match self.files_checkpoint(self.head()).await? {
+            Some((commit, bytes)) => (commit, Some(bytes)),
+            None => (0, None),
+        };
+        let mut changes = LiveFileChanges::default();
+        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+            changes.apply(&self.manifest(commit).await?);
+        }
+        changes.totals(bytes).map_err(LakeError::parquet("read", FILES))
     }
 
     /// The live files in the checkpoint that a commit names.

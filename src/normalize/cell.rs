@@ -26,7 +26,7 @@ pub(super) struct Reading<'a> {
     pub(super) problem: Option<&'static str>,
 }
 
-/// Reads a value that is not null.
+/// Coerces a JSON value that is not null to the type of its column.
 pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> {
     let result = match kind {
         Kind::Text => return text(node),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::report::WindowReport;
 use super::{Session, SyncError, SyncOptions};
+use crate::event::Events;
 use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, out_of_reach, unlisted,
 };
@@ -76,7 +77,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
     let paths = RunPaths::new(&mapping);
     let page = loop {
         let query = list_query(window, &options.settings.filters, None, &paths);
-        match first_page(client, query, &paths).await {
+        match first_page(client, &options.events, query, &paths).await {
             // As in a sync, a smaller range is tried if the API refuses this one.
             Err(SyncError::Api(error))
                 if options.settings.sync.range.may_shrink() && is_refusal(&error) =>
@@ -115,10 +116,11 @@ struct FirstPage {
 
 async fn first_page(
     client: &crate::api::Client,
+    events: &Events,
     query: ListQuery,
     paths: &RunPaths,
 ) -> Result<FirstPage, SyncError> {
-    let page = Listing::new(client.clone(), query).next().await?;
+    let page = Listing::new(client.clone(), events.clone(), query).next().await?;
     let total = page.as_ref().and_then(|page| page.total);
     let rows = page.map(|page| page.new).unwrap_or_default();
     Ok(FirstPage { runs: rows.into_iter().map(|row| ListedRun::read(row, paths)).collect(), total })

@@ -103,7 +103,8 @@ impl SyncSummary {
         self.scan.as_ref().is_some_and(ScanSummary::is_certified)
     }
 
-    /// The coverage after this sync; `None` if it does not change.
+    /// Advances the coverage, the watermark with holes: its intervals after this sync; `None` if it
+    /// does not change.
     pub(super) fn coverage(&self, head: Option<&Manifest>, stopped: bool) -> Option<Vec<Interval>> {
         if stopped || !self.is_certified() {
             return None;

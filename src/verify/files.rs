@@ -100,7 +100,7 @@ fn note<'m>(metadata: &'m FileMetaData, key: &str) -> Option<&'m str> {
     notes.next()?.value.as_deref()
 }
 
-/// Looks for files in the tables' folders that are not live data files.
+/// Looks for orphan files: files in the tables' folders that are not live data files.
 pub(super) fn check_folders(
     view: &LakeView,
     log: &LogReplay,

@@ -200,7 +200,8 @@ impl Probe {
         windows.extend(longer.map(|range| Window { range, ..planned }));
         while let Some(window) = windows.pop_front() {
             let range = window.range;
-            let mut listing = Listing::new(client.clone(), self.query(window, paths));
+            let mut listing =
+                Listing::new(client.clone(), Events::none(), self.query(window, paths));
             let looked_at = match self.look_at(&mut listing, paths).await {
                 Err(error) if may_shrink && range <= planned.range && is_refusal(&error) => {
                     let Some(shrunk) = window.shrunk() else { return Err(error) };
@@ -331,7 +332,7 @@ impl Probe {
                 known: None,
                 only_with_evaluation: false,
             };
-            match fetch_run(client, &task, &policy).await {
+            match fetch_run(client, &Events::none(), &task, &policy).await {
                 Ok(Outcome::Complete { run, documents, .. }) => {
                     let bodies = run.documents.iter().filter_map(|d| Node::from_validated(&d.body));
                     let members: usize = bodies.map(|node| Body::new(node).len()).sum();
