@@ -1,6 +1,6 @@
 //! The ledger: the state of each run that the API may still list.
 //!
-//! It is the only incremental state. It is stored in the lake and changes only with a commit.
+//! With the coverage, it is the incremental state. It is stored in the lake and changes only with a commit.
 
 mod entry;
 mod packed;

@@ -1,5 +1,5 @@
-//! The commit: one file that is created or not. Before it exists, its data files are staged;
-//! afterwards they are published.
+//! Commits: creating the commit file is the one atomic step. Before it, the data files are staged;
+//! after it, they are published.
 
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};

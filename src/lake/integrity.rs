@@ -1,5 +1,6 @@
-//! Checks that a lake that is opened for writing has the data files that its commits name, and no
-//! others.
+//! Checks, when a lake is opened for writing, that the data files of the commits since the ledger's
+//! checkpoint are in place, and that no data file belongs to a later commit than the newest one.
+//! `verify` checks the rest.
 //!
 //! A copy made while a sync wrote, or a partly restored backup, lacks data files that its commits
 //! name, or holds data files of commits that it does not have. A sync would then miss these runs

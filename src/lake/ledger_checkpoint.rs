@@ -1,4 +1,5 @@
-//! A checkpoint: the ledger as one Parquet file, so that opening a lake does not read all commits.
+//! A checkpoint of the ledger as one Parquet file, so that opening a lake does not require reading all
+//! commits.
 
 use std::sync::Arc;
 

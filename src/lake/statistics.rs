@@ -1,5 +1,5 @@
 //! Column statistics of a data file, as table formats such as Iceberg state them for each file:
-//! engines skip files by them without opening any.
+//! engines use them to skip files without opening them.
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;

@@ -1,5 +1,5 @@
-//! Tombstoned data files: merged into others, and kept for a while because a program that follows
-//! the commit log may still read them.
+//! Tombstoned data files: superseded by a merge or by a new file of a replaced table, and kept for
+//! the grace time because a program that follows the commit log may still read them.
 
 use super::paths::{TOMBSTONES, commit_of};
 use super::{CommittedLake, Lake, LakeError, LakeView};

@@ -1,10 +1,10 @@
 //! The meaning of DuckDB errors.
 //!
 //! DuckDB's C API returns no error code for a failed statement, only a message. A message starts
-//! with the name of its exception type ("Out of Memory Error: …"), which is DuckDB's error code;
-//! but a failed COMMIT or CHECKPOINT wraps the message of its cause in another type, and all file
-//! errors have the one type "IO Error". The type is therefore checked first, and then the phrases
-//! below, which are those of DuckDB 1.5. No other module examines a message.
+//! with the name of its exception type ("Out of Memory Error: …"); but a failed COMMIT or CHECKPOINT
+//! wraps the message of its cause in another type, and all file errors have the one type "IO Error".
+//! Lock messages and the type "Out of Memory Error" are therefore checked first, then the phrases
+//! below (those of DuckDB 1.5), and the other types last. No other module examines a message.
 
 /// The meaning of a DuckDB error.
 #[derive(Clone, Debug, PartialEq, Eq)]

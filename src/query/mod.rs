@@ -1,4 +1,4 @@
-//! Questions about data files, answered by DuckDB: queries, comparisons and views. Changes nothing.
+//! Queries, comparisons and views over data files, run by DuckDB. Read-only.
 
 mod compare;
 mod connection;

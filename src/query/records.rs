@@ -1,4 +1,4 @@
-//! Rows of the tables that exist in commits only (`_syncs`, `_gaps`), as SQL.
+//! Rows of the tables that have no data files (`_syncs`, `_gaps`): SQL that fills them from commits.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The middle of a sync: turns the results of the extraction into commits.
+//! The commit pipeline: turns the results of the extraction into commits.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What every job that asks the API begins with: a client, the key's organization, and the window.
+//! The start of every job that uses the API: a client, the key's organization, and the window.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The outcomes of the fan-out as steps of the ledger's state machine, and their counts.
+//! Maps the outcomes of the fan-out to transitions of the ledger's state machine, and counts them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! File operations that `object_store` has no API for. Local file system only.
+//! File operations that do not go through `object_store`: moves, exchanges, hard links, syncs, and
+//! synchronous listing and removal. Local file system only.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The storage of a lake: the only module that opens, lists, moves or removes its files.
 //!
-//! Paths are those of object stores: relative to the lake's root, with `/` between names. The
-//! files of a lake are either written once under a name of their own (commits, checkpoints, data
-//! files), or moved there from staging. How staged files become visible depends on the storage:
+//! Paths are those of object stores: relative to the lake's root, with `/` between names. Commit
+//! files and checkpoints are written once, under their final name. Data files are written to staging
+//! and then published. How staged files become visible depends on the storage:
 //! on a local file system they are renamed, and folders are exchanged (see `publish.rs`).
 
 mod local;

@@ -1,5 +1,6 @@
-//! Publishing on a local file system: the data files of a commit are moved to their places by
-//! renaming, and those that they supersede are moved away or removed.
+//! Publishing on a local file system: the data files of a commit are moved into place by renaming
+//! files or exchanging folders; those that they supersede are overwritten, become tombstones, or are
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

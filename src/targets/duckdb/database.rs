@@ -1,4 +1,4 @@
-//! The DuckDB file: opened only while commits are applied, and only if it belongs to this lake.
+//! The DuckDB file: open only during a delivery, and changed only if it belongs to this lake.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
-//! Rebuilding the DuckDB file: a new file is written beside the old one, and then replaces it, if
-//! the old one belongs to this lake alone.
+//! Rebuilding the DuckDB file. The old file is checked first: it must belong to this lake alone. A new
+//! file is then written beside it and replaces it.
 //!
 //! The file at the path can be anything: the path comes from the configuration, and a wrong one may
 //! name a database that others need. A file is therefore replaced only if its content shows that it
 //! was delivered from this lake and holds nothing else. A file that cannot be opened shows nothing:
-//! it may be held by another process, of another version, or encrypted. Only a damaged file is
+//! it may be held by another process, have been written by another version, or be
+//! encrypted. Only a damaged file is
 //! searched for this lake's id, and even then it is kept under another name.
 
 use std::fs::{File, Metadata};

@@ -1,4 +1,4 @@
-//! Views for analysts. The tables below them hold only the latest revision of each run.
+//! Views for analysts. The tables that they read hold only the latest revision of each run.
 //!
 //! Days are UTC days, computed without the time-zone extension, which not every reader has.
 
