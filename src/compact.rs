@@ -15,14 +15,14 @@ use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::config::Settings;
-use crate::event::{Event, Events};
+use crate::config::CompactSettings;
+use crate::event::Event;
 use crate::interval::utc_day;
-use crate::job_error::JobError;
+use crate::job::{JobError, LakeJob};
 use crate::lake::{CommitBuilder, DataFileOptions, FileGroup, Lake, LakeView, LiveFile};
-use crate::query::{LakeReader, QueryOptions};
+use crate::query::LakeReader;
 use crate::tables::{Mapping, RUNS};
-use crate::targets::{self, DeliveryReport, deliver_all};
+use crate::targets::{DeliveryReport, deliver_all};
 
 use merge::Merge;
 use plan::{CompactionPolicy, RewriteGroup, groups_to_rewrite};
@@ -30,12 +30,10 @@ use plan::{CompactionPolicy, RewriteGroup, groups_to_rewrite};
 /// Input of a compaction.
 #[derive(Clone, Debug)]
 pub struct CompactOptions {
-    /// The whole configuration.
-    pub settings: Settings,
-    /// Receives what happens.
-    pub events: Events,
-    /// This machine's clock, in microseconds since 1970.
-    pub now: i64,
+    /// The lake, its tables and its targets.
+    pub job: LakeJob,
+    /// Which data files to merge.
+    pub settings: CompactSettings,
     /// Whether rows of older revisions are left out of the merged data files.
     pub drop_older_revisions: bool,
     /// Becomes true when a stop is requested: no further day is started then.
@@ -75,25 +73,23 @@ const DAY: i64 = 86_400 * 1_000_000;
 /// # Errors
 /// [`JobError`]; days that were merged before the error stay merged.
 pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let mapping = Arc::new(options.settings.mapping()?);
-    let path = &options.settings.lake.path;
+    let (mapping, path) = (&options.job.mapping, &options.job.lake);
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
     let mut report = CompactReport::default();
-    let (groups_to_rewrite, highest) = look(lake.view(), &mapping, options, &mut report).await?;
+    let (groups_to_rewrite, highest) = look(lake.view(), mapping, options, &mut report).await?;
     for (day, groups_to_rewrite) in groups_to_rewrite {
         if options.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
             break;
         }
-        compact_day(&mut lake, &day, groups_to_rewrite, &highest, &mapping, options, &mut report)
+        compact_day(&mut lake, &day, groups_to_rewrite, &highest, mapping, options, &mut report)
             .await?;
     }
-    let grace = microseconds(options.settings.compact.grace_secs);
-    report.removed_merges = lake.remove_retired(options.now, grace).await?;
+    let grace = microseconds(options.settings.grace_secs);
+    report.removed_merges = lake.remove_retired(options.job.now, grace).await?;
     if report.commits > 0 {
-        let targets = targets::configured(&options.settings, &options.events, options.stop.clone());
-        report.deliveries = deliver_all(&targets, lake.view(), &mapping).await;
+        report.deliveries = deliver_all(&options.job.targets, lake.view(), mapping).await;
     }
     Ok(report)
 }
@@ -103,10 +99,10 @@ pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError
 /// # Errors
 /// [`JobError`] if the lake cannot be read.
 pub async fn plan(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let mapping = Arc::new(options.settings.mapping()?);
-    let lake = LakeView::open(&options.settings.lake.path).await?;
+    let mapping = &options.job.mapping;
+    let lake = LakeView::open(&options.job.lake).await?;
     let mut report = CompactReport::default();
-    let (groups_to_rewrite, _) = look(&lake, &mapping, options, &mut report).await?;
+    let (groups_to_rewrite, _) = look(&lake, mapping, options, &mut report).await?;
     for groups_to_rewrite in groups_to_rewrite.values() {
         report.days += 1;
         for rewrite in groups_to_rewrite {
@@ -142,8 +138,8 @@ async fn look(
     } else {
         Default::default()
     };
-    let settings = &options.settings.compact;
-    let open_from = options.now.saturating_sub(microseconds(settings.closed_after_secs));
+    let settings = &options.settings;
+    let open_from = options.job.now.saturating_sub(microseconds(settings.closed_after_secs));
     let policy = CompactionPolicy {
         target_bytes: settings.target_bytes,
         open_from: utc_day(open_from.div_euclid(DAY).saturating_mul(DAY)).unwrap_or_default(),
@@ -173,8 +169,8 @@ fn revisions<'p>(
     mapping: &Mapping,
     options: &CompactOptions,
 ) -> Result<(HashMap<String, i64>, BTreeSet<u64>), JobError> {
-    let to = QueryOptions::new(&options.settings.duckdb);
-    let mut reader = LakeReader::open(lake.store(), runs.map(|live| &live.part), mapping, &to)?;
+    let (parts, query) = (runs.map(|live| &live.part), &options.job.query);
+    let mut reader = LakeReader::open(lake.store(), parts, mapping, query)?;
     reader.execute(
         "look at the revisions",
         "CREATE TABLE highest AS SELECT run_id, max(_revision) AS revision FROM runs \
@@ -203,7 +199,7 @@ async fn compact_day(
     let mut staging = lake.stage();
     let mut draft = CommitBuilder {
         sync_id: Uuid::new_v4().to_string(),
-        created_at: options.now,
+        created_at: options.job.now,
         is_merge: true,
         ..CommitBuilder::default()
     };
@@ -214,7 +210,7 @@ async fn compact_day(
             mapping: Arc::clone(mapping),
             highest: Arc::clone(highest),
             options: DataFileOptions {
-                compression_level: options.settings.lake.compression_level,
+                compression_level: options.job.compression_level,
                 commit: staging.commit(),
                 sync_id: draft.sync_id.clone(),
                 runs: rewrite.groups.iter().filter_map(runs_of).sum(),
@@ -258,7 +254,7 @@ async fn compact_day(
     let commit = lake.commit(staging, draft).await?.commit;
     report.days += 1;
     report.commits += 1;
-    options.events.emit(Event::Committed { commit, runs, rows });
+    options.job.events.emit(Event::Committed { commit, runs, rows });
     Ok(())
 }
 

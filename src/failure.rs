@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
-use crate::job_error::JobError;
+use crate::job::JobError;
 use crate::lake::LakeError;
 use crate::notify::NotifyError;
 use crate::query::{Fault, QueryError};

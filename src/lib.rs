@@ -14,7 +14,7 @@ pub mod event;
 pub mod extract;
 pub mod failure;
 pub mod interval;
-pub mod job_error;
+pub mod job;
 pub mod json;
 pub mod lake;
 pub mod ledger;

@@ -12,34 +12,22 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::config::Settings;
 use crate::data_files::ChunkWriter;
-use crate::event::{Event, Events};
+use crate::event::Event;
 use crate::extract::RunPaths;
-use crate::job_error::JobError;
+use crate::job::{JobError, LakeJob};
 use crate::lake::{
     CommitBuilder, DataFile, FileGroup, Lake, LakeStore, LakeView, NewDataFile, Staging,
 };
 use crate::ledger::{Entry, Ledger};
 use crate::normalize::{ExportContext, dashboard_of};
-use crate::query::{LakeReader, QueryOptions};
+use crate::query::LakeReader;
 use crate::run::FetchedRun;
 use crate::tables::{DOCUMENTS, Mapping, RUNS};
-use crate::targets::{self, DeliveryReport, deliver_all};
+use crate::targets::{DeliveryReport, deliver_all};
 
 use bodies::count_runs;
 pub use bodies::{Bodies, BodyReader, read_bodies};
-
-/// Input of a replay.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// The whole configuration.
-    pub settings: Settings,
-    /// Receives what happens.
-    pub events: Events,
-    /// This machine's clock, in microseconds since 1970.
-    pub now: i64,
-}
 
 /// Result of a replay, or of [`plan`].
 #[derive(Debug, Default, Serialize)]
@@ -68,16 +56,14 @@ pub struct ReplayReport {
 ///
 /// # Errors
 /// [`JobError`]; the lake is then unchanged.
-pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
-    let mapping = Arc::new(options.settings.mapping()?);
-    let path = &options.settings.lake.path;
+pub async fn replay(job: &LakeJob) -> Result<ReplayReport, JobError> {
+    let path = &job.lake;
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
-    let mut report = remake(&mut lake, options, |_| true).await?;
+    let mut report = remake(&mut lake, job, |_| true).await?;
     if report.commit.is_some() {
-        let targets = targets::configured(&options.settings, &options.events, None);
-        report.deliveries = deliver_all(&targets, lake.view(), &mapping).await;
+        report.deliveries = deliver_all(&job.targets, lake.view(), &job.mapping).await;
     }
     Ok(report)
 }
@@ -86,12 +72,11 @@ pub async fn replay(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
 ///
 /// # Errors
 /// [`JobError`] if the lake cannot be read.
-pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
-    let mapping = Arc::new(options.settings.mapping()?);
-    let lake = LakeView::open(&options.settings.lake.path).await?;
+pub async fn plan(job: &LakeJob) -> Result<ReplayReport, JobError> {
+    let lake = LakeView::open(&job.lake).await?;
     let groups = lake.snapshot().await?.groups();
     let commit = lake.head().map_or(1, |head| head.commit + 1);
-    let mut replay = Replay::start(&lake, &groups, &mapping, options, commit).await?;
+    let mut replay = Replay::start(&lake, &groups, &job.mapping, job, commit).await?;
     let (mut draft, ledger) = (CommitBuilder::default(), Ledger::default());
     for group in &groups {
         replay.remake_group(group, None, &mut draft, &ledger).await?;
@@ -106,18 +91,18 @@ pub async fn plan(options: &ReplayOptions) -> Result<ReplayReport, JobError> {
 /// [`JobError`]; the lake is then unchanged.
 pub async fn remake(
     lake: &mut Lake,
-    options: &ReplayOptions,
+    job: &LakeJob,
     is_wanted: impl Fn(&FileGroup) -> bool,
 ) -> Result<ReplayReport, JobError> {
-    let mapping = options.settings.mapping()?.with_field_ids(lake.view().field_ids());
+    let mapping = Mapping::clone(&job.mapping).with_field_ids(lake.view().field_ids());
     let mapping = Arc::new(mapping);
     let mut staging = lake.stage();
     let view = lake.view().clone();
     let groups = view.snapshot().await?.groups();
-    let mut replay = Replay::start(&view, &groups, &mapping, options, staging.commit()).await?;
+    let mut replay = Replay::start(&view, &groups, &mapping, job, staging.commit()).await?;
     let mut draft = CommitBuilder {
         sync_id: replay.writer.sync_id.clone(),
-        created_at: options.now,
+        created_at: job.now,
         has_checkpoint: true,
         field_ids: replay.writer.mapping.field_ids().clone(),
         ..CommitBuilder::default()
@@ -127,7 +112,7 @@ pub async fn remake(
     }
     let mut report = replay.report;
     if report.runs > 0 {
-        report.commit = Some(commit(lake, staging, draft, options, report.runs).await?);
+        report.commit = Some(commit(lake, staging, draft, job, report.runs).await?);
     }
     Ok(report)
 }
@@ -136,12 +121,12 @@ async fn commit(
     lake: &mut Lake,
     staging: Staging,
     draft: CommitBuilder,
-    options: &ReplayOptions,
+    job: &LakeJob,
     runs: u64,
 ) -> Result<u64, JobError> {
     let rows = staging.rows().map(|(_, rows)| rows).sum();
     let commit = lake.commit(staging, draft).await?.commit;
-    options.events.emit(Event::Committed { commit, runs, rows });
+    job.events.emit(Event::Committed { commit, runs, rows });
     Ok(commit)
 }
 
@@ -162,24 +147,23 @@ impl<'v> Replay<'v> {
         view: &'v LakeView,
         groups: &[FileGroup],
         mapping: &Arc<Mapping>,
-        options: &ReplayOptions,
+        job: &LakeJob,
         commit: u64,
     ) -> Result<Self, JobError> {
-        let to = QueryOptions::new(&options.settings.duckdb);
         let (store, known) = (view.store().clone(), groups.to_vec());
         let parts = tokio::task::spawn_blocking(move || telling_parts(&store, &known)).await?;
-        let mut reader = LakeReader::open(view.store(), &parts, mapping, &to)?;
+        let mut reader = LakeReader::open(view.store(), &parts, mapping, &job.query)?;
         let export = ExportContext {
-            extracted_at: options.now,
+            extracted_at: job.now,
             organization_id: view.identity().and_then(|identity| identity.organization_id.clone()),
-            dashboard_url: dashboard(&mut reader, &options.settings)?,
+            dashboard_url: dashboard(&mut reader, job)?,
             keep_documents: true,
         };
         let writer = ChunkWriter {
             mapping: Arc::clone(mapping),
             export,
             sync_id: Uuid::new_v4().to_string(),
-            compression_level: options.settings.lake.compression_level,
+            compression_level: job.compression_level,
         };
         Ok(Self {
             view,
@@ -289,14 +273,14 @@ fn telling_parts(store: &LakeStore, groups: &[FileGroup]) -> Vec<DataFile> {
 
 /// The dashboard's address from the newest rows: the configuration may not name it, and the API's
 /// address is not known offline.
-fn dashboard(reader: &mut LakeReader, settings: &Settings) -> Result<String, JobError> {
+fn dashboard(reader: &mut LakeReader, job: &LakeJob) -> Result<String, JobError> {
     let sql = "SELECT run_id, run_url FROM runs ORDER BY _commit DESC LIMIT 1";
     let rows = reader.rows(sql)?;
     let found = rows.first().and_then(|row| match row.as_slice() {
         [Some(run_id), Some(run_url)] => dashboard_of(run_url, run_id).map(str::to_owned),
         _ => None,
     });
-    Ok(found.or_else(|| settings.api.dashboard_url.clone()).unwrap_or_default())
+    Ok(found.or_else(|| job.dashboard_url.clone()).unwrap_or_default())
 }
 
 /// The highest revision of each run that has rows of more than one. Other runs are left out to save

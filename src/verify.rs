@@ -16,4 +16,4 @@ mod rows;
 pub use check::verify;
 pub use finding::Finding;
 pub use repair::{RepairAction, RepairReport, repair};
-pub use report::{VerifyOptions, VerifyReport};
+pub use report::VerifyReport;

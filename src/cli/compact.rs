@@ -7,15 +7,16 @@ use super::context::{Context, now};
 use super::table::{bytes, count, counted};
 use crate::compact::{CompactOptions, CompactReport, compact, plan};
 use crate::failure::{Exit, Failure};
+use crate::job::{JobError, LakeJob};
 use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
+    let job = LakeJob::new(&settings, events, now().timestamp_micros(), None);
     let options = CompactOptions {
-        settings,
-        events,
-        now: now().timestamp_micros(),
+        job: job.map_err(JobError::from)?,
+        settings: settings.compact,
         drop_older_revisions: arguments.drop_older_revisions,
         stop: None,
     };

@@ -9,7 +9,8 @@ use super::args::VerifyArguments;
 use super::context::{Context, now};
 use super::table::{bytes, counted};
 use crate::failure::{Exit, Failure};
-use crate::verify::{Finding, RepairAction, VerifyOptions, VerifyReport, repair, verify};
+use crate::job::{JobError, LakeJob};
+use crate::verify::{Finding, RepairAction, VerifyReport, repair, verify};
 
 /// Maximum number of findings of a kind that are shown.
 const SHOWN: usize = 10;
@@ -40,12 +41,13 @@ struct ShownFinding<'r> {
 pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
-    let options = VerifyOptions { settings, events, now: now().timestamp_micros() };
+    let job =
+        LakeJob::new(&settings, events, now().timestamp_micros(), None).map_err(JobError::from)?;
     let (report, repaired, failed) = if arguments.repair {
-        let repaired = repair(&options, arguments.drop_parts).await?;
+        let repaired = repair(&job, arguments.drop_parts).await?;
         (repaired.after, Some(repaired.repaired), repaired.failed)
     } else {
-        (verify(&options).await?, None, Vec::new())
+        (verify(&job).await?, None, Vec::new())
     };
     if let Some(progress) = progress {
         progress.end();

@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 
 use super::plan::{RewriteGroup, SchemaSignature};
-use crate::job_error::JobError;
+use crate::job::JobError;
 use crate::lake::{
     CommitRange, DataFile, DataFileOptions, DataFileWriter, FileGroup, LakeStore, MergedFiles,
     Merging, StagedFile, WrittenFile, data_file_rows, data_file_schema,

@@ -46,7 +46,8 @@ impl Lake {
         Staging::new(self.store().clone(), self.next_commit())
     }
 
-    /// Makes a commit. When this returns, the commit is durable and its data files are published.
+    /// Makes a commit. When this returns, the commit is durable and its data files are published. The
+    /// commit that it returns is without its ledger changes and statistics.
     ///
     /// # Errors
     /// [`LakeError::CommitConflict`] if another process created a commit of this number first;
@@ -117,6 +118,11 @@ impl Lake {
         crash::point("before_manifest");
         let sha256 = self.create_commit_file(&manifest).await?;
         crash::point("after_manifest");
+        // The file has them, and nothing below needs them: they are most of the commit's memory.
+        manifest.ledger_changes = Vec::new();
+        for part in manifest.parts.iter_mut().chain(&mut manifest.replaced) {
+            part.statistics = None;
+        }
         let (store, moved) = (self.store().clone(), manifest.clone());
         let finish = move || store.publish(&moved).and_then(|()| store.remove_overtaken(&moved));
         let task = tokio::task::spawn_blocking(finish);

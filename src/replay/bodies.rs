@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::extract::{ListedRun, RunPaths, shortfalls};
-use crate::job_error::JobError;
+use crate::job::JobError;
 use crate::lake::{DataFile, LakeError, LakeStore, data_file_columns, data_file_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
 

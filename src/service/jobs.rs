@@ -9,7 +9,7 @@ use crate::compact::{CompactOptions, CompactReport, compact};
 use crate::config::{RangeChoice, Settings};
 use crate::event::Events;
 use crate::failure::{Exit, Failure, exit_of};
-use crate::job_error::JobError;
+use crate::job::{JobError, LakeJob};
 use crate::lake::LakeError;
 use crate::observe::{Progress, Skipped, events, seconds};
 use crate::reconcile::{Reconciliation, reconcile};
@@ -154,14 +154,13 @@ impl Service {
     }
 
     async fn compact(&mut self) -> JobResult {
-        let settings = self.current.settings.clone();
-        let options = CompactOptions {
-            settings,
-            events: events(None),
-            now: self.shared.now(),
-            drop_older_revisions: false,
-            stop: Some(self.options.stop.clone()),
+        let (settings, stop) = (&self.current.settings, Some(self.options.stop.clone()));
+        let job = match LakeJob::new(settings, events(None), self.shared.now(), stop.clone()) {
+            Ok(job) => job,
+            Err(error) => return refused(Job::Compact, &JobError::from(error).into()),
         };
+        let settings = settings.compact.clone();
+        let options = CompactOptions { job, settings, drop_older_revisions: false, stop };
         match Box::pin(compact(&options)).await {
             Ok(report) => {
                 log_compacted(&report);

@@ -229,7 +229,7 @@ const DECLARED: &[(ListDocument, &Table, ListNames)] = &[
 ];
 
 /// The lists of all documents as a sync reads them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lists {
     declared: Vec<ListSources>,
 }

@@ -122,7 +122,7 @@ impl MappedColumn {
 }
 
 /// A table as this sync writes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MappedTable {
     /// The declaration.
     pub table: &'static Table,
@@ -212,7 +212,7 @@ impl From<&Column> for MappedColumn {
 }
 
 /// Every table as this sync writes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mapping {
     tables: Vec<MappedTable>,
     lists: Lists,

@@ -1,21 +1,17 @@
 //! The check of a lake and its DuckDB file.
 
-use std::sync::Arc;
-
 use super::manifests::LogReplay;
-use super::{VerifyOptions, VerifyReport, database, files, manifests, rows};
-use crate::job_error::JobError;
+use super::{VerifyReport, database, files, manifests, rows};
+use crate::job::{JobError, LakeJob};
 use crate::lake::{LakeError, LakeView, LiveFile};
-use crate::query::{LakeReader, QueryOptions};
-use crate::tables::Mapping;
+use crate::query::LakeReader;
 
 /// Checks a lake and its DuckDB file. Changes nothing, and takes no lock.
 ///
 /// # Errors
 /// [`JobError`] if the check cannot be made. Damage is not an error but a finding: [`super::Finding`].
-pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, JobError> {
-    let mapping = Arc::new(options.settings.mapping()?);
-    let view = LakeView::open_without_head(&options.settings.lake.path).await?;
+pub async fn verify(job: &LakeJob) -> Result<VerifyReport, JobError> {
+    let view = LakeView::open_without_head(&job.lake).await?;
     let mut report = VerifyReport::default();
     let log = manifests::log(&view, &mut report.findings).await?;
     report.commit = log.head.as_ref().map_or(0, |head| head.commit);
@@ -23,9 +19,9 @@ pub async fn verify(options: &VerifyOptions) -> Result<VerifyReport, JobError> {
     manifests::check_files_checkpoint(&view, &log, &mut report.findings).await;
     let sound = report.clone();
     if !is_moving(&view, &log)? {
-        let (shared, options) = (view.clone(), options.clone());
+        let (shared, job) = (view.clone(), job.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let checked = check(&shared, &log, &mapping, &options, report);
+            let checked = check(&shared, &log, &job, report);
             Ok::<_, JobError>(if is_moving(&shared, &log)? { None } else { Some(checked?) })
         });
         if let Some(report) = task.await?? {
@@ -47,8 +43,7 @@ fn is_moving(view: &LakeView, log: &LogReplay) -> Result<bool, LakeError> {
 fn check(
     view: &LakeView,
     log: &LogReplay,
-    mapping: &Mapping,
-    options: &VerifyOptions,
+    job: &LakeJob,
     mut report: VerifyReport,
 ) -> Result<VerifyReport, JobError> {
     if files::check_staging(view, log, &mut report.findings)? {
@@ -62,12 +57,11 @@ fn check(
         report.unchecked.push(what.to_owned());
         return Ok(report);
     }
-    let to = QueryOptions::new(&options.settings.duckdb);
     let parts = log.live.iter().map(|LiveFile { part, .. }| part);
-    let mut reader = LakeReader::open(view.store(), parts, mapping, &to)?;
+    let mut reader = LakeReader::open(view.store(), parts, &job.mapping, &job.query)?;
     report.runs = rows::check(&mut reader, log, &mut report.findings)?;
-    if options.settings.duckdb.enabled {
-        database::check(&mut reader, view, log, &to.path, &mut report)?;
+    if job.has_duckdb() {
+        database::check(&mut reader, view, log, &job.query.path, &mut report)?;
     }
     Ok(report)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::manifests::LogReplay;
 use super::{Finding, VerifyReport};
-use crate::job_error::JobError;
+use crate::job::JobError;
 use crate::lake::LakeView;
 use crate::query::{LakeReader, QueryError};
 use crate::tables::ALL;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Finding, VerifyOptions};
+use super::Finding;
 use crate::digest::fingerprint;
 use crate::extract::RunPaths;
-use crate::job_error::JobError;
+use crate::job::{JobError, LakeJob};
 use crate::lake::{FileGroup, Lake, LakeStore, Snapshot};
 use crate::ledger::{DocumentStates, Entry, RunState};
 use crate::query::{LakeReader, QueryOptions};
@@ -20,9 +20,8 @@ pub(super) type Changes = BTreeMap<String, Option<Entry>>;
 /// The changes that correct the ledger for the runs in these findings.
 pub(super) async fn ledger_changes(
     lake: &Lake,
-    mapping: &Arc<Mapping>,
     findings: &[Finding],
-    options: &VerifyOptions,
+    job: &LakeJob,
 ) -> Result<Changes, JobError> {
     let mut changes = Changes::new();
     let mut unknown = BTreeSet::new();
@@ -46,11 +45,10 @@ pub(super) async fn ledger_changes(
     }
     if !unknown.is_empty() {
         let live = lake.view().snapshot().await?;
-        let (store, mapping) = (lake.store().clone(), Arc::clone(mapping));
-        let options = options.clone();
+        let (store, job) = (lake.store().clone(), job.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let mut entries = entries_of(&store, &live, &mapping, &unknown, &options)?;
-            add_documents(&store, &live, &mapping, &mut entries)?;
+            let mut entries = entries_of(&store, &live, &unknown, &job)?;
+            add_documents(&store, &live, &job.mapping, &mut entries)?;
             Ok::<_, JobError>(entries)
         });
         let entries = task.await??;
@@ -108,12 +106,11 @@ pub(super) fn runs_of(
 fn entries_of(
     store: &LakeStore,
     live: &Snapshot,
-    mapping: &Mapping,
     runs: &BTreeSet<String>,
-    options: &VerifyOptions,
+    job: &LakeJob,
 ) -> Result<HashMap<String, Entry>, JobError> {
-    let to = QueryOptions::new(&options.settings.duckdb);
-    let mut reader = LakeReader::open(store, live.iter().map(|live| &live.part), mapping, &to)?;
+    let mut reader =
+        LakeReader::open(store, live.iter().map(|live| &live.part), &job.mapping, &job.query)?;
     reader.load("wanted", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let sql = "SELECT run_id, max(_revision), arg_max(_commit, _revision), \
                arg_max(epoch_us(_extracted_at), _revision), arg_max(status, _revision), \

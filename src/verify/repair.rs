@@ -10,13 +10,10 @@ use uuid::Uuid;
 
 use super::finding::counted;
 use super::ledger_repair::{Changes, fetch_again, ledger_changes, runs_of};
-use super::{Finding, VerifyOptions, VerifyReport, verify};
-use crate::job_error::JobError;
+use super::{Finding, VerifyReport, verify};
+use crate::job::{JobError, LakeJob};
 use crate::lake::{CommitBuilder, FileGroup, Lake, LakeView};
-use crate::query::QueryOptions;
-use crate::replay::{ReplayOptions, remake};
-use crate::tables::Mapping;
-use crate::targets;
+use crate::replay::remake;
 
 /// One repair that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -134,8 +131,8 @@ pub struct RepairReport {
 ///
 /// # Errors
 /// [`JobError`]; repairs made before the error stay.
-pub async fn repair(options: &VerifyOptions, drop_parts: bool) -> Result<RepairReport, JobError> {
-    let before = verify(options).await?;
+pub async fn repair(job: &LakeJob, drop_parts: bool) -> Result<RepairReport, JobError> {
+    let before = verify(job).await?;
     let is_of_manifest = |finding: &Finding| {
         use Finding::{IdentityChanged, ManifestChanged, ManifestMissing, ManifestUnreadable};
         matches!(
@@ -146,12 +143,7 @@ pub async fn repair(options: &VerifyOptions, drop_parts: bool) -> Result<RepairR
                 | IdentityChanged { .. }
         )
     };
-    let mut repair = Repair {
-        mapping: Arc::new(options.settings.mapping()?),
-        options,
-        repaired: Vec::new(),
-        failed: Vec::new(),
-    };
+    let mut repair = Repair { job, repaired: Vec::new(), failed: Vec::new() };
     // All other checks depend on the commit files: if one is damaged, a repair could destroy what
     // is intact.
     if before.is_well() || before.findings.iter().any(is_of_manifest) {
@@ -162,7 +154,7 @@ pub async fn repair(options: &VerifyOptions, drop_parts: bool) -> Result<RepairR
         let done = repair.repaired.len();
         repair.repair(step, &now.findings, drop_parts).await?;
         if repair.repaired.len() > done {
-            now = verify(options).await?;
+            now = verify(job).await?;
         }
     }
     Ok(repair.end(now))
@@ -185,8 +177,7 @@ impl Step {
 }
 
 struct Repair<'o> {
-    options: &'o VerifyOptions,
-    mapping: Arc<Mapping>,
+    job: &'o LakeJob,
     repaired: Vec<RepairAction>,
     failed: Vec<String>,
 }
@@ -194,10 +185,6 @@ struct Repair<'o> {
 impl Repair<'_> {
     fn end(self, after: VerifyReport) -> RepairReport {
         RepairReport { repaired: self.repaired, failed: self.failed, after }
-    }
-
-    fn query_options(&self) -> QueryOptions {
-        QueryOptions::new(&self.options.settings.duckdb)
     }
 
     async fn repair(
@@ -217,7 +204,7 @@ impl Repair<'_> {
     }
 
     async fn open(&self) -> Result<Lake, JobError> {
-        Ok(Lake::open_for_repair(&self.options.settings.lake.path).await?)
+        Ok(Lake::open_for_repair(&self.job.lake).await?)
     }
 
     async fn recover(&mut self, findings: &[Finding]) -> Result<(), JobError> {
@@ -306,14 +293,9 @@ impl Repair<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        let options = ReplayOptions {
-            settings: self.options.settings.clone(),
-            events: self.options.events.clone(),
-            now: self.options.now,
-        };
         let is_wanted =
             |group: &FileGroup| group.parts.values().any(|part| parts.contains(&part.path));
-        let report = remake(lake, &options, is_wanted).await?;
+        let report = remake(lake, self.job, is_wanted).await?;
         if let Some(commit) = report.commit {
             self.repaired.push(RepairAction::Remade { runs: report.runs, commit });
         }
@@ -329,11 +311,10 @@ impl Repair<'_> {
         let mut changes = Changes::new();
         for group in live.groups() {
             if group.parts.values().any(|part| lost.contains(&part.path)) {
-                let to = self.query_options();
                 let (store, lost) = (lake.store().clone(), lost.clone());
-                let mapping = Arc::clone(&self.mapping);
+                let (mapping, query) = (Arc::clone(&self.job.mapping), self.job.query.clone());
                 let task = tokio::task::spawn_blocking(move || {
-                    runs_of(&store, &group, &lost, &mapping, &to)
+                    runs_of(&store, &group, &lost, &mapping, &query)
                 });
                 let runs = task.await??;
                 changes.extend(fetch_again(lake, runs.iter().map(String::as_str)));
@@ -382,7 +363,7 @@ impl Repair<'_> {
             return Ok(());
         }
         let mut lake = self.open().await?;
-        let changes = ledger_changes(&lake, &self.mapping, findings, self.options).await?;
+        let changes = ledger_changes(&lake, findings, self.job).await?;
         if changes.is_empty() && !findings.iter().any(is_unusable) {
             return Ok(());
         }
@@ -403,7 +384,7 @@ impl Repair<'_> {
             (u64::try_from(changes.len()).unwrap_or(0), u64::try_from(awaited).unwrap_or(0));
         let draft = CommitBuilder {
             sync_id: Uuid::new_v4().to_string(),
-            created_at: self.options.now,
+            created_at: self.job.now,
             ledger_changes: changes.into_iter().collect(),
             removed,
             has_checkpoint: true,
@@ -427,12 +408,12 @@ impl Repair<'_> {
         if !findings.iter().any(asks) {
             return Ok(());
         }
-        let lake = LakeView::open(&self.options.settings.lake.path).await?;
-        for target in targets::configured(&self.options.settings, &self.options.events, None) {
+        let lake = LakeView::open(&self.job.lake).await?;
+        for target in &*self.job.targets {
             let done = if again {
-                target.rebuild(&lake, &self.mapping).await
+                target.rebuild(&lake, &self.job.mapping).await
             } else {
-                target.deliver(&lake, &self.mapping).await
+                target.deliver(&lake, &self.job.mapping).await
             };
             match done.map(|delivery| delivery.commit) {
                 Ok(commit) if again => self.repaired.push(RepairAction::Rebuilt { commit }),

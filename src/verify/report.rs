@@ -1,21 +1,8 @@
-//! Input and result of a check.
+//! The result of a check.
 
 use serde::Serialize;
 
 use super::Finding;
-use crate::config::Settings;
-use crate::event::Events;
-
-/// Input of a check or a repair.
-#[derive(Clone, Debug)]
-pub struct VerifyOptions {
-    /// The whole configuration.
-    pub settings: Settings,
-    /// Receives what happens.
-    pub events: Events,
-    /// This machine's clock, in microseconds since 1970: the time of a commit that a repair makes.
-    pub now: i64,
-}
 
 /// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

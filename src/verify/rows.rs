@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::Finding;
 use super::ledger_repair::is_awaited;
 use super::manifests::LogReplay;
-use crate::job_error::JobError;
+use crate::job::JobError;
 use crate::query::LakeReader;
 use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, WriteDisposition};
 

@@ -5,13 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use armature_export::config::Filters;
-use armature_export::event::Events;
 use armature_export::lake::{
     CommitBuilder, FileStatistics, Lake, LakeView, Manifest, NewDataFile, Snapshot, SyncRecord,
     WrittenFile,
 };
 use armature_export::tables::{RUNS, SPANS};
-use armature_export::verify::{VerifyOptions, repair, verify};
+use armature_export::verify::{repair, verify};
 use serde_json::json;
 
 use crate::offline::replay::replayed;
@@ -111,11 +110,7 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
     kit.sync().await;
     // A replay writes checkpoints whenever it is made.
     replayed(&kit).await;
-    let options = VerifyOptions {
-        settings: kit.settings.clone(),
-        events: Events::none(),
-        now: kit.simulator.now().timestamp_micros(),
-    };
+    let job = kit.job(kit.simulator.now().timestamp_micros());
     let expected = from_all_commits(&kit.lake).await;
     let list = |head: &Manifest| -> PathBuf {
         kit.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))
@@ -134,11 +129,11 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
         }
         let lake = LakeView::open(&kit.lake).await.unwrap();
         assert_eq!(lake.snapshot().await.unwrap(), expected, "{damage}");
-        let report = verify(&options).await.unwrap();
+        let report = verify(&job).await.unwrap();
         let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
         assert_eq!(found.len(), 1, "{damage}: {found:?}");
         assert!(found[0].starts_with("the list of files of commit "), "{found:?}");
-        let repaired = repair(&options, false).await.unwrap();
+        let repaired = repair(&job, false).await.unwrap();
         assert!(repaired.after.is_well(), "{damage}: {:?}", repaired.after.findings);
         let lake = LakeView::open(&kit.lake).await.unwrap();
         assert_eq!(lake.snapshot().await.unwrap(), expected, "{damage}");

@@ -22,7 +22,7 @@ const MODULES: [&str; 29] = [
     "data_files",
     "query",
     "targets",
-    "job_error",
+    "job",
     "compact",
     "replay",
     "verify",

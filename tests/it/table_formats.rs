@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use armature_export::compact::CompactOptions;
 use armature_export::digest::sha256_hex;
 use armature_export::lake::{Bound, ColumnStatistics, DataFile, LakeView};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
@@ -13,7 +12,7 @@ use armature_export::tables::{ALL, ColumnOverride, Kind, Mapping, WriteDispositi
 use chrono::Duration;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::compact::{compacted, options, small_commits};
+use crate::compact::{at, compacted, options, small_commits};
 use crate::offline::replay::replayed;
 use crate::world::kit::Kit;
 use crate::world::rows;
@@ -161,10 +160,7 @@ fn check_statistics(file: &Path, name: &str, kind: Kind, stated: &ColumnStatisti
 async fn the_statistics_of_a_commit_are_those_of_its_files() {
     let kit = small_commits(60).await;
     kit.sync().await;
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(&kit)
-    };
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     compacted(&closed).await;
     let lake = LakeView::open(&kit.lake).await.unwrap();
     let live = lake.snapshot().await.unwrap();
@@ -218,10 +214,7 @@ async fn a_path_never_changes_its_content() {
     }
     replayed(&kit).await;
     contents(&kit, &mut seen);
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(&kit)
-    };
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     compacted(&closed).await;
     contents(&kit, &mut seen);
     let of_open_runs = seen.keys().filter(|path| path.starts_with("open_runs/")).count();

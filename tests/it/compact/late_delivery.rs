@@ -1,21 +1,18 @@
 //! A DuckDB file that is behind when parts are merged: rows that it has come to it once, and rows
 //! that it lacks come to it at all, though the parts that it never saw are gone.
 
-use armature_export::compact::CompactOptions;
 use chrono::Duration;
 
-use super::{assert_all_is_well, compacted, database_rows, options, small_commits};
+use super::{assert_all_is_well, at, compacted, database_rows, options, small_commits};
 use crate::world::kit::Kit;
 
 /// Everything is merged, and the DuckDB file hears nothing of it.
 async fn compact_all_without_delivery(kit: &Kit) {
-    let mut options = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(kit)
-    };
-    options.settings.duckdb.enabled = false;
+    let mut options =
+        at(options(kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    options.job.targets = Vec::new().into();
     // What merges kept must not be what saves a late delivery.
-    options.settings.compact.grace_secs = 0;
+    options.settings.grace_secs = 0;
     let report = compacted(&options).await;
     assert!(report.days > 0, "{report:?}");
     assert!(!kit.lake.join("_armature/retired").read_dir().unwrap().any(|_| true));

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use armature_export::compact::{CompactOptions, CompactReport, compact};
-use armature_export::event::Events;
+use armature_export::job::LakeJob;
 use armature_export::simulator::{Lives, SimulatorSettings, WorldSettings};
 use armature_export::tables::{ALL, WriteDisposition};
 use armature_export::targets::DeliveryReport;
-use armature_export::verify::{VerifyOptions, verify};
+use armature_export::verify::verify;
 
 use crate::world::kit::Kit;
 
@@ -35,12 +35,16 @@ pub(crate) async fn small_commits(runs: u32) -> Kit {
 
 pub(crate) fn options(kit: &Kit) -> CompactOptions {
     CompactOptions {
-        settings: kit.settings.clone(),
-        events: Events::none(),
-        now: kit.simulator.now().timestamp_micros(),
+        job: kit.job(kit.simulator.now().timestamp_micros()),
+        settings: kit.settings.compact.clone(),
         drop_older_revisions: false,
         stop: None,
     }
+}
+
+/// The same, as if made at another time.
+pub(crate) fn at(options: CompactOptions, now: i64) -> CompactOptions {
+    CompactOptions { job: LakeJob { now, ..options.job }, ..options }
 }
 
 /// Compacts, which must come to a good end, also in DuckDB.
@@ -92,11 +96,7 @@ pub(crate) fn database_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<Vec<String>
 
 /// The lake and the DuckDB file are as they must be, in every byte and row.
 pub(crate) async fn assert_all_is_well(kit: &Kit) {
-    let options = VerifyOptions {
-        settings: kit.settings.clone(),
-        events: Events::none(),
-        now: kit.simulator.now().timestamp_micros(),
-    };
-    let report = verify(&options).await.unwrap();
+    let job = kit.job(kit.simulator.now().timestamp_micros());
+    let report = verify(&job).await.unwrap();
     assert!(report.is_well(), "{report:#?}");
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
-use armature_export::compact::CompactOptions;
 use armature_export::event::Events;
 use armature_export::lake::LakeView;
 use armature_export::tables::Mapping;
 use armature_export::targets::duckdb::{DeliveryOptions, deliver};
 use chrono::Duration;
 
-use super::{assert_all_is_well, compacted, options, small_commits};
+use super::{assert_all_is_well, at, compacted, options, small_commits};
 
 /// What a reader of the folders saw.
 #[derive(Debug, Default)]
@@ -66,10 +65,7 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
     // It reads before the exchange, without a pause until after it: one count lies across it.
     let patience = std::time::Duration::from_mins(1);
     assert!(files.recv_timeout(patience).unwrap() > 1, "there is nothing to merge");
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(&kit)
-    };
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     let report = compacted(&closed).await;
     assert!(report.days > 3, "{report:?}");
     while files.recv_timeout(patience).expect("the reader never saw the merged file") > 1 {}
@@ -88,10 +84,7 @@ async fn a_reader_that_goes_by_manifests_finds_what_it_looked_up_before() {
     // It knows the lake as it is now, and comes to read it after the merge.
     let before = LakeView::open(&kit.lake).await.unwrap();
     let parts: Vec<_> = before.snapshot().await.unwrap().iter().cloned().collect();
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(&kit)
-    };
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     compacted(&closed).await;
     for live in &parts {
         let bytes = std::fs::read(kit.lake.join(before.store().locate(&live.part.path))).unwrap();
@@ -113,21 +106,18 @@ async fn what_was_merged_is_kept_for_the_grace_time_and_then_removed() {
         folders.map_or(0, Iterator::count)
     };
     let now = kit.simulator.now();
-    let at = |hours: i64| CompactOptions {
-        now: (now + Duration::hours(hours)).timestamp_micros(),
-        ..options(&kit)
-    };
-    let report = compacted(&at(0)).await;
+    let after = |hours: i64| at(options(&kit), (now + Duration::hours(hours)).timestamp_micros());
+    let report = compacted(&after(0)).await;
     assert_eq!(retired(), usize::try_from(report.commits).unwrap());
-    assert_eq!(compacted(&at(23)).await.removed_merges, 0);
+    assert_eq!(compacted(&after(23)).await.removed_merges, 0);
     // A sync does it, too.
     let before = retired();
     assert!(before > 0);
     kit.simulator.advance(Duration::hours(25));
     kit.sync().await;
     assert!(retired() < before);
-    compacted(&at(24 * 9)).await;
-    assert!(compacted(&at(24 * 11)).await.removed_merges > 0);
+    compacted(&after(24 * 9)).await;
+    assert!(compacted(&after(24 * 11)).await.removed_merges > 0);
     assert_eq!(retired(), 0);
     kit.assert_equals_the_world();
     assert_all_is_well(&kit).await;

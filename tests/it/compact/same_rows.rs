@@ -1,15 +1,15 @@
 //! The rows after are the rows before.
 
 use armature_export::compact::{CompactOptions, CompactReport, plan};
-use armature_export::event::Events;
 use armature_export::lake::LakeView;
-use armature_export::replay::{ReplayOptions, replay};
+use armature_export::replay::replay;
 use armature_export::tables::{ColumnOverride, Kind};
 use chrono::Duration;
 use serde_json::json;
 
 use super::{
-    assert_all_is_well, compacted, database_rows, lake_rows, options, parts_by_day, small_commits,
+    assert_all_is_well, at, compacted, database_rows, lake_rows, options, parts_by_day,
+    small_commits,
 };
 use crate::world::kit::Kit;
 use crate::world::rows;
@@ -80,11 +80,8 @@ async fn older_revisions_are_dropped_where_asked_and_only_these() {
     let older = older_rows(&kit);
     assert!(older > 2, "no run has several revisions");
     let delivered = database_rows(&kit);
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        drop_older_revisions: true,
-        ..options(&kit)
-    };
+    let options = CompactOptions { drop_older_revisions: true, ..options(&kit) };
+    let closed = at(options, (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     let report = compacted(&closed).await;
     assert!(report.rows_dropped > u64::try_from(older).unwrap(), "{report:?}");
     assert_eq!(older_rows(&kit), 0);
@@ -103,17 +100,12 @@ async fn a_replay_of_merged_parts_gives_the_same_rows() {
     kit.sync().await;
     kit.simulator.advance(Duration::hours(5));
     kit.sync().await;
-    let closed = CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(&kit)
-    };
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     compacted(&closed).await;
     let times = "SELECT run_id, _extracted_at FROM runs ORDER BY ALL";
     let times = || armature_export::query::query(&kit.duckdb, times).unwrap().1;
     let fetched_at = times();
-    let to =
-        ReplayOptions { settings: kit.settings.clone(), events: Events::none(), now: closed.now };
-    let replayed = replay(&to).await.unwrap();
+    let replayed = replay(&kit.job(closed.job.now)).await.unwrap();
     assert_eq!(replayed.rows_before, replayed.rows_after);
     assert_eq!(times(), fetched_at, "a replay is no fetch");
     kit.assert_equals_the_world();
@@ -127,10 +119,8 @@ async fn a_replay_of_merged_parts_gives_the_same_rows() {
 async fn columns_that_came_later_or_went_stay_with_their_rows() {
     let mut kit = small_commits(60).await;
     kit.sync().await;
-    let closed = |kit: &Kit| CompactOptions {
-        now: (kit.simulator.now() + Duration::days(3)).timestamp_micros(),
-        ..options(kit)
-    };
+    let closed =
+        |kit: &Kit| at(options(kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
     kit.settings.columns.push(ColumnOverride {
         table: "runs".to_owned(),
         name: "model_again".to_owned(),

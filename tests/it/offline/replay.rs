@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use armature_export::event::Events;
+use armature_export::job::LakeJob;
 use armature_export::lake::LakeView;
-use armature_export::replay::{ReplayOptions, ReplayReport, plan, replay};
+use armature_export::replay::{ReplayReport, plan, replay};
 use armature_export::simulator::{Endpoint, RunOverride};
 use armature_export::tables::{ColumnOverride, Kind};
 use armature_export::targets::DeliveryReport;
@@ -14,12 +14,8 @@ use serde_json::{Value, json};
 use crate::world::kit::{Kit, birth};
 use crate::world::rows;
 
-fn options(kit: &Kit) -> ReplayOptions {
-    ReplayOptions {
-        settings: kit.settings.clone(),
-        events: Events::none(),
-        now: birth().timestamp_micros(),
-    }
+fn options(kit: &Kit) -> LakeJob {
+    kit.job(birth().timestamp_micros())
 }
 
 pub(crate) async fn replayed(kit: &Kit) -> ReplayReport {

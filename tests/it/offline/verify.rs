@@ -3,20 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use armature_export::event::Events;
+use armature_export::job::LakeJob;
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
-use armature_export::verify::{VerifyOptions, VerifyReport, repair, verify};
+use armature_export::verify::{VerifyReport, repair, verify};
 use insta::assert_snapshot;
 
 use crate::world::kit::{Kit, birth};
 use crate::world::rows;
 
-fn options(kit: &Kit) -> VerifyOptions {
-    VerifyOptions {
-        settings: kit.settings.clone(),
-        events: Events::none(),
-        now: birth().timestamp_micros(),
-    }
+fn options(kit: &Kit) -> LakeJob {
+    kit.job(birth().timestamp_micros())
 }
 
 /// What `verify` says, with what differs from test to test made the same.

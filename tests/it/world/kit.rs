@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use armature_export::config::{ApiKey, Settings};
 use armature_export::event::Events;
+use armature_export::job::LakeJob;
 use armature_export::lake::LakeView;
 use armature_export::simulator::{Expected, Row, Simulator, SimulatorSettings, WorldSettings};
 use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
@@ -75,6 +76,11 @@ impl Kit {
             now: self.simulator.now().timestamp_micros(),
         };
         sync(options).await
+    }
+
+    /// The input of a job on the lake at a time in microseconds since 1970.
+    pub(crate) fn job(&self, now: i64) -> LakeJob {
+        LakeJob::new(&self.settings, Events::none(), now, None).unwrap()
     }
 
     /// One delivery without a sync.
