@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use armature_export::config::Filters;
+use armature_export::digest::sha256_hex;
 use armature_export::lake::{
     Bound, ColumnStatistics, CommitBuilder, FileStatistics, Lake, LakeView, NewDataFile,
     SyncRecord, WrittenFile,
@@ -28,13 +29,19 @@ const PAUSE: i64 = 15 * 60 * 1_000_000;
 /// Runs that each commit adds.
 const RUNS: u64 = 5;
 
-fn statistics(table: &Table) -> FileStatistics {
-    let column = |field_id| ColumnStatistics {
-        field_id,
-        bytes: 120,
-        nulls: 0,
-        lower_bound: Some(Bound::Text("0123456789abcdef".to_owned())),
-        upper_bound: Some(Bound::Integer(1_795_435_200_000_000)),
+/// Bounds that differ from file to file, as those of ids and times do.
+fn statistics(table: &Table, at: i64) -> FileStatistics {
+    let column = |field_id: u32| {
+        let text = sha256_hex(format!("{} {field_id} {at}", table.name).as_bytes());
+        let (lower_bound, upper_bound) = if field_id.is_multiple_of(2) {
+            (Bound::Integer(at - i64::from(field_id)), Bound::Integer(at + i64::from(field_id)))
+        } else {
+            let part = |from, until| Bound::Text(text.get(from..until).unwrap().to_owned());
+            (part(0, 16), part(16, 32))
+        };
+        let (bytes, nulls) = (at.unsigned_abs() % 4096 + 60, u64::from(field_id % 3));
+        let (lower_bound, upper_bound) = (Some(lower_bound), Some(upper_bound));
+        ColumnStatistics { field_id, bytes, nulls, lower_bound, upper_bound }
     };
     let ids = table.columns.iter().chain(table.system_columns()).map(|column| column.id);
     FileStatistics { split_offsets: vec![4], columns: ids.map(column).collect() }
@@ -44,7 +51,7 @@ fn files(at: i64) -> Vec<NewDataFile> {
     let tables = ALL.iter().filter(|table| table.write == WriteDisposition::Append);
     let file = |table: &&'static Table| NewDataFile {
         table,
-        written: WrittenFile { to: vec![0; 16], rows: RUNS, statistics: statistics(table) },
+        written: WrittenFile { to: vec![0; 16], rows: RUNS, statistics: statistics(table, at) },
         started: Some((at, at + PAUSE)),
         has_revisions: false,
         replaces: None,

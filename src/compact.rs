@@ -59,8 +59,8 @@ pub struct CompactReport {
     pub rows_dropped: u64,
     /// Paths of damaged data files. They and the data files of the same runs are not merged.
     pub damaged: Vec<String>,
-    /// Earlier merges whose tombstoned data files were removed for good.
-    pub removed_merges: u64,
+    /// Earlier commits whose tombstoned data files were removed for good.
+    pub removed_commits: u64,
     /// The delivery to each target; empty if nothing was merged.
     pub deliveries: Vec<DeliveryReport>,
 }
@@ -87,7 +87,7 @@ pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError
             .await?;
     }
     let grace = microseconds(options.settings.grace_secs);
-    report.removed_merges = lake.remove_retired(options.job.now, grace).await?;
+    report.removed_commits = lake.remove_retired(options.job.now, grace).await?;
     if report.commits > 0 {
         report.deliveries = deliver_all(&options.job.targets, lake.view(), mapping).await;
     }

@@ -62,9 +62,9 @@ fn text(report: &CompactReport, is_dry: bool) -> String {
         let rows = counted(report.rows_dropped, "row", "rows");
         line(format!("  dropped   {rows} of earlier revisions"));
     }
-    if report.removed_merges > 0 {
-        let merges = counted(report.removed_merges, "earlier merge", "earlier merges");
-        line(format!("  removed   old files of {merges}"));
+    if report.removed_commits > 0 {
+        let commits = counted(report.removed_commits, "earlier commit", "earlier commits");
+        line(format!("  removed   old files of {commits}"));
     }
     for delivery in report.deliveries.iter().filter_map(DeliveryReport::done) {
         line(format!("  {:<9} {} (up to date)", delivery.target, delivery.path));

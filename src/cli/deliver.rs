@@ -26,12 +26,18 @@ pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Resu
     if let Some(progress) = progress {
         progress.end();
     }
-    let deliveries = deliveries.into_iter().collect::<Result<Vec<Delivery>, _>>()?;
-    context.print(&deliveries, || {
-        let lines: Vec<String> = deliveries.iter().map(text).collect();
-        lines.join("\n")
-    })?;
-    Ok(Exit::Done)
+    // A target that failed does not hide what the others have.
+    let (mut done, mut failed) = (Vec::new(), None);
+    for delivery in deliveries {
+        match delivery {
+            Ok(delivery) => done.push(delivery),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if !done.is_empty() {
+        context.print(&done, || done.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+    }
+    failed.map_or(Ok(Exit::Done), |error| Err(error.into()))
 }
 
 fn text(delivery: &Delivery) -> String {

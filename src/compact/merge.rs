@@ -7,6 +7,7 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use super::plan::{RewriteGroup, SchemaSignature};
 use crate::job::JobError;
@@ -42,10 +43,11 @@ pub(super) fn shape(
             damaged.push(part.path.clone());
             return None;
         };
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| format!("{} {} {}", field.name(), field.data_type(), field.is_nullable()));
+        // With the field ids: a column whose type changed and changed back has another one.
+        let columns = schema.fields().iter().map(|field| {
+            let id = field.metadata().get(PARQUET_FIELD_ID_META_KEY).map_or("", String::as_str);
+            format!("{} {} {} {id}", field.name(), field.data_type(), field.is_nullable())
+        });
         shape.insert(part.table.clone(), columns.collect::<Vec<_>>().join(", "));
     }
     Some(shape)

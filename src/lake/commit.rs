@@ -1,6 +1,10 @@
 //! Commits: creating the commit file is the one atomic step. Before it, the data files are staged;
 //! after it, they are published.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
 use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, ledger_checkpoint};
@@ -65,11 +69,7 @@ impl Lake {
         for gap in draft.new_gaps {
             gap.add_to(&mut gaps);
         }
-        let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
-        contents.extend(staging.contents.clone());
-        let mut replaced_paths = head.map(|head| head.replaced_paths.clone()).unwrap_or_default();
-        let replaced = staging.replaced.iter().map(|part| (part.table.clone(), part.path.clone()));
-        replaced_paths.extend(replaced);
+        let (contents, replaced_paths) = replaced_tables(head, &staging, &draft.removed);
         let field_ids = match draft.field_ids {
             given if given.is_empty() => {
                 head.map(|head| head.field_ids.clone()).unwrap_or_default()
@@ -130,7 +130,6 @@ impl Lake {
             path: self.store().root(),
             problem: format!("moving data files stopped: {error}"),
         })??;
-        self.remove_old_checkpoints(&manifest)?;
         self.advance(&manifest, sha256);
         Ok(manifest)
     }
@@ -142,21 +141,22 @@ impl Lake {
         commit: &mut Manifest,
         anew: bool,
     ) -> Result<(), LakeError> {
+        let path = checkpoint_path(FILES, commit.commit);
         let old = if anew { None } else { self.view().files_checkpoint(self.head()).await? };
-        let (since, old) = old.map_or((0, None), |(commit, bytes)| (commit, Some(bytes)));
+        let (since, mut old) = old.map_or((0, None), |(commit, bytes)| (commit, Some(bytes)));
         let mut changes = LiveFileChanges::default();
         for number in self.view().commits()?.into_iter().filter(|number| *number > since) {
             changes.apply(&self.view().manifest(number).await?);
+            if changes.are_many() {
+                old = Some(self.written(std::mem::take(&mut changes), old, &path).await?);
+            }
         }
         changes.apply(commit);
-        let path = checkpoint_path(FILES, commit.commit);
-        let written = tokio::task::spawn_blocking(move || changes.write(old)).await;
-        let written = written.map_err(|error| LakeError::Damaged {
-            path: self.store().location(&path),
-            problem: format!("writing it stopped: {error}"),
-        })?;
-        let bytes = written.map_err(LakeError::parquet("write", path.as_str()))?;
+        let bytes = self.written(changes, old, &path).await?;
         let sha256 = sha256_hex(&bytes);
+        if anew {
+            self.delete_orphan(&path, commit.commit)?;
+        }
         // As for the ledger, a checkpoint of this number that a crash left only delays it.
         if self.store().put_if_absent(&path, bytes, "write the list of files").await? {
             commit.files_checkpoint = Some(commit.commit);
@@ -166,24 +166,28 @@ impl Lake {
         Ok(())
     }
 
-    /// Removes checkpoints that newer ones replaced. A few are kept for readers that opened the
-    /// lake before.
-    fn remove_old_checkpoints(&self, commit: &Manifest) -> Result<(), LakeError> {
-        const KEPT: usize = 3;
-        let newest =
-            [(LEDGER, commit.ledger_checkpoint), (FILES, commit.files_checkpoint)].into_iter();
-        for (folder, newest) in newest.filter(|(_, newest)| *newest == Some(commit.commit)) {
-            let names = self.store().list(folder)?;
-            let number = |name: &String| name.strip_suffix(".parquet")?.parse::<u64>().ok();
-            let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-            numbers.retain(|number| Some(*number) <= newest);
-            numbers.sort_unstable();
-            let old = numbers.len().saturating_sub(KEPT);
-            for number in numbers.into_iter().take(old) {
-                self.store().delete(&checkpoint_path(folder, number))?;
-            }
+    /// The content of a checkpoint of the live files.
+    async fn written(
+        &self,
+        changes: LiveFileChanges,
+        old: Option<Bytes>,
+        path: &str,
+    ) -> Result<Bytes, LakeError> {
+        let written = tokio::task::spawn_blocking(move || changes.write(old)).await;
+        let written = written.map_err(|error| LakeError::Damaged {
+            path: self.store().location(path),
+            problem: format!("writing it stopped: {error}"),
+        })?;
+        written.map(Bytes::from).map_err(LakeError::parquet("write", path))
+    }
+
+    /// Deletes a checkpoint that a crash left, and that a repair is about to write: no commit of that
+    /// number exists that could name it.
+    fn delete_orphan(&self, path: &str, commit: u64) -> Result<(), LakeError> {
+        if self.store().contains(&commit_path(commit)) {
+            return Ok(());
         }
-        Ok(())
+        self.store().delete(path)
     }
 
     /// Creates the commit file: the one step that makes the commit. The file is created only if
@@ -233,10 +237,33 @@ impl Lake {
         // Never replace a checkpoint: a writer that lost the race for this commit number would
         // overwrite the winner's ledger. If a crash left one of this number, the checkpoint is only
         // delayed to a later commit.
+        if draft.has_checkpoint {
+            self.delete_orphan(&path, staging.commit)?;
+        }
         if !self.store().put_if_absent(&path, bytes, "write the ledger").await? {
             return Ok(None);
         }
         crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))
     }
+}
+
+/// What the files of replaced tables were built from, and their paths, after a commit.
+fn replaced_tables(
+    head: Option<&Manifest>,
+    staging: &Staging,
+    removed: &[String],
+) -> (BTreeMap<String, u64>, BTreeMap<String, String>) {
+    let mut contents = head.map(|head| head.contents.clone()).unwrap_or_default();
+    let mut paths = head.map(|head| head.replaced_paths.clone()).unwrap_or_default();
+    if let Some(head) = head {
+        // A table whose file was removed is written again, even from the same content.
+        let is_removed =
+            |table: &str| head.replaced_path(table).is_some_and(|path| removed.contains(&path));
+        paths.retain(|table, _| !is_removed(table));
+        contents.retain(|table, _| !is_removed(table));
+    }
+    contents.extend(staging.contents.clone());
+    paths.extend(staging.replaced.iter().map(|part| (part.table.clone(), part.path.clone())));
+    (contents, paths)
 }

@@ -62,6 +62,12 @@ impl LiveFileChanges {
         }
     }
 
+    /// Whether the changes take so much memory that they should be written.
+    pub(super) fn are_many(&self) -> bool {
+        const MANY: usize = 16_384;
+        self.added.len() >= MANY
+    }
+
     /// The checkpoint after these changes, from the one before them. The old one is copied batch by
     /// batch: a lake that was never compacted has hundreds of thousands of files.
     pub(super) fn write(self, old: Option<Bytes>) -> Result<Vec<u8>, ParquetError> {

@@ -67,15 +67,25 @@ impl ExpectedFiles {
 /// Refuses a lake that has a data file of a later commit than its newest one. The commit is taken
 /// from the file name: folders are listed, and no file is opened.
 pub(super) fn check_none_later(store: &LakeStore, newest: u64) -> Result<(), LakeError> {
-    for table in ALL.iter().filter(|table| table.write == WriteDisposition::Append) {
-        for day in store.list(table.name)?.iter().filter(|name| name.starts_with("date=")) {
-            let folder = format!("{}/{day}", table.name);
-            for name in store.list(&folder)? {
-                if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
-                    let path = store.location(&format!("{folder}/{name}"));
-                    return Err(LakeError::Uncommitted { path, commit, newest });
+    let check = |folder: &str| {
+        for name in store.list(folder)? {
+            if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
+                let path = store.location(&format!("{folder}/{name}"));
+                return Err(LakeError::Uncommitted { path, commit, newest });
+            }
+        }
+        Ok(())
+    };
+    for table in ALL {
+        match table.write {
+            WriteDisposition::Append => {
+                let days = store.list(table.name)?;
+                for day in days.iter().filter(|name| name.starts_with("date=")) {
+                    check(&format!("{}/{day}", table.name))?;
                 }
             }
+            WriteDisposition::Replace => check(table.name)?,
+            WriteDisposition::Manifest => {}
         }
     }
     Ok(())

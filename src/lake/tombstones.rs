@@ -1,13 +1,14 @@
 //! Tombstoned data files: superseded by a merge or by a new file of a replaced table, and kept for
 //! the grace time because a program that follows the commit log may still read them.
 
-use super::paths::{TOMBSTONES, commit_of};
-use super::{CommittedLake, Lake, LakeError, LakeView};
+use super::paths::{FILES, LEDGER, TOMBSTONES, checkpoint_path, commit_of};
+use super::{CommittedLake, Lake, LakeError, LakeView, Manifest};
 use crate::crash;
 
 impl Lake {
-    /// Removes data files for good that were merged longer than `grace` microseconds before `now`.
-    /// Returns the number of merges whose files were removed.
+    /// Removes data files for good that were superseded longer than `grace` microseconds before
+    /// `now`, and checkpoints that newer ones replaced. Returns the number of commits whose old files
+    /// were removed.
     ///
     /// # Errors
     /// [`LakeError`] if a folder cannot be removed, or its commit cannot be read.
@@ -28,6 +29,7 @@ impl CommittedLake {
 
 /// See [`Lake::remove_retired`]. The lake must be locked.
 async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, LakeError> {
+    remove_old_checkpoints(view)?;
     let mut removed = 0;
     for merge in view.store().list(TOMBSTONES)? {
         // Leave everything that was not put there by a commit of this lake.
@@ -35,12 +37,38 @@ async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, La
         if view.head().is_none_or(|head| commit > head.commit) {
             continue;
         }
-        let merged_at = view.manifest(commit).await?.created_at;
-        if merged_at.saturating_add(grace) <= now {
+        if published_at(&view.manifest(commit).await?).saturating_add(grace) <= now {
             crash::point("before_retired_are_removed");
             view.store().delete_folder(&format!("{TOMBSTONES}/{merge}"))?;
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// When a commit was published, about: a sync creates its last commit at its end, and dates it at its
+/// start.
+fn published_at(commit: &Manifest) -> i64 {
+    let elapsed = commit.sync.as_ref().map_or(0, |sync| sync.elapsed_ms.saturating_mul(1000));
+    commit.created_at.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
+}
+
+/// Removes checkpoints that newer ones replaced. A few are kept for readers that opened the lake
+/// before.
+fn remove_old_checkpoints(view: &LakeView) -> Result<(), LakeError> {
+    const KEPT: usize = 3;
+    let Some(head) = view.head() else { return Ok(()) };
+    for (folder, named) in [(LEDGER, head.ledger_checkpoint), (FILES, head.files_checkpoint)] {
+        let names = view.store().list(folder)?;
+        let number = |name: &String| name.strip_suffix(".parquet")?.parse::<u64>().ok();
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        // Later ones belong to no commit yet.
+        numbers.retain(|number| Some(*number) <= named);
+        numbers.sort_unstable();
+        let old = numbers.len().saturating_sub(KEPT);
+        for number in numbers.into_iter().take(old) {
+            view.store().delete(&checkpoint_path(folder, number))?;
+        }
+    }
+    Ok(())
 }

@@ -206,12 +206,15 @@ impl Service {
 
     /// Remembers the last commit that the targets have.
     fn note_deliveries(&mut self, deliveries: &[DeliveryReport]) {
-        for delivery in deliveries {
-            self.applied = match delivery.done() {
-                Some(delivery) => Some(delivery.commit),
-                None => self.applied.or_else(|| applied(&self.current.settings)),
-            };
+        if deliveries.is_empty() {
+            return;
         }
+        let done: Option<Vec<u64>> =
+            deliveries.iter().map(|delivery| Some(delivery.done()?.commit)).collect();
+        self.applied = match done {
+            Some(commits) => commits.into_iter().min(),
+            None => self.applied.or_else(|| applied(&self.current.settings)),
+        };
     }
 }
 
@@ -357,7 +360,7 @@ fn log_compacted(report: &CompactReport) {
         parts_after = report.parts_after,
         bytes_before = report.bytes_before,
         bytes_after = report.bytes_after,
-        removed_merges = report.removed_merges,
+        removed_commits = report.removed_commits,
         "compacted {} days: {} data files became {}",
         report.days,
         report.parts_before,

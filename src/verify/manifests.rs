@@ -22,7 +22,9 @@ pub(super) struct LogReplay {
     pub(super) ledger: Ledger,
     /// The ledger after the changes up to its newest checkpoint, and the commit of that checkpoint.
     at_checkpoint: Option<(u64, Ledger)>,
-    /// The live files at their newest checkpoint, and its commit.
+    /// The commit of the newest checkpoint of the live files.
+    files_checkpoint: Option<u64>,
+    /// The live files at that checkpoint, and its commit.
     files_at_checkpoint: Option<(u64, Snapshot)>,
     /// The commits that end a sync, without their data files and changes, to save memory.
     pub(super) syncs: Vec<Manifest>,
@@ -43,7 +45,14 @@ pub(super) async fn log(
     let mut log = LogReplay::default();
     let mut last: Option<(u64, String)> = None;
     let mut is_chained = false;
-    for commit in view.listed_commits()? {
+    let listed = view.listed_commits()?;
+    // Only the newest checkpoint is compared: copies of the live files can be large.
+    let newest = match listed.last() {
+        Some(newest) => view.manifest(*newest).await.ok(),
+        None => None,
+    };
+    log.files_checkpoint = newest.and_then(|newest| newest.files_checkpoint);
+    for commit in listed {
         let expected = last.as_ref().map_or(1, |(last, _)| last + 1);
         for commit in expected..commit {
             log.lost.insert(commit);
@@ -93,7 +102,7 @@ impl LogReplay {
         if manifest.ledger_checkpoint == Some(manifest.commit) {
             self.at_checkpoint = Some((manifest.commit, self.ledger.clone()));
         }
-        if manifest.files_checkpoint == Some(manifest.commit) {
+        if self.files_checkpoint == Some(manifest.commit) {
             self.files_at_checkpoint = Some((manifest.commit, self.live.clone()));
         }
         if manifest.sync.is_some() {

@@ -1,4 +1,4 @@
-//! Repairs what can be repaired without the API. Only copies and unmapped of unfinished commits
+//! Repairs what can be repaired without the API. Only copies and the leftovers of unfinished commits
 //! are deleted; every other file is kept.
 
 use std::collections::BTreeSet;

@@ -127,5 +127,11 @@ async fn parts_that_are_gone_or_not_of_this_lake_are_named() {
     let content = fs::read(&stray).unwrap();
     assert_snapshot!("part_of_a_later_commit", told(&trial, &stray, Some(&content)));
     fs::remove_file(&stray).unwrap();
+    // A table that is replaced as a whole has one file: a second one would show its rows twice.
+    let stray = small.with_file_name("00000099-a.parquet");
+    fs::copy(small, &stray).unwrap();
+    let again = told(&trial, &stray, Some(&fs::read(&stray).unwrap()));
+    assert!(again.contains("belongs to commit"), "{again}");
+    fs::remove_file(&stray).unwrap();
     trial.sync_brings_everything();
 }

@@ -95,6 +95,7 @@ async fn only_the_last_checkpoints_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("lake");
     many_commits(&root, 260).await;
+    Lake::open(&root).await.unwrap().remove_retired(0, 0).await.unwrap();
     for name in ["files", "ledger"] {
         let names = fs::read_dir(root.join("_armature").join(name)).unwrap();
         let mut names: Vec<String> =
@@ -115,11 +116,20 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
     let list = |head: &Manifest| -> PathBuf {
         kit.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))
     };
-    for damage in ["cut off", "missing", "of another time"] {
+    for damage in ["cut off", "missing", "of another time", "missing, after a crash"] {
         let list = list(&head(&kit.lake).await);
         match damage {
             "cut off" => fs::write(&list, "PAR1").unwrap(),
             "missing" => fs::remove_file(&list).unwrap(),
+            "missing, after a crash" => {
+                fs::remove_file(&list).unwrap();
+                // An earlier repair ended before its commit.
+                let next = head(&kit.lake).await.commit + 1;
+                for folder in ["files", "ledger"] {
+                    let orphan = format!("_armature/{folder}/{next:08}.parquet");
+                    fs::write(kit.lake.join(orphan), "PAR1").unwrap();
+                }
+            }
             _ => {
                 let older = fs::read_dir(list.parent().unwrap()).unwrap();
                 let mut older: Vec<PathBuf> = older.map(|entry| entry.unwrap().path()).collect();

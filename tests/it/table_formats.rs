@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+use armature_export::config::Filters;
 use armature_export::digest::sha256_hex;
-use armature_export::lake::{Bound, ColumnStatistics, DataFile, LakeView};
+use armature_export::lake::{
+    Bound, ColumnStatistics, CommitBuilder, DataFile, FileStatistics, Lake, LakeView, WrittenFile,
+};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
-use armature_export::tables::{ALL, ColumnOverride, Kind, Mapping, WriteDisposition, find};
+use armature_export::tables::{
+    ALL, ColumnOverride, Kind, Mapping, WORKFLOWS, WriteDisposition, find,
+};
+use armature_export::verify::repair;
 use chrono::Duration;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
@@ -225,4 +231,69 @@ async fn a_path_never_changes_its_content() {
             kit.parts().iter().filter(|it| it.starts_with(kit.lake.join(table.name))).count();
         assert!(left <= 1, "{}: {left}", table.name);
     }
+}
+
+/// Files of one day in which a column of a user had another type meanwhile: the column of the first
+/// and the last is not the same one for a table format.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_whose_columns_have_other_ids_are_not_merged() {
+    let mut kit = Kit::start(40).await;
+    kit.settings.sync.commit_bytes = 1;
+    for kind in [Kind::Text, Kind::Integer, Kind::Text] {
+        kit.settings.columns = vec![column("team", kind)];
+        kit.settings.sync.max_requests = Some(60);
+        kit.sync().await;
+    }
+    let ids = |kit: &Kit| {
+        let runs = kit.parts().into_iter().filter(|it| it.starts_with(kit.lake.join("runs")));
+        let ids = runs.map(|path| field_ids(&path)["team"]);
+        ids.fold(BTreeMap::<i32, usize>::new(), |mut count, id| {
+            *count.entry(id).or_default() += 1;
+            count
+        })
+    };
+    let before = ids(&kit);
+    assert_eq!(before.keys().copied().collect::<Vec<_>>(), [1001, 1002, 1003], "{before:?}");
+    let later = (kit.simulator.now() + Duration::days(3)).timestamp_micros();
+    compacted(&at(options(&kit), later)).await;
+    let after = ids(&kit);
+    assert!(after.values().sum::<usize>() < before.values().sum(), "{after:?}");
+    assert_eq!(after.keys().copied().collect::<Vec<_>>(), [1001, 1002, 1003], "{after:?}");
+}
+
+/// The folder of a replaced table is lost between two commits: the second one is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_folder_of_a_replaced_table_keeps_no_commit_from_being_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("lake");
+    let mut lake = Lake::open(&root).await.unwrap();
+    lake.bind(Some("organization"), &Filters::default()).await.unwrap();
+    for content in [1, 2] {
+        let written = WrittenFile { to: vec![0], rows: 1, statistics: FileStatistics::default() };
+        let mut staging = lake.stage();
+        let old = lake.head().and_then(|head| head.replaced_path("workflows"));
+        staging.replace(&WORKFLOWS, written, content, old).await.unwrap();
+        let commit = lake.commit(staging, CommitBuilder::default()).await.unwrap();
+        assert!(root.join(&commit.replaced[0].path).exists());
+        std::fs::remove_dir_all(root.join("workflows")).unwrap();
+    }
+}
+
+/// A replaced table whose file was damaged and given up comes back with the next sync.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_table_that_was_dropped_is_written_again() {
+    let kit = Kit::start(8).await;
+    kit.sync().await;
+    let file = |kit: &Kit| {
+        kit.parts().into_iter().find(|path| path.starts_with(kit.lake.join("workflows")))
+    };
+    let damaged = file(&kit).unwrap();
+    std::fs::write(&damaged, "PAR1").unwrap();
+    let job = kit.job(kit.simulator.now().timestamp_micros());
+    let repaired = repair(&job, true).await.unwrap();
+    assert!(repaired.after.is_well(), "{:?}", repaired.after.findings);
+    assert_eq!(file(&kit), None);
+    kit.sync().await;
+    assert!(file(&kit).is_some_and(|path| path != damaged));
+    kit.assert_equals_the_world();
 }

@@ -163,6 +163,8 @@ impl FolderChange<'_> {
         // before a crash before `complete` removes them.
         self.tombstone(staged, retired)?;
         if !is_done() {
+            // The folder may have been lost, which must not keep the commit from being published.
+            local::make_folder(live)?;
             let is_whole = self.complete(live, staged)?;
             crash::point("before_exchange");
             if !(is_whole && local::exchange(staged, live)?) {

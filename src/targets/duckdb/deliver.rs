@@ -45,9 +45,10 @@ pub async fn deliver(
     if count > 0 {
         options.events.emit(Event::Delivering { commits: count });
     }
-    let summary = PendingSummary::read(lake, &pending, applied).await?;
+    let mut summary = PendingSummary::read(lake, &pending, applied).await?;
     let has_merged = !summary.merged.is_empty();
-    let mut steps = merged_groups(summary.merged).into_iter().map(Step::Merged).collect::<Vec<_>>();
+    let merged = std::mem::take(&mut summary.merged);
+    let mut steps = merged_groups(merged).into_iter().map(Step::Merged).collect::<Vec<_>>();
     steps.reverse();
     let mut pending = pending.into_iter().peekable();
     let mut is_begun = false;
@@ -62,7 +63,7 @@ pub async fn deliver(
         let step = match steps.pop() {
             Some(step) => step,
             None => Step::Commits {
-                manifests: next_group(lake, &mut pending, &summary.superseded).await?,
+                manifests: next_group(lake, &mut pending, &summary).await?,
                 after_merged: has_merged,
             },
         };
@@ -89,6 +90,9 @@ struct PendingSummary {
     /// first, each run only if DuckDB does not have it in that revision: the data files that had
     /// these rows before the merge may be gone.
     merged: Vec<DataFile>,
+    /// The last of these commits that replaces each table. Only its file is read: earlier versions
+    /// gave it the same path in every commit.
+    replacing: BTreeMap<String, u64>,
 }
 
 impl PendingSummary {
@@ -98,6 +102,8 @@ impl PendingSummary {
         for commit in pending {
             let mut manifest = lake.manifest(*commit).await?;
             summary.superseded.extend(manifest.superseded().map(str::to_owned));
+            let tables = manifest.replaced.iter().map(|part| part.table.clone());
+            summary.replacing.extend(tables.map(|table| (table, *commit)));
             if manifest.is_merge {
                 manifest.removed = Vec::new();
                 merges.push(manifest);
@@ -160,7 +166,7 @@ const GROUP_BYTES: u64 = 64 * 1024 * 1024;
 async fn next_group(
     lake: &LakeView,
     pending: &mut std::iter::Peekable<std::vec::IntoIter<u64>>,
-    superseded: &HashSet<String>,
+    summary: &PendingSummary,
 ) -> Result<Vec<Manifest>, DeliverError> {
     const GROUP_COMMITS: usize = 256;
     let (mut group, mut bytes) = (Vec::new(), 0_u64);
@@ -169,8 +175,10 @@ async fn next_group(
         let mut manifest = lake.manifest(commit).await?;
         // Not delivered, and usually the largest part of a commit.
         manifest.ledger_changes = Vec::new();
-        manifest.parts.retain(|part| part.merged.is_none() && !superseded.contains(&part.path));
-        manifest.replaced.retain(|part| !superseded.contains(&part.path));
+        let is_there = |part: &DataFile| !summary.superseded.contains(&part.path);
+        manifest.parts.retain(|part| part.merged.is_none() && is_there(part));
+        let is_last = |part: &DataFile| summary.replacing.get(&part.table) == Some(&commit);
+        manifest.replaced.retain(|part| is_last(part) && is_there(part));
         bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
         check_in_place(lake, &manifest)?;
         group.push(manifest);

@@ -109,7 +109,7 @@ async fn what_was_merged_is_kept_for_the_grace_time_and_then_removed() {
     let after = |hours: i64| at(options(&kit), (now + Duration::hours(hours)).timestamp_micros());
     let report = compacted(&after(0)).await;
     assert_eq!(retired(), usize::try_from(report.commits).unwrap());
-    assert_eq!(compacted(&after(23)).await.removed_merges, 0);
+    assert_eq!(compacted(&after(23)).await.removed_commits, 0);
     // A sync does it, too.
     let before = retired();
     assert!(before > 0);
@@ -117,7 +117,7 @@ async fn what_was_merged_is_kept_for_the_grace_time_and_then_removed() {
     kit.sync().await;
     assert!(retired() < before);
     compacted(&after(24 * 9)).await;
-    assert!(compacted(&after(24 * 11)).await.removed_merges > 0);
+    assert!(compacted(&after(24 * 11)).await.removed_commits > 0);
     assert_eq!(retired(), 0);
     kit.assert_equals_the_world();
     assert_all_is_well(&kit).await;
