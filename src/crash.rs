@@ -1,8 +1,8 @@
 //! Points at which a test can end the process, as a crash would.
 //!
 //! Empty without the feature `crash-points`. With it, a process with
-//! `ARMATURE_EXPORT_CRASH_AT=after_manifest` in its environment aborts when it first reaches that
-//! point, and with `after_manifest:3` when it reaches it for the third time.
+//! `ARMATURE_EXPORT_CRASH_AT=after_commit_file` in its environment aborts when it first reaches that
+//! point, and with `after_commit_file:3` when it reaches it for the third time.
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
@@ -20,8 +20,8 @@ pub const POINTS: [&str; 34] = [
     "after_ledger_checkpoint",
     "after_files_checkpoint",
     "after_seal",
-    "before_manifest",
-    "after_manifest",
+    "before_commit_file",
+    "after_commit_file",
     "between_taking_a_place_and_the_name",
     "between_moved_parts",
     "before_runs_are_moved",

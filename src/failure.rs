@@ -9,7 +9,7 @@ use crate::lake::LakeError;
 use crate::notify::NotifyError;
 use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
-use crate::sync::{Outcome, SyncError, SyncReport};
+use crate::sync::{SyncError, SyncOutcome, SyncReport};
 use crate::targets::DeliverError;
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
@@ -81,7 +81,7 @@ pub fn exit_of(report: &SyncReport) -> Result<Exit, Failure> {
     match report.stop.clone() {
         Some(error) if error.is_budget() => Ok(Exit::Incomplete),
         Some(error) => Err(error.into()),
-        None if report.outcome == Outcome::Incomplete => Ok(Exit::Incomplete),
+        None if report.outcome == SyncOutcome::Incomplete => Ok(Exit::Incomplete),
         None => Ok(Exit::Done),
     }
 }

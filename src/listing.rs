@@ -107,7 +107,7 @@ impl Ending {
 
 /// The next request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PageStep {
     /// The first page, before its number is known.
     First,
     /// `page=1`, to find out whether that is the first or the second page.
@@ -140,7 +140,7 @@ pub struct Listing {
     events: Events,
     query: ListQuery,
     pager: Pager,
-    step: Step,
+    step: PageStep,
     /// How further pages are requested, once that is known.
     way: Option<Way>,
     base: Option<PageBase>,
@@ -228,7 +228,7 @@ impl Listing {
             events,
             query,
             pager,
-            step: Step::First,
+            step: PageStep::First,
             way: None,
             base: None,
             first_number,
@@ -249,12 +249,12 @@ impl Listing {
     /// [`ApiError`] if the first page cannot be fetched or is not a list, or if the error concerns
     /// the whole API. Any other error ends this pass, and is in [`Listing::ending`].
     pub async fn next(&mut self) -> Result<Option<Page>, ApiError> {
-        if self.step == Step::End {
+        if self.step == PageStep::End {
             return Ok(None);
         }
         if self.pages >= MOST_PAGES {
             self.this.error = Some(ApiError::Endless { path: self.path(), pages: self.pages });
-            self.step = Step::End;
+            self.step = PageStep::End;
             return Ok(None);
         }
         let step = self.step.clone();
@@ -271,7 +271,7 @@ impl Listing {
     /// Starts another pass, from the head of the list.
     pub fn again(&mut self) {
         self.pass += 1;
-        self.step = Step::First;
+        self.step = PageStep::First;
         self.this = Pass::default();
     }
 
@@ -357,21 +357,21 @@ impl Listing {
     }
 
     /// Records a page, and decides about the next step.
-    fn take(&mut self, step: Step, page: RawPage) -> Page {
-        if step == Step::ProbeSize {
+    fn take(&mut self, step: PageStep, page: RawPage) -> Page {
+        if step == PageStep::ProbeSize {
             return self.take_size_probe(&page);
         }
         let ids = page.ids();
         let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX) + page.unnamed;
         let is_empty = page.is_empty();
-        if self.this.first_page.is_empty() && matches!(step, Step::First | Step::Next(..)) {
+        if self.this.first_page.is_empty() && matches!(step, PageStep::First | PageStep::Next(..)) {
             self.this.first_page.clone_from(&ids);
         }
         let said = page.continuation.clone();
         let (shown, found) = self.sift(page);
-        let is_trial = matches!(&step, Step::Next(way, _) if self.way.as_ref() != Some(way));
+        let is_trial = matches!(&step, PageStep::Next(way, _) if self.way.as_ref() != Some(way));
         // A repeated first page states nothing about the end.
-        let is_echo = matches!(step, Step::Next(..) | Step::ProbeOne)
+        let is_echo = matches!(step, PageStep::Next(..) | PageStep::ProbeOne)
             && found == 0
             && self.this.repeats_first(&ids);
         if !is_echo {
@@ -386,19 +386,21 @@ impl Listing {
             self.this.last_id = ids.last().cloned();
         }
         self.step = match step {
-            Step::First => self.after_first(&said, is_empty),
-            Step::ProbeOne => self.after_probe(&ids, is_empty, &said),
+            PageStep::First => self.after_first(&said, is_empty),
+            PageStep::ProbeOne => self.after_probe(&ids, is_empty, &said),
             // A way on trial that brings nothing new although there is more does not work.
-            Step::Next(way, _) if is_trial && found == 0 && (!is_empty || self.leads_further()) => {
+            PageStep::Next(way, _)
+                if is_trial && found == 0 && (!is_empty || self.leads_further()) =>
+            {
                 self.after_failed(way)
             }
-            Step::Next(way, request) => {
+            PageStep::Next(way, request) => {
                 self.way = Some(way.clone());
                 self.after(&way, &request, &ids, found, &said)
             }
-            Step::ProbeSize | Step::End => Step::End,
+            PageStep::ProbeSize | PageStep::End => PageStep::End,
         };
-        if self.step == Step::End && is_empty {
+        if self.step == PageStep::End && is_empty {
             self.this.ended_empty = true;
             let read = self.this.read();
             // The statements of the empty page after the last one count, even if they contradict
@@ -411,21 +413,21 @@ impl Listing {
         shown
     }
 
-    fn after_first(&mut self, said: &Continuation, is_empty: bool) -> Step {
+    fn after_first(&mut self, said: &Continuation, is_empty: bool) -> PageStep {
         self.this.number = said.page.or(self.first_number.map(u64::from)).unwrap_or(1);
         if self.pager.configured() == PagingStyle::None || (is_empty && !leads_on(said)) {
-            return Step::End;
+            return PageStep::End;
         }
         let way = self.way.clone().or_else(|| self.pager.suggested(said));
         match way {
-            None => Step::End,
+            None => PageStep::End,
             Some(Way::Number(name)) => self.numbered(name, said),
             Some(way) => self.request(way, said),
         }
     }
 
     /// Requests the second page by its number, once it is certain which number the first one has.
-    fn numbered(&mut self, name: String, said: &Continuation) -> Step {
+    fn numbered(&mut self, name: String, said: &Continuation) -> PageStep {
         let is_documented = name == self.pager.number_parameter();
         match (said.page, self.first_number) {
             (Some(1), None) if self.shows_from_one => self.base = Some(PageBase::Zero),
@@ -435,7 +437,7 @@ impl Listing {
             (None, Some(0)) if self.pager.first_page() == Some(0) => {
                 self.base = Some(PageBase::Zero);
             }
-            _ if is_documented => return Step::ProbeOne,
+            _ if is_documented => return PageStep::ProbeOne,
             _ => {}
         }
         if is_documented {
@@ -449,13 +451,13 @@ impl Listing {
 
     /// Whichever page `page=1` was, `page=2` is next. Which one it was is recorded only if the
     /// overlap with the first page is clear, because the list may have moved in between.
-    fn after_probe(&mut self, ids: &[String], is_empty: bool, said: &Continuation) -> Step {
+    fn after_probe(&mut self, ids: &[String], is_empty: bool, said: &Continuation) -> PageStep {
         let way = Way::Number(self.pager.number_parameter().to_owned());
         if is_empty && self.leads_further() {
             return self.after_failed(way);
         }
         if is_empty {
-            return Step::End;
+            return PageStep::End;
         }
         self.base = match shared(ids, &self.this.first_page) {
             0 => Some(PageBase::Zero),
@@ -468,7 +470,7 @@ impl Listing {
     }
 
     /// Discards a way that only repeated known rows, and tries the next one, if there is one.
-    fn after_failed(&mut self, way: Way) -> Step {
+    fn after_failed(&mut self, way: Way) -> PageStep {
         self.pager.fail(way);
         if self.this.is_silent {
             return self.in_silence();
@@ -494,7 +496,7 @@ impl Listing {
         ids: &[String],
         found: usize,
         said: &Continuation,
-    ) -> Step {
+    ) -> PageStep {
         if let (Way::Number(_), PageRequest::Parameter(_, number)) = (way, request) {
             self.this.number = number.parse().unwrap_or(self.this.number.saturating_add(1));
             // The page states a number one higher than requested: pages are requested from 0 and
@@ -512,9 +514,9 @@ impl Listing {
             (self.this.echoes, self.this.barren) = (0, 0);
             return next;
         }
-        let is_same_next = matches!(&next, Step::Next(_, next) if next == request);
+        let is_same_next = matches!(&next, PageStep::Next(_, next) if next == request);
         if ids.is_empty() && (is_same_next || !leads_on(said)) {
-            return Step::End;
+            return PageStep::End;
         }
         if ids.is_empty() && !matches!(way, Way::Number(_) | Way::Offset(_)) {
             // With tokens and addresses, an empty page is not an end: its rows were filtered out.
@@ -525,26 +527,30 @@ impl Listing {
         if is_same_next && is_offset && repeats_first && !self.this.is_only_page(ids) {
             // Offsets worked up to here, so the server uses them: after the last row it starts
             // again.
-            return Step::End;
+            return PageStep::End;
         }
         if is_same_next {
             self.this.contradiction = Some("each next page is the same one".to_owned());
-            return Step::End;
+            return PageStep::End;
         }
         let is_echo = !ids.is_empty() && (*ids == *self.this.previous_page || repeats_first);
         self.this.echoes = if is_echo { self.this.echoes + 1 } else { 0 };
         self.this.barren += 1;
         if self.this.echoes >= ECHOES {
-            return if repeats_first { self.after_ignored(way.clone(), ids) } else { Step::End };
+            return if repeats_first {
+                self.after_ignored(way.clone(), ids)
+            } else {
+                PageStep::End
+            };
         }
-        if self.this.barren >= BARREN_PAGES { Step::End } else { next }
+        if self.this.barren >= BARREN_PAGES { PageStep::End } else { next }
     }
 
     /// Further pages repeat the first one. Either there is only one, and the server returns it for
     /// any number, or the server ignores the parameter.
-    fn after_ignored(&mut self, way: Way, ids: &[String]) -> Step {
+    fn after_ignored(&mut self, way: Way, ids: &[String]) -> PageStep {
         if !self.this.is_only_page(ids) {
-            return Step::End;
+            return PageStep::End;
         }
         let rows = u64::try_from(ids.len()).unwrap_or(u64::MAX);
         let said = self.this.last.clone();
@@ -559,23 +565,23 @@ impl Listing {
             self.pager.fail(way);
             return self.in_silence();
         }
-        Step::End
+        PageStep::End
     }
 
     /// A server that states nothing, and returns the same page for any number, may use offsets. If
     /// it does not, a smaller page size shows whether it uses page numbers.
-    fn in_silence(&mut self) -> Step {
+    fn in_silence(&mut self) -> PageStep {
         if let Some(way) = self.pager.offset_in_silence() {
             let said = self.this.last.clone();
             return self.request(way, &said);
         }
         let has_halves = self.this.distinct > 1 && self.pager.size_parameter().is_some();
-        if has_halves { Step::ProbeSize } else { Step::End }
+        if has_halves { PageStep::ProbeSize } else { PageStep::End }
     }
 
     /// Tries another way to the rows that must exist; if there is none, the pass ends with an
     /// error.
-    fn fall_back(&mut self) -> Step {
+    fn fall_back(&mut self) -> PageStep {
         let said = self.this.last.clone();
         let next = std::iter::from_fn(|| {
             let way = self.pager.fallback(&said)?;
@@ -583,20 +589,20 @@ impl Listing {
             self.pager.fail(way);
             Some(step)
         });
-        let mut next = next.filter(|step| *step != Step::End);
+        let mut next = next.filter(|step| *step != PageStep::End);
         if let Some(step) = next.next() {
             return step;
         }
         let ignored = ApiError::PageIgnored { path: self.path() };
         self.this.error = Some(self.this.refusal.take().unwrap_or(ignored));
-        Step::End
+        PageStep::End
     }
 
     /// Evaluates the second page of half the size. If it has the other half, numbers work, and the
     /// first page had all rows. If it has the first half again, they do not, and there may be more
     /// than one page.
     fn take_size_probe(&mut self, page: &RawPage) -> Page {
-        self.step = Step::End;
+        self.step = PageStep::End;
         let rows = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
         let half = self.this.first_page.get(..page.rows.len()).unwrap_or_default();
         if rows < self.this.distinct && shared(&page.ids(), half) * 2 > half.len() {
@@ -615,52 +621,52 @@ impl Listing {
         Page { date: page.date, ..Page::default() }
     }
 
-    fn request(&self, way: Way, said: &Continuation) -> Step {
+    fn request(&self, way: Way, said: &Continuation) -> PageStep {
         let this = &self.this;
         let last_id = this.last_id.as_deref();
         let place = Place { number: this.number, rows: this.rows, last_id };
         match self.pager.request(&way, said, place) {
-            Some(request) => Step::Next(way, request),
-            None => Step::End,
+            Some(request) => PageStep::Next(way, request),
+            None => PageStep::End,
         }
     }
 
     /// Handles an error after valid pages: a way on trial did not work; any other error ends this
     /// pass.
-    fn take_error(&mut self, step: Step, error: ApiError) -> Option<Page> {
+    fn take_error(&mut self, step: PageStep, error: ApiError) -> Option<Page> {
         let is_refusal = matches!(
             error,
             ApiError::Rejected { .. } | ApiError::NotFound { .. } | ApiError::Unusable { .. }
         );
         self.step = match step {
-            Step::ProbeSize => Step::End,
+            PageStep::ProbeSize => PageStep::End,
             // A server that pages in another way can refuse `page=1`.
-            Step::ProbeOne if is_refusal => {
+            PageStep::ProbeOne if is_refusal => {
                 self.pager.fail(Way::Number(self.pager.number_parameter().to_owned()));
                 self.after_refused(error)
             }
-            Step::Next(way, _) if is_refusal && self.way.as_ref() != Some(&way) => {
+            PageStep::Next(way, _) if is_refusal && self.way.as_ref() != Some(&way) => {
                 self.pager.fail(way);
                 if self.this.is_silent { self.in_silence() } else { self.after_refused(error) }
             }
             _ => {
                 self.this.error = Some(error);
-                Step::End
+                PageStep::End
             }
         };
-        (self.step != Step::End).then(Page::default)
+        (self.step != PageStep::End).then(Page::default)
     }
 
-    fn after_refused(&mut self, error: ApiError) -> Step {
+    fn after_refused(&mut self, error: ApiError) -> PageStep {
         let said = self.this.last.clone();
         self.this.refusal.get_or_insert_with(|| error.clone());
         let step = match self.pager.suggested(&said) {
             Some(Way::Number(name)) => self.numbered(name, &said),
             Some(way) => self.request(way, &said),
             None if said.says_more(self.this.read()).is_some() => self.fall_back(),
-            None => Step::End,
+            None => PageStep::End,
         };
-        if step == Step::End {
+        if step == PageStep::End {
             self.this.error.get_or_insert(error);
         }
         step
@@ -689,15 +695,15 @@ impl Listing {
         (Page { new, repeats, unnamed: page.unnamed, total, date: page.date }, found)
     }
 
-    async fn read(&mut self, step: &Step) -> Result<RawPage, ApiError> {
+    async fn read(&mut self, step: &PageStep) -> Result<RawPage, ApiError> {
         // Page 0, if it is empty.
         let mut page_zero: Option<RawPage> = None;
         let fetched = loop {
             let fetched = match step {
-                Step::Next(_, PageRequest::Address(url)) => {
+                PageStep::Next(_, PageRequest::Address(url)) => {
                     self.client.get_page("/runs", &self.completed(url)).await
                 }
-                step @ Step::Next(..) => {
+                step @ PageStep::Next(..) => {
                     self.client.get_further("/runs", &self.parameters(step)).await
                 }
                 step => self.client.get("/runs", &self.parameters(step)).await,
@@ -749,34 +755,36 @@ impl Listing {
     }
 
     /// Whether a page that was requested as page 0 is empty: pages count from 1 then.
-    fn is_before_the_first(&self, step: &Step, response: &Response) -> bool {
+    fn is_before_the_first(&self, step: &PageStep, response: &Response) -> bool {
         let was_guessed = self.first_number == Some(0) && self.pager.first_page().is_none();
-        if !was_guessed || *step != Step::First {
+        if !was_guessed || *step != PageStep::First {
             return false;
         }
         let list = Node::from_validated(&response.body).and_then(|node| self.query.list.find(node));
         list.is_some_and(|list| list.elements.is_empty())
     }
 
-    fn parameters<'a>(&'a self, step: &'a Step) -> Vec<(&'a str, String)> {
+    fn parameters<'a>(&'a self, step: &'a PageStep) -> Vec<(&'a str, String)> {
         let mut parameters: Vec<(&str, String)> =
             self.query.parameters.iter().map(|(name, value)| (*name, value.clone())).collect();
         let number = self.pager.number_parameter();
         let first = self.first_number;
         match step {
-            Step::First => parameters.extend(first.map(|first| (number, first.to_string()))),
-            Step::ProbeOne => parameters.push((number, "1".to_owned())),
-            Step::Next(_, PageRequest::Parameter(name, value)) => {
+            PageStep::First => parameters.extend(first.map(|first| (number, first.to_string()))),
+            PageStep::ProbeOne => parameters.push((number, "1".to_owned())),
+            PageStep::Next(_, PageRequest::Parameter(name, value)) => {
                 parameters.push((name, value.clone()));
             }
-            Step::ProbeSize => {
+            PageStep::ProbeSize => {
                 let second = self.base.unwrap_or(PageBase::One).first() + 1;
                 parameters.push((number, second.to_string()));
             }
             _ => {}
         }
         let size = match step {
-            Step::ProbeSize => u32::try_from(self.this.distinct.div_ceil(2)).unwrap_or(1).max(1),
+            PageStep::ProbeSize => {
+                u32::try_from(self.this.distinct.div_ceil(2)).unwrap_or(1).max(1)
+            }
             _ => self.query.page_size,
         };
         if let Some(name) = self.pager.size_parameter().filter(|_| size > 0) {

@@ -31,7 +31,7 @@ use crate::targets::{self, deliver_all};
 pub use error::SyncError;
 pub use forecast::{Forecast, forecast};
 pub use options::SyncOptions;
-pub use report::{Outcome, RunCounts, ScanReport, SyncReport, WindowReport};
+pub use report::{RunCounts, ScanReport, SyncOutcome, SyncReport, WindowReport};
 pub use session::{Session, planned_window};
 
 use commit_pipeline::CommitPipeline;

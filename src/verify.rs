@@ -4,11 +4,11 @@
 //! the DuckDB file.
 
 mod check;
+mod commit_log;
 mod database;
 mod files;
 mod finding;
 mod ledger_repair;
-mod manifests;
 mod repair;
 mod report;
 mod rows;

@@ -56,10 +56,10 @@ pub struct Budget {
 
 /// A client of one API with one key. Cheap to clone; all clones share their limits.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Shared>);
+pub struct Client(Arc<ClientState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ClientState {
     http: reqwest::Client,
     base: Url,
     key: ApiKey,
@@ -164,7 +164,7 @@ impl Client {
         let base = base_url(&options.url)?;
         let http = http_client(&options.settings, &options.key, &base)?;
         let keyless = keyless_client(&options.settings, &base)?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ClientState {
             http,
             base,
             budget: options.budget,

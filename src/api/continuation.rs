@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use reqwest::header::HeaderMap;
 
-use crate::json::{Body, Kind, Node};
+use crate::json::{Body, JsonKind, Node};
 
 /// The statements of one page about the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -243,7 +243,8 @@ impl Continuation {
         body.members().iter().any(|(name, value)| {
             let inner = || value.members().unwrap_or_default();
             is_word(name)
-                || (value.kind() == Kind::Object && inner().iter().any(|(name, _)| is_word(name)))
+                || (value.kind() == JsonKind::Object
+                    && inner().iter().any(|(name, _)| is_word(name)))
         })
     }
 
@@ -251,7 +252,7 @@ impl Continuation {
     #[must_use]
     pub fn with_next_at(self, body: Node<'_>, path: &str) -> Self {
         let next = body.at(path).map_or(Next::Nothing, |value| {
-            let number = value.kind() == Kind::Number;
+            let number = value.kind() == JsonKind::Number;
             next_of(path, if number { "nextpage" } else { "nextcursor" }, value)
         });
         Self { next, ..self }
@@ -374,7 +375,7 @@ impl Reader {
             if let Some(more) = boolean(value) {
                 self.found.more = Some(self.found.more.unwrap_or(false) || more);
             }
-        } else if LAST.contains(&folded) && value.kind() == Kind::Boolean {
+        } else if LAST.contains(&folded) && value.kind() == JsonKind::Boolean {
             let more = value.source() == "false";
             self.found.more = Some(self.found.more.unwrap_or(false) || more);
         } else if TOTAL_PAGES.contains(&folded) {
@@ -383,12 +384,12 @@ impl Reader {
             self.found.page = self.found.page.or(number());
         } else if PAGE_SIZES.contains(&folded) {
             self.found.page_size = self.found.page_size.or(number());
-        } else if OFFSETS.contains(&folded) && value.kind() != Kind::Object {
+        } else if OFFSETS.contains(&folded) && value.kind() != JsonKind::Object {
             self.found.offset = self.found.offset.or(number());
         } else if NEXT.contains(&folded) {
             self.take_next(next_of(name, folded, value));
         } else if CURSORS.contains(&folded)
-            && value.kind() != Kind::Object
+            && value.kind() != JsonKind::Object
             && let Some(token) = value.scalar_text().filter(|token| !token.is_empty())
         {
             let (token, member) = (token.into_owned(), name.to_owned());
@@ -517,9 +518,9 @@ fn boolean(value: Node<'_>) -> Option<bool> {
 
 fn next_of(name: &str, folded: &str, value: Node<'_>) -> Next {
     match value.kind() {
-        Kind::Null => Next::Nothing,
-        Kind::Boolean | Kind::Array => Next::Unstated,
-        Kind::Object => {
+        JsonKind::Null => Next::Nothing,
+        JsonKind::Boolean | JsonKind::Array => Next::Unstated,
+        JsonKind::Object => {
             let members = value.members().unwrap_or_default();
             let named = members.iter().find_map(|(key, value)| {
                 let next = match fold(key).as_str() {
@@ -533,7 +534,7 @@ fn next_of(name: &str, folded: &str, value: Node<'_>) -> Next {
             });
             named.unwrap_or_default()
         }
-        Kind::Number | Kind::Text => {
+        JsonKind::Number | JsonKind::Text => {
             let Some(text) = value.scalar_text() else { return Next::Unstated };
             let text = text.trim();
             let number = text.parse::<u64>().ok();

@@ -143,7 +143,7 @@ impl Client {
             _ => None,
         };
         let is_hopeless = matches!(known, Some(KnownPaging::Unknown(count)) if count >= HOPELESS);
-        let reading = Reading {
+        let reading = DocumentReading {
             client: self,
             path,
             list,
@@ -229,7 +229,7 @@ impl Received {
 }
 
 /// The state while the further pages of a document are read.
-struct Reading<'a> {
+struct DocumentReading<'a> {
     client: &'a Client,
     path: &'a str,
     list: &'a ListSources,
@@ -245,7 +245,7 @@ struct Reading<'a> {
     way: Option<Way>,
 }
 
-impl Reading<'_> {
+impl DocumentReading<'_> {
     async fn run(mut self) -> Result<DocumentPages, ApiError> {
         while self.received.may_go_on() && self.pages.len() < MOST_PAGES {
             let Some((way, request)) = self.next() else { break };

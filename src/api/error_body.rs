@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::http_date::parse_http_date;
 
-use crate::json::{Kind, Node};
+use crate::json::{JsonKind, Node};
 
 /// The parts of an error response that messages and the retry logic need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,9 +74,9 @@ impl ErrorBody {
     pub(super) fn is_error(node: Node<'_>) -> bool {
         let Some(members) = node.members() else { return false };
         let is_content = |value: Node<'_>| match value.kind() {
-            Kind::Null => false,
-            Kind::Array => value.elements().is_some_and(|elements| !elements.is_empty()),
-            Kind::Object => value.members().is_some_and(|members| !members.is_empty()),
+            JsonKind::Null => false,
+            JsonKind::Array => value.elements().is_some_and(|elements| !elements.is_empty()),
+            JsonKind::Object => value.members().is_some_and(|members| !members.is_empty()),
             _ => true,
         };
         let says_error = members.iter().any(|(key, value)| match key.as_ref() {

@@ -7,7 +7,7 @@ use super::context::{Context, write_stdout};
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
 use crate::query::lake_views;
-use crate::tables::{ALL, Entry, dictionary, find};
+use crate::tables::{ALL, TableEntry, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
@@ -31,11 +31,11 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn json(entries: &[Entry]) -> Result<String, Failure> {
+fn json(entries: &[TableEntry]) -> Result<String, Failure> {
     serde_json::to_string_pretty(entries).map_err(|error| Failure::new(Exit::Bug, error.into()))
 }
 
-fn text(entries: &[Entry]) -> String {
+fn text(entries: &[TableEntry]) -> String {
     let mut out = String::new();
     for entry in entries {
         // Writing to a String cannot fail.
@@ -60,7 +60,7 @@ fn text(entries: &[Entry]) -> String {
 }
 
 /// The dictionary in the format of `docs/TABLES.md`.
-pub(super) fn markdown(entries: &[Entry]) -> String {
+pub(super) fn markdown(entries: &[TableEntry]) -> String {
     let mut out = String::new();
     for entry in entries {
         // Writing to a String cannot fail.

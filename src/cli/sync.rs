@@ -7,7 +7,7 @@ use super::context::{COMMITTING, Context, force_exit_after, now, stop_on_signal}
 use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
-use crate::sync::{Outcome, SyncOptions, SyncReport, sync};
+use crate::sync::{SyncOptions, SyncOutcome, SyncReport, sync};
 use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
@@ -72,9 +72,9 @@ pub(super) fn summary(report: &SyncReport, lake: &str, shorten: impl Fn(&str) ->
     let runs = &report.runs;
     let mut out = String::new();
     let headline = match report.outcome {
-        Outcome::Complete | Outcome::Incomplete => "synced",
-        Outcome::Stopped => "stopped early with",
-        Outcome::Interrupted => "interrupted with",
+        SyncOutcome::Complete | SyncOutcome::Incomplete => "synced",
+        SyncOutcome::Stopped => "stopped early with",
+        SyncOutcome::Interrupted => "interrupted with",
     };
     let mut line = |text: String| {
         // Writing to a String cannot fail.

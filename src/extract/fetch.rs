@@ -39,7 +39,7 @@ pub struct FetchTask {
 
 /// The result of fetching a run.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// All documents were fetched: rows can be built.
     Complete {
         /// The run.
@@ -81,13 +81,13 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`ApiError`] only if further requests are pointless for every run; an error of this run alone is
-/// [`Outcome::Failed`].
+/// [`TaskOutcome::Failed`].
 pub async fn fetch_run(
     client: &Client,
     events: &Events,
     task: &FetchTask,
     policy: &FetchPolicy,
-) -> Result<Outcome, ApiError> {
+) -> Result<TaskOutcome, ApiError> {
     let mut bodies = Bodies::new(&task.run_id);
     let mut ended_at = task.listed.as_ref().and_then(|run| run.ended_at);
     if task.listed.is_none() {
@@ -95,10 +95,10 @@ pub async fn fetch_run(
         bodies.fetch(client, events, &[Resource::Detail], &policy.paths).await?;
         match bodies.detail_run(policy) {
             _ if bodies.state(Resource::Detail) == DocumentState::Absent => {
-                return Ok(Outcome::Absent);
+                return Ok(TaskOutcome::Absent);
             }
             Some(seen) if seen.phase(policy.now) == Phase::Open => {
-                return Ok(Outcome::Open { seen });
+                return Ok(TaskOutcome::Open { seen });
             }
             seen => ended_at = seen.and_then(|seen| seen.ended_at),
         }
@@ -118,10 +118,10 @@ pub async fn fetch_run(
             match (exported && task.only_with_evaluation, young, &task.listed) {
                 (true, _, _) => {
                     let is_pending = bodies.evaluation_is_pending;
-                    return Ok(Outcome::StillUnevaluated { is_pending });
+                    return Ok(TaskOutcome::StillUnevaluated { is_pending });
                 }
                 (false, true, Some(listed)) => {
-                    return Ok(Outcome::Waiting { seen: listed.clone() });
+                    return Ok(TaskOutcome::Waiting { seen: listed.clone() });
                 }
                 _ => {}
             }
@@ -224,12 +224,12 @@ impl Bodies {
         Some(ListedRun::from_body(run_id, detail.body.clone(), &policy.paths))
     }
 
-    fn outcome(mut self, task: &FetchTask, policy: &FetchPolicy, young: bool) -> Outcome {
+    fn outcome(mut self, task: &FetchTask, policy: &FetchPolicy, young: bool) -> TaskOutcome {
         if let Some(error) = self.error {
-            return Outcome::Failed { documents: self.states, error };
+            return TaskOutcome::Failed { documents: self.states, error };
         }
         if self.states.detail == DocumentState::Absent {
-            return Outcome::Absent;
+            return TaskOutcome::Absent;
         }
         let detail =
             self.detail_run(policy).map(|run| ListedRun { run_id: task.run_id.clone(), ..run });
@@ -237,15 +237,15 @@ impl Bodies {
             (_, Some(detail))
                 if detail.phase(policy.now) == Phase::Open && detail.status.is_some() =>
             {
-                return Outcome::Open { seen: detail };
+                return TaskOutcome::Open { seen: detail };
             }
             (Some(listed), Some(detail)) => listed.clone().completed(detail),
             (Some(listed), None) => listed.clone(),
             (None, Some(detail)) => detail,
-            (None, None) => return Outcome::Absent,
+            (None, None) => return TaskOutcome::Absent,
         };
         if self.states.evaluation == DocumentState::Absent && young {
-            return Outcome::Waiting { seen: shown };
+            return TaskOutcome::Waiting { seen: shown };
         }
         let content_fingerprint = content_fingerprint(&self.documents);
         let known = task.known.as_ref();
@@ -276,7 +276,7 @@ impl Bodies {
         if self.evaluation_is_pending {
             documents.evaluation = DocumentState::Pending;
         }
-        Outcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
+        TaskOutcome::Complete { run: Box::new(run), documents, content_fingerprint, is_same }
     }
 
     fn state(&self, resource: Resource) -> DocumentState {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::carried_over::unlisted;
 use super::decide::{Decision, decide};
-use super::fetch::{FetchPolicy, FetchTask, Outcome, fetch_run};
+use super::fetch::{FetchPolicy, FetchTask, TaskOutcome, fetch_run};
 use super::scan::{ScanSummary, WindowScan};
 use super::{ListedRun, Window};
 use crate::api::{ApiError, Client};
@@ -61,7 +61,7 @@ pub enum ExtractEvent {
         /// The task.
         task: Box<FetchTask>,
         /// Its result.
-        outcome: Box<Outcome>,
+        outcome: Box<TaskOutcome>,
     },
     /// The list scan ended.
     ListDone(ScanSummary),
@@ -255,7 +255,7 @@ fn task(plan: &ExtractionPlan, run: ListedRun) -> FetchTask {
     }
 }
 
-type Fetching = (FetchTask, Result<Outcome, ApiError>);
+type Fetching = (FetchTask, Result<TaskOutcome, ApiError>);
 
 struct FanOut {
     plan: Arc<ExtractionPlan>,
@@ -391,7 +391,7 @@ impl FanOut {
         let (task, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
         let outcome = fetched?;
         let events = &self.plan.events;
-        if let Outcome::Failed { error, documents } = &outcome {
+        if let TaskOutcome::Failed { error, documents } = &outcome {
             // A run that failed in an earlier sync does not show whether the API works now, and a
             // run of which some documents came shows that it does.
             let known = task.known.as_ref();
@@ -409,7 +409,7 @@ impl FanOut {
             events.emit(Event::RunFailed { run_id, reason });
         } else {
             self.failures_in_a_row = 0;
-            if matches!(outcome, Outcome::Absent) {
+            if matches!(outcome, TaskOutcome::Absent) {
                 let reason = "the API does not know it (404)".to_owned();
                 events.emit(Event::RunFailed { run_id: task.run_id.clone(), reason });
             } else {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Kind, Node, Record};
+use super::{JsonKind, Node, Record};
 
 /// An object whose members are read once and looked up often.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl<'a> Body<'a> {
 
     /// The object as a record, whose members are then consumed.
     pub fn into_record(self) -> Option<Record<'a>> {
-        (self.node.kind() == Kind::Object).then(|| Record::from_members(self.members))
+        (self.node.kind() == JsonKind::Object).then(|| Record::from_members(self.members))
     }
 
     /// The object inside a wrapper such as `{"run": {…}}`, with the wrapper's name.
@@ -82,7 +82,7 @@ impl<'a> Body<'a> {
         }
         wrappers.iter().find_map(|&wrapper| {
             let node = self.get(wrapper)?;
-            (node.kind() == Kind::Object).then(|| (wrapper, Self::new(node)))
+            (node.kind() == JsonKind::Object).then(|| (wrapper, Self::new(node)))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Finds a list in a body whose envelope is not documented.
 
-use super::path::{Step, part};
-use super::{Body, Kind, Node};
+use super::path::{PathSegment, part};
+use super::{Body, JsonKind, Node};
 
 /// Where a list may be in the bodies of one document.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ impl<'a> List<'a> {
         if matches!(path, "" | ".") {
             return Self::bare(body.node());
         }
-        Step::all(path).find_map(|step| {
+        PathSegment::all(path).find_map(|step| {
             let (name, spreads) = spread_of(step.name);
             let node = body.get(name)?;
             let here = |elements| {
@@ -149,7 +149,7 @@ impl ListNames {
     /// Follows at most `depth` specific names inside each other: a body can be nested deeper than a
     /// stack.
     fn find_within<'a>(&self, body: &Body<'a>, depth: usize) -> Option<List<'a>> {
-        if body.node().kind() == Kind::Array {
+        if body.node().kind() == JsonKind::Array {
             return List::bare(body.node()).filter(|_| self.generic);
         }
         let mut places = vec![Place { body: body.clone(), parent: None, name: None, depth: 0 }];
@@ -214,7 +214,7 @@ impl ListNames {
         }
         let depth = depth + 1;
         let inner = self.wrappers.iter().chain(WRAPPERS).filter_map(|&name| {
-            let node = body.get(name).filter(|node| node.kind() == Kind::Object)?;
+            let node = body.get(name).filter(|node| node.kind() == JsonKind::Object)?;
             Some(Place { body: Body::new(node), parent: Some(at), name: Some(name), depth })
         });
         let inner: Vec<Place<'a>> = inner.collect();
@@ -226,9 +226,9 @@ impl ListNames {
         self.specific.iter().find_map(|&name| {
             let node = place.body.get(name)?;
             match node.kind() {
-                Kind::Array => List::of(node, places, at, name),
-                Kind::Object => self.inside(node, places, at, name, depth),
-                Kind::Null => None,
+                JsonKind::Array => List::of(node, places, at, name),
+                JsonKind::Object => self.inside(node, places, at, name, depth),
+                JsonKind::Null => None,
                 _ => self.single.then(|| List::new(vec![node], places, at, name)),
             }
         })
@@ -263,7 +263,7 @@ impl ListNames {
 /// An object that holds one element per name.
 fn keyed<'a>(body: &Body<'a>, places: &[Place<'a>], at: usize, name: &str) -> Option<List<'a>> {
     let entries = body.node().entries()?;
-    let is_element = |node: &Node<'_>| !matches!(node.kind(), Kind::Null | Kind::Array);
+    let is_element = |node: &Node<'_>| !matches!(node.kind(), JsonKind::Null | JsonKind::Array);
     let counts = entries
         .iter()
         .all(|(name, _)| name.text().is_some_and(|name| COUNTS.contains(&name.as_ref())));
@@ -311,12 +311,12 @@ fn collect_object_lists(
         prefix.push_str(&part(name));
         if !taken.contains(&prefix.as_str()) {
             match node.kind() {
-                Kind::Array => {
-                    let is_listed = |first: &Node<'_>| first.kind() == Kind::Object;
+                JsonKind::Array => {
+                    let is_listed = |first: &Node<'_>| first.kind() == JsonKind::Object;
                     let elements = node.elements().unwrap_or_default();
                     found.extend(elements.first().filter(|n| is_listed(n)).map(|_| prefix.clone()));
                 }
-                Kind::Object if depth < MOST_WRAPPERS => {
+                JsonKind::Object if depth < MOST_WRAPPERS => {
                     collect_object_lists(&Body::new(*node), prefix, taken, depth + 1, found);
                 }
                 _ => {}

@@ -15,8 +15,8 @@ mod time;
 
 pub use envelope::{Body, member_names, unwrap};
 pub use list::{List, ListNames, has_own_id, object_lists};
-pub use node::{Kind, Malformed, Node};
-pub use path::{Step, is_path, last_word};
+pub use node::{JsonKind, Malformed, Node};
+pub use path::{PathSegment, is_path, last_word};
 pub use portable::{REPLACED, portable};
 pub use record::{Address, Record, Unmapped};
 pub use time::{TimeFormat, TimeUnit, nanoseconds, parse_timestamp};

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
 
-use super::path::Step;
+use super::path::PathSegment;
 use super::portable::portable_strings;
 use super::scan::{Pieces, has_backslash};
 
@@ -22,7 +22,7 @@ pub struct Node<'a> {
 
 /// What a [`Node`] is, by its first character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonKind {
     /// `null`
     Null,
     /// `true` or `false`
@@ -37,7 +37,7 @@ pub enum Kind {
     Object,
 }
 
-impl Kind {
+impl JsonKind {
     /// The word JSON uses for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -110,14 +110,14 @@ impl<'a> Node<'a> {
     }
 
     /// What kind of value it is.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> JsonKind {
         match self.text.as_bytes().first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::Text,
-            Some(b't' | b'f') => Kind::Boolean,
-            Some(b'n') => Kind::Null,
-            _ => Kind::Number,
+            Some(b'{') => JsonKind::Object,
+            Some(b'[') => JsonKind::Array,
+            Some(b'"') => JsonKind::Text,
+            Some(b't' | b'f') => JsonKind::Boolean,
+            Some(b'n') => JsonKind::Null,
+            _ => JsonKind::Number,
         }
     }
 
@@ -128,12 +128,12 @@ impl<'a> Node<'a> {
 
     /// Whether the value is `null`.
     pub fn is_null(self) -> bool {
-        self.kind() == Kind::Null
+        self.kind() == JsonKind::Null
     }
 
     /// The content of a string; `None` for other kinds and for strings that are not valid Unicode.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        if self.kind() != Kind::Text {
+        if self.kind() != JsonKind::Text {
             return None;
         }
         decoded(self.text)
@@ -142,7 +142,7 @@ impl<'a> Node<'a> {
     /// The content of a string, also of one that is not valid Unicode: U+FFFD replaces each
     /// unpaired surrogate, and the second value states whether there was one.
     pub fn lossy_text(self) -> Option<(Cow<'a, str>, bool)> {
-        if self.kind() != Kind::Text {
+        if self.kind() != JsonKind::Text {
             return None;
         }
         match decoded(self.text) {
@@ -154,9 +154,9 @@ impl<'a> Node<'a> {
     /// A string's content, or a number's or boolean's own text: what can be shown as plain text.
     pub fn scalar_text(self) -> Option<Cow<'a, str>> {
         match self.kind() {
-            Kind::Text => self.text(),
-            Kind::Number | Kind::Boolean => Some(Cow::Borrowed(self.text)),
-            Kind::Null | Kind::Array | Kind::Object => None,
+            JsonKind::Text => self.text(),
+            JsonKind::Number | JsonKind::Boolean => Some(Cow::Borrowed(self.text)),
+            JsonKind::Null | JsonKind::Array | JsonKind::Object => None,
         }
     }
 
@@ -170,7 +170,7 @@ impl<'a> Node<'a> {
     /// Passes on the members of an object in the order they were sent; `None` for other kinds, and
     /// if the text is not valid JSON.
     pub(super) fn each_member(self, mut take: impl FnMut(Cow<'a, str>, Self)) -> Option<()> {
-        if self.kind() != Kind::Object {
+        if self.kind() != JsonKind::Object {
             return None;
         }
         let mut pieces = Pieces::of(self.text)?;
@@ -186,21 +186,21 @@ impl<'a> Node<'a> {
     /// values, nested at most `depth` deep.
     pub fn is_blank(self, depth: usize) -> bool {
         match self.kind() {
-            Kind::Null => true,
-            Kind::Text => self.text().is_some_and(|text| text.trim().is_empty()),
-            Kind::Array => self.has_no_elements(),
-            Kind::Object => {
+            JsonKind::Null => true,
+            JsonKind::Text => self.text().is_some_and(|text| text.trim().is_empty()),
+            JsonKind::Array => self.has_no_elements(),
+            JsonKind::Object => {
                 let members = self.members().unwrap_or_default();
                 let deeper = depth.checked_sub(1);
                 members.into_iter().all(|(_, value)| deeper.is_some_and(|it| value.is_blank(it)))
             }
-            Kind::Number | Kind::Boolean => false,
+            JsonKind::Number | JsonKind::Boolean => false,
         }
     }
 
     /// The members of an object with the elements of those that are arrays, in one pass.
     pub(super) fn members_and_elements(self) -> Option<Vec<MemberAndElements<'a>>> {
-        if self.kind() != Kind::Object {
+        if self.kind() != JsonKind::Object {
             return None;
         }
         let mut pieces = Pieces::of(self.text)?;
@@ -216,7 +216,7 @@ impl<'a> Node<'a> {
 
     /// The members of an object, each name as its JSON string; `None` for other kinds.
     pub fn entries(self) -> Option<Vec<(Self, Self)>> {
-        if self.kind() != Kind::Object {
+        if self.kind() != JsonKind::Object {
             return None;
         }
         let mut pieces = Pieces::of(self.text)?;
@@ -230,7 +230,7 @@ impl<'a> Node<'a> {
 
     /// The elements of an array; `None` for other kinds.
     pub fn elements(self) -> Option<Vec<Self>> {
-        if self.kind() != Kind::Array {
+        if self.kind() != JsonKind::Array {
             return None;
         }
         let mut pieces = Pieces::of(self.text)?;
@@ -252,10 +252,10 @@ impl<'a> Node<'a> {
         self.members()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
-    /// The value at a path of member names, such as `workflow.id`: see [`Step`].
+    /// The value at a path of member names, such as `workflow.id`: see [`PathSegment`].
     pub fn at(self, path: &str) -> Option<Self> {
         let members = self.members()?;
-        Step::all(path).find_map(|step| {
+        PathSegment::all(path).find_map(|step| {
             let (_, node) = members.iter().find(|(key, _)| key == step.name)?;
             step.rest.map_or(Some(*node), |rest| node.at(rest))
         })
@@ -313,7 +313,7 @@ mod tests {
             Node::parse(br#" {"a": 1.50, "b":[1e400, "x"], "\u0063": {"d":null}} "#).unwrap();
         assert_eq!(node.get("a").unwrap().source(), "1.50");
         assert_eq!(node.get("b").unwrap().elements().unwrap()[0].source(), "1e400");
-        assert_eq!(node.at("c.d").unwrap().kind(), Kind::Null);
+        assert_eq!(node.at("c.d").unwrap().kind(), JsonKind::Null);
         assert!(node.at("c.d.e").is_none());
     }
 
@@ -343,13 +343,13 @@ mod tests {
     #[test]
     fn a_deep_body_does_not_overflow_the_stack() {
         let body = "[".repeat(200_000) + &"]".repeat(200_000);
-        assert_eq!(Node::parse(body.as_bytes()).unwrap().kind(), Kind::Array);
+        assert_eq!(Node::parse(body.as_bytes()).unwrap().kind(), JsonKind::Array);
     }
 
     #[test]
     fn half_a_surrogate_pair_is_no_text() {
         let node = Node::parse(br#""\ud800""#).unwrap();
-        assert_eq!(node.kind(), Kind::Text);
+        assert_eq!(node.kind(), JsonKind::Text);
         assert!(node.text().is_none());
         assert_eq!(node.lossy_text().unwrap(), ("\u{fffd}".into(), true));
         let object = Node::parse(br#"{"a\udc00":1}"#).unwrap();
@@ -412,7 +412,7 @@ mod tests {
     /// Asserts that both implementations agree at every level.
     fn assert_same(node: Node<'_>) {
         let elements = serde_json::from_str::<Elements<'_>>(node.source()).ok().map(|it| it.0);
-        let elements = elements.filter(|_| node.kind() == Kind::Array);
+        let elements = elements.filter(|_| node.kind() == JsonKind::Array);
         assert_eq!(node.elements().as_deref().map(sources), elements.as_deref().map(sources));
         assert_eq!(node.has_no_elements(), elements.is_some_and(|elements| elements.is_empty()));
         let members = serde_json::from_str::<Members<'_>>(node.source()).ok().map(|it| it.0);
@@ -421,7 +421,7 @@ mod tests {
                 members.into_iter().map(|(key, node)| (key.into_owned(), node.source().to_owned()));
             shown.collect::<Vec<_>>()
         };
-        let members = members.filter(|_| node.kind() == Kind::Object);
+        let members = members.filter(|_| node.kind() == JsonKind::Object);
         assert_eq!(node.members().map(shown), members.map(shown), "{}", node.source());
         let body = Body::with_lists(node);
         for (_, member) in body.members() {
@@ -430,7 +430,12 @@ mod tests {
         }
         assert_eq!(shown(body.members().to_vec()), shown(node.members().unwrap_or_default()));
         let text = serde_json::from_str::<Borrowed<'_>>(node.source()).ok().map(|it| it.0);
-        assert_eq!(node.text(), text.filter(|_| node.kind() == Kind::Text), "{}", node.source());
+        assert_eq!(
+            node.text(),
+            text.filter(|_| node.kind() == JsonKind::Text),
+            "{}",
+            node.source()
+        );
         let inside = node.members().unwrap_or_default().into_iter().map(|(_, node)| node);
         inside.chain(node.elements().unwrap_or_default()).for_each(assert_same);
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// The beginning of a path: one member name, and the path to follow inside that member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'p> {
+pub struct PathSegment<'p> {
     /// The path from the name on.
     text: &'p str,
     /// The member name.
@@ -16,7 +16,7 @@ pub struct Step<'p> {
     pub rest: Option<&'p str>,
 }
 
-impl<'p> Step<'p> {
+impl<'p> PathSegment<'p> {
     /// The shortest name that a path can begin with; `None` if the path is not well formed.
     pub fn first(path: &'p str) -> Option<Self> {
         if let Some(inside) = path.strip_prefix('"') {
@@ -57,7 +57,7 @@ pub fn last_word(path: &str) -> &str {
 pub fn is_path(path: &str) -> bool {
     let mut rest = Some(path);
     while let Some(path) = rest {
-        match Step::first(path) {
+        match PathSegment::first(path) {
             Some(step) if !step.name.is_empty() => rest = step.rest,
             _ => return false,
         }
@@ -80,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(path: &str) -> Vec<(&str, Option<&str>)> {
-        Step::all(path).map(|step| (step.name, step.rest)).collect()
+        PathSegment::all(path).map(|step| (step.name, step.rest)).collect()
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_beginning_and_its_rest_are_the_whole_path(path in "[a-c.\"]{0,12}") {
-            for step in Step::all(&path).filter(|_| !path.contains('"')) {
+            for step in PathSegment::all(&path).filter(|_| !path.contains('"')) {
                 let whole = match step.rest {
                     Some(rest) => format!("{}.{rest}", step.name),
                     None => step.name.to_owned(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Node;
-use super::path::Step;
+use super::path::PathSegment;
 use super::portable::portable;
 
 /// A JSON object that is turned into a row. Members that no column consumed are unmapped, and are
@@ -41,7 +41,7 @@ impl<'a> Member<'a> {
             self.inside = Record::new(self.node);
         }
         let members = &mut self.inside.as_mut()?.members;
-        Step::all(path).find_map(|step| {
+        PathSegment::all(path).find_map(|step| {
             let position = members.iter().position(|member| member.key == step.name)?;
             let member = members.get_mut(position)?;
             indexes.push(position);
@@ -90,9 +90,9 @@ impl<'a> Record<'a> {
         self.members.iter().any(|member| member.key == name)
     }
 
-    /// The value at a path of member names: see [`Step`].
+    /// The value at a path of member names: see [`PathSegment`].
     pub fn at(&self, path: &str) -> Option<Node<'a>> {
-        Step::all(path).find_map(|step| {
+        PathSegment::all(path).find_map(|step| {
             let member = self.members.iter().find(|member| member.key == step.name)?;
             step.rest.map_or(Some(member.node), |rest| member.node.at(rest))
         })
@@ -108,7 +108,7 @@ impl<'a> Record<'a> {
     /// Marks the value at a path as consumed; after `[]` the whole list.
     pub fn take_path(&mut self, path: &str) {
         let path = path.split_once("[]").map_or(path, |(before, _)| before);
-        let found = Step::all(path).find_map(|step| {
+        let found = PathSegment::all(path).find_map(|step| {
             let index = self.members.iter().position(|member| member.key == step.name)?;
             let Some(rest) = step.rest else { return Some(Address::Top(index)) };
             self.descend(index, rest).map(|(address, _)| address)

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Node};
+use super::{JsonKind, Node};
 
 /// 1970-01-01 to 2262-04-11: the instants that readers with nanosecond clocks can hold too.
 const MICROSECONDS: std::ops::RangeInclusive<i64> = 0..=9_223_372_036_854_775;
@@ -105,12 +105,12 @@ pub fn nanoseconds(number: &str, unit: TimeUnit) -> Option<i128> {
 /// What is wrong, as a short phrase without the value.
 pub fn parse_timestamp(node: Node<'_>, format: TimeFormat) -> Result<i64, &'static str> {
     let microseconds = match node.kind() {
-        Kind::Text => {
+        JsonKind::Text => {
             let text = node.text().ok_or("a string that is no Unicode text")?;
             from_text(text.trim(), format)?
         }
-        Kind::Number => from_number(node.source(), format)?,
-        Kind::Null | Kind::Boolean | Kind::Array | Kind::Object => {
+        JsonKind::Number => from_number(node.source(), format)?,
+        JsonKind::Null | JsonKind::Boolean | JsonKind::Array | JsonKind::Object => {
             return Err("no time stamp");
         }
     };

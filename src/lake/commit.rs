@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
-use super::{Gap, Lake, LakeError, Manifest, Staging, SyncRecord, ledger_checkpoint};
+use super::{CommitFile, Gap, Lake, LakeError, Staging, SyncRecord, ledger_checkpoint};
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
@@ -61,7 +61,7 @@ impl Lake {
         &mut self,
         staging: Staging,
         draft: CommitBuilder,
-    ) -> Result<Manifest, LakeError> {
+    ) -> Result<CommitFile, LakeError> {
         let is_sync_end = draft.sync.is_some();
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
         let head = self.head();
@@ -82,7 +82,7 @@ impl Lake {
                 .map(|head| (head.ledger_checkpoint, head.ledger_checkpoint_sha256.clone()))
                 .unwrap_or_default(),
         };
-        let mut manifest = Manifest {
+        let mut commit_file = CommitFile {
             commit: staging.commit,
             previous: self.head_sha256().map(str::to_owned),
             sync_id: draft.sync_id,
@@ -111,34 +111,34 @@ impl Lake {
             sync: draft.sync,
         };
         if draft.has_checkpoint || is_sync_end && self.files_checkpoint_is_due() {
-            self.write_files_checkpoint(&mut manifest, draft.has_checkpoint).await?;
+            self.write_files_checkpoint(&mut commit_file, draft.has_checkpoint).await?;
         }
         // After everything that can fill the disk: sealed data files stay until their number is taken.
         staging.seal()?;
-        crash::point("before_manifest");
-        let sha256 = self.create_commit_file(&manifest).await?;
-        crash::point("after_manifest");
+        crash::point("before_commit_file");
+        let sha256 = self.create_commit_file(&commit_file).await?;
+        crash::point("after_commit_file");
         // The file has them, and nothing below needs them: they are most of the commit's memory.
-        manifest.ledger_changes = Vec::new();
-        for part in manifest.parts.iter_mut().chain(&mut manifest.replaced) {
+        commit_file.ledger_changes = Vec::new();
+        for part in commit_file.parts.iter_mut().chain(&mut commit_file.replaced) {
             part.statistics = None;
         }
-        let (store, moved) = (self.store().clone(), manifest.clone());
+        let (store, moved) = (self.store().clone(), commit_file.clone());
         let finish = move || store.publish(&moved).and_then(|()| store.remove_overtaken(&moved));
         let task = tokio::task::spawn_blocking(finish);
         task.await.map_err(|error| LakeError::Damaged {
             path: self.store().root(),
             problem: format!("moving data files stopped: {error}"),
         })??;
-        self.advance(&manifest, sha256);
-        Ok(manifest)
+        self.advance(&commit_file, sha256);
+        Ok(commit_file)
     }
 
     /// Writes a checkpoint of the live files after a commit, and names it in the commit. It is
     /// written from the last one, or from all commits if `anew` is set or the last one is damaged.
     async fn write_files_checkpoint(
         &self,
-        commit: &mut Manifest,
+        commit: &mut CommitFile,
         anew: bool,
     ) -> Result<(), LakeError> {
         let path = checkpoint_path(FILES, commit.commit);
@@ -146,7 +146,7 @@ impl Lake {
         let (since, mut old) = old.map_or((0, None), |(commit, bytes)| (commit, Some(bytes)));
         let mut changes = LiveFileChanges::default();
         for number in self.view().commits()?.into_iter().filter(|number| *number > since) {
-            changes.apply(&self.view().manifest(number).await?);
+            changes.apply(&self.view().commit_file(number).await?);
             if changes.are_many() {
                 old = Some(self.written(std::mem::take(&mut changes), old, &path).await?);
             }
@@ -193,24 +193,24 @@ impl Lake {
     /// Creates the commit file: the one step that makes the commit. The file is created only if
     /// none of that number exists, so that of two writers that bypass the lock only one can
     /// succeed. Returns the SHA-256 of the file.
-    async fn create_commit_file(&self, manifest: &Manifest) -> Result<String, LakeError> {
-        let path = commit_path(manifest.commit);
-        let bytes = manifest.encode().map_err(|error| LakeError::Damaged {
+    async fn create_commit_file(&self, commit_file: &CommitFile) -> Result<String, LakeError> {
+        let path = commit_path(commit_file.commit);
+        let bytes = commit_file.encode().map_err(|error| LakeError::Damaged {
             path: self.store().location(&path),
             problem: error.to_string(),
         })?;
         let sha256 = sha256_hex(&bytes);
-        match self.store().put_if_absent(&path, bytes, "write the manifest").await {
+        match self.store().put_if_absent(&path, bytes, "write the commit file").await {
             Ok(true) => Ok(sha256),
             Ok(false) => Err(LakeError::CommitConflict {
                 path: self.store().root(),
-                commit: manifest.commit,
+                commit: commit_file.commit,
             }),
             Err(error) => {
                 // The write failed. If no commit file exists, no commit will be made of these data
                 // files: remove them, as a full disk needs the space.
                 if self.store().length(&path)?.is_none() {
-                    self.store().delete_folder(&staging_path(&manifest.staging))?;
+                    self.store().delete_folder(&staging_path(&commit_file.staging))?;
                 }
                 Err(error)
             }
@@ -250,7 +250,7 @@ impl Lake {
 
 /// What the files of replaced tables were built from, and their paths, after a commit.
 fn replaced_tables(
-    head: Option<&Manifest>,
+    head: Option<&CommitFile>,
     staging: &Staging,
     removed: &[String],
 ) -> (BTreeMap<String, u64>, BTreeMap<String, String>) {

@@ -17,7 +17,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::{CommitRange, DataFile, LiveFile, Manifest};
+use super::{CommitFile, CommitRange, DataFile, LiveFile};
 
 const COLUMNS: [(&str, DataType); 12] = [
     ("commit", DataType::UInt64),
@@ -50,7 +50,7 @@ pub(super) struct LiveFileChanges {
 
 impl LiveFileChanges {
     /// Adds the changes of the next commit.
-    pub(super) fn apply(&mut self, commit: &Manifest) {
+    pub(super) fn apply(&mut self, commit: &CommitFile) {
         for path in commit.superseded() {
             self.added.remove(path);
             self.removed.insert(path.to_owned());
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    fn commit(number: u64, parts: &[DataFile], removed: &[&str]) -> Manifest {
+    fn commit(number: u64, parts: &[DataFile], removed: &[&str]) -> CommitFile {
         let removed: Vec<String> =
             removed.iter().map(|name| format!("runs/date=2026-11-23/{name}.parquet")).collect();
         serde_json::from_value(json!({
@@ -298,7 +298,7 @@ mod tests {
         ];
         let whole = [(1, "b"), (4, "d")];
         for split in 0..=commits.len() {
-            let write = |commits: &[Manifest], old| {
+            let write = |commits: &[CommitFile], old| {
                 let mut changes = LiveFileChanges::default();
                 for commit in commits {
                     changes.apply(commit);

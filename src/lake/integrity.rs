@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::error::missing;
 use super::paths::commit_of;
-use super::{DataFile, LakeError, LakeStore, Manifest};
+use super::{CommitFile, DataFile, LakeError, LakeStore};
 use crate::tables::{ALL, WriteDisposition};
 
 /// The data files that a sequence of commits states to be in place.
@@ -24,16 +24,16 @@ pub(super) struct ExpectedFiles {
 
 impl ExpectedFiles {
     /// Adds the data files of the next commit, and drops those that it supersedes.
-    pub(super) fn note(&mut self, manifest: &Manifest) {
-        for path in manifest.superseded() {
+    pub(super) fn note(&mut self, commit_file: &CommitFile) {
+        for path in commit_file.superseded() {
             self.added.remove(path);
             self.replaced.remove(path);
         }
-        let added = |part: &DataFile| (part.path.clone(), (part.bytes, manifest.commit));
-        self.added.extend(manifest.parts.iter().map(added));
+        let added = |part: &DataFile| (part.path.clone(), (part.bytes, commit_file.commit));
+        self.added.extend(commit_file.parts.iter().map(added));
         let replaced =
-            |part: &DataFile| (part.path.clone(), (part.sha256.clone(), manifest.commit));
-        self.replaced.extend(manifest.replaced.iter().map(replaced));
+            |part: &DataFile| (part.path.clone(), (part.sha256.clone(), commit_file.commit));
+        self.replaced.extend(commit_file.replaced.iter().map(replaced));
     }
 
     /// Checks each file once: its length, or its SHA-256 if its name does not identify the commit.
@@ -85,7 +85,7 @@ pub(super) fn check_none_later(store: &LakeStore, newest: u64) -> Result<(), Lak
                 }
             }
             WriteDisposition::Replace => check(table.name)?,
-            WriteDisposition::Manifest => {}
+            WriteDisposition::CommitLog => {}
         }
     }
     Ok(())

@@ -13,6 +13,7 @@
 //! ```
 
 mod commit;
+mod commit_file;
 mod data_file;
 mod error;
 mod files_checkpoint;
@@ -21,7 +22,6 @@ mod integrity;
 mod ledger_checkpoint;
 mod live_file;
 mod location;
-mod manifest;
 mod open;
 mod paths;
 mod repair;
@@ -32,6 +32,7 @@ mod store;
 mod tombstones;
 
 pub use commit::CommitBuilder;
+pub use commit_file::{CommitFile, CommitRange, DataFile, Gap, ScanRecord, SyncRecord};
 pub use data_file::{
     DataFileOptions, DataFileWriter, WrittenFile, data_file_columns, data_file_rows,
     data_file_schema,
@@ -41,7 +42,6 @@ pub use files_checkpoint::LakeTotals;
 pub use identity::{FORMAT_MAJOR, Identity};
 pub use live_file::LiveFile;
 pub use location::Location;
-pub use manifest::{CommitRange, DataFile, Gap, Manifest, ScanRecord, SyncRecord};
 pub use open::{CommittedLake, Lake, LakeView};
 pub use snapshot::{FileGroup, Snapshot};
 pub use staging::{MergedFiles, Merging, NewDataFile, Staging};

@@ -12,7 +12,9 @@ use super::paths::{
 };
 use super::staging::OPEN;
 use super::store::Lock;
-use super::{FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, Manifest, ledger_checkpoint};
+use super::{
+    CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, ledger_checkpoint,
+};
 use crate::config::Filters;
 use crate::crash;
 use crate::digest::sha256_hex;
@@ -49,7 +51,7 @@ pub struct LakeView {
     store: LakeStore,
     identity: Option<Identity>,
     identity_sha256: Option<String>,
-    head: Option<Manifest>,
+    head: Option<CommitFile>,
     head_sha256: Option<String>,
 }
 
@@ -68,7 +70,7 @@ impl Lake {
         check_none_later(&view.store, view.head.as_ref().map_or(0, |head| head.commit))?;
         let mut expected = ExpectedFiles::default();
         let (ledger, changes_since_checkpoint) =
-            view.read_ledger(|manifest| expected.note(manifest)).await?;
+            view.read_ledger(|commit_file| expected.note(commit_file)).await?;
         if let Some(head) = &view.head {
             expected.note(head);
         }
@@ -151,7 +153,7 @@ impl Lake {
     }
 
     /// The newest commit.
-    pub fn head(&self) -> Option<&Manifest> {
+    pub fn head(&self) -> Option<&CommitFile> {
         self.view.head.as_ref()
     }
 
@@ -175,11 +177,11 @@ impl Lake {
         self.view.identity_sha256.as_deref()
     }
 
-    pub(super) fn advance(&mut self, manifest: &Manifest, sha256: String) {
-        if manifest.ledger_checkpoint == Some(manifest.commit) {
+    pub(super) fn advance(&mut self, commit_file: &CommitFile, sha256: String) {
+        if commit_file.ledger_checkpoint == Some(commit_file.commit) {
             self.changes_since_checkpoint = 0;
         }
-        self.view.head = Some(manifest.clone());
+        self.view.head = Some(commit_file.clone());
         self.view.head_sha256 = Some(sha256);
     }
 
@@ -212,7 +214,7 @@ impl LakeView {
     pub async fn open(root: &Path) -> Result<Self, LakeError> {
         let mut view = Self::open_without_head(root).await?;
         if let Some(newest) = view.commits()?.last() {
-            let (head, sha256) = view.manifest_with_digest(*newest).await?;
+            let (head, sha256) = view.commit_file_with_digest(*newest).await?;
             view.check_identity(&head)?;
             (view.head, view.head_sha256) = (Some(head), Some(sha256));
         }
@@ -240,7 +242,7 @@ impl LakeView {
     ///
     /// # Errors
     /// [`LakeError::Damaged`].
-    pub fn check_identity(&self, commit: &Manifest) -> Result<(), LakeError> {
+    pub fn check_identity(&self, commit: &CommitFile) -> Result<(), LakeError> {
         let problem = match (&commit.identity_sha256, &self.identity_sha256) {
             (_, None) => "it is missing",
             (Some(stated), Some(found)) if stated != found => {
@@ -267,7 +269,7 @@ impl LakeView {
     }
 
     /// The newest commit.
-    pub fn head(&self) -> Option<&Manifest> {
+    pub fn head(&self) -> Option<&CommitFile> {
         self.head.as_ref()
     }
 
@@ -324,28 +326,31 @@ impl LakeView {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] if the file is not the commit of that number.
-    pub async fn manifest(&self, commit: u64) -> Result<Manifest, LakeError> {
-        self.manifest_with_digest(commit).await.map(|(manifest, _)| manifest)
+    pub async fn commit_file(&self, commit: u64) -> Result<CommitFile, LakeError> {
+        self.commit_file_with_digest(commit).await.map(|(commit_file, _)| commit_file)
     }
 
     /// One commit, and the SHA-256 of its file in hexadecimal.
     ///
     /// # Errors
-    /// As [`LakeView::manifest`].
-    pub async fn manifest_with_digest(&self, commit: u64) -> Result<(Manifest, String), LakeError> {
+    /// As [`LakeView::commit_file`].
+    pub async fn commit_file_with_digest(
+        &self,
+        commit: u64,
+    ) -> Result<(CommitFile, String), LakeError> {
         let path = commit_path(commit);
         let bytes = self.read(&path).await?;
         let damaged =
             |problem: String| LakeError::Damaged { path: self.store.location(&path), problem };
         // Check the version first: the other members may differ in a later version.
-        if let Some(found) = Manifest::later_version(&bytes) {
+        if let Some(found) = CommitFile::later_version(&bytes) {
             return Err(LakeError::NewerTables { path: self.root(), found });
         }
-        let manifest = Manifest::decode(&bytes).map_err(damaged)?;
-        if manifest.commit == commit {
-            Ok((manifest, sha256_hex(&bytes)))
+        let commit_file = CommitFile::decode(&bytes).map_err(damaged)?;
+        if commit_file.commit == commit {
+            Ok((commit_file, sha256_hex(&bytes)))
         } else {
-            Err(damaged(format!("it says that it is commit {}", manifest.commit)))
+            Err(damaged(format!("it says that it is commit {}", commit_file.commit)))
         }
     }
 
@@ -359,7 +364,10 @@ impl LakeView {
 
     /// The ledger, and the number of changes read after its checkpoint. Calls `show` for each
     /// commit that it reads.
-    async fn read_ledger(&self, show: impl FnMut(&Manifest)) -> Result<(Ledger, usize), LakeError> {
+    async fn read_ledger(
+        &self,
+        show: impl FnMut(&CommitFile),
+    ) -> Result<(Ledger, usize), LakeError> {
         let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
         let ledger = match head.ledger_checkpoint {
             Some(commit) => {
@@ -390,14 +398,14 @@ impl LakeView {
         &self,
         mut ledger: Ledger,
         since: u64,
-        mut show: impl FnMut(&Manifest),
+        mut show: impl FnMut(&CommitFile),
     ) -> Result<(Ledger, usize), LakeError> {
         let mut changes = 0;
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
-            let manifest = self.manifest(commit).await?;
-            show(&manifest);
-            changes += manifest.ledger_changes.len();
-            ledger.apply(manifest.ledger_changes);
+            let commit_file = self.commit_file(commit).await?;
+            show(&commit_file);
+            changes += commit_file.ledger_changes.len();
+            ledger.apply(commit_file.ledger_changes);
         }
         Ok((ledger, changes))
     }
@@ -406,7 +414,7 @@ impl LakeView {
     /// if there is none, or it is not as it was written: the snapshot then follows from all commits.
     pub(super) async fn files_checkpoint(
         &self,
-        head: Option<&Manifest>,
+        head: Option<&CommitFile>,
     ) -> Result<Option<(u64, Bytes)>, LakeError> {
         let Some(head) = head else { return Ok(None) };
         let Some(commit) = head.files_checkpoint else { return Ok(None) };
@@ -453,12 +461,12 @@ impl LakeView {
             crash::point("before_recovery");
             let number = commit_of(&folder);
             let durable = match number.filter(|number| commits.contains(number)) {
-                Some(number) => Some(self.manifest(number).await?),
+                Some(number) => Some(self.commit_file(number).await?),
                 None => None,
             };
             match durable {
-                Some(manifest) if manifest.staging == folder => {
-                    self.store.publish(&manifest)?;
+                Some(commit_file) if commit_file.staging == folder => {
+                    self.store.publish(&commit_file)?;
                     crash::point("recovered");
                 }
                 None if number.is_some() && !folder.contains('.') => {}

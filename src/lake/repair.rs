@@ -12,7 +12,7 @@ impl LakeView {
     /// # Errors
     /// [`LakeError::Io`] if a folder cannot be listed.
     pub fn table_files(&self) -> Result<Vec<String>, LakeError> {
-        let tables = ALL.iter().filter(|table| table.write != WriteDisposition::Manifest);
+        let tables = ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog);
         let mut found = Vec::new();
         let mut folders: Vec<String> = tables.map(|table| table.name.to_owned()).collect();
         while let Some(folder) = folders.pop() {

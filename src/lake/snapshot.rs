@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::files_checkpoint::{LakeTotals, LiveFileChanges};
 use super::paths::{FILES, checkpoint_path};
 use super::{
-    CommitRange, DataFile, LakeError, LakeView, LiveFile, Manifest, SyncRecord, files_checkpoint,
+    CommitFile, CommitRange, DataFile, LakeError, LakeView, LiveFile, SyncRecord, files_checkpoint,
 };
 
 /// The data files of all commits, without those that later commits replaced or removed.
@@ -38,14 +38,14 @@ impl FileGroup {
 
 impl Snapshot {
     /// Applies the next commit. Commits must be applied in order.
-    pub fn apply(&mut self, manifest: &Manifest) {
-        for path in manifest.superseded() {
+    pub fn apply(&mut self, commit_file: &CommitFile) {
+        for path in commit_file.superseded() {
             self.by_path.remove(path);
         }
-        for part in manifest.all_parts() {
+        for part in commit_file.all_parts() {
             // What readers of the snapshot do not need is left out, as it is most of the memory.
             let part = DataFile { replaces: None, statistics: None, ..part.clone() };
-            self.add(LiveFile { commit: manifest.commit, part });
+            self.add(LiveFile { commit: commit_file.commit, part });
         }
     }
 
@@ -116,7 +116,7 @@ impl LakeView {
             if syncs.len() >= most {
                 break;
             }
-            syncs.extend(self.manifest(commit).await?.sync);
+            syncs.extend(self.commit_file(commit).await?.sync);
         }
         syncs.reverse();
         Ok(syncs)
@@ -133,7 +133,7 @@ impl LakeView {
             None => (Snapshot::default(), 0),
         };
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
-            snapshot.apply(&self.manifest(commit).await?);
+            snapshot.apply(&self.commit_file(commit).await?);
         }
         Ok(snapshot)
     }
@@ -149,7 +149,7 @@ impl LakeView {
         };
         let mut changes = LiveFileChanges::default();
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
-            changes.apply(&self.manifest(commit).await?);
+            changes.apply(&self.commit_file(commit).await?);
         }
         changes.totals(bytes).map_err(LakeError::parquet("read", FILES))
     }
@@ -158,7 +158,7 @@ impl LakeView {
     ///
     /// # Errors
     /// [`LakeError`] if it cannot be read, or has another SHA-256 than the commit states.
-    pub async fn checkpointed_files(&self, head: &Manifest) -> Result<Snapshot, LakeError> {
+    pub async fn checkpointed_files(&self, head: &CommitFile) -> Result<Snapshot, LakeError> {
         if let Some((_, bytes)) = self.files_checkpoint(Some(head)).await? {
             return Snapshot::of_checkpoint(bytes);
         }

@@ -2,7 +2,7 @@
 //! the grace time because a program that follows the commit log may still read them.
 
 use super::paths::{FILES, LEDGER, TOMBSTONES, checkpoint_path, commit_of};
-use super::{CommittedLake, Lake, LakeError, LakeView, Manifest};
+use super::{CommitFile, CommittedLake, Lake, LakeError, LakeView};
 use crate::crash;
 
 impl Lake {
@@ -37,7 +37,7 @@ async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, La
         if view.head().is_none_or(|head| commit > head.commit) {
             continue;
         }
-        if published_at(&view.manifest(commit).await?).saturating_add(grace) <= now {
+        if published_at(&view.commit_file(commit).await?).saturating_add(grace) <= now {
             crash::point("before_retired_are_removed");
             view.store().delete_folder(&format!("{TOMBSTONES}/{merge}"))?;
             removed += 1;
@@ -48,7 +48,7 @@ async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, La
 
 /// When a commit was published, about: a sync creates its last commit at its end, and dates it at its
 /// start.
-fn published_at(commit: &Manifest) -> i64 {
+fn published_at(commit: &CommitFile) -> i64 {
     let elapsed = commit.sync.as_ref().map_or(0, |sync| sync.elapsed_ms.saturating_mul(1000));
     commit.created_at.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::api::{ApiError, Client, Continuation, Response};
-use crate::json::{Kind, Node, member_names};
+use crate::json::{JsonKind, Node, member_names};
 use crate::tables::{ListSources, RUNS};
 
 /// One row of the list.
@@ -53,7 +53,7 @@ impl RawPage {
         }
         let Some(list) = list.find(node) else {
             let seen = match node.kind() {
-                Kind::Object => format!("`{}`", member_names(node).join("`, `")),
+                JsonKind::Object => format!("`{}`", member_names(node).join("`, `")),
                 kind => format!("none, it is a {}", kind.name()),
             };
             return Err(ApiError::UnknownEnvelope { path: path(), seen: client.mask(&seen) });
@@ -75,7 +75,7 @@ impl RawPage {
         if let (true, Some(first)) = (rows.is_empty(), list.elements.first()) {
             let tried = id_paths.join(", ");
             let seen = match first.kind() {
-                Kind::Object => format!("`{}`", member_names(*first).join("`, `")),
+                JsonKind::Object => format!("`{}`", member_names(*first).join("`, `")),
                 kind => format!("none, its rows are {}s", kind.name()),
             };
             return Err(ApiError::NoId { path: path(), tried, seen: client.mask(&seen) });

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind as JsonKind, Node, REPLACED, TimeFormat, parse_timestamp, portable};
+use crate::json::{JsonKind, Node, REPLACED, TimeFormat, parse_timestamp, portable};
 use crate::tables::Kind;
 
 /// A value that fits a column.
@@ -21,13 +21,13 @@ pub(super) enum Cell<'a> {
 
 /// The result of reading a value: a cell, a problem, or both.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Reading<'a> {
+pub(super) struct CellReading<'a> {
     pub(super) cell: Option<Cell<'a>>,
     pub(super) problem: Option<&'static str>,
 }
 
 /// Coerces a JSON value that is not null to the type of its column.
-pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> {
+pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> CellReading<'_> {
     let result = match kind {
         Kind::Text => return text(node),
         Kind::Json => return json(node),
@@ -40,13 +40,13 @@ pub(super) fn read(kind: Kind, node: Node<'_>, time: TimeFormat) -> Reading<'_> 
         Kind::Date => Err("not read from bodies"),
     };
     match result {
-        Ok(cell) => Reading { cell: Some(cell), problem: None },
-        Err(problem) => Reading { cell: None, problem: Some(problem) },
+        Ok(cell) => CellReading { cell: Some(cell), problem: None },
+        Err(problem) => CellReading { cell: None, problem: Some(problem) },
     }
 }
 
 /// Reads a scalar as text. An unpaired surrogate, as in texts that were cut off, is replaced.
-fn text(node: Node<'_>) -> Reading<'_> {
+fn text(node: Node<'_>) -> CellReading<'_> {
     let read = match node.kind() {
         JsonKind::Array | JsonKind::Object | JsonKind::Null => None,
         JsonKind::Text => node.lossy_text(),
@@ -54,26 +54,26 @@ fn text(node: Node<'_>) -> Reading<'_> {
     };
     match read {
         Some((text, replaced)) => {
-            Reading { cell: Some(Cell::Text(text)), problem: replaced.then_some(REPLACED) }
+            CellReading { cell: Some(Cell::Text(text)), problem: replaced.then_some(REPLACED) }
         }
-        None => Reading { cell: None, problem: Some("not plain text") },
+        None => CellReading { cell: None, problem: Some("not plain text") },
     }
 }
 
 /// Reads JSON as it was sent, apart from what readers reject; a string that holds a whole object or
 /// array becomes that object or array.
-fn json(node: Node<'_>) -> Reading<'_> {
+fn json(node: Node<'_>) -> CellReading<'_> {
     if let Some((text, replaced)) = node.lossy_text() {
         let inner = text.trim();
         if inner.starts_with(['{', '[']) && Node::from_source(inner).is_ok() {
             let inner = portable(inner);
             let problem = replaced.then_some(REPLACED).or(inner.change);
             let cell = Cell::Text(Cow::Owned(inner.text.into_owned()));
-            return Reading { cell: Some(cell), problem };
+            return CellReading { cell: Some(cell), problem };
         }
     }
     let portable = portable(node.source());
-    Reading { cell: Some(Cell::Text(portable.text)), problem: portable.change }
+    CellReading { cell: Some(Cell::Text(portable.text)), problem: portable.change }
 }
 
 /// The text of a number, also of one that was sent as a string.
@@ -118,8 +118,8 @@ fn boolean(node: Node<'_>) -> Result<bool, &'static str> {
     }
 }
 
-fn decimal(node: Node<'_>) -> Reading<'_> {
-    let refused = |problem| Reading { cell: None, problem: Some(problem) };
+fn decimal(node: Node<'_>) -> CellReading<'_> {
+    let refused = |problem| CellReading { cell: None, problem: Some(problem) };
     let text = match number_text(node) {
         Ok(text) => text,
         Err(problem) => return refused(problem),
@@ -129,8 +129,8 @@ fn decimal(node: Node<'_>) -> Reading<'_> {
     };
     let scale = u32::try_from(Kind::DECIMAL_SCALE).unwrap_or_default();
     match digits.scaled(scale) {
-        Scaled::Exact(number) => Reading { cell: Some(Cell::Decimal(number)), problem: None },
-        Scaled::Rounded(number) => Reading {
+        Scaled::Exact(number) => CellReading { cell: Some(Cell::Decimal(number)), problem: None },
+        Scaled::Rounded(number) => CellReading {
             cell: Some(Cell::Decimal(number)),
             problem: Some("rounded to 18 digits after the point"),
         },

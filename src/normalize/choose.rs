@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::candidate::{Candidate, Problem};
-use super::cell::{Cell, Reading as Read, read};
+use super::cell::{Cell, CellReading, read};
 use super::duration::{read_duration, unit_of};
 use super::failure::states_failure;
 use crate::json::{Node, Record, TimeFormat, TimeUnit, last_word};
@@ -93,7 +93,7 @@ pub(super) fn read_value<'a>(
     column: &MappedColumn,
     source: &str,
     node: Node<'a>,
-) -> Option<Read<'a>> {
+) -> Option<CellReading<'a>> {
     match column.reading {
         Reading::Verdict => verdict(source, node),
         _ => Some(read(column.kind, node, column.time)),
@@ -102,7 +102,7 @@ pub(super) fn read_value<'a>(
 
 /// Reads a grade. The status of an evaluation is the state of a process, unless its word is a
 /// grade; true and false are replaced by words of the API's own set.
-fn verdict<'a>(source: &str, node: Node<'a>) -> Option<Read<'a>> {
+fn verdict<'a>(source: &str, node: Node<'a>) -> Option<CellReading<'a>> {
     let name = last_word(source);
     let word = node.scalar_text();
     if matches!(name, "status" | "state") {
@@ -114,7 +114,9 @@ fn verdict<'a>(source: &str, node: Node<'a>) -> Option<Read<'a>> {
         _ => None,
     };
     match grade {
-        Some(grade) => Some(Read { cell: Some(Cell::Text(Cow::Borrowed(grade))), problem: None }),
+        Some(grade) => {
+            Some(CellReading { cell: Some(Cell::Text(Cow::Borrowed(grade))), problem: None })
+        }
         None => Some(read(Kind::Text, node, TimeFormat::default())),
     }
 }

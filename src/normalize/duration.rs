@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind, Node, TimeUnit, last_word, nanoseconds};
+use crate::json::{JsonKind, Node, TimeUnit, last_word, nanoseconds};
 
 /// How a duration was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) fn read_duration(
     elapsed: Option<i64>,
 ) -> Result<Duration, &'static str> {
     let text = match node.kind() {
-        Kind::Number | Kind::Text => node.scalar_text(),
+        JsonKind::Number | JsonKind::Text => node.scalar_text(),
         _ => return Err("not a number"),
     };
     let text = text.ok_or("a string that is no number")?;

@@ -10,7 +10,7 @@ use super::pages::Pages;
 use super::row::{Issue, Sources, append_row};
 use super::row_context::{child_columns, set_position, system};
 use super::run::Normalizer;
-use crate::json::{Body, Kind as JsonKind, List, Node, Record, Unmapped};
+use crate::json::{Body, JsonKind, List, Node, Record, Unmapped};
 use crate::run::FetchedRun;
 use crate::tables::{EVALUATIONS, ListDocument, MappedTable};
 

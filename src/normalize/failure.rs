@@ -5,7 +5,7 @@
 //! error counts: a call that one member calls failed needs attention, and counting it as good would
 //! hide it. If nothing is stated, the outcome is unknown.
 
-use crate::json::{Kind, Node, last_word};
+use crate::json::{JsonKind, Node, last_word};
 use crate::run::Meaning;
 
 /// Members that are true if the call succeeded.
@@ -27,7 +27,7 @@ pub(super) fn states_failure(path: &str, node: Node<'_>) -> Option<bool> {
     }
     if ERRORS.contains(&name) {
         return match node.kind() {
-            Kind::Boolean => Some(node.source() == "true"),
+            JsonKind::Boolean => Some(node.source() == "true"),
             _ => (!node.is_blank(0)).then_some(true),
         };
     }
@@ -63,7 +63,7 @@ fn result_states_failure(node: Node<'_>) -> Option<bool> {
         Some(_) => return None,
         None => node,
     };
-    if node.kind() != Kind::Object {
+    if node.kind() != JsonKind::Object {
         return None;
     }
     let stated = ["isError", "is_error"].iter().find_map(|name| node.get(name))?;

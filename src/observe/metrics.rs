@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::ledger::StateCounts;
 use crate::reconcile::Reconciliation;
 use crate::schedule::Job;
-use crate::sync::{Outcome, SyncReport};
+use crate::sync::{SyncOutcome, SyncReport};
 
 /// Histogram buckets in seconds: single long responses take seconds, whole syncs up to hours.
 const SYNC_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
@@ -183,7 +183,7 @@ impl Metrics {
                 counters.with_label_values(&[*word]).inc_by(0);
             }
         };
-        for outcome in Outcome::ALL {
+        for outcome in SyncOutcome::ALL {
             words(&self.syncs, &[outcome.name()]);
         }
         words(&self.syncs, &["failed"]);

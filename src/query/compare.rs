@@ -4,7 +4,7 @@ use super::error::QueryError;
 use super::reader::LakeReader;
 use super::records::{gap_rows, sync_row};
 use super::sql::{identifier, literal};
-use crate::lake::Manifest;
+use crate::lake::CommitFile;
 use crate::tables::{Table, WriteDisposition};
 
 /// How a table of the DuckDB file differs from the lake.
@@ -27,11 +27,15 @@ impl LakeReader {
     ///
     /// # Errors
     /// DuckDB's error.
-    pub fn record(&mut self, manifests: &[Manifest], head: &Manifest) -> Result<(), QueryError> {
+    pub fn record(
+        &mut self,
+        commit_files: &[CommitFile],
+        head: &CommitFile,
+    ) -> Result<(), QueryError> {
         self.execute("record gaps", &gap_rows(&head.gaps, head))?;
-        for manifest in manifests {
-            if let Some(sync) = &manifest.sync {
-                self.execute("record the sync", &sync_row(sync, manifest))?;
+        for commit_file in commit_files {
+            if let Some(sync) = &commit_file.sync {
+                self.execute("record the sync", &sync_row(sync, commit_file))?;
             }
         }
         Ok(())

@@ -3,18 +3,18 @@
 use std::fmt::Write as _;
 
 use super::sql::{identifier, literal};
-use crate::lake::{Gap, Manifest, ScanRecord, SyncRecord};
+use crate::lake::{CommitFile, Gap, ScanRecord, SyncRecord};
 
 fn timestamp(microseconds: i64) -> String {
     format!("to_timestamp({microseconds}::DOUBLE / 1000000)")
 }
 
-fn system(manifest: &Manifest) -> String {
-    format!("NULL, {}, {}, 1", manifest.commit, timestamp(manifest.created_at))
+fn system(commit_file: &CommitFile) -> String {
+    format!("NULL, {}, {}, 1", commit_file.commit, timestamp(commit_file.created_at))
 }
 
 /// A row of `_syncs`. Columns are named, because a file of an older version has them in another order.
-pub(crate) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
+pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
     let doubts = &sync.uncertified_because;
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
@@ -46,8 +46,8 @@ pub(crate) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
         ("runs_partial", counted(sync.runs_partial)),
         ("requests", sync.requests.to_string()),
         ("bytes_received", sync.bytes_received.to_string()),
-        ("_commit", manifest.commit.to_string()),
-        ("_extracted_at", timestamp(manifest.created_at)),
+        ("_commit", commit_file.commit.to_string()),
+        ("_extracted_at", timestamp(commit_file.created_at)),
         ("_revision", "1".to_owned()),
     ];
     let (names, values): (Vec<String>, Vec<String>) =
@@ -56,7 +56,7 @@ pub(crate) fn sync_row(sync: &SyncRecord, manifest: &Manifest) -> String {
 }
 
 /// Replaces the rows of `_gaps`.
-pub(crate) fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
+pub(crate) fn gap_rows(gaps: &[Gap], commit_file: &CommitFile) -> String {
     let mut sql = "DELETE FROM _gaps;".to_owned();
     for gap in gaps {
         let _infallible = write!(
@@ -65,7 +65,7 @@ pub(crate) fn gap_rows(gaps: &[Gap], manifest: &Manifest) -> String {
             timestamp(gap.from),
             timestamp(gap.until),
             timestamp(gap.found_at),
-            system(manifest),
+            system(commit_file),
         );
     }
     sql

@@ -16,7 +16,8 @@ pub fn lake_views(lake: &LakeStore) -> String {
         files("runs")
     );
     let mut out = String::new();
-    for table in crate::tables::ALL.iter().filter(|table| table.write != WriteDisposition::Manifest)
+    for table in
+        crate::tables::ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog)
     {
         let (name, files) = (identifier(table.name), files(table.name));
         // Writing to a String cannot fail.

@@ -4,7 +4,7 @@
 //! empty list, or a placeholder with a status are all seen on similar APIs. So the content decides.
 
 use super::Meaning;
-use crate::json::{Kind, Node};
+use crate::json::{JsonKind, Node};
 
 /// What a body of `GET /runs/{id}/evaluation` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,27 +108,27 @@ struct Found {
 impl Found {
     fn look(&mut self, node: Node<'_>, depth: usize) {
         match node.kind() {
-            Kind::Null => {}
-            Kind::Object => self.look_into(node, depth),
-            Kind::Array => {
+            JsonKind::Null => {}
+            JsonKind::Object => self.look_into(node, depth),
+            JsonKind::Array => {
                 for element in node.elements().unwrap_or_default() {
                     self.look_at_element(element, depth);
                 }
             }
-            Kind::Text => match node.text().map(|text| Meaning::of(&text)) {
+            JsonKind::Text => match node.text().map(|text| Meaning::of(&text)) {
                 Some(meaning) if !meaning.is_grade() && meaning != Meaning::Unknown => {
                     self.status = self.status.or(Some(meaning));
                 }
                 _ => self.has_other |= !is_empty(node),
             },
-            Kind::Number | Kind::Boolean => self.has_other = true,
+            JsonKind::Number | JsonKind::Boolean => self.has_other = true,
         }
     }
 
     fn look_into(&mut self, object: Node<'_>, depth: usize) {
         for (name, value) in object.members().unwrap_or_default() {
             let name = name.as_ref();
-            if is_empty(value) || is_beside(name) && value.kind() != Kind::Object {
+            if is_empty(value) || is_beside(name) && value.kind() != JsonKind::Object {
                 continue;
             }
             if name == "run" {
@@ -136,17 +136,17 @@ impl Found {
                 if let Some(evaluation) = value.get("evaluation") {
                     self.look_deeper(evaluation, depth);
                 }
-            } else if STATUS.contains(&name) && value.kind() == Kind::Text {
+            } else if STATUS.contains(&name) && value.kind() == JsonKind::Text {
                 let word = value.text().unwrap_or_default();
                 self.status = self.status.or(Some(Meaning::of(&word)));
             } else if ERROR.contains(&name) {
                 self.has_error |= value.source() != "false";
             } else if GRADES.contains(&name) {
                 self.look_at_grade(value);
-            } else if KEYED_GRADES.contains(&name) && value.kind() == Kind::Object {
+            } else if KEYED_GRADES.contains(&name) && value.kind() == JsonKind::Object {
                 self.graded |= has_scalar(value);
                 self.look_deeper(value, depth);
-            } else if matches!(value.kind(), Kind::Object | Kind::Array) {
+            } else if matches!(value.kind(), JsonKind::Object | JsonKind::Array) {
                 self.look_deeper(value, depth);
             } else {
                 self.has_other = true;
@@ -204,7 +204,7 @@ fn is_grade(value: Node<'_>) -> bool {
 
 fn has_scalar(object: Node<'_>) -> bool {
     let is_scalar = |(_, value): (_, Node<'_>)| {
-        !matches!(value.kind(), Kind::Object | Kind::Array) && is_grade(value)
+        !matches!(value.kind(), JsonKind::Object | JsonKind::Array) && is_grade(value)
     };
     object.members().unwrap_or_default().into_iter().any(is_scalar)
 }

@@ -12,7 +12,7 @@ use super::endpoints::{self, listen_address};
 use super::health::Health;
 use super::lake_stats::{LakeWatch, applied};
 use super::options::{ServiceOptions, ServiceSettings};
-use super::shared::{Receivers, Shared};
+use super::shared::{Receivers, ServiceState};
 use crate::config::{ScheduleSettings, Settings};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
@@ -37,7 +37,7 @@ pub struct Service {
     pub(super) options: ServiceOptions,
     pub(super) current: ServiceSettings,
     pub(super) timetable: Timetable,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ServiceState>,
     pub(super) lake_watch: LakeWatch,
     pub(super) applied: Option<u64>,
 }
@@ -69,7 +69,7 @@ impl Service {
         };
         let stale_after = stale_after(&current, now)?;
         let now = now.timestamp_micros();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ServiceState {
             metrics,
             health: Mutex::new(Health::new(stale_after, None, now)),
             running: Mutex::default(),
@@ -281,7 +281,7 @@ fn fixed_options(old: &Settings, new: &Settings) -> Vec<&'static str> {
 
 /// Sends an alert when the last good sync is too long ago. A separate task, so that it also does so
 /// while a sync hangs.
-async fn watch_freshness(shared: Arc<Shared>) {
+async fn watch_freshness(shared: Arc<ServiceState>) {
     loop {
         let now = shared.now();
         let (news, left) = {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::event::Events;
-use crate::lake::{LakeError, LakeView, Manifest};
+use crate::lake::{CommitFile, LakeError, LakeView};
 use crate::ledger::StateCounts;
 use crate::observe::LakeFigures;
 use crate::targets;
@@ -47,7 +47,7 @@ impl LakeWatch {
             None => view.ledger().await?.0.counts(),
         };
         let head = view.head();
-        let gaps = head.map(Manifest::gap_intervals).unwrap_or_default();
+        let gaps = head.map(CommitFile::gap_intervals).unwrap_or_default();
         let gap_seconds: i64 = gaps.iter().map(|gap| (gap.until - gap.from) / 1_000_000).sum();
         let lake_stats = LakeFigures {
             bytes: totals.bytes,

@@ -14,7 +14,7 @@ use crate::schedule::Job;
 
 /// State that is shared with the endpoints.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ServiceState {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Mutex<Health>,
     pub(super) running: Mutex<Option<Job>>,
@@ -38,7 +38,7 @@ impl Receivers {
     }
 }
 
-impl Shared {
+impl ServiceState {
     pub(super) fn receivers(&self) -> MutexGuard<'_, Option<Receivers>> {
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
     }

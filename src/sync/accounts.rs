@@ -4,7 +4,7 @@
 //! would count as covered. So the numbers are compared, and a scan whose runs are not all accounted
 //! for is uncertified.
 
-use crate::extract::{FetchTask, Outcome};
+use crate::extract::{FetchTask, TaskOutcome};
 
 /// The listed runs of one sync, counted as they come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,11 +27,11 @@ impl Accounts {
     }
 
     /// Adds a run that was requested. Carried-over runs do not count.
-    pub(super) fn add(&mut self, task: &FetchTask, outcome: &Outcome) {
+    pub(super) fn add(&mut self, task: &FetchTask, outcome: &TaskOutcome) {
         if task.listed.is_some() {
             self.accounted += 1;
             self.asked += 1;
-            self.unknown += u64::from(matches!(outcome, Outcome::Absent));
+            self.unknown += u64::from(matches!(outcome, TaskOutcome::Absent));
         }
     }
 

@@ -19,7 +19,7 @@ use crate::digest::fingerprint;
 use crate::event::{Event, Events};
 use crate::extract::{ExtractEvent, Extraction, ListedRun, RunPaths, Window, resource_list};
 use crate::lake::{
-    CommitBuilder, CommittedLake, DataFileOptions, DataFileWriter, Lake, Manifest, Staging,
+    CommitBuilder, CommitFile, CommittedLake, DataFileOptions, DataFileWriter, Lake, Staging,
 };
 use crate::ledger::{Change, FetchOutcome, RecheckPolicy, Transition};
 use crate::normalize::{ExportContext, OpenRun, open_run_rows, resource_rows};
@@ -149,7 +149,7 @@ impl CommitPipeline {
                     );
                     let seen = shown_open(&task, &outcome);
                     let run = match *outcome {
-                        crate::extract::Outcome::Complete { run, .. } => Some(*run),
+                        crate::extract::TaskOutcome::Complete { run, .. } => Some(*run),
                         _ => None,
                     };
                     self.note(task.run_id, step, seen, run);
@@ -239,16 +239,16 @@ impl CommitPipeline {
         staging: Staging,
         draft: CommitBuilder,
         runs: u64,
-    ) -> Result<Manifest, SyncError> {
+    ) -> Result<CommitFile, SyncError> {
         let mut rows = 0;
         for (table, count) in staging.rows() {
             *self.summary.rows.entry(table.to_owned()).or_default() += count;
             rows += count;
         }
-        let manifest = self.lake.commit(staging, draft).await?;
+        let commit_file = self.lake.commit(staging, draft).await?;
         self.summary.commits += 1;
-        self.events.emit(Event::Committed { commit: manifest.commit, runs, rows });
-        Ok(manifest)
+        self.events.emit(Event::Committed { commit: commit_file.commit, runs, rows });
+        Ok(commit_file)
     }
 
     fn draft(&self) -> CommitBuilder {
@@ -310,9 +310,10 @@ impl CommitPipeline {
             sync: Some(record),
             ..self.draft()
         };
-        let manifest = self.commit(staging, draft, writing.runs).await?;
+        let commit_file = self.commit(staging, draft, writing.runs).await?;
         let ledger = self.lake.ledger().counts();
-        let ending = Ending { sync_id, outcome, gaps: manifest.gaps, has_new_gap, ledger, stopped };
+        let ending =
+            Ending { sync_id, outcome, gaps: commit_file.gaps, has_new_gap, ledger, stopped };
         Ok(SyncResult { lake: self.lake.committed(), summary: self.summary, ending })
     }
 
@@ -405,6 +406,6 @@ impl CommitPipeline {
 
 /// Whether the newest commit has another mapping of list rows. A commit of an earlier version does
 /// not state its mapping, and counts as unchanged.
-pub(super) fn is_mapped_anew(head: Option<&Manifest>, listing_mapping: u64) -> bool {
+pub(super) fn is_mapped_anew(head: Option<&CommitFile>, listing_mapping: u64) -> bool {
     head.and_then(|head| head.listing_mapping).is_some_and(|before| before != listing_mapping)
 }

@@ -12,7 +12,7 @@ use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, out_of_reach, unlisted,
 };
 use crate::interval::{Interval, merge, rfc3339};
-use crate::lake::{LakeError, LakeView, Manifest};
+use crate::lake::{CommitFile, LakeError, LakeView};
 use crate::ledger::{Ledger, RunState};
 use crate::listing::{ListQuery, Listing};
 use crate::run::Resource;
@@ -202,7 +202,7 @@ fn settled(ledger: &Ledger, from: i64) -> u64 {
 async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
     let (mut requests, mut milliseconds) = (0_u64, 0_u64);
     for commit in lake.commits()?.into_iter().rev().take(COMMITS_LOOKED_AT) {
-        let sync = lake.manifest(commit).await?.sync;
+        let sync = lake.commit_file(commit).await?.sync;
         let telling = sync.filter(|sync| sync.requests >= TELLING_REQUESTS);
         requests += telling.as_ref().map_or(0, |sync| sync.requests);
         milliseconds += telling.map_or(0, |sync| sync.elapsed_ms);
@@ -210,7 +210,7 @@ async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
     Ok((milliseconds > 0).then(|| number(requests) * 1000.0 / number(milliseconds)))
 }
 
-fn new_gaps(head: Option<&Manifest>, window: Window) -> Vec<[Option<String>; 2]> {
+fn new_gaps(head: Option<&CommitFile>, window: Window) -> Vec<[Option<String>; 2]> {
     let Some(head) = head else { return Vec::new() };
     let coverage = merge(&head.coverage, Interval { from: window.from, until: window.until });
     let reach = window.until.saturating_sub(crate::extract::Range::Month.length());

@@ -14,7 +14,7 @@ use crate::targets::{DeliverError, DeliveryReport};
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum SyncOutcome {
     /// Everything that was listed is exported, or open.
     Complete,
     /// Some runs failed, a gap was found, or the list scan is uncertified.
@@ -25,7 +25,7 @@ pub enum Outcome {
     Interrupted,
 }
 
-impl Outcome {
+impl SyncOutcome {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Complete, Self::Incomplete, Self::Stopped, Self::Interrupted];
 
@@ -137,7 +137,7 @@ pub struct SyncReport {
     /// The id of the sync.
     pub sync_id: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: SyncOutcome,
     /// The time that was listed.
     pub window: WindowReport,
     /// Runs by what became of them.

@@ -9,7 +9,7 @@ use crate::config::{RangeChoice, Settings};
 use crate::event::Event;
 use crate::extract::{Organization, RunPaths, Window, organization, plan};
 use crate::interval::Interval;
-use crate::lake::Manifest;
+use crate::lake::CommitFile;
 use crate::tables::Mapping;
 
 /// A client that was accepted, and what it was told about its organization.
@@ -45,7 +45,7 @@ impl Session {
         &self,
         settings: &Settings,
         range: RangeChoice,
-        head: Option<&Manifest>,
+        head: Option<&CommitFile>,
         mapping: &Mapping,
     ) -> Window {
         planned_window(settings, range, self.now, head, mapping)
@@ -74,14 +74,14 @@ pub fn planned_window(
     settings: &Settings,
     range: RangeChoice,
     now: i64,
-    head: Option<&Manifest>,
+    head: Option<&CommitFile>,
     mapping: &Mapping,
 ) -> Window {
     // Coverage from another mapping of list rows does not count: its time is listed again.
     let mapped_anew = is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
     let coverage = head.filter(|_| !mapped_anew).map(|head| head.coverage.as_slice());
     let coverage = coverage.unwrap_or_default();
-    let gaps: Vec<Interval> = head.map(Manifest::gap_intervals).unwrap_or_default();
+    let gaps: Vec<Interval> = head.map(CommitFile::gap_intervals).unwrap_or_default();
     let overlap = microseconds(settings.sync.overlap_secs);
     let window = plan(range, coverage, &gaps, now, overlap);
     // With such a filter, a run joins the list whenever it changes, also far down: never end early.

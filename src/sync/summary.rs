@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::accounts::Accounts;
 use super::options::SECOND;
-use super::report::{GapReport, Outcome, RunCounts, ScanReport, SyncReport};
+use super::report::{GapReport, RunCounts, ScanReport, SyncOutcome, SyncReport};
 use crate::api::{ApiError, RequestStats};
 use crate::extract::{Range, ScanSummary, Window, out_of_reach};
 use crate::interval::{Interval, merge};
-use crate::lake::{Gap, Manifest, ScanRecord, SyncRecord};
+use crate::lake::{CommitFile, Gap, ScanRecord, SyncRecord};
 use crate::ledger::{Ledger, StateCounts};
 use crate::tables::ISSUES;
 use crate::targets::DeliveryReport;
@@ -36,7 +36,7 @@ pub(super) struct SyncSummary {
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) sync_id: String,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: SyncOutcome,
     /// All gaps after the last commit.
     pub(super) gaps: Vec<Gap>,
     pub(super) has_new_gap: bool,
@@ -105,7 +105,11 @@ impl SyncSummary {
 
     /// Advances the coverage, the watermark with holes: its intervals after this sync; `None` if it
     /// does not change.
-    pub(super) fn coverage(&self, head: Option<&Manifest>, stopped: bool) -> Option<Vec<Interval>> {
+    pub(super) fn coverage(
+        &self,
+        head: Option<&CommitFile>,
+        stopped: bool,
+    ) -> Option<Vec<Interval>> {
         if stopped || !self.is_certified() {
             return None;
         }
@@ -128,8 +132,8 @@ impl SyncSummary {
     }
 
     /// Time that is now out of reach and was never covered.
-    pub(super) fn new_gaps(&self, head: Option<&Manifest>, coverage: &[Interval]) -> Vec<Gap> {
-        let known = head.map(Manifest::gap_intervals).unwrap_or_default();
+    pub(super) fn new_gaps(&self, head: Option<&CommitFile>, coverage: &[Interval]) -> Vec<Gap> {
+        let known = head.map(CommitFile::gap_intervals).unwrap_or_default();
         let month = self.window.until.saturating_sub(Range::Month.length());
         let reach = if self.window.range == Range::Month { self.listed_from() } else { month };
         let lost = out_of_reach(coverage, &known, reach).into_iter();
@@ -137,18 +141,18 @@ impl SyncSummary {
         lost.map(|lost| Gap { from: lost.from, until: lost.until, found_at }).collect()
     }
 
-    pub(super) fn outcome(&self, stopped: Option<&ApiError>, has_new_gap: bool) -> Outcome {
+    pub(super) fn outcome(&self, stopped: Option<&ApiError>, has_new_gap: bool) -> SyncOutcome {
         match stopped {
-            Some(ApiError::Interrupted) => Outcome::Interrupted,
-            Some(_) => Outcome::Stopped,
+            Some(ApiError::Interrupted) => SyncOutcome::Interrupted,
+            Some(_) => SyncOutcome::Stopped,
             None if self.counts.failed + self.counts.absent + self.counts.partial > 0
                 || has_new_gap
                 || !self.troubles.is_empty()
                 || !self.is_certified() =>
             {
-                Outcome::Incomplete
+                SyncOutcome::Incomplete
             }
-            None => Outcome::Complete,
+            None => SyncOutcome::Complete,
         }
     }
 
@@ -156,7 +160,7 @@ impl SyncSummary {
     pub(super) fn record(
         &self,
         sync_id: &str,
-        outcome: Outcome,
+        outcome: SyncOutcome,
         coverage: &[Interval],
         traffic: RequestStats,
         elapsed: Duration,

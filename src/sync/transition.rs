@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::extract::{FetchTask, ListedRun, Outcome};
+use crate::extract::{FetchTask, ListedRun, TaskOutcome};
 use crate::ledger::{Change, FetchOutcome, Observed, RecheckPolicy, Transition};
 
 use super::report::RunCounts;
@@ -11,11 +11,11 @@ use super::report::RunCounts;
 pub(super) fn transition(
     policy: &RecheckPolicy,
     task: &FetchTask,
-    outcome: &Outcome,
+    outcome: &TaskOutcome,
     commit: u64,
     counts: &mut RunCounts,
 ) -> Transition {
-    if let Outcome::Complete { documents, .. } = outcome {
+    if let TaskOutcome::Complete { documents, .. } = outcome {
         counts.partial += u64::from(documents.is_partial());
     }
     let listed = task.listed.as_ref().map(observed);
@@ -36,18 +36,18 @@ pub(super) fn observed(run: &ListedRun) -> Observed {
 }
 
 /// The run as it was last seen, if it is open or waiting, under the id by which it was requested.
-pub(super) fn shown_open(task: &FetchTask, outcome: &Outcome) -> Option<ListedRun> {
+pub(super) fn shown_open(task: &FetchTask, outcome: &TaskOutcome) -> Option<ListedRun> {
     match outcome {
-        Outcome::Open { seen } | Outcome::Waiting { seen } => {
+        TaskOutcome::Open { seen } | TaskOutcome::Waiting { seen } => {
             Some(ListedRun { run_id: task.run_id.clone(), ..seen.clone() })
         }
         _ => None,
     }
 }
 
-fn fetch_outcome(outcome: &Outcome, commit: u64) -> FetchOutcome {
+fn fetch_outcome(outcome: &TaskOutcome, commit: u64) -> FetchOutcome {
     match outcome {
-        Outcome::Complete { run, documents, content_fingerprint, is_same } => {
+        TaskOutcome::Complete { run, documents, content_fingerprint, is_same } => {
             FetchOutcome::Complete {
                 status: run.status.as_deref().map(Arc::from),
                 started_at: run.started_at,
@@ -59,13 +59,13 @@ fn fetch_outcome(outcome: &Outcome, commit: u64) -> FetchOutcome {
                 is_same: *is_same,
             }
         }
-        Outcome::Open { seen } => FetchOutcome::Open(observed(seen)),
-        Outcome::Waiting { seen } => FetchOutcome::Waiting(observed(seen)),
-        Outcome::StillUnevaluated { is_pending } => {
+        TaskOutcome::Open { seen } => FetchOutcome::Open(observed(seen)),
+        TaskOutcome::Waiting { seen } => FetchOutcome::Waiting(observed(seen)),
+        TaskOutcome::StillUnevaluated { is_pending } => {
             FetchOutcome::StillUnevaluated { is_pending: *is_pending }
         }
-        Outcome::Absent => FetchOutcome::Absent,
-        Outcome::Failed { documents, error } => {
+        TaskOutcome::Absent => FetchOutcome::Absent,
+        TaskOutcome::Failed { documents, error } => {
             FetchOutcome::Failed { documents: *documents, problem: error.to_string().into() }
         }
     }

@@ -28,8 +28,8 @@ pub enum WriteDisposition {
     Append,
     /// The table is small and replaced as a whole when it changes.
     Replace,
-    /// Rows live in the manifests and in DuckDB, not in Parquet files of their own.
-    Manifest,
+    /// Rows live in the commit log and in DuckDB, not in Parquet files of their own.
+    CommitLog,
 }
 
 /// A column: where its values come from and what they may be.

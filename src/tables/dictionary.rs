@@ -6,14 +6,14 @@ use super::{MappedTable, Mapping, SCHEMA_VERSION, WriteDisposition};
 
 /// One table of the data dictionary.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct TableEntry {
     /// The table's name.
     pub table: String,
     /// What one row is.
     pub description: String,
     /// The columns that name a row.
     pub key: Vec<String>,
-    /// `append`, `replace` or `manifest`.
+    /// `append`, `replace` or `commit log`.
     pub write: &'static str,
     /// The version of all tables together.
     pub schema_version: &'static str,
@@ -41,12 +41,12 @@ pub struct ColumnEntry {
 }
 
 /// The dictionary of all tables, or of the one that is named.
-pub fn dictionary(mapping: &Mapping, table: Option<&str>) -> Vec<Entry> {
+pub fn dictionary(mapping: &Mapping, table: Option<&str>) -> Vec<TableEntry> {
     let wanted = |mapped: &&MappedTable| table.is_none_or(|name| mapped.table.name == name);
     mapping.tables().iter().filter(wanted).map(entry).collect()
 }
 
-fn entry(mapped: &MappedTable) -> Entry {
+fn entry(mapped: &MappedTable) -> TableEntry {
     let columns = mapped.columns.iter().map(|column| ColumnEntry {
         name: column.name.clone(),
         field_id: column.id,
@@ -56,14 +56,14 @@ fn entry(mapped: &MappedTable) -> Entry {
         description: column.description.clone(),
         sources: column.sources.clone(),
     });
-    Entry {
+    TableEntry {
         table: mapped.table.name.to_owned(),
         description: mapped.table.description.to_owned(),
         key: mapped.table.key.iter().map(|&key| key.to_owned()).collect(),
         write: match mapped.table.write {
             WriteDisposition::Append => "append",
             WriteDisposition::Replace => "replace",
-            WriteDisposition::Manifest => "manifest",
+            WriteDisposition::CommitLog => "commit log",
         },
         schema_version: SCHEMA_VERSION,
         columns: columns.collect(),

@@ -5,9 +5,9 @@ pub static GAPS: Table = Table {
     name: "_gaps",
     description: "One row per stretch of time whose runs can no longer be listed, because no sync \
                   came through for longer than the API looks back (30 days, documented). In \
-                  DuckDB only; the lake keeps the same in its manifests.",
+                  DuckDB only; the lake keeps the same in its commit log.",
     key: &["gap_from"],
-    write: WriteDisposition::Manifest,
+    write: WriteDisposition::CommitLog,
     columns: &[
         Column::derived("gap_from", Kind::Timestamp, "The last moment before it that is proven.")
             .id(1),

@@ -12,7 +12,7 @@ use super::field_ids::FieldIds;
 use super::lists::{ListDocument, ListOverride, ListSources, Lists};
 use super::mapping_error::MappingError;
 use super::{ALL, Column, Kind, Origin, Reading, Table};
-use crate::json::{Step, TimeFormat, TimeUnit, is_path};
+use crate::json::{PathSegment, TimeFormat, TimeUnit, is_path};
 
 /// A column that the user adds, or the sources of one that is there, from `[[columns]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl MappedTable {
         for (column, mapped) in columns.iter().enumerate() {
             for (rank, source) in mapped.sources.iter().enumerate() {
                 // A name can hold dots itself: each beginning of the path that may be one counts.
-                for step in Step::all(source) {
+                for step in PathSegment::all(source) {
                     let route = Route { column, rank, rest: step.rest.map(str::to_owned) };
                     routes.entry(step.name.to_owned()).or_default().push(route);
                 }

@@ -27,7 +27,7 @@ mod workflows;
 
 pub use catalog::{ALL, find};
 pub use column::{Column, Kind, Origin, Reading, SCHEMA_VERSION, Table, WriteDisposition};
-pub use dictionary::{Entry, dictionary};
+pub use dictionary::{TableEntry, dictionary};
 pub use field_ids::{FieldId, FieldIds};
 pub use lists::{ListDocument, ListOverride, ListSources};
 pub use mapping::{ColumnOverride, MappedColumn, MappedTable, Mapping, NameHasher, Route, Routes};

@@ -4,9 +4,9 @@ use super::{Column, Kind, Table, WriteDisposition};
 pub static SYNCS: Table = Table {
     name: "_syncs",
     description: "One row per sync that ended with a commit, so that a dashboard can show how \
-                  fresh its data is. In DuckDB only; the lake keeps the same in its manifests.",
+                  fresh its data is. In DuckDB only; the lake keeps the same in its commit log.",
     key: &["sync_id"],
-    write: WriteDisposition::Manifest,
+    write: WriteDisposition::CommitLog,
     columns: &[
         Column::derived("sync_id", Kind::Text, "The sync's id.").id(1),
         Column::derived(

@@ -1,7 +1,7 @@
 //! The check of a lake and its DuckDB file.
 
-use super::manifests::LogReplay;
-use super::{VerifyReport, database, files, manifests, rows};
+use super::commit_log::LogReplay;
+use super::{VerifyReport, commit_log, database, files, rows};
 use crate::job::{JobError, LakeJob};
 use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::query::LakeReader;
@@ -13,10 +13,10 @@ use crate::query::LakeReader;
 pub async fn verify(job: &LakeJob) -> Result<VerifyReport, JobError> {
     let view = LakeView::open_without_head(&job.lake).await?;
     let mut report = VerifyReport::default();
-    let log = manifests::log(&view, &mut report.findings).await?;
+    let log = commit_log::log(&view, &mut report.findings).await?;
     report.commit = log.head.as_ref().map_or(0, |head| head.commit);
-    manifests::check_ledger(&view, &log, &mut report.findings).await;
-    manifests::check_files_checkpoint(&view, &log, &mut report.findings).await;
+    commit_log::check_ledger(&view, &log, &mut report.findings).await;
+    commit_log::check_files_checkpoint(&view, &log, &mut report.findings).await;
     let sound = report.clone();
     if !is_moving(&view, &log)? {
         let (shared, job) = (view.clone(), job.clone());
@@ -53,7 +53,7 @@ fn check(
     let bad = files::check_parts(view, log, &mut report);
     files::check_folders(view, log, &bad, &mut report.findings)?;
     if !bad.is_empty() || !log.is_whole {
-        let what = "rows and the DuckDB file, as not every manifest and data file is intact";
+        let what = "rows and the DuckDB file, as not every commit file and data file is intact";
         report.unchecked.push(what.to_owned());
         return Ok(report);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::manifests::LogReplay;
+use super::commit_log::LogReplay;
 use super::{Finding, VerifyReport};
 use crate::job::JobError;
 use crate::lake::LakeView;

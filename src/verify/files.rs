@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::FileMetaData;
 
-use super::manifests::{LogReplay, problem};
+use super::commit_log::{LogReplay, problem};
 use super::{Finding, VerifyReport};
 use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::tables::{DOCUMENTS, find};
@@ -79,7 +79,7 @@ fn part_problem(view: &LakeView, LiveFile { commit, part }: &LiveFile) -> Option
     let metadata = builder.metadata().file_metadata();
     if u64::try_from(metadata.num_rows()).ok() != Some(part.rows) {
         let rows = metadata.num_rows();
-        return Some(format!("it has {rows} rows, and the manifest says {}", part.rows));
+        return Some(format!("it has {rows} rows, and its commit says {}", part.rows));
     }
     for (key, expected) in [("table", part.table.clone()), ("commit", commit.to_string())] {
         if note(metadata, key) != Some(expected.as_str()) {
@@ -138,7 +138,7 @@ pub(super) fn check_folders(
                 // The missing commit file is a finding already; do not add one for each of its
                 // files.
                 Some(commit) if log.lost.contains(&commit) => continue,
-                Some(commit) => Finding::FileWithoutManifest { path, commit },
+                Some(commit) => Finding::FileWithoutCommit { path, commit },
                 None => Finding::UnknownFile { path },
             }
         });

@@ -10,19 +10,19 @@ use serde::Serialize;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
     /// A commit file is missing.
-    ManifestMissing {
+    CommitFileMissing {
         /// The number of the commit.
         commit: u64,
     },
     /// A commit file cannot be read.
-    ManifestUnreadable {
+    CommitFileUnreadable {
         /// The number of the commit.
         commit: u64,
         /// The error.
         problem: String,
     },
     /// A commit file is not the one whose SHA-256 the next commit states.
-    ManifestChanged {
+    CommitFileChanged {
         /// The number of the commit.
         commit: u64,
     },
@@ -132,7 +132,7 @@ pub enum Finding {
         path: String,
     },
     /// A data file states a commit whose commit file does not exist.
-    FileWithoutManifest {
+    FileWithoutCommit {
         /// The file, relative to the lake's root.
         path: String,
         /// The commit that its footer states.
@@ -210,10 +210,10 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ManifestMissing { .. }
-            | Self::ManifestUnreadable { .. }
-            | Self::ManifestChanged { .. }
-            | Self::IdentityChanged { .. } => self.fmt_manifest(f),
+            Self::CommitFileMissing { .. }
+            | Self::CommitFileUnreadable { .. }
+            | Self::CommitFileChanged { .. }
+            | Self::IdentityChanged { .. } => self.fmt_commit_file(f),
             Self::LedgerUnreadable { .. }
             | Self::LedgerDiffers { .. }
             | Self::FileListDiffers { .. }
@@ -241,16 +241,16 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
 }
 
 impl Finding {
-    fn fmt_manifest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_commit_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ManifestMissing { commit } => {
-                write!(f, "the manifest of commit {commit} is missing")
+            Self::CommitFileMissing { commit } => {
+                write!(f, "the file of commit {commit} is missing")
             }
-            Self::ManifestUnreadable { commit, problem } => {
-                write!(f, "the manifest of commit {commit} cannot be read: {problem}")
+            Self::CommitFileUnreadable { commit, problem } => {
+                write!(f, "the file of commit {commit} cannot be read: {problem}")
             }
-            Self::ManifestChanged { commit } => {
-                write!(f, "the manifest of commit {commit} was changed after it was written")
+            Self::CommitFileChanged { commit } => {
+                write!(f, "the file of commit {commit} was changed after it was written")
             }
             Self::IdentityChanged { problem } => {
                 write!(f, "`_armature/format.json` was changed after it was written: {problem}")
@@ -315,10 +315,10 @@ impl Finding {
                 write!(f, "`{path}` still exists, and another data file replaced it")
             }
             Self::UnknownFile { path } => write!(f, "`{path}` is in no commit"),
-            Self::FileWithoutManifest { path, commit } => {
+            Self::FileWithoutCommit { path, commit } => {
                 write!(
                     f,
-                    "`{path}` states that it belongs to commit {commit}, which has no manifest"
+                    "`{path}` states that it belongs to commit {commit}, which has no commit file"
                 )
             }
             _ => Ok(()),
@@ -384,14 +384,14 @@ impl Finding {
     /// What the user can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::ManifestMissing { .. }
-            | Self::ManifestUnreadable { .. }
-            | Self::ManifestChanged { .. }
+            Self::CommitFileMissing { .. }
+            | Self::CommitFileUnreadable { .. }
+            | Self::CommitFileChanged { .. }
             | Self::IdentityChanged { .. } => {
                 "restore the file from a backup; nothing else is repaired until then"
             }
-            Self::FileWithoutManifest { .. } => {
-                "restore the manifest from a backup, or move the file away"
+            Self::FileWithoutCommit { .. } => {
+                "restore the commit file from a backup, or move the file away"
             }
             Self::PartMissing { can_be_remade: false, .. }
             | Self::PartDamaged { can_be_remade: false, .. } => {

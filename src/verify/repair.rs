@@ -133,24 +133,26 @@ pub struct RepairReport {
 /// [`JobError`]; repairs made before the error stay.
 pub async fn repair(job: &LakeJob, drop_parts: bool) -> Result<RepairReport, JobError> {
     let before = verify(job).await?;
-    let is_of_manifest = |finding: &Finding| {
-        use Finding::{IdentityChanged, ManifestChanged, ManifestMissing, ManifestUnreadable};
+    let is_of_commit_file = |finding: &Finding| {
+        use Finding::{
+            CommitFileChanged, CommitFileMissing, CommitFileUnreadable, IdentityChanged,
+        };
         matches!(
             finding,
-            ManifestMissing { .. }
-                | ManifestUnreadable { .. }
-                | ManifestChanged { .. }
+            CommitFileMissing { .. }
+                | CommitFileUnreadable { .. }
+                | CommitFileChanged { .. }
                 | IdentityChanged { .. }
         )
     };
     let mut repair = Repair { job, repaired: Vec::new(), failed: Vec::new() };
     // All other checks depend on the commit files: if one is damaged, a repair could destroy what
     // is intact.
-    if before.is_well() || before.findings.iter().any(is_of_manifest) {
+    if before.is_well() || before.findings.iter().any(is_of_commit_file) {
         return Ok(repair.end(before));
     }
     let mut now = before;
-    for step in Step::ALL {
+    for step in RepairStep::ALL {
         let done = repair.repaired.len();
         repair.repair(step, &now.findings, drop_parts).await?;
         if repair.repaired.len() > done {
@@ -162,7 +164,7 @@ pub async fn repair(job: &LakeJob, drop_parts: bool) -> Result<RepairReport, Job
 
 /// The steps of a repair. Each works on a new check, made after the steps before.
 #[derive(Clone, Copy)]
-enum Step {
+enum RepairStep {
     Recover,
     Files,
     Parts,
@@ -171,7 +173,7 @@ enum Step {
     Rebuild,
 }
 
-impl Step {
+impl RepairStep {
     const ALL: [Self; 6] =
         [Self::Recover, Self::Files, Self::Parts, Self::Ledger, Self::Deliver, Self::Rebuild];
 }
@@ -189,17 +191,17 @@ impl Repair<'_> {
 
     async fn repair(
         &mut self,
-        step: Step,
+        step: RepairStep,
         findings: &[Finding],
         drop_parts: bool,
     ) -> Result<(), JobError> {
         match step {
-            Step::Recover => self.recover(findings).await,
-            Step::Files => self.repair_files(findings).await,
-            Step::Parts => self.repair_parts(findings, drop_parts).await,
-            Step::Ledger => self.repair_ledger(findings).await,
-            Step::Deliver => self.repair_database(findings, false).await,
-            Step::Rebuild => self.repair_database(findings, true).await,
+            RepairStep::Recover => self.recover(findings).await,
+            RepairStep::Files => self.repair_files(findings).await,
+            RepairStep::Parts => self.repair_parts(findings, drop_parts).await,
+            RepairStep::Ledger => self.repair_ledger(findings).await,
+            RepairStep::Deliver => self.repair_database(findings, false).await,
+            RepairStep::Rebuild => self.repair_database(findings, true).await,
         }
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::Finding;
+use super::commit_log::LogReplay;
 use super::ledger_repair::is_awaited;
-use super::manifests::LogReplay;
 use crate::job::JobError;
 use crate::query::LakeReader;
 use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, WriteDisposition};
@@ -26,7 +26,7 @@ pub(super) fn check(
          coalesce(started_at, _extracted_at) AS started_at FROM runs; \
          CREATE TABLE latest AS SELECT run_id, max(_revision) AS _revision FROM run_keys GROUP BY ALL",
     )?;
-    for table in ALL.iter().filter(|table| table.write != WriteDisposition::Manifest) {
+    for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
         doubled(reader, table, findings)?;
         if table.write == WriteDisposition::Append && table.name != RUNS.name {
             without_run(reader, table, findings)?;
@@ -150,7 +150,7 @@ fn check_ledger(
         run_id: text(row.first()),
         revision: number(row.get(1)),
     }));
-    let started = log.syncs.iter().filter_map(|manifest| manifest.sync.as_ref());
+    let started = log.syncs.iter().filter_map(|commit_file| commit_file.sync.as_ref());
     let Some(newest) = started.map(|sync| sync.started_at).max() else { return Ok(()) };
     let unknown = format!(
         "SELECT DISTINCT run_id FROM run_keys ANTI JOIN ledger ON id = run_id \

@@ -57,11 +57,11 @@ fn told(trial: &Trial, path: &Path, content: Option<&[u8]>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_damage_is_one_error_that_names_the_file() {
     let trial = lake().await;
-    let manifests = trial.kit.lake.join("_armature/manifests");
-    let newest = trial.manifests().await;
+    let commit_files = trial.kit.lake.join("_armature/manifests");
+    let newest = trial.commit_files().await;
     let newest = newest.last().unwrap();
-    let manifest = |commit: u64| manifests.join(format!("{commit:08}.json"));
-    let (head, before) = (manifest(newest.commit), manifest(newest.commit - 1));
+    let commit_file = |commit: u64| commit_files.join(format!("{commit:08}.json"));
+    let (head, before) = (commit_file(newest.commit), commit_file(newest.commit - 1));
     let whole = fs::read(&head).unwrap();
     assert_snapshot!("cut_off", told(&trial, &head, Some(&whole[..30])));
     assert_snapshot!("empty", told(&trial, &head, Some(b"")));

@@ -99,7 +99,7 @@ async fn grow(trial: &Trial, disk: &Disk, from: u64, step_size: u64) -> BTreeMap
         *steps.entry(step(&ended)).or_default() += 1;
         let when = format!("{kilobytes} kB");
         trial.assert_nothing_half_or_double(&when).await;
-        if !trial.manifests().await.is_empty() {
+        if !trial.commit_files().await.is_empty() {
             let status = trial.run(&["status"]);
             assert_eq!(status.code, Some(0), "{when}: {}", status.told);
         }
@@ -144,9 +144,9 @@ async fn a_disk_that_is_full_at_any_step_of_a_commit() {
         return left_out();
     };
     trial.kit.lake = disk.0.join("lake");
-    // The 64th commit is due to hold the ledger as a whole: parts, ledger, manifest.
+    // The 64th commit is due to hold the ledger as a whole: parts, ledger, commit file.
     trial.sync_brings_everything();
-    while trial.manifests().await.len() < 63 {
+    while trial.commit_files().await.len() < 63 {
         trial.sync_brings_everything();
     }
     trial.configure(1_000_000);
@@ -155,7 +155,7 @@ async fn a_disk_that_is_full_at_any_step_of_a_commit() {
     let nearly_enough = disk.used() + 40;
     disk.resize(nearly_enough);
     let steps = grow(&trial, &disk, nearly_enough, 4).await;
-    for step in ["the data file", "the ledger", "the manifest"] {
+    for step in ["the data file", "the ledger", "the commit file"] {
         let step = format!("error: failed to write {step}");
         assert!(steps.contains_key(&step), "never full at `{step}`: {steps:?}");
     }

@@ -60,7 +60,7 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
     let mut longest = Duration::from_millis(1_500);
     let mut killed = 0;
     while killed < kills {
-        let commits = trial.manifests().await.len();
+        let commits = trial.commit_files().await.len();
         let mut child = trial.command(&["sync"]).spawn().unwrap();
         let started = Instant::now();
         // More of them early, where the commits are, than late, where DuckDB is.
@@ -91,7 +91,7 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
     trial.sync_brings_everything();
     trial.assert_nothing_half_or_double("at the end").await;
     figures.kills += killed;
-    figures.commits += trial.manifests().await.len();
+    figures.commits += trial.commit_files().await.len();
     figures.runs += trial.kit.expected().runs.len();
     figures.rows_compared += trial.compared();
     figures.complete_syncs += 1;
@@ -103,11 +103,11 @@ async fn look_at_what_was_left(trial: &Trial, commits: usize, figures: &mut Figu
         figures.in_a_commit += 1;
         return;
     }
-    let manifests = trial.manifests().await;
-    let is_last = manifests.last().is_some_and(|head| head.sync.is_some());
-    if manifests.len() > commits && is_last && !trial.is_delivered().await {
+    let commit_files = trial.commit_files().await;
+    let is_last = commit_files.last().is_some_and(|head| head.sync.is_some());
+    if commit_files.len() > commits && is_last && !trial.is_delivered().await {
         figures.in_a_delivery += 1;
-    } else if manifests.len() > commits {
+    } else if commit_files.len() > commits {
         figures.between_commits += 1;
     }
 }

@@ -13,7 +13,7 @@ const COMPACT: &[&str] = &["compact"];
 fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match point {
         "before_recovery" | "discarding" | "discarded" => (&["after_stage:2"], SYNC),
-        "recovered" => (&["after_manifest:2"], SYNC),
+        "recovered" => (&["after_commit_file:2"], SYNC),
         "between_taking_a_place_and_the_name" => (&[], REPLAY),
         "between_merged_parts"
         | "before_exchange"
@@ -30,8 +30,8 @@ const LATER: [&str; 10] = [
     "after_stage:3",
     "between_staged_parts:4",
     "after_seal:2",
-    "before_manifest:3",
-    "after_manifest:3",
+    "before_commit_file:3",
+    "after_commit_file:3",
     "between_moved_parts:2",
     "between_moved_parts:9",
     "before_runs_are_moved:2",
@@ -41,10 +41,10 @@ const LATER: [&str; 10] = [
 
 /// Crashes upon crashes: also while an earlier one is being repaired.
 const CHAINS: [&[&str]; 6] = [
-    &["after_manifest", "between_moved_parts:2", "between_moved_parts:2", "recovered"],
-    &["after_manifest:3", "before_runs_are_moved", "before_staging_is_removed"],
-    &["before_manifest:2", "before_recovery", "after_stage:2", "discarding", "discarded"],
-    &["before_manifest", "before_manifest", "after_manifest", "after_seal"],
+    &["after_commit_file", "between_moved_parts:2", "between_moved_parts:2", "recovered"],
+    &["after_commit_file:3", "before_runs_are_moved", "before_staging_is_removed"],
+    &["before_commit_file:2", "before_recovery", "after_stage:2", "discarding", "discarded"],
+    &["before_commit_file", "before_commit_file", "after_commit_file", "after_seal"],
     &["before_folders_are_synced:2", "before_folders_are_synced", "after_staging_is_removed:2"],
     &["after_tables_are_created", "before_commit", "after_commit", "after_checkpoint"],
 ];
@@ -103,7 +103,7 @@ async fn crashes_upon_crashes_are_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_is_gone_after_two_more_syncs() {
     let trial = Trial::new(16, 20_000).await;
-    for point in ["after_stage", "after_seal", "before_manifest:2", "after_manifest"] {
+    for point in ["after_stage", "after_seal", "before_commit_file:2", "after_commit_file"] {
         trial.crash(SYNC, point);
     }
     trial.sync_brings_everything();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use armature_export::lake::{LakeView, Manifest, Snapshot};
+use armature_export::lake::{CommitFile, LakeView, Snapshot};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 
 use super::kit::Kit;
@@ -122,36 +122,36 @@ impl Trial {
 
     /// Whether the DuckDB file is up to date with the lake.
     pub(crate) async fn is_delivered(&self) -> bool {
-        let newest = self.manifests().await.last().map_or(0, |head| head.commit);
+        let newest = self.commit_files().await.last().map_or(0, |head| head.commit);
         let applied = armature_export::targets::duckdb::inspect(&self.kit.duckdb, &[]);
         applied.is_ok_and(|(applied, _)| applied == newest)
     }
 
     /// All commits.
-    pub(crate) async fn manifests(&self) -> Vec<Manifest> {
+    pub(crate) async fn commit_files(&self) -> Vec<CommitFile> {
         if !self.kit.lake.join("_armature").is_dir() {
             return Vec::new();
         }
         let lake = LakeView::open(&self.kit.lake).await.unwrap();
-        let mut manifests = Vec::new();
+        let mut commit_files = Vec::new();
         for commit in lake.commits().unwrap() {
-            manifests.push(lake.manifest(commit).await.unwrap());
+            commit_files.push(lake.commit_file(commit).await.unwrap());
         }
-        manifests
+        commit_files
     }
 
     /// What must hold after any crash: a plain glob shows no run twice, and nothing that is not
     /// of a durable commit; and every commit is there, except one whose parts are being moved.
     pub(crate) async fn assert_nothing_half_or_double(&self, when: &str) {
         let lake = &self.kit.lake;
-        let manifests = self.manifests().await;
+        let commit_files = self.commit_files().await;
         let mut committed: BTreeMap<PathBuf, u64> = BTreeMap::new();
         let (mut live, mut is_moving) = (Snapshot::default(), false);
-        for manifest in &manifests {
-            live.apply(manifest);
-            let runs = manifest.parts.iter().filter(|part| part.table == "runs");
+        for commit_file in &commit_files {
+            live.apply(commit_file);
+            let runs = commit_file.parts.iter().filter(|part| part.table == "runs");
             committed.extend(runs.map(|part| (lake.join(&part.path), part.rows)));
-            is_moving |= lake.join("_armature/staging").join(&manifest.staging).exists();
+            is_moving |= lake.join("_armature/staging").join(&commit_file.staging).exists();
         }
         let parts = if lake.is_dir() { self.kit.parts() } else { Vec::new() };
         let files: BTreeSet<PathBuf> =
@@ -172,8 +172,8 @@ impl Trial {
         assert_eq!(count("count(DISTINCT (run_id, _revision))"), count("count(*)"), "{when}");
         assert_eq!(u64::try_from(count("count(*)")).unwrap(), rows, "{when}");
         // Rows that a replay has made again are of a commit that DuckDB does not have yet.
-        let replays = |manifest: &Manifest| manifest.superseded().next().is_some();
-        if !(is_moving && manifests.last().is_some_and(replays)) {
+        let replays = |commit_file: &CommitFile| commit_file.superseded().next().is_some();
+        if !(is_moving && commit_files.last().is_some_and(replays)) {
             self.assert_database_holds_whole_commits(&glob, when);
         }
     }

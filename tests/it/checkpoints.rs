@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use armature_export::config::Filters;
 use armature_export::lake::{
-    CommitBuilder, FileStatistics, Lake, LakeView, Manifest, NewDataFile, Snapshot, SyncRecord,
+    CommitBuilder, CommitFile, FileStatistics, Lake, LakeView, NewDataFile, Snapshot, SyncRecord,
     WrittenFile,
 };
 use armature_export::tables::{RUNS, SPANS};
@@ -21,7 +21,7 @@ use crate::world::kit::Kit;
 async fn many_commits(root: &Path, commits: u64) {
     let mut lake = Lake::open(root).await.unwrap();
     lake.bind(Some("organization"), &Filters::default()).await.unwrap();
-    let mut before: Option<Manifest> = None;
+    let mut before: Option<CommitFile> = None;
     for commit in 1..=commits {
         let written = || WrittenFile {
             to: commit.to_string().into_bytes(),
@@ -56,7 +56,7 @@ fn record(commit: u64) -> SyncRecord {
     .unwrap()
 }
 
-async fn head(lake: &Path) -> Manifest {
+async fn head(lake: &Path) -> CommitFile {
     LakeView::open(lake).await.unwrap().head().cloned().unwrap()
 }
 
@@ -64,7 +64,7 @@ async fn from_all_commits(lake: &Path) -> Snapshot {
     let lake = LakeView::open(lake).await.unwrap();
     let mut snapshot = Snapshot::default();
     for commit in lake.commits().unwrap() {
-        snapshot.apply(&lake.manifest(commit).await.unwrap());
+        snapshot.apply(&lake.commit_file(commit).await.unwrap());
     }
     snapshot
 }
@@ -113,7 +113,7 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
     replayed(&kit).await;
     let job = kit.job(kit.simulator.now().timestamp_micros());
     let expected = from_all_commits(&kit.lake).await;
-    let list = |head: &Manifest| -> PathBuf {
+    let list = |head: &CommitFile| -> PathBuf {
         kit.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))
     };
     for damage in ["cut off", "missing", "of another time", "missing, after a crash"] {

@@ -86,7 +86,7 @@ fn every_json_cell_of_a_hostile_export_can_be_read() {
     hostile(&lab);
     let ran = lab.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
-    for table in ALL.iter().filter(|table| table.write != WriteDisposition::Manifest) {
+    for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
         let columns = table.columns.iter().filter(|column| column.kind == Kind::Json);
         for column in columns.map(|column| column.name).chain(["_extra"]) {
             if (table.name, column) == ("documents", "body") {

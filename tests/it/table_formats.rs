@@ -46,7 +46,7 @@ async fn all_parts(kit: &Kit) -> Vec<DataFile> {
     let lake = LakeView::open(&kit.lake).await.unwrap();
     let mut parts = Vec::new();
     for commit in lake.commits().unwrap() {
-        parts.extend(lake.manifest(commit).await.unwrap().all_parts().cloned());
+        parts.extend(lake.commit_file(commit).await.unwrap().all_parts().cloned());
     }
     parts
 }
@@ -249,7 +249,7 @@ async fn files_whose_columns_have_other_ids_are_not_merged() {
         let lake = LakeView::open(&kit.lake).await.unwrap();
         let mut commits = Vec::new();
         for commit in lake.commits().unwrap() {
-            let commit = lake.manifest(commit).await.unwrap();
+            let commit = lake.commit_file(commit).await.unwrap();
             commits.extend(commit.sync.is_some().then_some(commit.commit));
         }
         commits[1]

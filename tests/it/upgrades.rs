@@ -159,15 +159,15 @@ fn the_next_sync_upgrades_a_lake_in_one_commit_and_it_reads_the_same() {
 fn what_a_newer_version_wrote_is_refused_and_left_alone() {
     let lab = Lab::new(3);
     assert_eq!(lab.run(&["sync"]).code, Some(0));
-    let manifests = files(&lab.lake().join("_armature/manifests"));
-    let (path, content) = manifests.last_key_value().unwrap();
-    let mut manifest: Value = serde_json::from_slice(content).unwrap();
+    let commit_files = files(&lab.lake().join("_armature/manifests"));
+    let (path, content) = commit_files.last_key_value().unwrap();
+    let mut commit_file: Value = serde_json::from_slice(content).unwrap();
     let (major, minor) = SCHEMA_VERSION.split_once('.').unwrap();
     let later = format!("{major}.{}", minor.parse::<u64>().unwrap() + 1);
-    manifest["schema_version"] = later.clone().into();
+    commit_file["schema_version"] = later.clone().into();
     // It may look quite different.
-    manifest["parts"] = "elsewhere".into();
-    fs::write(path, manifest.to_string()).unwrap();
+    commit_file["parts"] = "elsewhere".into();
+    fs::write(path, commit_file.to_string()).unwrap();
     let before = files(&lab.lake());
     let told = lab.run(&["sync"]).told().replace(&later, "[later]");
     assert_snapshot!(told.replace(SCHEMA_VERSION, "[this]"), @r"

@@ -10,8 +10,8 @@ use crate::api::{ApiError, Budget, Client, ClientOptions, FetchResult};
 use crate::config::{ApiKey, Settings};
 use crate::event::Events;
 use crate::extract::{
-    FetchPolicy, FetchTask, ListedRun, Organization, Outcome, Range, RunPaths, Window, fetch_run,
-    is_refusal, list_query, organization,
+    FetchPolicy, FetchTask, ListedRun, Organization, Range, RunPaths, TaskOutcome, Window,
+    fetch_run, is_refusal, list_query, organization,
 };
 use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
@@ -333,7 +333,7 @@ impl Probe {
                 only_with_evaluation: false,
             };
             match fetch_run(client, &Events::none(), &task, &policy).await {
-                Ok(Outcome::Complete { run, documents, .. }) => {
+                Ok(TaskOutcome::Complete { run, documents, .. }) => {
                     let bodies = run.documents.iter().filter_map(|d| Node::from_validated(&d.body));
                     let members: usize = bodies.map(|node| Body::new(node).len()).sum();
                     let evaluation = match documents.evaluation {
@@ -350,10 +350,10 @@ impl Probe {
                     );
                     normalizer.append(&run);
                 }
-                Ok(Outcome::Failed { error, .. }) | Err(error) => {
+                Ok(TaskOutcome::Failed { error, .. }) | Err(error) => {
                     examination.fail("documents", &error.into());
                 }
-                Ok(Outcome::Absent) => {
+                Ok(TaskOutcome::Absent) => {
                     let message = "a run is listed, but `GET /runs/{id}` answers 404";
                     let hint = "check that the ids are the right ones: [[columns]] table = \"runs\", \
                                 name = \"run_id\", sources = [...]";

@@ -9,14 +9,14 @@ use super::{LakeStore, local};
 use crate::crash;
 use crate::lake::error::missing;
 use crate::lake::paths::{STAGING, TOMBSTONES, commit_of};
-use crate::lake::{DataFile, LakeError, Manifest};
+use crate::lake::{CommitFile, DataFile, LakeError};
 
 impl LakeStore {
     /// Publishes the data files of a durable commit; those that are in place already stay. `runs`
     /// comes last, so that a reader who sees a run finds its rows in the other tables. Every step
     /// can be repeated: after a crash, the next opening of the lake calls this again. Blocks the
     /// thread.
-    pub(in crate::lake) fn publish(&self, commit: &Manifest) -> Result<(), LakeError> {
+    pub(in crate::lake) fn publish(&self, commit: &CommitFile) -> Result<(), LakeError> {
         if commit.is_merge {
             publish_merge(&self.root, commit)
         } else {
@@ -27,7 +27,7 @@ impl LakeStore {
     /// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
     /// Folders that are not sealed may belong to a writer that bypassed the lock; its own commit
     /// fails and reports that.
-    pub(in crate::lake) fn remove_overtaken(&self, commit: &Manifest) -> Result<(), LakeError> {
+    pub(in crate::lake) fn remove_overtaken(&self, commit: &CommitFile) -> Result<(), LakeError> {
         for folder in self.list(STAGING)? {
             let is_sealed = !folder.contains('.');
             if is_sealed && commit_of(&folder).is_some_and(|number| number <= commit.commit) {
@@ -39,12 +39,12 @@ impl LakeStore {
 
     /// Removes older data files whose place no new one takes. Files that a merge replaced are gone
     /// from there already.
-    pub(in crate::lake) fn remove_superseded(&self, commit: &Manifest) -> Result<(), LakeError> {
+    pub(in crate::lake) fn remove_superseded(&self, commit: &CommitFile) -> Result<(), LakeError> {
         commit.removed.iter().try_for_each(|path| self.delete(path))
     }
 
     /// A data file of a commit that is not fully published yet; `None` if all are.
-    pub fn unpublished<'c>(&self, commit: &'c Manifest) -> Option<&'c DataFile> {
+    pub fn unpublished<'c>(&self, commit: &'c CommitFile) -> Option<&'c DataFile> {
         let staging = format!("{STAGING}/{}", commit.staging);
         commit.all_parts().find(|part| {
             let is_staged = self.contains(&format!("{staging}/{}", part.path));
@@ -54,9 +54,9 @@ impl LakeStore {
     }
 }
 
-fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
-    let staging = lake.join(STAGING).join(&manifest.staging);
-    let mut parts: Vec<&DataFile> = manifest.all_parts().collect();
+fn publish_files(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError> {
+    let staging = lake.join(STAGING).join(&commit_file.staging);
+    let mut parts: Vec<&DataFile> = commit_file.all_parts().collect();
     parts.sort_by_key(|part| part.table == "runs");
     let mut folders = BTreeSet::new();
     for part in parts {
@@ -66,8 +66,8 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
         }
         let moved = match &part.replaces {
             None => move_in_place(&from, &to)?,
-            Some(old) if manifest.replaced.contains(part) => {
-                replace_table(lake, manifest, &part.path, old)?
+            Some(old) if commit_file.replaced.contains(part) => {
+                replace_table(lake, commit_file, &part.path, old)?
             }
             Some(old) => {
                 // Rename over the older data file first, then to the new name: a reader of the
@@ -80,7 +80,7 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
             }
         };
         if !moved {
-            let problem = missing(manifest.commit);
+            let problem = missing(commit_file.commit);
             return Err(LakeError::Damaged { path: to.into(), problem });
         }
         crash::point("between_moved_parts");
@@ -93,7 +93,7 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
     for folder in folders {
         local::sync_folder(&folder)?;
     }
-    manifest.removed.iter().try_for_each(|path| local::remove_file(&lake.join(path)))?;
+    commit_file.removed.iter().try_for_each(|path| local::remove_file(&lake.join(path)))?;
     crash::point("before_staging_is_removed");
     local::remove_folder(&staging)?;
     crash::point("after_staging_is_removed");
@@ -102,7 +102,12 @@ fn publish_files(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
 
 /// Publishes the data file of a table that is replaced as a whole: like a merge, so that a reader of
 /// the folder sees exactly one of the two files. Returns whether the new one is in place.
-fn replace_table(lake: &Path, commit: &Manifest, new: &str, old: &str) -> Result<bool, LakeError> {
+fn replace_table(
+    lake: &Path,
+    commit: &CommitFile,
+    new: &str,
+    old: &str,
+) -> Result<bool, LakeError> {
     let Some((folder, new)) = new.rsplit_once('/') else { return Ok(false) };
     let old = old.rsplit_once('/').map_or(old, |(_, name)| name);
     let change = FolderChange { added: vec![new], removed: BTreeSet::from([old]) };
@@ -123,23 +128,23 @@ struct FolderChange<'m> {
 /// not at all. The complete new folder is therefore prepared in staging, and exchanged with the
 /// live one in one step: a reader that lists a folder sees either all old data files or all new
 /// ones. The old data files become tombstones.
-fn publish_merge(lake: &Path, manifest: &Manifest) -> Result<(), LakeError> {
+fn publish_merge(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError> {
     let mut changes: BTreeMap<&str, FolderChange<'_>> = BTreeMap::new();
-    for (folder, name) in manifest.parts.iter().filter_map(|part| part.path.rsplit_once('/')) {
+    for (folder, name) in commit_file.parts.iter().filter_map(|part| part.path.rsplit_once('/')) {
         changes.entry(folder).or_default().added.push(name);
     }
-    for (folder, name) in manifest.removed.iter().filter_map(|path| path.rsplit_once('/')) {
+    for (folder, name) in commit_file.removed.iter().filter_map(|path| path.rsplit_once('/')) {
         changes.entry(folder).or_default().removed.insert(name);
     }
-    let staging = lake.join(STAGING).join(&manifest.staging);
-    let retired = lake.join(TOMBSTONES).join(&manifest.staging);
+    let staging = lake.join(STAGING).join(&commit_file.staging);
+    let retired = lake.join(TOMBSTONES).join(&commit_file.staging);
     let mut changes: Vec<_> = changes.into_iter().collect();
     changes.sort_by_key(|(folder, _)| folder.starts_with("runs/"));
     for (folder, change) in changes {
         let (live, staged) = (lake.join(folder), staging.join(folder));
         change.publish(&live, &staged, &retired.join(folder))?;
         if let Some(name) = change.added.iter().find(|name| !live.join(name).exists()) {
-            let (path, problem) = (live.join(name).into(), missing(manifest.commit));
+            let (path, problem) = (live.join(name).into(), missing(commit_file.commit));
             return Err(LakeError::Damaged { path, problem });
         }
         change.put_back(&live, &staged)?;

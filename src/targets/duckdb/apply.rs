@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 
 use super::database::{Applied, Database};
 use crate::crash;
-use crate::lake::{DataFile, LakeError, LakeView, Manifest};
+use crate::lake::{CommitFile, DataFile, LakeError, LakeView};
 use crate::query::{TablePlan, gap_rows, identifier, literal, read_parquet, sync_row};
 use crate::tables::RUNS;
 use crate::targets::DeliverError;
 
 /// The work of one transaction.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum DeliveryStep {
     /// Commits that directly follow the last one applied.
     Commits {
         /// The commits, in order.
-        manifests: Vec<Manifest>,
+        commit_files: Vec<CommitFile>,
         /// Whether merged data files were applied first, with rows of later commits than these.
         after_merged: bool,
     },
@@ -25,33 +25,33 @@ pub(super) enum Step {
     Merged(Vec<DataFile>),
 }
 
-impl Step {
+impl DeliveryStep {
     /// The commit that the file holds after the step; `None` if it stays the same.
     pub(super) fn ends_at(&self) -> Option<Applied> {
-        let Self::Commits { manifests, .. } = self else { return None };
-        let last = manifests.last()?;
+        let Self::Commits { commit_files, .. } = self else { return None };
+        let last = commit_files.last()?;
         Some(Applied { commit: last.commit, name: last.staging.clone() })
     }
 
     /// The data files that the step reads.
     fn parts(&self) -> impl Iterator<Item = &DataFile> {
-        let (manifests, merged): (&[Manifest], &[DataFile]) = match self {
-            Self::Commits { manifests, .. } => (manifests, &[]),
+        let (commit_files, merged): (&[CommitFile], &[DataFile]) = match self {
+            Self::Commits { commit_files, .. } => (commit_files, &[]),
             Self::Merged(parts) => (&[], parts),
         };
-        manifests.iter().flat_map(Manifest::all_parts).chain(merged)
+        commit_files.iter().flat_map(CommitFile::all_parts).chain(merged)
     }
 
     /// The rows that the step adds, by table, as its commits state them.
     pub(super) fn rows(&self, plan: &TablePlan) -> BTreeMap<String, u64> {
-        let Self::Commits { manifests, .. } = self else { return BTreeMap::new() };
+        let Self::Commits { commit_files, .. } = self else { return BTreeMap::new() };
         let mut rows = BTreeMap::new();
-        for part in manifests.iter().flat_map(|manifest| &manifest.parts) {
+        for part in commit_files.iter().flat_map(|commit_file| &commit_file.parts) {
             if plan.append_tables().any(|table| table.name == part.table) {
                 *rows.entry(part.table.clone()).or_default() += part.rows;
             }
         }
-        for part in manifests.iter().flat_map(|manifest| &manifest.replaced) {
+        for part in commit_files.iter().flat_map(|commit_file| &commit_file.replaced) {
             rows.insert(part.table.clone(), part.rows);
         }
         rows
@@ -67,17 +67,17 @@ pub(super) fn apply(
     database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
-    step: &Step,
+    step: &DeliveryStep,
     expected: &Applied,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     check_digests(lake, step)?;
     database.execute("begin", "BEGIN TRANSACTION")?;
     crash::point("after_begin");
     let done = database.check_applied(expected).and_then(|()| match step {
-        Step::Commits { manifests, after_merged } => {
-            apply_all(database, lake, plan, manifests, *after_merged)
+        DeliveryStep::Commits { commit_files, after_merged } => {
+            apply_all(database, lake, plan, commit_files, *after_merged)
         }
-        Step::Merged(parts) => apply_merged(database, lake, plan, parts),
+        DeliveryStep::Merged(parts) => apply_merged(database, lake, plan, parts),
     });
     match done {
         Ok(rows) => {
@@ -98,7 +98,7 @@ pub(super) fn apply(
 
 /// Rejects data files that changed after they were written: a changed Parquet file can still be
 /// readable, and its rows would be wrong.
-fn check_digests(lake: &LakeView, step: &Step) -> Result<(), DeliverError> {
+fn check_digests(lake: &LakeView, step: &DeliveryStep) -> Result<(), DeliverError> {
     for part in step.parts() {
         let path = lake.store().locate(&part.path);
         match lake.store().sha256(&path)? {
@@ -160,12 +160,12 @@ fn apply_all(
     database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
-    group: &[Manifest],
+    group: &[CommitFile],
     after_merged: bool,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
     let mut rows = BTreeMap::new();
     for table in plan.append_tables() {
-        let parts = group.iter().flat_map(|manifest| &manifest.parts);
+        let parts = group.iter().flat_map(|commit_file| &commit_file.parts);
         let parts: Vec<&DataFile> = parts.filter(|part| part.table == table.name).collect();
         if !parts.is_empty() {
             for parts in statements(&parts) {
@@ -176,17 +176,17 @@ fn apply_all(
     }
     supersede(database, lake, plan, group, after_merged)?;
     replace(database, lake, group, &mut rows)?;
-    for manifest in group {
-        if let Some(sync) = &manifest.sync {
-            database.execute("record the sync", &sync_row(sync, manifest))?;
+    for commit_file in group {
+        if let Some(sync) = &commit_file.sync {
+            database.execute("record the sync", &sync_row(sync, commit_file))?;
         }
     }
-    if let Some(manifest) = group.last() {
-        database.execute("record gaps", &gap_rows(&manifest.gaps, manifest))?;
+    if let Some(commit_file) = group.last() {
+        database.execute("record gaps", &gap_rows(&commit_file.gaps, commit_file))?;
         let sql = format!(
             "UPDATE _armature SET applied_commit = {}, applied_name = {}",
-            manifest.commit,
-            literal(&manifest.staging)
+            commit_file.commit,
+            literal(&commit_file.staging)
         );
         database.execute("record the commit", &sql)?;
     }
@@ -252,10 +252,10 @@ fn supersede(
     database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
-    group: &[Manifest],
+    group: &[CommitFile],
     after_merged: bool,
 ) -> Result<(), DeliverError> {
-    let parts = group.iter().flat_map(|manifest| &manifest.parts);
+    let parts = group.iter().flat_map(|commit_file| &commit_file.parts);
     let looks_at_all = after_merged || parts.clone().any(|part| part.replaces.is_some());
     let revised: Vec<&DataFile> =
         parts.filter(|part| part.table == RUNS.name && part.has_revisions).collect();
@@ -286,11 +286,11 @@ fn supersede(
 fn replace(
     database: &Database,
     lake: &LakeView,
-    group: &[Manifest],
+    group: &[CommitFile],
     rows: &mut BTreeMap<String, u64>,
 ) -> Result<(), DeliverError> {
     let mut newest: BTreeMap<&str, &DataFile> = BTreeMap::new();
-    for part in group.iter().flat_map(|manifest| &manifest.replaced) {
+    for part in group.iter().flat_map(|commit_file| &commit_file.replaced) {
         newest.insert(&part.table, part);
     }
     for (table, part) in newest {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::apply::Step;
+use super::apply::DeliveryStep;
 use super::database::Applied;
 use super::open_file::OpenFile;
 use super::options::DeliveryOptions;
 use crate::event::Event;
-use crate::lake::{DataFile, LakeError, LakeView, Manifest};
+use crate::lake::{CommitFile, DataFile, LakeError, LakeView};
 use crate::query::check_path;
 use crate::tables::Mapping;
 use crate::targets::{DeliverError, Delivery};
@@ -48,7 +48,7 @@ pub async fn deliver(
     let mut summary = PendingSummary::read(lake, &pending, applied).await?;
     let has_merged = !summary.merged.is_empty();
     let merged = std::mem::take(&mut summary.merged);
-    let mut steps = merged_groups(merged).into_iter().map(Step::Merged).collect::<Vec<_>>();
+    let mut steps = merged_groups(merged).into_iter().map(DeliveryStep::Merged).collect::<Vec<_>>();
     steps.reverse();
     let mut pending = pending.into_iter().peekable();
     let mut is_begun = false;
@@ -62,15 +62,15 @@ pub async fn deliver(
         is_begun = true;
         let step = match steps.pop() {
             Some(step) => step,
-            None => Step::Commits {
-                manifests: next_group(lake, &mut pending, &summary).await?,
+            None => DeliveryStep::Commits {
+                commit_files: next_group(lake, &mut pending, &summary).await?,
                 after_merged: has_merged,
             },
         };
         let (step, rows) = file.apply(step).await?;
         delivery.state = "applied";
-        if let Step::Commits { manifests, .. } = step {
-            delivery.commits += u64::try_from(manifests.len()).unwrap_or(0);
+        if let DeliveryStep::Commits { commit_files, .. } = step {
+            delivery.commits += u64::try_from(commit_files.len()).unwrap_or(0);
             delivery.commit = file.applied().commit;
         }
         for (table, count) in rows {
@@ -100,13 +100,13 @@ impl PendingSummary {
         let mut summary = Self::default();
         let mut merges = Vec::new();
         for commit in pending {
-            let mut manifest = lake.manifest(*commit).await?;
-            summary.superseded.extend(manifest.superseded().map(str::to_owned));
-            let tables = manifest.replaced.iter().map(|part| part.table.clone());
+            let mut commit_file = lake.commit_file(*commit).await?;
+            summary.superseded.extend(commit_file.superseded().map(str::to_owned));
+            let tables = commit_file.replaced.iter().map(|part| part.table.clone());
             summary.replacing.extend(tables.map(|table| (table, *commit)));
-            if manifest.is_merge {
-                manifest.removed = Vec::new();
-                merges.push(manifest);
+            if commit_file.is_merge {
+                commit_file.removed = Vec::new();
+                merges.push(commit_file);
             }
         }
         for mut merge in merges {
@@ -152,7 +152,7 @@ async fn check_history(
     if commit > newest {
         return Err(DeliverError::NewerThanLake { path, applied: commit, newest });
     }
-    if commit > 0 && lake.manifest(commit).await?.staging != applied.name {
+    if commit > 0 && lake.commit_file(commit).await?.staging != applied.name {
         return Err(DeliverError::OtherHistory { path, commit });
     }
     Ok(())
@@ -167,37 +167,37 @@ async fn next_group(
     lake: &LakeView,
     pending: &mut std::iter::Peekable<std::vec::IntoIter<u64>>,
     summary: &PendingSummary,
-) -> Result<Vec<Manifest>, DeliverError> {
+) -> Result<Vec<CommitFile>, DeliverError> {
     const GROUP_COMMITS: usize = 256;
     let (mut group, mut bytes) = (Vec::new(), 0_u64);
     while let Some(commit) = pending.next_if(|_| bytes < GROUP_BYTES && group.len() < GROUP_COMMITS)
     {
-        let mut manifest = lake.manifest(commit).await?;
+        let mut commit_file = lake.commit_file(commit).await?;
         // Not delivered, and usually the largest part of a commit.
-        manifest.ledger_changes = Vec::new();
+        commit_file.ledger_changes = Vec::new();
         let is_there = |part: &DataFile| !summary.superseded.contains(&part.path);
-        manifest.parts.retain(|part| part.merged.is_none() && is_there(part));
+        commit_file.parts.retain(|part| part.merged.is_none() && is_there(part));
         let is_last = |part: &DataFile| summary.replacing.get(&part.table) == Some(&commit);
-        manifest.replaced.retain(|part| is_last(part) && is_there(part));
-        bytes += manifest.parts.iter().map(|part| part.bytes).sum::<u64>();
-        check_in_place(lake, &manifest)?;
-        group.push(manifest);
+        commit_file.replaced.retain(|part| is_last(part) && is_there(part));
+        bytes += commit_file.parts.iter().map(|part| part.bytes).sum::<u64>();
+        check_in_place(lake, &commit_file)?;
+        group.push(commit_file);
     }
     Ok(group)
 }
 
 /// Refuses a commit that is not fully published, which a crash can leave: a delivery takes no lock
 /// and moves nothing, so only the next sync can finish it.
-fn check_in_place(lake: &LakeView, manifest: &Manifest) -> Result<(), DeliverError> {
-    if let Some(part) = lake.store().unpublished(manifest) {
+fn check_in_place(lake: &LakeView, commit_file: &CommitFile) -> Result<(), DeliverError> {
+    if let Some(part) = lake.store().unpublished(commit_file) {
         let path = lake.store().location(&part.path);
-        return Err(DeliverError::NotInPlace { path, commit: manifest.commit });
+        return Err(DeliverError::NotInPlace { path, commit: commit_file.commit });
     }
     let is_missing = |part: &&DataFile| {
         let current = lake.store().locate(&part.path);
         !lake.store().contains(&current)
     };
-    let Some(part) = manifest.all_parts().find(is_missing) else { return Ok(()) };
-    let problem = format!("commit {} lists it, and it is not there", manifest.commit);
+    let Some(part) = commit_file.all_parts().find(is_missing) else { return Ok(()) };
+    let problem = format!("commit {} lists it, and it is not there", commit_file.commit);
     Err(LakeError::Damaged { path: lake.store().location(&part.path), problem }.into())
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::apply::{Step, apply};
+use super::apply::{DeliveryStep, apply};
 use super::database::{Applied, Database};
 use super::options::DeliveryOptions;
 use crate::lake::LakeView;
@@ -66,8 +66,8 @@ impl<'d> OpenFile<'d> {
     /// Applies a step and makes it durable. Returns the step and the rows that it added, by table.
     pub(super) async fn apply(
         &mut self,
-        mut step: Step,
-    ) -> Result<(Step, BTreeMap<String, u64>), DeliverError> {
+        mut step: DeliveryStep,
+    ) -> Result<(DeliveryStep, BTreeMap<String, u64>), DeliverError> {
         let mut tries = 0;
         loop {
             tries += 1;

@@ -77,7 +77,7 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_goes_by_manifests_finds_what_it_looked_up_before() {
+async fn a_reader_that_goes_by_commit_files_finds_what_it_looked_up_before() {
     let mut kit = small_commits(60).await;
     kit.settings.duckdb.enabled = false;
     kit.sync().await;

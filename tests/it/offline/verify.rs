@@ -78,21 +78,21 @@ fn flip(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-fn manifest(kit: &Kit, commit: u64) -> PathBuf {
+fn commit_file(kit: &Kit, commit: u64) -> PathBuf {
     kit.lake.join(format!("_armature/manifests/{commit:08}.json"))
 }
 
-/// A manifest that a wrong program made: whole, and not true.
-fn write_with_digest(path: &Path, mut manifest: serde_json::Value) {
-    manifest.as_object_mut().unwrap().remove("sha256").unwrap();
-    let members = manifest.to_string();
+/// A commit file that a wrong program made: whole, and not true.
+fn write_with_digest(path: &Path, mut commit_file: serde_json::Value) {
+    commit_file.as_object_mut().unwrap().remove("sha256").unwrap();
+    let members = commit_file.to_string();
     let members = members.strip_suffix('}').unwrap();
     let digest = armature_export::digest::sha256_hex(members.as_bytes());
     fs::write(path, format!("{members},\"sha256\":\"{digest}\"}}")).unwrap();
 }
 
 fn newest(kit: &Kit) -> u64 {
-    (1..1000).find(|commit| !manifest(kit, commit + 1).exists()).unwrap()
+    (1..1000).find(|commit| !commit_file(kit, commit + 1).exists()).unwrap()
 }
 
 async fn assert_mended(kit: &Kit) {
@@ -110,7 +110,7 @@ async fn a_deleted_part() {
     assert_snapshot!(said(&kit).await, @"
     the data file `runs/date=2026-11-19/00000001-[id].parquet` of commit 1 is missing
       hint: `armature-export verify --repair` repairs it
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
     regenerated the data files of 6 runs from `documents` (commit 4)
@@ -127,7 +127,7 @@ async fn a_flipped_byte_in_a_part() {
     assert_snapshot!(said(&kit).await, @"
     the data file `spans/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
       hint: `armature-export verify --repair` repairs it
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
     regenerated the data files of 6 runs from `documents` (commit 4)
@@ -144,13 +144,13 @@ async fn a_flipped_byte_in_documents() {
     assert_snapshot!(said(&kit).await, @"
     the data file `documents/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
       hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` drops it, and `armature-export reconcile --repair` fetches what the API still has
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     assert_snapshot!(repaired(&kit, false).await, @"
 
     the data file `documents/date=2026-11-19/00000001-[id].parquet` of commit 1 is damaged: its bytes are not those that were written
       hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` drops it, and `armature-export reconcile --repair` fetches what the API still has
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     assert_snapshot!(repaired(&kit, true).await, @"
     dropped the damaged data file `documents/date=2026-11-19/00000001-[id].parquet`, kept as `[dir]/lake/_armature/set_aside/documents/date=2026-11-19/00000001-[id].parquet`
@@ -234,7 +234,7 @@ async fn a_part_under_another_name() {
       hint: restore the file from a backup; or `armature-export verify --repair --drop-parts` drops it, and `armature-export reconcile --repair` fetches what the API still has
     `documents/date=2026-11-19/renamed.parquet` has the content of the data file `documents/date=2026-11-19/00000001-[id].parquet`
       hint: `armature-export verify --repair` repairs it
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     assert_snapshot!(repaired(&kit, true).await, @"
     moved `documents/date=2026-11-19/renamed.parquet` back to `documents/date=2026-11-19/00000001-[id].parquet`
@@ -358,7 +358,7 @@ async fn a_database_that_is_behind_gone_or_broken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_missing_from_the_ledger() {
     let kit = synced().await;
-    let path = manifest(&kit, newest(&kit));
+    let path = commit_file(&kit, newest(&kit));
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let changes = json["ledger_changes"].as_array_mut().unwrap();
     // When to ask for an evaluation that is not there is nothing that rows tell.
@@ -385,7 +385,7 @@ async fn a_run_missing_from_the_ledger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_of_the_ledger_without_rows() {
     let kit = synced().await;
-    let path = manifest(&kit, newest(&kit));
+    let path = commit_file(&kit, newest(&kit));
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let changes = json["ledger_changes"].as_array_mut().unwrap();
     let is_exported = |change: &&mut serde_json::Value| change[1]["state"] == "exported";
@@ -425,40 +425,40 @@ async fn a_damaged_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_in_a_manifest() {
+async fn a_flipped_byte_in_a_commit_file() {
     let kit = synced().await;
-    let path = manifest(&kit, 1);
+    let path = commit_file(&kit, 1);
     let bytes = fs::read(&path).unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
     fs::write(&path, text.replacen("\"first_listed_at\":1", "\"first_listed_at\":2", 1)).unwrap();
     assert_snapshot!(said(&kit).await, @"
-    the manifest of commit 1 cannot be read: it was changed after it was written: its `sha256` differs
+    the file of commit 1 cannot be read: it was changed after it was written: its `sha256` differs
       hint: restore the file from a backup; nothing else is repaired until then
-    not checked: rows and the DuckDB file, as not every manifest and data file is intact
+    not checked: rows and the DuckDB file, as not every commit file and data file is intact
     ");
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let broken = said(&kit).await;
-    assert!(broken.starts_with("the manifest of commit 1 cannot be read: "), "{broken}");
-    assert!(repaired(&kit, true).await.trim_start().starts_with("the manifest of commit 1"));
+    assert!(broken.starts_with("the file of commit 1 cannot be read: "), "{broken}");
+    assert!(repaired(&kit, true).await.trim_start().starts_with("the file of commit 1"));
     fs::write(&path, &bytes).unwrap();
     assert_mended(&kit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_manifest() {
+async fn a_missing_commit_file() {
     let kit = synced().await;
     for commit in [2, newest(&kit)] {
-        let path = manifest(&kit, commit);
+        let path = commit_file(&kit, commit);
         let bytes = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
         let before = kit.parts();
         let told = said(&kit).await;
         assert!(!told.contains("all is well"));
         if commit == 2 {
-            assert!(told.starts_with("the manifest of commit 2 is missing"), "{told}");
+            assert!(told.starts_with("the file of commit 2 is missing"), "{told}");
         }
         let is_newest = commit != 2;
-        assert_eq!(told.contains("which has no manifest"), is_newest, "{told}");
+        assert_eq!(told.contains("which has no commit file"), is_newest, "{told}");
         repaired(&kit, true).await;
         assert_eq!(kit.parts(), before, "rows that only these files hold are gone");
         if commit == 2 {
@@ -473,7 +473,7 @@ async fn a_replay_that_was_cut_off_in_each_step() {
     let before: Vec<(PathBuf, Vec<u8>)> =
         kit.parts().into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     super::replay::replayed(&kit).await;
-    let path = manifest(&kit, newest(&kit));
+    let path = commit_file(&kit, newest(&kit));
     let json: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let staging = kit.lake.join("_armature/staging").join(json["staging"].as_str().unwrap());
     let parts = json["parts"].as_array().unwrap().clone();
@@ -514,7 +514,7 @@ async fn a_lake_and_a_database_of_an_older_version() {
         ["uncertified_because", "proof", "pages", "looks", "repeats", "head_moved"];
     let kit = Kit::start(12).await;
     kit.sync().await;
-    let path = manifest(&kit, newest(&kit));
+    let path = commit_file(&kit, newest(&kit));
     let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     // As the first version wrote it.
     for member in ["sha256", "identity_sha256"] {

@@ -91,8 +91,8 @@ async fn interrupt_a_sync(kit: &Kit, signals: usize) -> (Option<i32>, String) {
     let mut command = command(kit, &["sync"]);
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     // Two of its many commits are there.
-    let manifest = kit.lake.join("_armature/manifests/00000002.json");
-    while !manifest.exists() {
+    let commit_file = kit.lake.join("_armature/manifests/00000002.json");
+    while !commit_file.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::Finding;
-use crate::lake::{LakeError, LakeView, Manifest, Snapshot};
+use crate::lake::{CommitFile, LakeError, LakeView, Snapshot};
 use crate::ledger::Ledger;
 
 /// The state that follows from all commits.
@@ -13,7 +13,7 @@ pub(super) struct LogReplay {
     /// The number of the newest commit file, readable or not.
     pub(super) newest: Option<u64>,
     /// The newest commit that can be read.
-    pub(super) head: Option<Manifest>,
+    pub(super) head: Option<CommitFile>,
     /// The data files that readers see.
     pub(super) live: Snapshot,
     /// Paths of data files that a later commit replaced or removed.
@@ -27,7 +27,7 @@ pub(super) struct LogReplay {
     /// The live files at that checkpoint, and its commit.
     files_at_checkpoint: Option<(u64, Snapshot)>,
     /// The commits that end a sync, without their data files and changes, to save memory.
-    pub(super) syncs: Vec<Manifest>,
+    pub(super) syncs: Vec<CommitFile>,
     /// The numbers whose commit file is missing or cannot be read.
     pub(super) lost: HashSet<u64>,
     /// The numbers of the commits that can be read.
@@ -48,7 +48,7 @@ pub(super) async fn log(
     let listed = view.listed_commits()?;
     // Only the newest checkpoint is compared: copies of the live files can be large.
     let newest = match listed.last() {
-        Some(newest) => view.manifest(*newest).await.ok(),
+        Some(newest) => view.commit_file(*newest).await.ok(),
         None => None,
     };
     log.files_checkpoint = newest.and_then(|newest| newest.files_checkpoint);
@@ -56,34 +56,34 @@ pub(super) async fn log(
         let expected = last.as_ref().map_or(1, |(last, _)| last + 1);
         for commit in expected..commit {
             log.lost.insert(commit);
-            findings.push(Finding::ManifestMissing { commit });
+            findings.push(Finding::CommitFileMissing { commit });
         }
-        let read = view.manifest_with_digest(commit).await;
-        let (manifest, sha256) = match read {
+        let read = view.commit_file_with_digest(commit).await;
+        let (commit_file, sha256) = match read {
             Ok(read) => read,
             // This is not damage: a newer version of this program can read the lake.
             Err(error @ LakeError::NewerTables { .. }) => return Err(error),
             Err(error) => {
                 let problem = problem(&error);
                 log.lost.insert(commit);
-                findings.push(Finding::ManifestUnreadable { commit, problem });
+                findings.push(Finding::CommitFileUnreadable { commit, problem });
                 last = Some((commit, String::new()));
                 continue;
             }
         };
         let before =
             last.as_ref().filter(|(last, sha256)| last + 1 == commit && !sha256.is_empty());
-        match (&manifest.previous, before) {
+        match (&commit_file.previous, before) {
             (Some(previous), Some((before, sha256))) if previous != sha256 => {
-                findings.push(Finding::ManifestChanged { commit: *before });
+                findings.push(Finding::CommitFileChanged { commit: *before });
             }
             // Once a commit names the SHA-256 of the previous one, all later commits do.
-            (None, _) if is_chained => findings.push(Finding::ManifestChanged { commit }),
+            (None, _) if is_chained => findings.push(Finding::CommitFileChanged { commit }),
             _ => {}
         }
-        is_chained |= manifest.previous.is_some();
+        is_chained |= commit_file.previous.is_some();
         last = Some((commit, sha256));
-        log.take(manifest);
+        log.take(commit_file);
     }
     log.newest = last.map(|(commit, _)| commit);
     let checked = log.head.as_ref().map_or(Ok(()), |head| view.check_identity(head));
@@ -94,22 +94,23 @@ pub(super) async fn log(
 }
 
 impl LogReplay {
-    fn take(&mut self, mut manifest: Manifest) {
-        self.commits.insert(manifest.commit);
-        self.live.apply(&manifest);
-        self.superseded.extend(manifest.superseded().map(str::to_owned));
-        self.ledger.apply(std::mem::take(&mut manifest.ledger_changes));
-        if manifest.ledger_checkpoint == Some(manifest.commit) {
-            self.at_checkpoint = Some((manifest.commit, self.ledger.clone()));
+    fn take(&mut self, mut commit_file: CommitFile) {
+        self.commits.insert(commit_file.commit);
+        self.live.apply(&commit_file);
+        self.superseded.extend(commit_file.superseded().map(str::to_owned));
+        self.ledger.apply(std::mem::take(&mut commit_file.ledger_changes));
+        if commit_file.ledger_checkpoint == Some(commit_file.commit) {
+            self.at_checkpoint = Some((commit_file.commit, self.ledger.clone()));
         }
-        if self.files_checkpoint == Some(manifest.commit) {
-            self.files_at_checkpoint = Some((manifest.commit, self.live.clone()));
+        if self.files_checkpoint == Some(commit_file.commit) {
+            self.files_at_checkpoint = Some((commit_file.commit, self.live.clone()));
         }
-        if manifest.sync.is_some() {
-            let light = Manifest { parts: Vec::new(), replaced: Vec::new(), ..manifest.clone() };
-            self.syncs.push(Manifest { removed: Vec::new(), ..light });
+        if commit_file.sync.is_some() {
+            let light =
+                CommitFile { parts: Vec::new(), replaced: Vec::new(), ..commit_file.clone() };
+            self.syncs.push(CommitFile { removed: Vec::new(), ..light });
         }
-        self.head = Some(manifest);
+        self.head = Some(commit_file);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::tables::{FieldIds, SCHEMA_VERSION};
 
 /// One commit, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct CommitFile {
     /// Its number; the first is 1.
     pub commit: u64,
     /// The SHA-256 of the previous commit file, in hexadecimal, so that a change of any commit file
@@ -59,7 +59,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "FieldIds::is_empty")]
     pub field_ids: FieldIds,
     /// The path of the data file of each table that is replaced as a whole, after this commit.
-    /// Earlier versions did not write it: see [`Manifest::replaced_path`].
+    /// Earlier versions did not write it: see [`CommitFile::replaced_path`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced_paths: BTreeMap<String, String>,
     /// The SHA-256 of `format.json`, in hexadecimal; `None` in commits of versions that did not
@@ -102,7 +102,7 @@ struct Versioned {
     schema_version: String,
 }
 
-impl Manifest {
+impl CommitFile {
     /// The version of the tables that a commit file states, if it is later than this program's.
     pub(super) fn later_version(bytes: &[u8]) -> Option<String> {
         let found = serde_json::from_slice::<Versioned>(bytes).ok()?.schema_version;
@@ -126,22 +126,22 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Reads what [`Manifest::encode`] wrote, and accepts only exactly these bytes. A file without
+    /// Reads what [`CommitFile::encode`] wrote, and accepts only exactly these bytes. A file without
     /// `sha256` is of the first version, which did not write it.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let commit_file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if has_own_digest(bytes) {
-            return Ok(manifest);
+            return Ok(commit_file);
         }
         let members: serde_json::Map<String, serde_json::Value> =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if members.contains_key("sha256") {
             return Err("it was changed after it was written: its `sha256` differs".to_owned());
         }
-        if manifest.must_have_digest() {
+        if commit_file.must_have_digest() {
             return Err("it is not what was written: its `sha256` is missing".to_owned());
         }
-        Ok(manifest)
+        Ok(commit_file)
     }
 
     /// Whether the version that made it wrote a digest. All versions but the first do, and each
@@ -229,7 +229,7 @@ impl CommitRange {
     }
 }
 
-impl Manifest {
+impl CommitFile {
     /// Every data file that must be in place once the commit is published.
     pub fn all_parts(&self) -> impl Iterator<Item = &DataFile> {
         self.parts.iter().chain(&self.replaced)
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     /// A commit with the members that every version writes, and some more.
-    fn manifest(more: &Value) -> Manifest {
+    fn commit_file(more: &Value) -> CommitFile {
         let mut members = json!({
             "commit": 2, "sync_id": "a", "created_at": 7, "schema_version": SCHEMA_VERSION,
             "staging": "00000002-a", "parts": [], "replaced": [], "ledger_changes": [],
@@ -361,13 +361,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let manifest = manifest(&json!({"previous": "b"}));
-        assert_eq!(Manifest::decode(&manifest.encode().unwrap()), Ok(manifest));
+        let commit_file = commit_file(&json!({"previous": "b"}));
+        assert_eq!(CommitFile::decode(&commit_file.encode().unwrap()), Ok(commit_file));
     }
 
     #[test]
-    fn a_manifest_that_was_written_again_is_damaged() {
-        let bytes = manifest(&json!({})).encode().unwrap();
+    fn a_commit_file_that_was_written_again_is_damaged() {
+        let bytes = commit_file(&json!({})).encode().unwrap();
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         let mut with_more = value.clone();
         with_more["zzz"] = "later".into();
@@ -378,7 +378,7 @@ mod tests {
             serde_json::to_vec(&with_more).unwrap(),
             spaced,
         ] {
-            let error = Manifest::decode(&again).unwrap_err();
+            let error = CommitFile::decode(&again).unwrap_err();
             assert!(error.ends_with("its `sha256` differs"), "{error}");
         }
     }
@@ -386,8 +386,8 @@ mod tests {
     #[test]
     fn only_the_first_version_has_no_digest() {
         let decode = |more: &Value| {
-            let bytes = serde_json::to_vec(&manifest(more)).unwrap();
-            Manifest::decode(&bytes).is_ok()
+            let bytes = serde_json::to_vec(&commit_file(more)).unwrap();
+            CommitFile::decode(&bytes).is_ok()
         };
         assert!(decode(&json!({"schema_version": "1.0"})));
         for later in [
@@ -405,11 +405,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_other_byte_shows(at in 0..1000_usize, with in any::<u8>()) {
-            let written = manifest(&json!({"previous": "b"})).encode().unwrap();
+            let written = commit_file(&json!({"previous": "b"})).encode().unwrap();
             let mut changed = written.clone();
             let at = at % changed.len();
             changed[at] = with;
-            prop_assert_eq!(Manifest::decode(&changed).is_ok(), changed == written);
+            prop_assert_eq!(CommitFile::decode(&changed).is_ok(), changed == written);
         }
     }
 }
