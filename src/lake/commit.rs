@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
-use super::{CommitFile, Gap, Lake, LakeError, Staging, SyncRecord, ledger_checkpoint};
+use super::{CommitFile, Gap, Lake, LakeError, Staging, StoredFile, SyncRecord, ledger_checkpoint};
 use crate::crash;
 use crate::digest::sha256_hex;
 use crate::interval::Interval;
@@ -142,13 +142,17 @@ impl Lake {
         anew: bool,
     ) -> Result<(), LakeError> {
         let path = checkpoint_path(FILES, commit.commit);
-        let old = if anew { None } else { self.view().files_checkpoint(self.head()).await? };
-        let (since, mut old) = old.map_or((0, None), |(commit, bytes)| (commit, Some(bytes)));
+        let old = if anew { None } else { self.view().files_checkpoint(self.head())? };
+        let (since, mut old) = match old {
+            Some((commit, file)) => (commit, Some(OldFiles::Stored(file))),
+            None => (0, None),
+        };
         let mut changes = LiveFileChanges::default();
         for number in self.view().commits()?.into_iter().filter(|number| *number > since) {
             changes.apply(&self.view().commit_file(number).await?);
             if changes.are_many() {
-                old = Some(self.written(std::mem::take(&mut changes), old, &path).await?);
+                let slice = self.written(std::mem::take(&mut changes), old, &path).await?;
+                old = Some(OldFiles::Written(slice));
             }
         }
         changes.apply(commit);
@@ -170,10 +174,15 @@ impl Lake {
     async fn written(
         &self,
         changes: LiveFileChanges,
-        old: Option<Bytes>,
+        old: Option<OldFiles>,
         path: &str,
     ) -> Result<Bytes, LakeError> {
-        let written = tokio::task::spawn_blocking(move || changes.write(old)).await;
+        let written = tokio::task::spawn_blocking(move || match old {
+            Some(OldFiles::Stored(file)) => changes.write(Some(file)),
+            Some(OldFiles::Written(bytes)) => changes.write(Some(bytes)),
+            None => changes.write(None::<Bytes>),
+        })
+        .await;
         let written = written.map_err(|error| LakeError::Damaged {
             path: self.store().location(path),
             problem: format!("writing it stopped: {error}"),
@@ -246,6 +255,14 @@ impl Lake {
         crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))
     }
+}
+
+/// The checkpoint of the live files that a new one is written from.
+enum OldFiles {
+    /// The last one.
+    Stored(StoredFile),
+    /// A slice of the new one, after some of the commits.
+    Written(Bytes),
 }
 
 /// What the files of replaced tables were built from, and their paths, after a commit.

@@ -10,12 +10,12 @@ use arrow::array::{
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 
 use super::{CommitFile, CommitRange, DataFile, LiveFile};
 
@@ -37,6 +37,9 @@ const COLUMNS: [(&str, DataType); 12] = [
 /// The column of the statistics, as the JSON of the commit file. Most readers leave it out: it is
 /// the largest part.
 const STATISTICS: &str = "statistics";
+
+/// Rows of a row group: the writer keeps one in memory.
+const GROUP_ROWS: usize = 16_384;
 
 /// Rows that are written or read at once.
 const BATCH_ROWS: usize = 8192;
@@ -70,10 +73,16 @@ impl LiveFileChanges {
 
     /// The checkpoint after these changes, from the one before them. The old one is copied batch by
     /// batch: a lake that was never compacted has hundreds of thousands of files.
-    pub(super) fn write(self, old: Option<Bytes>) -> Result<Vec<u8>, ParquetError> {
+    pub(super) fn write(
+        self,
+        old: Option<impl ChunkReader + 'static>,
+    ) -> Result<Vec<u8>, ParquetError> {
         let schema = schema();
         let compression = Compression::ZSTD(ZstdLevel::try_new(1)?);
-        let properties = WriterProperties::builder().set_compression(compression).build();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .build();
         let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
         if let Some(old) = old {
             let reader = ParquetRecordBatchReaderBuilder::try_new(old)?;
@@ -124,7 +133,10 @@ impl LakeTotals {
 
 impl LiveFileChanges {
     /// The totals after these changes, given the checkpoint before them. Keeps no file in memory.
-    pub(super) fn totals(&self, old: Option<Bytes>) -> Result<LakeTotals, ParquetError> {
+    pub(super) fn totals(
+        &self,
+        old: Option<impl ChunkReader + 'static>,
+    ) -> Result<LakeTotals, ParquetError> {
         let mut totals = LakeTotals::default();
         if let Some(old) = old {
             let builder = ParquetRecordBatchReaderBuilder::try_new(old)?;
@@ -187,8 +199,8 @@ fn arrays(files: &[LiveFile]) -> Result<Vec<ArrayRef>, ParquetError> {
 }
 
 /// The files of a checkpoint, without their statistics.
-pub(super) fn read(bytes: Bytes) -> Result<Vec<LiveFile>, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+pub(super) fn read(file: impl ChunkReader + 'static) -> Result<Vec<LiveFile>, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let wanted = COLUMNS.iter().map(|(name, _)| *name).filter(|name| *name != STATISTICS);
     let wanted = ProjectionMask::columns(builder.parquet_schema(), wanted);
     let mut files = Vec::new();
@@ -241,6 +253,7 @@ fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowE
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use serde_json::json;
 
     use super::*;

@@ -13,7 +13,8 @@ use super::paths::{
 use super::staging::OPEN;
 use super::store::Lock;
 use super::{
-    CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, ledger_checkpoint,
+    CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, StoredFile,
+    ledger_checkpoint,
 };
 use crate::config::Filters;
 use crate::crash;
@@ -410,18 +411,20 @@ impl LakeView {
         Ok((ledger, changes))
     }
 
-    /// The content of the checkpoint of the live files that a commit names, and its commit; `None`
+    /// The checkpoint of the live files that a commit names, open for reading, and its commit; `None`
     /// if there is none, or it is not as it was written: the snapshot then follows from all commits.
-    pub(super) async fn files_checkpoint(
+    /// It is not read into memory: a lake that was never compacted has hundreds of thousands of files.
+    pub(super) fn files_checkpoint(
         &self,
         head: Option<&CommitFile>,
-    ) -> Result<Option<(u64, Bytes)>, LakeError> {
+    ) -> Result<Option<(u64, StoredFile)>, LakeError> {
         let Some(head) = head else { return Ok(None) };
         let Some(commit) = head.files_checkpoint else { return Ok(None) };
-        let bytes = self.store.get(&checkpoint_path(FILES, commit)).await?;
-        let is_stated =
-            |bytes: &Bytes| head.files_checkpoint_sha256.as_deref() == Some(&sha256_hex(bytes));
-        Ok(bytes.filter(is_stated).map(|bytes| (commit, bytes)))
+        let path = checkpoint_path(FILES, commit);
+        if self.store.sha256(&path)? != head.files_checkpoint_sha256 {
+            return Ok(None);
+        }
+        self.store.open(&path).map(|file| Some((commit, file)))
     }
 
     async fn read(&self, path: &str) -> Result<Bytes, LakeError> {

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::files_checkpoint::{LakeTotals, LiveFileChanges};
 use super::paths::{FILES, checkpoint_path};
 use super::{
-    CommitFile, CommitRange, DataFile, LakeError, LakeView, LiveFile, SyncRecord, files_checkpoint,
+    CommitFile, CommitRange, DataFile, LakeError, LakeView, LiveFile, StoredFile, SyncRecord,
+    files_checkpoint,
 };
 
 /// The data files of all commits, without those that later commits replaced or removed.
@@ -53,9 +52,9 @@ impl Snapshot {
         self.by_path.insert(live.part.path.clone(), live);
     }
 
-    fn of_checkpoint(bytes: Bytes) -> Result<Self, LakeError> {
+    fn of_checkpoint(file: StoredFile) -> Result<Self, LakeError> {
         let mut snapshot = Self::default();
-        let files = files_checkpoint::read(bytes).map_err(LakeError::parquet("read", FILES))?;
+        let files = files_checkpoint::read(file).map_err(LakeError::parquet("read", FILES))?;
         for live in files {
             snapshot.add(live);
         }
@@ -128,8 +127,8 @@ impl LakeView {
     /// # Errors
     /// [`LakeError`] if a commit cannot be read.
     pub async fn snapshot(&self) -> Result<Snapshot, LakeError> {
-        let (mut snapshot, since) = match self.files_checkpoint(self.head()).await? {
-            Some((commit, bytes)) => (Snapshot::of_checkpoint(bytes)?, commit),
+        let (mut snapshot, since) = match self.files_checkpoint(self.head())? {
+            Some((commit, file)) => (Snapshot::of_checkpoint(file)?, commit),
             None => (Snapshot::default(), 0),
         };
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
@@ -143,24 +142,24 @@ impl LakeView {
     /// # Errors
     /// [`LakeError`] if a commit cannot be read.
     pub async fn totals(&self) -> Result<LakeTotals, LakeError> {
-        let (since, bytes) = match self.files_checkpoint(self.head()).await? {
-            Some((commit, bytes)) => (commit, Some(bytes)),
+        let (since, file) = match self.files_checkpoint(self.head())? {
+            Some((commit, file)) => (commit, Some(file)),
             None => (0, None),
         };
         let mut changes = LiveFileChanges::default();
         for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
             changes.apply(&self.commit_file(commit).await?);
         }
-        changes.totals(bytes).map_err(LakeError::parquet("read", FILES))
+        changes.totals(file).map_err(LakeError::parquet("read", FILES))
     }
 
     /// The live files in the checkpoint that a commit names.
     ///
     /// # Errors
     /// [`LakeError`] if it cannot be read, or has another SHA-256 than the commit states.
-    pub async fn checkpointed_files(&self, head: &CommitFile) -> Result<Snapshot, LakeError> {
-        if let Some((_, bytes)) = self.files_checkpoint(Some(head)).await? {
-            return Snapshot::of_checkpoint(bytes);
+    pub fn checkpointed_files(&self, head: &CommitFile) -> Result<Snapshot, LakeError> {
+        if let Some((_, file)) = self.files_checkpoint(Some(head))? {
+            return Snapshot::of_checkpoint(file);
         }
         let problem = "it is missing, or its SHA-256 is not what the newest commit states";
         let path = checkpoint_path(FILES, head.files_checkpoint.unwrap_or_default());

@@ -16,7 +16,7 @@ pub async fn verify(job: &LakeJob) -> Result<VerifyReport, JobError> {
     let log = commit_log::log(&view, &mut report.findings).await?;
     report.commit = log.head.as_ref().map_or(0, |head| head.commit);
     commit_log::check_ledger(&view, &log, &mut report.findings).await;
-    commit_log::check_files_checkpoint(&view, &log, &mut report.findings).await;
+    commit_log::check_files_checkpoint(&view, &log, &mut report.findings);
     let sound = report.clone();
     if !is_moving(&view, &log)? {
         let (shared, job) = (view.clone(), job.clone());

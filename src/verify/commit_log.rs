@@ -143,7 +143,7 @@ pub(super) async fn check_ledger(view: &LakeView, log: &LogReplay, findings: &mu
 }
 
 /// Compares the checkpoint of the live files with the commits.
-pub(super) async fn check_files_checkpoint(
+pub(super) fn check_files_checkpoint(
     view: &LakeView,
     log: &LogReplay,
     findings: &mut Vec<Finding>,
@@ -151,7 +151,7 @@ pub(super) async fn check_files_checkpoint(
     let Some(head) = log.head.as_ref().filter(|_| log.is_whole) else { return };
     let Some(commit) = head.files_checkpoint else { return };
     let expected = log.files_at_checkpoint.as_ref().filter(|(at, _)| *at == commit);
-    let problem = match view.checkpointed_files(head).await {
+    let problem = match view.checkpointed_files(head) {
         Ok(found) if expected.is_some_and(|(_, expected)| found == *expected) => return,
         Ok(_) => "it is not what follows from the commits".to_owned(),
         Err(error) => problem(&error),

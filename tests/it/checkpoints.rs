@@ -150,6 +150,6 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
         // The repaired checkpoint is used.
         let head = lake.head().unwrap();
         assert_eq!(head.files_checkpoint, Some(head.commit), "{damage}");
-        assert_eq!(lake.checkpointed_files(head).await.unwrap(), expected, "{damage}");
+        assert_eq!(lake.checkpointed_files(head).unwrap(), expected, "{damage}");
     }
 }

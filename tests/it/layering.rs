@@ -363,7 +363,7 @@ const FILE_ACCESS: [&str; 9] = [
 /// Whether a word is there, and not as the end of a longer name.
 fn is_used(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(place, _)| {
-        let before = code[..place].chars().next_back();
+        let before = code.get(..place).and_then(|before| before.chars().next_back());
         word.starts_with('.') || !before.is_some_and(|it| it.is_alphanumeric() || it == '_')
     })
 }
