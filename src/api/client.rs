@@ -217,6 +217,7 @@ impl Client {
         self.get_url(url, endpoint(path), true).await
     }
 
+    /// Sends a request, and retries it with backoff for as long as that is allowed.
     async fn get_url(
         &self,
         url: &Url,

@@ -1,4 +1,5 @@
-//! Which responses are retried: the only place that decides it.
+//! Which responses are retried, and after which pauses (backoff). Attempts and time limits are
+//! counted by the client.
 
 use std::time::Duration;
 

@@ -63,7 +63,8 @@ pub enum Bound {
 const CHARACTERS: usize = 16;
 
 impl FileStatistics {
-    /// The statistics that the writer of a file collected. `nulls` are the numbers of nulls by
+    /// Collects the column statistics of a file that was written: null counts, lower and upper bounds,
+    /// and split offsets, from the row groups of its writer. `nulls` are the numbers of nulls by
     /// column: those columns have it too for which the writer collects nothing.
     pub(super) fn collect(groups: &[RowGroupMetaData], nulls: &[u64]) -> Self {
         let offset = |group: &RowGroupMetaData| {

@@ -103,8 +103,7 @@ impl SyncSummary {
         self.scan.as_ref().is_some_and(ScanSummary::is_certified)
     }
 
-    /// Advances the coverage, the watermark with holes: its intervals after this sync; `None` if it
-    /// does not change.
+    /// The coverage, a watermark with holes, as this sync advances it; `None` if it does not change.
     pub(super) fn coverage(
         &self,
         head: Option<&CommitFile>,

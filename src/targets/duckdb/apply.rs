@@ -211,6 +211,7 @@ fn statements<'p>(parts: &'p [&'p DataFile]) -> impl Iterator<Item = &'p [&'p Da
     })
 }
 
+/// Inserts the rows of data files into a DuckDB table: `INSERT … SELECT` from Parquet, no appender.
 fn insert(
     database: &Database,
     lake: &LakeView,
