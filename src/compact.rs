@@ -21,7 +21,7 @@ use crate::interval::utc_day;
 use crate::job::{JobError, LakeJob};
 use crate::lake::{CommitBuilder, DataFileOptions, FileGroup, Lake, LakeView, LiveFile};
 use crate::query::LakeReader;
-use crate::tables::{Mapping, RUNS};
+use crate::tables::RUNS;
 use crate::targets::{DeliveryReport, deliver_all};
 
 use merge::Merge;
@@ -73,23 +73,23 @@ const DAY: i64 = 86_400 * 1_000_000;
 /// # Errors
 /// [`JobError`]; days that were merged before the error stay merged.
 pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let (mapping, path) = (&options.job.mapping, &options.job.lake);
+    let path = &options.job.lake;
     // Fails if there is no lake: `Lake::open` would create one.
     LakeView::open(path).await?;
     let mut lake = Lake::open(path).await?;
     let mut report = CompactReport::default();
-    let (groups_to_rewrite, highest) = look(lake.view(), mapping, options, &mut report).await?;
+    let (groups_to_rewrite, highest) = look(lake.view(), options, &mut report).await?;
     for (day, groups_to_rewrite) in groups_to_rewrite {
         if options.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
             break;
         }
-        compact_day(&mut lake, &day, groups_to_rewrite, &highest, mapping, options, &mut report)
-            .await?;
+        compact_day(&mut lake, &day, groups_to_rewrite, &highest, options, &mut report).await?;
     }
     let grace = microseconds(options.settings.grace_secs);
     report.removed_commits = lake.remove_retired(options.job.now, grace).await?;
     if report.commits > 0 {
-        report.deliveries = deliver_all(&options.job.targets, lake.view(), mapping).await;
+        report.deliveries =
+            deliver_all(&options.job.targets, lake.view(), &options.job.mapping).await;
     }
     Ok(report)
 }
@@ -99,10 +99,9 @@ pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError
 /// # Errors
 /// [`JobError`] if the lake cannot be read.
 pub async fn plan(options: &CompactOptions) -> Result<CompactReport, JobError> {
-    let mapping = &options.job.mapping;
     let lake = LakeView::open(&options.job.lake).await?;
     let mut report = CompactReport::default();
-    let (groups_to_rewrite, _) = look(&lake, mapping, options, &mut report).await?;
+    let (groups_to_rewrite, _) = look(&lake, options, &mut report).await?;
     for groups_to_rewrite in groups_to_rewrite.values() {
         report.days += 1;
         for rewrite in groups_to_rewrite {
@@ -127,14 +126,13 @@ type Highest = Arc<HashMap<String, i64>>;
 /// The data files to merge, by day.
 async fn look(
     lake: &LakeView,
-    mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
 ) -> Result<(BTreeMap<String, Vec<RewriteGroup>>, Highest), JobError> {
     let live = lake.snapshot().await?;
     let (highest, rewritten) = if options.drop_older_revisions {
         let runs = live.iter().filter(|live| live.part.table == RUNS.name);
-        revisions(lake, runs, mapping, options)?
+        revisions(lake, runs, options)?
     } else {
         Default::default()
     };
@@ -166,11 +164,10 @@ async fn look(
 fn revisions<'p>(
     lake: &LakeView,
     runs: impl Iterator<Item = &'p LiveFile>,
-    mapping: &Mapping,
     options: &CompactOptions,
 ) -> Result<(HashMap<String, i64>, BTreeSet<u64>), JobError> {
     let (parts, query) = (runs.map(|live| &live.part), &options.job.query);
-    let mut reader = LakeReader::open(lake.store(), parts, mapping, query)?;
+    let mut reader = LakeReader::open(lake.store(), parts, &options.job.mapping, query)?;
     reader.execute(
         "look at the revisions",
         "CREATE TABLE highest AS SELECT run_id, max(_revision) AS revision FROM runs \
@@ -192,7 +189,6 @@ async fn compact_day(
     day: &str,
     groups_to_rewrite: Vec<RewriteGroup>,
     highest: &Highest,
-    mapping: &Arc<Mapping>,
     options: &CompactOptions,
     report: &mut CompactReport,
 ) -> Result<(), JobError> {
@@ -207,7 +203,7 @@ async fn compact_day(
     for rewrite in groups_to_rewrite {
         let merge = Merge {
             store: lake.store().clone(),
-            mapping: Arc::clone(mapping),
+            mapping: Arc::clone(&options.job.mapping),
             highest: Arc::clone(highest),
             options: DataFileOptions {
                 compression_level: options.job.compression_level,

@@ -10,6 +10,7 @@ use crate::notify::NotifyError;
 use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
 use crate::sync::{SyncError, SyncOutcome, SyncReport};
+use crate::tables::MappingError;
 use crate::targets::DeliverError;
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
@@ -382,11 +383,17 @@ impl From<SyncError> for Failure {
     }
 }
 
+impl From<MappingError> for Failure {
+    fn from(error: MappingError) -> Self {
+        SyncError::from(error).into()
+    }
+}
+
 impl From<JobError> for Failure {
     fn from(error: JobError) -> Self {
         match error {
             JobError::Lake(error) => error.into(),
-            JobError::Mapping(error) => SyncError::from(error).into(),
+            JobError::Mapping(error) => error.into(),
             JobError::Query(error) => error.into(),
             JobError::Rows(error) => SyncError::from(error).into(),
             JobError::Stopped(error) => SyncError::from(error).into(),
@@ -405,7 +412,7 @@ impl From<ReconcileError> for Failure {
         match error {
             ReconcileError::Api(error) => error.into(),
             ReconcileError::Lake(error) => error.into(),
-            ReconcileError::Mapping(error) => SyncError::from(error).into(),
+            ReconcileError::Mapping(error) => error.into(),
             ReconcileError::Query(error) => error.into(),
         }
     }

@@ -61,7 +61,7 @@ impl LakeJob {
 
     /// Whether a DuckDB file is among the targets.
     pub fn has_duckdb(&self) -> bool {
-        self.targets.iter().any(|target| target.kind() == "duckdb")
+        self.targets.iter().any(|target| target.kind() == targets::duckdb::KIND)
     }
 }
 
@@ -80,7 +80,7 @@ pub enum JobError {
     /// Rows cannot be read or written: a bug of this program.
     #[error("failed to read or write rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),
-    /// A data file is not as it was written.
+    /// A data file was changed after it was written.
     #[error("the data file `{path}` is damaged and was not merged")]
     DamagedPart {
         /// Its path, relative to the lake's root.

@@ -175,7 +175,7 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let (ledger, _) = lake.ledger().await?;
     let window = session.window(&options.settings, RangeChoice::Month, lake.head(), &mapping);
     let paths = RunPaths::new(&mapping);
-    let sweep = WindowScan {
+    let scan = WindowScan {
         client,
         events: &options.events,
         window,
@@ -184,9 +184,9 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
         paths: &paths,
     };
     let mut compared = Compared::new(&ledger, window, &paths);
-    let (tally, _) = sweep.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
+    let (summary, _) = scan.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
     let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;
-    Ok(compared.finish(&tally, &in_tables, client.request_stats()))
+    Ok(compared.finish(&summary, &in_tables, client.request_stats()))
 }
 
 /// The runs of a list that are in the tables.
@@ -201,8 +201,8 @@ async fn in_tables(
     }
     let live = lake.snapshot().await?;
     let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
-    let delivery = QueryOptions::new(&options.settings.duckdb);
-    let mut reader = LakeReader::open(lake.store(), parts, mapping, &delivery)?;
+    let query = QueryOptions::new(&options.settings.duckdb);
+    let mut reader = LakeReader::open(lake.store(), parts, mapping, &query)?;
     reader.load("missing", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let found = reader.rows("SELECT id FROM missing SEMI JOIN runs ON run_id = id")?;
     Ok(found.into_iter().filter_map(|mut row| row.pop().flatten()).collect())

@@ -235,7 +235,7 @@ impl RateLimiter {
         self.found_at = Some(now);
     }
 
-    /// A refusal that is no finding: lowers the rejected bound if there are more of them above the
+    /// A refusal that is not evidence of a limit: lowers the rejected bound if there are more of them above the
     /// accepted bound than stray ones explain. Returns the new rate if it did.
     fn lower(&mut self, sent_at: Instant) -> Option<f64> {
         let bounds = self.bounds?;

@@ -7,15 +7,14 @@ use super::context::{Context, now};
 use super::table::{bytes, count, counted};
 use crate::compact::{CompactOptions, CompactReport, compact, plan};
 use crate::failure::{Exit, Failure};
-use crate::job::{JobError, LakeJob};
+use crate::job::LakeJob;
 use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
-    let job = LakeJob::new(&settings, events, now().timestamp_micros(), None);
     let options = CompactOptions {
-        job: job.map_err(JobError::from)?,
+        job: LakeJob::new(&settings, events, now().timestamp_micros(), None)?,
         settings: settings.compact,
         drop_older_revisions: arguments.drop_older_revisions,
         stop: None,

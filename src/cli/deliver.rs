@@ -10,7 +10,7 @@ use crate::targets::{self, Delivery};
 pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Result<Exit, Failure> {
     let mut settings = context.targets(&arguments.targets);
     let lake = LakeView::open(&settings.lake.path).await?;
-    let mapping = settings.mapping().map_err(crate::sync::SyncError::from)?;
+    let mapping = settings.mapping()?;
     let (events, progress) = context.events();
     // Asking for a delivery enables the one target that every configuration names.
     settings.duckdb.enabled = true;

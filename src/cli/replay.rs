@@ -7,15 +7,14 @@ use super::args::ReplayArguments;
 use super::context::{Context, now};
 use super::table::{bytes, count, counted, render};
 use crate::failure::{Exit, Failure};
-use crate::job::{JobError, LakeJob};
+use crate::job::LakeJob;
 use crate::replay::{ReplayReport, plan, replay};
 use crate::targets::DeliveryReport;
 
 pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
-    let job =
-        LakeJob::new(&settings, events, now().timestamp_micros(), None).map_err(JobError::from)?;
+    let job = LakeJob::new(&settings, events, now().timestamp_micros(), None)?;
     let replayed = if arguments.dry_run { plan(&job).await } else { replay(&job).await };
     if let Some(progress) = progress {
         progress.end();

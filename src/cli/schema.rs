@@ -11,7 +11,7 @@ use crate::tables::{ALL, TableEntry, dictionary, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
-    let mapping = settings.mapping().map_err(crate::sync::SyncError::from)?;
+    let mapping = settings.mapping()?;
     let table = arguments.table.as_deref();
     if let Some(name) = table.filter(|name| find(name).is_none()) {
         let known: Vec<&str> = ALL.iter().map(|table| table.name).collect();

@@ -58,7 +58,7 @@ impl Merge {
     /// out.
     ///
     /// # Errors
-    /// [`JobError::DamagedPart`] if one of the old data files is not as it was written: a merge
+    /// [`JobError::DamagedPart`] if one of the old data files was changed after it was written: a merge
     /// would give changed rows a new, valid SHA-256 and so hide the damage.
     pub(super) fn write(
         &self,

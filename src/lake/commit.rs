@@ -62,7 +62,6 @@ impl Lake {
         staging: Staging,
         draft: CommitBuilder,
     ) -> Result<CommitFile, LakeError> {
-        let is_sync_end = draft.sync.is_some();
         let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
         let head = self.head();
         let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
@@ -110,7 +109,7 @@ impl Lake {
             contents,
             sync: draft.sync,
         };
-        if draft.has_checkpoint || is_sync_end && self.files_checkpoint_is_due() {
+        if draft.has_checkpoint || commit_file.sync.is_some() && self.files_checkpoint_is_due() {
             self.write_files_checkpoint(&mut commit_file, draft.has_checkpoint).await?;
         }
         // After everything that can fill the disk: sealed data files stay until their number is taken.
@@ -148,7 +147,7 @@ impl Lake {
             None => (0, None),
         };
         let mut changes = LiveFileChanges::default();
-        for number in self.view().commits()?.into_iter().filter(|number| *number > since) {
+        for number in self.view().commits_after(since)? {
             changes.apply(&self.view().commit_file(number).await?);
             if changes.are_many() {
                 let slice = self.written(std::mem::take(&mut changes), old, &path).await?;
@@ -157,12 +156,9 @@ impl Lake {
         }
         changes.apply(commit);
         let bytes = self.written(changes, old, &path).await?;
-        let sha256 = sha256_hex(&bytes);
-        if anew {
-            self.delete_orphan(&path, commit.commit)?;
-        }
-        // As for the ledger, a checkpoint of this number that a crash left only delays it.
-        if self.store().put_if_absent(&path, bytes, "write the list of files").await? {
+        let action = "write the list of files";
+        let written = self.put_checkpoint(&path, bytes, commit.commit, anew, action).await?;
+        if let Some(sha256) = written {
             commit.files_checkpoint = Some(commit.commit);
             commit.files_checkpoint_sha256 = Some(sha256);
         }
@@ -190,13 +186,25 @@ impl Lake {
         written.map(Bytes::from).map_err(LakeError::parquet("write", path))
     }
 
-    /// Deletes a checkpoint that a crash left, and that a repair is about to write: no commit of that
-    /// number exists that could name it.
-    fn delete_orphan(&self, path: &str, commit: u64) -> Result<(), LakeError> {
-        if self.store().contains(&commit_path(commit)) {
-            return Ok(());
+    /// Writes a checkpoint as of the commit that is being made. Returns its SHA-256; `None` if there is
+    /// one of this number, which a crash left: it only delays the checkpoint to a later commit. One
+    /// that is there is never replaced, as a writer that lost the race for this number would overwrite
+    /// the winner's. Only a repair or a replay, which must write it (`anew`), deletes it before, if no
+    /// commit of this number exists that could name it.
+    async fn put_checkpoint(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        commit: u64,
+        anew: bool,
+        action: &'static str,
+    ) -> Result<Option<String>, LakeError> {
+        let sha256 = sha256_hex(&bytes);
+        if anew && !self.store().contains(&commit_path(commit)) {
+            self.store().delete(path)?;
         }
-        self.store().delete(path)
+        let is_written = self.store().put_if_absent(path, bytes, action).await?;
+        Ok(is_written.then_some(sha256))
     }
 
     /// Creates the commit file: the one step that makes the commit. The file is created only if
@@ -242,16 +250,10 @@ impl Lake {
         let path = checkpoint_path(LEDGER, staging.commit);
         let bytes = ledger_checkpoint::write(self.ledger())
             .map_err(LakeError::parquet("write", path.as_str()))?;
-        let sha256 = sha256_hex(&bytes);
-        // Never replace a checkpoint: a writer that lost the race for this commit number would
-        // overwrite the winner's ledger. If a crash left one of this number, the checkpoint is only
-        // delayed to a later commit.
-        if draft.has_checkpoint {
-            self.delete_orphan(&path, staging.commit)?;
-        }
-        if !self.store().put_if_absent(&path, bytes, "write the ledger").await? {
-            return Ok(None);
-        }
+        let (commit, anew) = (staging.commit, draft.has_checkpoint);
+        let written =
+            self.put_checkpoint(&path, bytes.into(), commit, anew, "write the ledger").await?;
+        let Some(sha256) = written else { return Ok(None) };
         crash::point("after_ledger_checkpoint");
         Ok(Some((staging.commit, sha256)))
     }

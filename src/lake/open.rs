@@ -323,6 +323,14 @@ impl LakeView {
         Ok((1..=newest).collect())
     }
 
+    /// The numbers of all commits after one, ascending; 0 is before the first.
+    ///
+    /// # Errors
+    /// As [`LakeView::commits`].
+    pub fn commits_after(&self, commit: u64) -> Result<Vec<u64>, LakeError> {
+        Ok(self.commits()?.into_iter().filter(|number| *number > commit).collect())
+    }
+
     /// One commit.
     ///
     /// # Errors
@@ -402,7 +410,7 @@ impl LakeView {
         mut show: impl FnMut(&CommitFile),
     ) -> Result<(Ledger, usize), LakeError> {
         let mut changes = 0;
-        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+        for commit in self.commits_after(since)? {
             let commit_file = self.commit_file(commit).await?;
             show(&commit_file);
             changes += commit_file.ledger_changes.len();
@@ -412,7 +420,8 @@ impl LakeView {
     }
 
     /// The checkpoint of the live files that a commit names, open for reading, and its commit; `None`
-    /// if there is none, or it is not as it was written: the snapshot then follows from all commits.
+    /// if there is none, or it was changed after it was written: the snapshot then follows from all
+    /// commits.
     /// It is not read into memory: a lake that was never compacted has hundreds of thousands of files.
     pub(super) fn files_checkpoint(
         &self,

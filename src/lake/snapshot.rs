@@ -131,7 +131,7 @@ impl LakeView {
             Some((commit, file)) => (Snapshot::of_checkpoint(file)?, commit),
             None => (Snapshot::default(), 0),
         };
-        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+        for commit in self.commits_after(since)? {
             snapshot.apply(&self.commit_file(commit).await?);
         }
         Ok(snapshot)
@@ -142,12 +142,10 @@ impl LakeView {
     /// # Errors
     /// [`LakeError`] if a commit cannot be read.
     pub async fn totals(&self) -> Result<LakeTotals, LakeError> {
-        let (since, file) = match self.files_checkpoint(self.head())? {
-            Some((commit, file)) => (commit, Some(file)),
-            None => (0, None),
-        };
+        let (since, file) = self.files_checkpoint(self.head())?.unzip();
+        let since = since.unwrap_or(0);
         let mut changes = LiveFileChanges::default();
-        for commit in self.commits()?.into_iter().filter(|commit| *commit > since) {
+        for commit in self.commits_after(since)? {
             changes.apply(&self.commit_file(commit).await?);
         }
         changes.totals(file).map_err(LakeError::parquet("read", FILES))

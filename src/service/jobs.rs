@@ -157,7 +157,7 @@ impl Service {
         let (settings, stop) = (&self.current.settings, Some(self.options.stop.clone()));
         let job = match LakeJob::new(settings, events(None), self.shared.now(), stop.clone()) {
             Ok(job) => job,
-            Err(error) => return refused(Job::Compact, &JobError::from(error).into()),
+            Err(error) => return refused(Job::Compact, &error.into()),
         };
         let settings = settings.compact.clone();
         let options = CompactOptions { job, settings, drop_older_revisions: false, stop };

@@ -32,7 +32,7 @@ pub(super) struct LogReplay {
     pub(super) lost: HashSet<u64>,
     /// The numbers of the commits that can be read.
     pub(super) commits: HashSet<u64>,
-    /// Whether every commit file exists and is as it was written, as far as can be determined.
+    /// Whether every commit file exists and is unchanged, as far as can be determined.
     pub(super) is_whole: bool,
 }
 

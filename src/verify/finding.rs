@@ -96,7 +96,7 @@ pub enum Finding {
         /// Whether it can be rebuilt from `documents`.
         can_be_remade: bool,
     },
-    /// A data file is not as it was written.
+    /// A data file was changed after it was written.
     PartDamaged {
         /// The data file, relative to the lake's root.
         path: String,

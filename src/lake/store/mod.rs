@@ -179,8 +179,8 @@ impl LakeStore {
     /// Makes the names of a file and of its folders durable, up to the folder `top`.
     pub(super) fn sync_folders(&self, path: &str, top: &str) -> Result<(), LakeError> {
         let (path, top) = (self.path(path), self.path(top));
-        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&top));
-        folders.into_iter().try_for_each(local::sync_folder)
+        let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&top));
+        folders.try_for_each(local::sync_folder)
     }
 
     /// Creates a folder and its parents, if they do not exist.

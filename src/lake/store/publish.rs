@@ -17,11 +17,7 @@ impl LakeStore {
     /// can be repeated: after a crash, the next opening of the lake calls this again. Blocks the
     /// thread.
     pub(in crate::lake) fn publish(&self, commit: &CommitFile) -> Result<(), LakeError> {
-        if commit.is_merge {
-            publish_merge(&self.root, commit)
-        } else {
-            publish_files(&self.root, commit)
-        }
+        if commit.is_merge { publish_merge(self, commit) } else { publish_files(self, commit) }
     }
 
     /// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
@@ -54,7 +50,8 @@ impl LakeStore {
     }
 }
 
-fn publish_files(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError> {
+fn publish_files(store: &LakeStore, commit_file: &CommitFile) -> Result<(), LakeError> {
+    let lake = &*store.root;
     let staging = lake.join(STAGING).join(&commit_file.staging);
     let mut parts: Vec<&DataFile> = commit_file.all_parts().collect();
     parts.sort_by_key(|part| part.table == "runs");
@@ -67,7 +64,14 @@ fn publish_files(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError>
         let moved = match &part.replaces {
             None => move_in_place(&from, &to)?,
             Some(old) if commit_file.replaced.contains(part) => {
-                replace_table(lake, commit_file, &part.path, old)?
+                // Like a merge, so that a reader of the folder sees exactly one of the two files.
+                if let (Some((folder, new)), Some((_, old))) =
+                    (part.path.rsplit_once('/'), old.rsplit_once('/'))
+                {
+                    let (added, removed) = (vec![new], BTreeSet::from([old]));
+                    FolderChange { added, removed }.publish(lake, commit_file, folder)?;
+                }
+                to.exists()
             }
             Some(old) => {
                 // Rename over the older data file first, then to the new name: a reader of the
@@ -93,28 +97,11 @@ fn publish_files(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError>
     for folder in folders {
         local::sync_folder(&folder)?;
     }
-    commit_file.removed.iter().try_for_each(|path| local::remove_file(&lake.join(path)))?;
+    store.remove_superseded(commit_file)?;
     crash::point("before_staging_is_removed");
     local::remove_folder(&staging)?;
     crash::point("after_staging_is_removed");
     Ok(())
-}
-
-/// Publishes the data file of a table that is replaced as a whole: like a merge, so that a reader of
-/// the folder sees exactly one of the two files. Returns whether the new one is in place.
-fn replace_table(
-    lake: &Path,
-    commit: &CommitFile,
-    new: &str,
-    old: &str,
-) -> Result<bool, LakeError> {
-    let Some((folder, new)) = new.rsplit_once('/') else { return Ok(false) };
-    let old = old.rsplit_once('/').map_or(old, |(_, name)| name);
-    let change = FolderChange { added: vec![new], removed: BTreeSet::from([old]) };
-    let (live, staged) = (lake.join(folder), lake.join(STAGING).join(&commit.staging).join(folder));
-    change.publish(&live, &staged, &lake.join(TOMBSTONES).join(&commit.staging).join(folder))?;
-    change.put_back(&live, &staged)?;
-    Ok(live.join(new).exists())
 }
 
 /// The files that a commit adds to and removes from one folder, by name.
@@ -128,7 +115,8 @@ struct FolderChange<'m> {
 /// not at all. The complete new folder is therefore prepared in staging, and exchanged with the
 /// live one in one step: a reader that lists a folder sees either all old data files or all new
 /// ones. The old data files become tombstones.
-fn publish_merge(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError> {
+fn publish_merge(store: &LakeStore, commit_file: &CommitFile) -> Result<(), LakeError> {
+    let lake = &*store.root;
     let mut changes: BTreeMap<&str, FolderChange<'_>> = BTreeMap::new();
     for (folder, name) in commit_file.parts.iter().filter_map(|part| part.path.rsplit_once('/')) {
         changes.entry(folder).or_default().added.push(name);
@@ -136,30 +124,36 @@ fn publish_merge(lake: &Path, commit_file: &CommitFile) -> Result<(), LakeError>
     for (folder, name) in commit_file.removed.iter().filter_map(|path| path.rsplit_once('/')) {
         changes.entry(folder).or_default().removed.insert(name);
     }
-    let staging = lake.join(STAGING).join(&commit_file.staging);
-    let retired = lake.join(TOMBSTONES).join(&commit_file.staging);
     let mut changes: Vec<_> = changes.into_iter().collect();
     changes.sort_by_key(|(folder, _)| folder.starts_with("runs/"));
     for (folder, change) in changes {
-        let (live, staged) = (lake.join(folder), staging.join(folder));
-        change.publish(&live, &staged, &retired.join(folder))?;
-        if let Some(name) = change.added.iter().find(|name| !live.join(name).exists()) {
-            let (path, problem) = (live.join(name).into(), missing(commit_file.commit));
-            return Err(LakeError::Damaged { path, problem });
-        }
-        change.put_back(&live, &staged)?;
+        change.publish(lake, commit_file, folder)?;
         crash::point("between_exchanged_folders");
-        live.ancestors()
+        lake.join(folder)
+            .ancestors()
             .take_while(|folder| folder.starts_with(lake))
             .try_for_each(local::sync_folder)?;
     }
     crash::point("before_staging_is_removed");
-    local::remove_folder(&staging)
+    local::remove_folder(&lake.join(STAGING).join(&commit_file.staging))
 }
 
 impl FolderChange<'_> {
+    /// Publishes the change of a folder that a commit makes.
+    fn publish(&self, lake: &Path, commit: &CommitFile, folder: &str) -> Result<(), LakeError> {
+        let live = lake.join(folder);
+        let staged = lake.join(STAGING).join(&commit.staging).join(folder);
+        let retired = lake.join(TOMBSTONES).join(&commit.staging).join(folder);
+        self.exchange(&live, &staged, &retired)?;
+        if let Some(name) = self.added.iter().find(|name| !live.join(name).exists()) {
+            let (path, problem) = (live.join(name).into(), missing(commit.commit));
+            return Err(LakeError::Damaged { path, problem });
+        }
+        self.put_back(&live, &staged)
+    }
+
     /// Exchanges one folder. Continues wherever a crash interrupted it.
-    fn publish(&self, live: &Path, staged: &Path, retired: &Path) -> Result<(), LakeError> {
+    fn exchange(&self, live: &Path, staged: &Path, retired: &Path) -> Result<(), LakeError> {
         let is_done = || {
             self.added.iter().all(|name| live.join(name).exists())
                 && !self.removed.iter().any(|name| live.join(name).exists())

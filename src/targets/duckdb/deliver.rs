@@ -14,7 +14,7 @@ use crate::tables::Mapping;
 use crate::targets::{DeliverError, Delivery};
 
 /// Kind of this target in reports.
-pub(super) const KIND: &str = "duckdb";
+pub const KIND: &str = "duckdb";
 
 /// Brings the DuckDB file up to date with a lake.
 ///
@@ -39,8 +39,7 @@ pub async fn deliver(
     check_history(lake, &applied, &options.path).await?;
     let applied = applied.commit;
     delivery.commit = applied;
-    let pending: Vec<u64> =
-        lake.commits()?.into_iter().filter(|commit| *commit > applied).collect();
+    let pending = lake.commits_after(applied)?;
     let count = u64::try_from(pending.len()).unwrap_or(u64::MAX);
     if count > 0 {
         options.events.emit(Event::Delivering { commits: count });

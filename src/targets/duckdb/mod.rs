@@ -20,7 +20,7 @@ use crate::lake::LakeView;
 use crate::tables::Mapping;
 
 pub use database::{inspect, try_folder};
-pub use deliver::deliver;
+pub use deliver::{KIND, deliver};
 pub use options::DeliveryOptions;
 pub use rebuild::rebuild;
 
@@ -39,7 +39,7 @@ impl DuckdbTarget {
 
 impl Target for DuckdbTarget {
     fn kind(&self) -> &'static str {
-        deliver::KIND
+        KIND
     }
 
     fn location(&self) -> String {
