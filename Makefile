@@ -18,7 +18,7 @@ READERS := polars==2.1.0 pyarrow==26.0.1
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long crash-test chaos soak bench check release fmt duckdb clean
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench check release fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	cargo run --locked --profile demo $(FEATURES) -- demo
@@ -34,10 +34,15 @@ service: $(SETUP) ## a simulator, and `schedule` on it every minute, into ./arma
 
 test: $(SETUP) ## every test
 	@scripts/fetch-python.sh .readers $(READERS)
+	@scripts/fetch-stores.sh .stores seaweedfs
 	cargo test --locked $(TESTED)
 
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
 	cargo test --locked $(TESTED) --test it -- --ignored bad_documents
+
+test-stores: $(SETUP) ## the tests on each object store: SeaweedFS, Azurite, s3rver
+	@scripts/fetch-stores.sh .stores all
+	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports

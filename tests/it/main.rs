@@ -21,6 +21,7 @@ mod hostile_json;
 mod layering;
 mod long_absence;
 mod memory;
+mod object_stores;
 mod offline;
 mod one_document;
 mod readme;
@@ -30,6 +31,8 @@ mod retry_after;
 mod schedule_expression;
 mod secrecy;
 mod service;
+#[path = "../support/stores/mod.rs"]
+mod stores;
 mod support;
 mod table_formats;
 mod this_machine;
