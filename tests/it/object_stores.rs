@@ -1,17 +1,21 @@
 //! What the object stores that the tests use are right about, and what `object_store` makes of a
 //! network that loses answers. Whatever a lake on a store rests on is shown here on its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, Error, ObjectStore, ObjectStoreExt, PutMode, Result, RetryConfig, UpdateVersion,
+    BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, Result, RetryConfig,
+    UpdateVersion,
 };
 
+use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
 use crate::stores::server::{ObjectStoreServer, unique_prefix};
 
@@ -30,6 +34,20 @@ fn seaweedfs_keeps_conditions() {
 fn azurite_keeps_conditions() {
     let server = ObjectStoreServer::azurite();
     block_on(keeps_conditions(&azure(server), &unique_prefix("conditions"), 20));
+}
+
+/// That the fake serves what the client sends; of GCS itself it proves nothing.
+#[test]
+fn the_fake_of_gcs_keeps_conditions() {
+    let server = FakeGcs::start();
+    let proxy = FaultProxy::start(server.address);
+    let store = gcs(&server, proxy.address());
+    block_on(async {
+        keeps_conditions(&store, "conditions", 20).await;
+        reads_lists_and_copies(&store).await;
+    });
+    let traffic = proxy.traffic();
+    assert_eq!((traffic.of(Kind::Copy), traffic.of(Kind::PutPart)), (1, 2));
 }
 
 #[test]
@@ -132,6 +150,39 @@ async fn keeps_conditions(store: &Store, prefix: &str, rounds: usize) {
     assert_eq!(deleted.len(), rounds + 1);
 }
 
+/// Ranges, pages of a list, an offset, a copy, and an upload in parts.
+async fn reads_lists_and_copies(store: &Store) {
+    let names: Vec<Path> =
+        (0..1200).map(|number| Path::from(format!("many/{number:04} a+b&c"))).collect();
+    for name in &names {
+        store.put(name, "0123456789".into()).await.unwrap();
+    }
+    let many = Path::from("many");
+    let list = store.list(Some(&many)).map_ok(|object| object.location);
+    assert_eq!(list.try_collect::<Vec<_>>().await.unwrap(), names);
+    let list = store.list_with_offset(Some(&many), &names[1100]);
+    let list = list.map_ok(|object| object.location).try_collect::<Vec<_>>().await.unwrap();
+    assert_eq!(list, names[1101..]);
+    let top = store.list_with_delimiter(None).await.unwrap();
+    assert_eq!((top.common_prefixes, top.objects.len()), (vec![many], 0));
+
+    assert_eq!(store.get_range(&names[0], 2..5).await.unwrap(), "234");
+    assert_eq!(store.get_range(&names[0], 8..50).await.unwrap(), "89");
+    store.get_range(&names[0], 10..12).await.expect_err("nothing is there");
+
+    let copy = Path::from("copy");
+    store.copy(&names[0], &copy).await.unwrap();
+    assert_eq!(content(store, &copy).await, "0123456789");
+    let mut upload = store.put_multipart(&copy).await.unwrap();
+    upload.put_part("first ".into()).await.unwrap();
+    upload.put_part("second".into()).await.unwrap();
+    upload.complete().await.unwrap();
+    assert_eq!(content(store, &copy).await, "first second");
+    store.delete(&copy).await.unwrap();
+    let error = store.head(&copy).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
 async fn create(store: &Store, path: &Path, text: &str) -> Result<UpdateVersion> {
     let put = store.put_opts(path, text.to_owned().into(), PutMode::Create.into()).await?;
     Ok(UpdateVersion { e_tag: put.e_tag, version: put.version })
@@ -172,6 +223,16 @@ fn azure(server: &ObjectStoreServer) -> Store {
         .with_container_name(server.bucket)
         .with_account(server.key_id)
         .with_access_key(server.secret)
+        .with_retry(soon());
+    install_crypto();
+    Arc::new(builder.build().unwrap())
+}
+
+fn gcs(server: &FakeGcs, address: SocketAddr) -> Store {
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(server.bucket)
+        .with_service_account_key(FakeGcs::service_account_key(address))
+        .with_client_options(ClientOptions::new().with_allow_http(true))
         .with_retry(soon());
     install_crypto();
     Arc::new(builder.build().unwrap())

@@ -158,6 +158,11 @@ impl FaultProxy {
         proxy
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// An endpoint of the server, with the proxy's address instead of the server's.
     pub(crate) fn endpoint(&self, endpoint: &str) -> String {
         endpoint.replace(&self.shared.server.to_string(), &self.address.to_string())
