@@ -19,18 +19,20 @@ use armature_export::lake::{
 };
 use armature_export::ledger::{DocumentStates, Entry, RunState};
 use armature_export::tables::{ALL, Table, WriteDisposition};
+use armature_export::time::Timestamp;
 
 /// A year of commits.
 const COMMITS: u64 = 35_000;
 
-/// Microseconds between two commits.
-const PAUSE: i64 = 15 * 60 * 1_000_000;
+/// Time between two commits.
+const PAUSE: Duration = Duration::from_mins(15);
 
 /// Runs that each commit adds.
 const RUNS: u64 = 5;
 
 /// Bounds that differ from file to file, as those of ids and times do.
-fn statistics(table: &Table, at: i64) -> FileStatistics {
+fn statistics(table: &Table, at: Timestamp) -> FileStatistics {
+    let at = at.as_micros();
     let column = |field_id: u32| {
         let text = sha256_hex(format!("{} {field_id} {at}", table.name).as_bytes());
         let (lower_bound, upper_bound) = if field_id.is_multiple_of(2) {
@@ -47,7 +49,7 @@ fn statistics(table: &Table, at: i64) -> FileStatistics {
     FileStatistics { split_offsets: vec![4], columns: ids.map(column).collect() }
 }
 
-fn files(at: i64) -> Vec<NewDataFile> {
+fn files(at: Timestamp) -> Vec<NewDataFile> {
     let tables = ALL.iter().filter(|table| table.write == WriteDisposition::Append);
     let file = |table: &&'static Table| NewDataFile {
         table,
@@ -59,7 +61,7 @@ fn files(at: i64) -> Vec<NewDataFile> {
     tables.map(file).collect()
 }
 
-fn entry(commit: u64, at: i64) -> Entry {
+fn entry(commit: u64, at: Timestamp) -> Entry {
     Entry {
         state: RunState::Exported,
         status: Some("pass".into()),
@@ -77,7 +79,7 @@ fn entry(commit: u64, at: i64) -> Entry {
     }
 }
 
-fn record(commit: u64, at: i64) -> SyncRecord {
+fn record(commit: u64, at: Timestamp) -> SyncRecord {
     SyncRecord {
         sync_id: commit.to_string(),
         outcome: "complete".to_owned(),
@@ -105,11 +107,11 @@ fn record(commit: u64, at: i64) -> SyncRecord {
 async fn make(root: &Path, commits: u64, is_compacted: bool) {
     let mut lake = Lake::open(root).await.unwrap();
     lake.bind(Some("organization"), &Filters::default()).await.unwrap();
-    let (mut at, mut of_day, mut day): (i64, Vec<String>, i64) =
-        (1_764_000_000_000_000, Vec::new(), 0);
+    let mut at = Timestamp::from_micros(1_764_000_000_000_000);
+    let (mut of_day, mut day): (Vec<String>, Option<i32>) = (Vec::new(), None);
     while lake.next_commit() <= commits {
         at += PAUSE;
-        let today = at / (86_400 * 1_000_000);
+        let today = at.utc_day_number();
         let mut staging = lake.stage();
         let commit = staging.commit();
         let mut draft = CommitBuilder { created_at: at, ..CommitBuilder::default() };

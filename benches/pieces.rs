@@ -15,6 +15,7 @@ use armature_export::run::{Document, DocumentState, FetchedRun, Resource};
 use armature_export::simulator::{Simulator, SimulatorSettings, WorldSettings};
 use armature_export::tables::Mapping;
 use armature_export::targets::duckdb::{DeliveryOptions, deliver};
+use armature_export::time::Timestamp;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -24,7 +25,7 @@ const RUNS: u32 = 400;
 
 fn export() -> ExportContext {
     ExportContext {
-        extracted_at: 1_795_435_200_000_000,
+        extracted_at: Timestamp::from_micros(1_795_435_200_000_000),
         organization_id: Some("organization".to_owned()),
         dashboard_url: "https://example.armature.app".to_owned(),
         keep_documents: true,
@@ -53,7 +54,7 @@ async fn fetched() -> Vec<FetchedRun> {
         }
         runs.push(FetchedRun {
             run_id,
-            started_at: Some(start.timestamp_micros()),
+            started_at: Some(start.into()),
             ended_at: None,
             status: None,
             revision: 1,

@@ -10,6 +10,7 @@ mod plan;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -17,7 +18,6 @@ use uuid::Uuid;
 
 use crate::config::CompactSettings;
 use crate::event::Event;
-use crate::interval::utc_day;
 use crate::job::{JobError, LakeJob};
 use crate::lake::{CommitBuilder, DataFileOptions, FileGroup, Lake, LakeView, LiveFile};
 use crate::query::LakeReader;
@@ -65,8 +65,6 @@ pub struct CompactReport {
     pub deliveries: Vec<DeliveryReport>,
 }
 
-const DAY: i64 = 86_400 * 1_000_000;
-
 /// Merges the small data files of closed days, with one commit for each day, and removes tombstoned
 /// data files whose grace time is over.
 ///
@@ -85,7 +83,7 @@ pub async fn compact(options: &CompactOptions) -> Result<CompactReport, JobError
         }
         compact_day(&mut lake, &day, groups_to_rewrite, &highest, options, &mut report).await?;
     }
-    let grace = microseconds(options.settings.grace_secs);
+    let grace = Duration::from_secs(options.settings.grace_secs);
     report.removed_commits = lake.remove_retired(options.job.now, grace).await?;
     if report.commits > 0 {
         report.deliveries =
@@ -137,10 +135,10 @@ async fn look(
         Default::default()
     };
     let settings = &options.settings;
-    let open_from = options.job.now.saturating_sub(microseconds(settings.closed_after_secs));
+    let open_from = options.job.now - Duration::from_secs(settings.closed_after_secs);
     let policy = CompactionPolicy {
         target_bytes: settings.target_bytes,
-        open_from: utc_day(open_from.div_euclid(DAY).saturating_mul(DAY)).unwrap_or_default(),
+        open_from: open_from.utc_day().unwrap_or_default(),
         rewritten,
     };
     let (groups, store) = (live.groups(), lake.store().clone());
@@ -256,8 +254,4 @@ async fn compact_day(
 
 fn runs_of(group: &FileGroup) -> Option<u64> {
     group.parts.get(RUNS.name).map(|part| part.rows)
-}
-
-fn microseconds(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }

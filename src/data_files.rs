@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::extract::DAY;
 use crate::lake::{DataFileOptions, DataFileWriter, LakeError, NewDataFile};
 use crate::normalize::{ExportContext, Normalizer};
 use crate::run::FetchedRun;
 use crate::tables::{Mapping, Table};
+use crate::time::Timestamp;
 
 /// Rows are passed from the normalizer to the Parquet writers at about this many bytes of memory.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -50,9 +50,9 @@ impl ChunkWriter {
         commit: u64,
         runs: Vec<FetchedRun>,
     ) -> Result<Vec<NewDataFile>, DataFilesError> {
-        let mut days: BTreeMap<Option<i64>, Vec<FetchedRun>> = BTreeMap::new();
+        let mut days: BTreeMap<Option<i32>, Vec<FetchedRun>> = BTreeMap::new();
         for run in runs {
-            days.entry(run.started_at.map(|start| start.div_euclid(DAY))).or_default().push(run);
+            days.entry(run.started_at.and_then(Timestamp::utc_day_number)).or_default().push(run);
         }
         let days = Mutex::new(days);
         let next = || days.lock().unwrap_or_else(PoisonError::into_inner).pop_first();

@@ -13,6 +13,7 @@ use crate::lake::LakeError;
 use crate::query::{QueryError, QueryOptions};
 use crate::tables::{Mapping, MappingError};
 use crate::targets::{self, Target};
+use crate::time::Timestamp;
 
 /// The input of a job on an existing lake: the part of the configuration that such jobs use.
 #[derive(Clone, Debug)]
@@ -31,8 +32,8 @@ pub struct LakeJob {
     pub targets: Arc<[Box<dyn Target>]>,
     /// Receives what happens.
     pub events: Events,
-    /// This machine's clock, in microseconds since 1970.
-    pub now: i64,
+    /// This machine's clock.
+    pub now: Timestamp,
 }
 
 impl LakeJob {
@@ -44,7 +45,7 @@ impl LakeJob {
     pub fn new(
         settings: &Settings,
         events: Events,
-        now: i64,
+        now: Timestamp,
         stop: Option<watch::Receiver<bool>>,
     ) -> Result<Self, MappingError> {
         Ok(Self {

@@ -8,7 +8,9 @@ mod transition;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::time::Timestamp;
 use packed::Packed;
 
 pub use entry::{ABSENT_SYNCS, DocumentStates, Entry, RunState, StateCounts};
@@ -24,9 +26,9 @@ pub struct Ledger {
 }
 
 /// A run that is exported or absent is removed this long after it was first listed, started and
-/// ended, in microseconds: the API cannot list it any more (30 days, documented), and some days are
+/// ended: the API cannot list it any more (30 days, documented), and some days are
 /// added for clocks and late changes.
-const REACH_MICROSECONDS: i64 = 45 * 86_400 * 1_000_000;
+const REACH: Duration = Duration::from_hours(45 * 24);
 
 /// Changes are packed once there are more than this, and than a quarter of what is packed already.
 const LEAST_PACKED: usize = 4096;
@@ -148,12 +150,12 @@ impl Ledger {
 
     /// The runs that are exported or absent and out of the API's reach, as changes that remove
     /// them.
-    pub fn out_of_reach(&self, now: i64) -> Vec<(String, Option<Entry>)> {
+    pub fn out_of_reach(&self, now: Timestamp) -> Vec<(String, Option<Entry>)> {
         let settled = |entry: &Entry| matches!(entry.state, RunState::Exported | RunState::Absent);
         let old = |entry: &Entry| {
             let times = [Some(entry.first_listed_at), entry.started_at, entry.ended_at];
             let latest = times.into_iter().flatten().max();
-            latest.is_some_and(|latest| latest < now.saturating_sub(REACH_MICROSECONDS))
+            latest.is_some_and(|latest| latest < now - REACH)
         };
         let forgotten = self.iter().filter(|(_, entry)| settled(entry) && old(entry));
         forgotten.map(|(run_id, _)| (run_id.to_owned(), None)).collect()

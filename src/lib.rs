@@ -13,7 +13,7 @@ pub mod digest;
 pub mod event;
 pub mod extract;
 pub mod failure;
-pub mod interval;
+
 pub mod job;
 pub mod json;
 pub mod lake;
@@ -32,4 +32,5 @@ pub mod simulator;
 pub mod sync;
 pub mod tables;
 pub mod targets;
+pub mod time;
 pub mod verify;

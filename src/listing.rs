@@ -25,6 +25,7 @@ use crate::digest::id_key;
 use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::tables::ListSources;
+use crate::time::Timestamp;
 use page::{RawPage, shared};
 
 pub use page::ListedRow;
@@ -74,8 +75,8 @@ pub struct Page {
     pub unnamed: u64,
     /// The number of runs that the server states; `None` if it states none, or only a lower bound.
     pub total: Option<u64>,
-    /// The server's clock, in microseconds since 1970.
-    pub date: Option<i64>,
+    /// The server's clock.
+    pub date: Option<Timestamp>,
 }
 
 /// How a pass over the list ended.

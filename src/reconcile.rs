@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
-use crate::extract::{DAY, Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
-use crate::interval::utc_day;
+use crate::extract::{Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::query::{LakeReader, QueryError, QueryOptions};
 use crate::sync::{ScanReport, Session, SyncOptions};
 use crate::tables::{Mapping, MappingError, RUNS};
+use crate::time::{DAY, Timestamp};
 
 /// How a listed run compares with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -239,7 +239,7 @@ impl<'a> Compared<'a> {
                 continue;
             }
             let verdict = verdict(&run, self.ledger.get(&run.run_id).as_ref(), self.window.until);
-            let day = run.started_at.and_then(utc_day);
+            let day = run.started_at.and_then(Timestamp::utc_day);
             let key = (day, run.workflow_id(self.paths), run.status.clone());
             self.groups.entry(key.clone()).or_default().add(verdict);
             if !matches!(verdict, Verdict::Same | Verdict::Pending) {
@@ -272,7 +272,7 @@ impl<'a> Compared<'a> {
         self.groups.values().for_each(|group| total.merge(*group));
         // Runs near the start of the window may have left it during the scan: skip one day.
         let window = tally.window.unwrap_or(self.window);
-        let from = window.from.saturating_add(DAY);
+        let from = window.from + DAY;
         let is_gone = |(run_id, entry): &(&str, Entry)| {
             let started = entry.started_at.is_some_and(|start| start >= from);
             started && entry.state == RunState::Exported && !self.listed.contains(*run_id)
@@ -292,7 +292,7 @@ impl<'a> Compared<'a> {
     }
 }
 
-fn verdict(run: &ListedRun, known: Option<&Entry>, now: i64) -> Verdict {
+fn verdict(run: &ListedRun, known: Option<&Entry>, now: Timestamp) -> Verdict {
     let state = known.map(|entry| entry.state);
     match (decide(run, known, now), state) {
         (Decision::Open | Decision::Unchanged, _) => Verdict::Same,

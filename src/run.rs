@@ -1,5 +1,7 @@
 //! The types that all modules share: runs, their documents, and their phase.
 
+use std::time::Duration;
+
 mod evaluation;
 mod words;
 
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
+use crate::time::Timestamp;
 
 pub use evaluation::{EvaluationState, evaluation_state_of};
 pub use words::Meaning;
@@ -99,8 +102,8 @@ pub struct Document {
     pub page: u32,
     /// The JSON text, decompressed.
     pub body: Bytes,
-    /// The server's `Date` for it, in microseconds since 1970, if it sent one.
-    pub http_date: Option<i64>,
+    /// The server's `Date` for it, if it sent one.
+    pub http_date: Option<Timestamp>,
 }
 
 /// A fingerprint of all bodies that have a request of their own: shows whether the documents of a
@@ -132,10 +135,10 @@ pub struct Shortfall {
 pub struct FetchedRun {
     /// The id, an opaque text.
     pub run_id: String,
-    /// The start, in microseconds since 1970; `None` if the API states no usable one.
-    pub started_at: Option<i64>,
-    /// The end, in microseconds since 1970.
-    pub ended_at: Option<i64>,
+    /// The start, by the server's clock; `None` if the API states no usable one.
+    pub started_at: Option<Timestamp>,
+    /// The end, by the server's clock.
+    pub ended_at: Option<Timestamp>,
     /// The status as the API states it.
     pub status: Option<String>,
     /// 1 for the first export of a run, one more each time it was seen changed.
@@ -174,30 +177,30 @@ pub enum Phase {
     Final,
 }
 
-/// How long after its end a run of unknown status counts as final, in microseconds: documented runs
-/// take minutes, and the platform's sweeper ends stuck ones after about an hour.
-const SETTLE_MICROSECONDS: i64 = 2 * 3_600 * 1_000_000;
+/// How long after its end a run of unknown status counts as final: documented runs take minutes,
+/// and the platform's sweeper ends stuck ones after about an hour.
+const SETTLED_AFTER: Duration = Duration::from_hours(2);
 
-/// How long after its start a run of unknown status and without an end counts as final, in
-/// microseconds: many times what the platform lets a run take.
-const ABANDONED_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
+/// How long after its start a run of unknown status and without an end counts as final:
+/// many times what the platform lets a run take.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 impl Phase {
     /// Decides by status. A run whose status is unknown counts as final two hours after its end,
     /// and without an end a day after its start, so that no run is requested forever.
     ///
-    /// Times are microseconds since 1970; `now` is the server's clock.
+    /// All times are by the server's clock.
     pub fn of(
         status: Option<&str>,
-        started_at: Option<i64>,
-        ended_at: Option<i64>,
-        now: i64,
+        started_at: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
+        now: Timestamp,
     ) -> Self {
-        let is_older = |time: i64, age: i64| now.saturating_sub(time) > age;
+        let is_older = |time: Timestamp, age: Duration| now.since(time) > age;
         let is_final = match status.map_or(Meaning::Unknown, Meaning::of) {
             Meaning::Unknown => match (started_at, ended_at) {
-                (_, Some(end)) => is_older(end, SETTLE_MICROSECONDS),
-                (Some(start), None) => is_older(start, ABANDONED_MICROSECONDS),
+                (_, Some(end)) => is_older(end, SETTLED_AFTER),
+                (Some(start), None) => is_older(start, ABANDONED_AFTER),
                 (None, None) => false,
             },
             meaning => meaning.is_final(),
@@ -230,17 +233,19 @@ mod tests {
 
     #[test]
     fn a_phase_is_told_by_status_then_by_end_and_age() {
-        let hour = 3_600_000_000;
-        let of = Phase::of;
+        let hour = |hours: i64| Timestamp::from_micros(hours * 3_600_000_000);
+        let of = |status, start: Option<i64>, end: Option<i64>, now| {
+            Phase::of(status, start.map(hour), end.map(hour), hour(now))
+        };
         assert_eq!(of(Some("pass"), None, None, 0), Phase::Final);
         assert_eq!(of(Some("Timed-Out"), None, None, 0), Phase::Final);
-        assert_eq!(of(Some("running"), Some(0), Some(0), 900 * hour), Phase::Open);
-        assert_eq!(of(Some("galvanized"), None, None, 900 * hour), Phase::Open);
-        assert_eq!(of(Some("galvanized"), Some(0), None, 23 * hour), Phase::Open);
-        assert_eq!(of(Some("galvanized"), Some(0), None, 25 * hour), Phase::Final);
-        assert_eq!(of(Some("galvanized"), Some(0), Some(24 * hour), 25 * hour), Phase::Open);
-        assert_eq!(of(Some("galvanized"), None, Some(0), 3 * hour), Phase::Final);
-        assert_eq!(of(None, None, Some(0), 3 * hour), Phase::Final);
-        assert_eq!(of(None, Some(0), None, 25 * hour), Phase::Final);
+        assert_eq!(of(Some("running"), Some(0), Some(0), 900), Phase::Open);
+        assert_eq!(of(Some("galvanized"), None, None, 900), Phase::Open);
+        assert_eq!(of(Some("galvanized"), Some(0), None, 23), Phase::Open);
+        assert_eq!(of(Some("galvanized"), Some(0), None, 25), Phase::Final);
+        assert_eq!(of(Some("galvanized"), Some(0), Some(24), 25), Phase::Open);
+        assert_eq!(of(Some("galvanized"), None, Some(0), 3), Phase::Final);
+        assert_eq!(of(None, None, Some(0), 3), Phase::Final);
+        assert_eq!(of(None, Some(0), None, 25), Phase::Final);
     }
 }

@@ -15,7 +15,7 @@ mod summary;
 mod transition;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -35,7 +35,6 @@ pub use report::{RunCounts, ScanReport, SyncOutcome, SyncReport, WindowReport};
 pub use session::{Session, planned_window};
 
 use commit_pipeline::CommitPipeline;
-use options::microseconds;
 use summary::Totals;
 
 /// Runs one incremental sync.
@@ -62,7 +61,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
         CommitPipeline::new(&options, sync_id, lake, Arc::clone(&mapping), window, export_context);
     let stopped = export.run(extraction).await?;
     let finished = Box::pin(export.finish(client, stopped, started)).await?;
-    let grace = microseconds(options.settings.compact.grace_secs);
+    let grace = Duration::from_secs(options.settings.compact.grace_secs);
     if let Err(error) = finished.lake.remove_retired(window.until, grace).await {
         options.events.emit(Event::Notice(format!("what was merged is kept: {error}")));
     }
@@ -90,7 +89,7 @@ fn extraction_plan(
         filters: options.settings.filters.clone(),
         policy: FetchPolicy {
             now: window.until,
-            evaluation_grace: microseconds(options.settings.sync.evaluation_grace_secs),
+            evaluation_grace: Duration::from_secs(options.settings.sync.evaluation_grace_secs),
             paths: RunPaths::new(mapping),
         },
         ledger: followed(lake, mapping),

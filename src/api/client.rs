@@ -26,6 +26,7 @@ use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings, PagingSettings};
 use crate::event::{Event, Events};
 use crate::json::Node;
+use crate::time::Timestamp;
 
 /// Options of a client.
 #[derive(Debug)]
@@ -90,8 +91,8 @@ type Kind = (&'static str, bool);
 pub struct Response {
     /// One complete JSON value in UTF-8.
     pub body: Bytes,
-    /// The `Date` header, in microseconds since 1970.
-    pub date: Option<i64>,
+    /// The `Date` header: the server's clock.
+    pub date: Option<Timestamp>,
     /// The headers with statements about paging, by their lower-case names.
     pub paging: Vec<(&'static str, String)>,
 }
@@ -103,13 +104,13 @@ pub enum FetchResult {
     Body(Response),
     /// 404 or 410: the resource does not exist.
     Absent {
-        /// The `Date` header, in microseconds since 1970.
-        date: Option<i64>,
+        /// The `Date` header: the server's clock.
+        date: Option<Timestamp>,
     },
     /// 204 or 205: the resource exists and has no content.
     Empty {
-        /// The `Date` header, in microseconds since 1970.
-        date: Option<i64>,
+        /// The `Date` header: the server's clock.
+        date: Option<Timestamp>,
     },
     /// 202: the resource is not ready yet.
     NotReady,
@@ -766,7 +767,7 @@ fn is_word(value: Node<'_>) -> bool {
     value.text().is_some_and(|text| text.chars().any(char::is_alphabetic))
 }
 
-fn header_date(headers: &HeaderMap) -> Option<i64> {
+fn header_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(reqwest::header::DATE)?.to_str().ok()?;
     parse_http_date(text)
 }
@@ -779,8 +780,8 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// How long the response asks to wait. `date` is the server's clock, in microseconds since 1970.
-fn named_wait(headers: &HeaderMap, date: Option<i64>) -> Option<Duration> {
+/// How long the response asks to wait. `date` is the server's clock.
+fn named_wait(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     header.and_then(|value| retry_after_header(value, date))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::http_date::parse_http_date;
 
 use crate::json::{JsonKind, Node};
+use crate::time::Timestamp;
 
 /// The parts of an error response that messages and the retry logic need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,13 +103,13 @@ fn is_error_status(value: Node<'_>) -> bool {
 
 /// `Retry-After`: seconds, or a date, which is compared with the server's own clock. `None` if it
 /// names no time in the future.
-pub(super) fn retry_after_header(value: &str, server_now: Option<i64>) -> Option<Duration> {
+pub(super) fn retry_after_header(value: &str, server_now: Option<Timestamp>) -> Option<Duration> {
     if let Some(duration) = seconds_of(value.trim()) {
         return Some(duration);
     }
     let until = parse_http_date(value)?;
     let now = server_now?;
-    let wait = Duration::from_micros(u64::try_from(until.saturating_sub(now)).unwrap_or(0));
+    let wait = until.since(now);
     (!wait.is_zero()).then_some(wait)
 }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn retry_after_takes_seconds_and_dates() {
-        let now = Some(784_111_777_000_000);
+        let now = Some(Timestamp::from_micros(784_111_777_000_000));
         assert_eq!(retry_after_header("12", None), Some(Duration::from_secs(12)));
         let date = "Sun, 06 Nov 1994 08:50:07 GMT";
         assert_eq!(retry_after_header(date, now), Some(Duration::from_secs(30)));

@@ -4,13 +4,15 @@ use std::time::UNIX_EPOCH;
 
 use chrono::DateTime;
 
-/// Reads a date in microseconds since 1970: the three forms of RFC 9110, section 5.6.7, and an
+use crate::time::Timestamp;
+
+/// Reads a date: the three forms of RFC 9110, section 5.6.7, and an
 /// RFC 2822 date with a numeric zone, which some servers send although HTTP does not allow it.
-pub(super) fn parse_http_date(text: &str) -> Option<i64> {
+pub(super) fn parse_http_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     match httpdate::parse_http_date(text) {
-        Ok(instant) => i64::try_from(instant.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok(),
-        Err(_) => Some(DateTime::parse_from_rfc2822(text).ok()?.timestamp_micros()),
+        Ok(instant) => Some(Timestamp::EPOCH + instant.duration_since(UNIX_EPOCH).ok()?),
+        Err(_) => Some(DateTime::parse_from_rfc2822(text).ok()?.into()),
     }
 }
 
@@ -26,7 +28,8 @@ mod tests {
             "Sun Nov  6 08:49:37 1994",
             "Sun, 06 Nov 1994 09:49:37 +0100",
         ] {
-            assert_eq!(parse_http_date(text), Some(784_111_777_000_000), "{text}");
+            let expected = Timestamp::from_micros(784_111_777_000_000);
+            assert_eq!(parse_http_date(text), Some(expected), "{text}");
         }
         assert_eq!(parse_http_date("soon"), None);
     }

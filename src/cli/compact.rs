@@ -9,12 +9,13 @@ use crate::compact::{CompactOptions, CompactReport, compact, plan};
 use crate::failure::{Exit, Failure};
 use crate::job::LakeJob;
 use crate::targets::DeliveryReport;
+use crate::time::Timestamp;
 
 pub(super) async fn run(context: &Context, arguments: &CompactArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
     let options = CompactOptions {
-        job: LakeJob::new(&settings, events, now().timestamp_micros(), None)?,
+        job: LakeJob::new(&settings, events, Timestamp::from(now()), None)?,
         settings: settings.compact,
         drop_older_revisions: arguments.drop_older_revisions,
         stop: None,

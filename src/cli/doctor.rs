@@ -12,6 +12,7 @@ use super::args::DoctorArguments;
 use super::context::{Context, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::normalize::{MappingReport, TableReport};
+use crate::time::Timestamp;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -90,7 +91,7 @@ pub(super) async fn run(context: &Context, arguments: &DoctorArguments) -> Resul
         Err(failure) => examination.fail("configuration", &failure),
         Ok((settings, url, key)) => {
             let stop = stop_on_signal("stopping");
-            let now = now().timestamp_micros();
+            let now = Timestamp::from(now());
             let probe = probe::Probe { settings, url, key, events, stop, now, save_openapi };
             probe.examine(&mut examination).await;
         }

@@ -7,13 +7,14 @@ use super::context::{Context, now, stop_on_signal};
 use super::table::{count, counted, elapsed};
 use crate::failure::{Exit, Failure};
 use crate::sync::{Forecast, SyncOptions, forecast};
+use crate::time::Timestamp;
 
 pub(super) async fn run(context: &Context, arguments: &PlanArguments) -> Result<Exit, Failure> {
     let (mut settings, url, key) = context.connection(&arguments.connection)?;
     settings.sync.range = arguments.range.unwrap_or(settings.sync.range);
     let stop = stop_on_signal("stopping");
     let (events, progress) = context.events();
-    let now = now().timestamp_micros();
+    let now = Timestamp::from(now());
     let forecast = forecast(SyncOptions { settings, url, key, events, stop, now }).await;
     if let Some(progress) = progress {
         progress.end();

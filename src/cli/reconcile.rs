@@ -14,6 +14,7 @@ use crate::config::{ApiKey, RangeChoice, Settings};
 use crate::failure::{Exit, Failure};
 use crate::reconcile::{Comparison, Reconciliation, Verdict, reconcile};
 use crate::sync::{SyncOptions, SyncReport};
+use crate::time::Timestamp;
 
 /// Maximum number of runs and groups that are named; `--output json` has all of them.
 const SHOWN: usize = 20;
@@ -78,7 +79,7 @@ async fn compare(
         key: key.clone(),
         events,
         stop: stop.clone(),
-        now: now().timestamp_micros(),
+        now: Timestamp::from(now()),
     };
     let found = reconcile(&options).await;
     if let Some(progress) = progress {

@@ -10,11 +10,12 @@ use crate::failure::{Exit, Failure};
 use crate::job::LakeJob;
 use crate::replay::{ReplayReport, plan, replay};
 use crate::targets::DeliveryReport;
+use crate::time::Timestamp;
 
 pub(super) async fn run(context: &Context, arguments: &ReplayArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
-    let job = LakeJob::new(&settings, events, now().timestamp_micros(), None)?;
+    let job = LakeJob::new(&settings, events, Timestamp::from(now()), None)?;
     let replayed = if arguments.dry_run { plan(&job).await } else { replay(&job).await };
     if let Some(progress) = progress {
         progress.end();

@@ -10,10 +10,10 @@ use super::context::{Context, now};
 use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
-use crate::interval::Interval;
 use crate::lake::{Gap, LakeView, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::targets::{self, Target};
+use crate::time::{Interval, Timestamp};
 
 /// Maximum number of syncs and failed runs that are shown.
 const SHOWN: usize = 10;
@@ -29,7 +29,7 @@ struct Status {
     runs: BTreeMap<&'static str, u64>,
     #[serde(rename = "proven")]
     coverage: Vec<Moments>,
-    behind_seconds: Option<i64>,
+    behind_seconds: Option<u64>,
     gaps: Vec<Moments>,
     failed_runs: Vec<FailedRun>,
     /// Runs that are listed, and whose id returns 404.
@@ -81,7 +81,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
     let coverage = head.map(|head| head.coverage.clone()).unwrap_or_default();
     let gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
     let partial = ledger.iter().filter(|(_, entry)| entry.documents.is_partial()).count();
-    let behind = coverage.last().map(|last| (now().timestamp_micros() - last.until) / 1_000_000);
+    let behind = coverage.last().map(|last| Timestamp::from(now()).since(last.until).as_secs());
     Status {
         lake: lake.root().to_string(),
         organization_id: lake.identity().and_then(|identity| identity.organization_id.clone()),
@@ -91,7 +91,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         rows: BTreeMap::new(),
         runs: ledger.counts().into_iter().collect(),
         coverage: coverage.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
-        behind_seconds: behind.map(|seconds| seconds.max(0)),
+        behind_seconds: behind,
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
         failed_runs: runs_with(ledger, |entry| entry.state == RunState::Failed),
         absent_runs: runs_with(ledger, Entry::is_absent),
@@ -115,7 +115,7 @@ fn runs_with(ledger: &Ledger, holds: impl Fn(&Entry) -> bool) -> Vec<FailedRun> 
     runs
 }
 
-fn moments(from: i64, until: i64) -> Moments {
+fn moments(from: Timestamp, until: Timestamp) -> Moments {
     Moments { from: moment(from), until: moment(until) }
 }
 
@@ -162,7 +162,7 @@ fn text(status: &Status) -> String {
     }
     match status.behind_seconds {
         Some(seconds) => {
-            let milliseconds = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+            let milliseconds = seconds.saturating_mul(1000);
             line(format!("  behind        {}", elapsed(milliseconds)));
         }
         None => line("  proven        nothing yet".to_owned()),

@@ -9,6 +9,7 @@ use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
 use crate::sync::{SyncOptions, SyncOutcome, SyncReport, sync};
 use crate::targets::DeliveryReport;
+use crate::time::Timestamp;
 
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
     let (mut settings, url, key) = context.connection(&arguments.connection)?;
@@ -41,7 +42,7 @@ pub(super) async fn run_once(
     stop: tokio::sync::watch::Receiver<bool>,
 ) -> Result<SyncReport, Failure> {
     let (events, progress) = context.events();
-    let now = now().timestamp_micros();
+    let now = Timestamp::from(now());
     let report = sync(SyncOptions { settings, url, key, events, stop, now }).await;
     if let Some(progress) = progress {
         progress.end();

@@ -1,5 +1,6 @@
 //! Formats text tables and numbers for users.
 
+use crate::time::Timestamp;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 
@@ -72,9 +73,9 @@ pub(super) fn elapsed(milliseconds: u64) -> String {
     }
 }
 
-/// An instant in microseconds since 1970, as a UTC date and time.
-pub(super) fn moment(microseconds: i64) -> String {
-    let instant = chrono::DateTime::from_timestamp_micros(microseconds);
+/// A timestamp as a UTC date and time, to the minute.
+pub(super) fn moment(at: Timestamp) -> String {
+    let instant = at.to_datetime();
     instant.map_or_else(|| "?".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 

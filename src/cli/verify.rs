@@ -10,6 +10,7 @@ use super::context::{Context, now};
 use super::table::{bytes, counted};
 use crate::failure::{Exit, Failure};
 use crate::job::LakeJob;
+use crate::time::Timestamp;
 use crate::verify::{Finding, RepairAction, VerifyReport, repair, verify};
 
 /// Maximum number of findings of a kind that are shown.
@@ -41,7 +42,7 @@ struct ShownFinding<'r> {
 pub(super) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let (events, progress) = context.events();
-    let job = LakeJob::new(&settings, events, now().timestamp_micros(), None)?;
+    let job = LakeJob::new(&settings, events, Timestamp::from(now()), None)?;
     let (report, repaired, failed) = if arguments.repair {
         let repaired = repair(&job, arguments.drop_parts).await?;
         (repaired.after, Some(repaired.repaired), repaired.failed)

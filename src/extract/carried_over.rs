@@ -3,11 +3,16 @@
 use super::FetchTask;
 use super::decide::is_check_due;
 use crate::ledger::{ABSENT_SYNCS, Ledger, RunState};
+use crate::time::Timestamp;
 
 /// Open, waiting and failed runs, those that recently returned 404, and those that are due for
 /// another request for their evaluation or their missing rows. They are requested by id, even long
 /// after they left every window. Newest first.
-pub fn unlisted(ledger: &Ledger, is_listed: impl Fn(&str) -> bool, now: i64) -> Vec<FetchTask> {
+pub fn unlisted(
+    ledger: &Ledger,
+    is_listed: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Vec<FetchTask> {
     let mut task: Vec<FetchTask> = ledger
         .iter()
         .filter(|(_, entry)| match entry.state {

@@ -3,6 +3,7 @@
 use super::ListedRun;
 use crate::ledger::{Entry, RunState};
 use crate::run::Phase;
+use crate::time::Timestamp;
 
 /// What to do about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Decision {
 }
 
 /// Decides about one run. `now` is the server's clock.
-pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
+pub fn decide(run: &ListedRun, known: Option<&Entry>, now: Timestamp) -> Decision {
     if run.phase(now) == Phase::Open {
         // An exported run that is open again is a contradiction of the server: its rows stay.
         let exported = known.is_some_and(|entry| entry.revision > 0);
@@ -39,7 +40,7 @@ pub fn decide(run: &ListedRun, known: Option<&Entry>, now: i64) -> Decision {
 }
 
 /// Whether the evaluation or the missing rows of an exported run are due for another request.
-pub(super) fn is_check_due(entry: &Entry, now: i64) -> bool {
+pub(super) fn is_check_due(entry: &Entry, now: Timestamp) -> bool {
     let is_whole = entry.documents.has_evaluation() && !entry.documents.is_partial();
     !is_whole && entry.check_at.is_some_and(|at| at <= now)
 }
@@ -53,20 +54,20 @@ mod tests {
         ListedRun {
             run_id: "r".into(),
             status: Some(status.into()),
-            started_at: Some(0),
+            started_at: Some(Timestamp::EPOCH),
             ended_at: None,
             body: bytes::Bytes::new(),
             fingerprint: 1,
         }
     }
 
-    fn entry(state: RunState, row_fingerprint: u64, check_at: Option<i64>) -> Entry {
+    fn entry(state: RunState, row_fingerprint: u64, check_at: Option<Timestamp>) -> Entry {
         Entry {
             state,
             status: None,
             started_at: None,
             ended_at: None,
-            first_listed_at: 0,
+            first_listed_at: Timestamp::EPOCH,
             row_fingerprint,
             content_fingerprint: 0,
             revision: i64::from(state == RunState::Exported),
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn each_state_has_its_next_step() {
-        let decide = |status, known: Option<Entry>| decide(&run(status), known.as_ref(), 100);
+        let at = Timestamp::from_micros;
+        let decide = |status, known: Option<Entry>| decide(&run(status), known.as_ref(), at(100));
         assert_eq!(decide("pass", None), Decision::Fetch);
         assert_eq!(decide("running", None), Decision::Open);
         assert_eq!(decide("pass", Some(entry(RunState::Open, 1, None))), Decision::Fetch);
@@ -93,11 +95,11 @@ mod tests {
         assert_eq!(decide("pass", Some(entry(RunState::Exported, 1, None))), Decision::Unchanged);
         assert_eq!(decide("pass", Some(entry(RunState::Exported, 2, None))), Decision::Fetch);
         assert_eq!(
-            decide("pass", Some(entry(RunState::Exported, 1, Some(100)))),
+            decide("pass", Some(entry(RunState::Exported, 1, Some(at(100))))),
             Decision::CheckEvaluation
         );
         assert_eq!(
-            decide("pass", Some(entry(RunState::Exported, 1, Some(101)))),
+            decide("pass", Some(entry(RunState::Exported, 1, Some(at(101))))),
             Decision::Unchanged
         );
         assert_eq!(

@@ -1,5 +1,7 @@
 //! Fetches the documents of one run: detail, trace, evaluation and tool calls.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 
 use super::{ListedRun, RunPaths};
@@ -11,14 +13,15 @@ use crate::run::{
     Document, DocumentState, EvaluationState, FetchedRun, Phase, Resource, Shortfall,
     content_fingerprint, encode_id, evaluation_state_of,
 };
+use crate::time::Timestamp;
 
-/// Times and paths for fetching. Times are microseconds by the server's clock.
+/// Times and paths for fetching.
 #[derive(Clone, Debug)]
 pub struct FetchPolicy {
-    /// The server's time when the sync began.
-    pub now: i64,
+    /// When the sync began, by the server's clock.
+    pub now: Timestamp,
     /// How long after its end a run waits for its evaluation.
-    pub evaluation_grace: i64,
+    pub evaluation_grace: Duration,
     /// Where a run's members are.
     pub paths: RunPaths,
 }
@@ -108,8 +111,8 @@ pub async fn fetch_run(
         let entry = task.known.as_ref()?;
         entry.ended_at.or(Some(entry.first_listed_at))
     });
-    let young =
-        known_end.is_none_or(|end| policy.now.saturating_sub(end) < policy.evaluation_grace);
+    // A run that ended after the sync began waits even without a grace time.
+    let young = known_end.is_none_or(|end| policy.now < end + policy.evaluation_grace);
     if task.only_with_evaluation || young {
         // The evaluation first: if it is missing, the other documents are not fetched in vain.
         bodies.fetch(client, events, &[Resource::Evaluation], &policy.paths).await?;

@@ -2,7 +2,7 @@
 //! known.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ListedRun;
 use super::order::Order;
@@ -11,18 +11,19 @@ use crate::api::ApiError;
 use crate::digest::id_key;
 use crate::event::Event;
 use crate::listing::{ListQuery, Listing, Page};
+use crate::time::Timestamp;
 
 /// Maximum number of passes over a list that does not become stable, before the scan is reported as
 /// uncertified.
 const MOST_PASSES: u32 = 4;
 
-/// Runs that started within this time after the window's start, in microseconds, can leave the
-/// window while it is listed.
-const TAIL_MICROSECONDS: i64 = 6 * 3_600 * 1_000_000;
+/// Runs that started within this time after the window's start can leave the window while it is
+/// listed.
+const TAIL: Duration = Duration::from_hours(6);
 
-/// Tolerance for the server's clock, in microseconds: its header has a resolution of seconds, and
-/// requests take time.
-const CLOCK_MARGIN: i64 = 5 * 60 * 1_000_000;
+/// Tolerance for the server's clock: its header has a resolution of seconds, and requests take
+/// time.
+const CLOCK_MARGIN: Duration = Duration::from_mins(5);
 
 /// The result of scanning a list.
 #[derive(Debug)]
@@ -54,8 +55,8 @@ pub(super) struct ListScan<'a, Wait, Show> {
     order: Order,
     summary: ScanSummary,
     began: Instant,
-    /// The start of the first run that was listed.
-    head: Option<i64>,
+    /// The start of the first run that was listed, by the server's clock.
+    head: Option<Timestamp>,
     /// The total that the API stated with the first page.
     first_total: Option<u64>,
     last_total: Option<u64>,
@@ -69,12 +70,13 @@ pub(super) struct ListScan<'a, Wait, Show> {
     /// Runs that this pass found for the first time although they are not younger than the head: an
     /// earlier pass overlooked them.
     between: u64,
-    /// Keys and starts of runs near the old end of the window, which can leave it as time passes.
-    tail: HashMap<u128, i64>,
+    /// Keys of runs and their starts, by the server's clock, near the old end of the window, which
+    /// can leave it as time passes.
+    tail: HashMap<u128, Timestamp>,
     /// Keys of runs that started after the scan began.
     younger: HashSet<u128>,
     /// The server's clock at the last page.
-    now: i64,
+    now: Timestamp,
 }
 
 impl<'a, Wait, Waiting, Show> ListScan<'a, Wait, Show>
@@ -172,10 +174,9 @@ where
 
     /// The window's start when its end was read: the window moves meanwhile, so coverage cannot
     /// start earlier. The server's clock can be missing, so the larger of two measurements counts.
-    fn least_start(&self) -> i64 {
-        let by_date = self.now.saturating_sub(self.scan.window.until);
-        let by_watch = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.scan.window.from.saturating_add(by_date.max(by_watch))
+    fn least_start(&self) -> Timestamp {
+        let by_date = self.now.since(self.scan.window.until);
+        self.scan.window.from + by_date.max(self.began.elapsed())
     }
 
     /// Whether an error ended the pass, and the API did not state that the list was complete.
@@ -281,9 +282,9 @@ where
 
     /// Whether a run that is no longer listed can have become too old for the window.
     fn may_have_left(&self, run: u128) -> bool {
-        let least = self.now.saturating_sub(self.scan.window.range.length());
+        let least = self.now - self.scan.window.range.length();
         let start = self.tail.get(&run);
-        start.is_some_and(|start| *start <= least.saturating_add(CLOCK_MARGIN))
+        start.is_some_and(|start| *start <= least + CLOCK_MARGIN)
     }
 
     /// Counts a page; returns the runs that were not listed before, in any pass.
@@ -301,7 +302,7 @@ where
             self.is_read |= is_read;
             self.unread += u64::from(!is_read);
         }
-        let end = self.scan.window.from.saturating_add(TAIL_MICROSECONDS);
+        let end = self.scan.window.from + TAIL;
         let tail = runs.iter().filter_map(|run| Some((id_key(&run.run_id), run.started_at?)));
         self.tail.extend(tail.filter(|(_, start)| *start < end));
         let event = Event::PageListed { runs: count, total: self.last_total };

@@ -9,6 +9,7 @@ use crate::run::{Phase, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, ListDocument, ListSources, Mapping, RUNS, SPANS, TOOL_CALLS, Table, WORKFLOWS,
 };
+use crate::time::Timestamp;
 
 /// Paths of the few members that decisions need: the sources of the `runs` table's columns.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ struct Times {
 }
 
 impl Times {
-    fn read(&self, node: Option<Node<'_>>) -> Option<i64> {
+    fn read(&self, node: Option<Node<'_>>) -> Option<Timestamp> {
         first(node, &self.paths, |node| parse_timestamp(node, self.format).ok())
     }
 }
@@ -121,10 +122,10 @@ pub struct ListedRun {
     pub run_id: String,
     /// The status, as the API states it.
     pub status: Option<String>,
-    /// The start, in microseconds since 1970.
-    pub started_at: Option<i64>,
-    /// The end, in microseconds since 1970.
-    pub ended_at: Option<i64>,
+    /// The start, by the server's clock.
+    pub started_at: Option<Timestamp>,
+    /// The end, by the server's clock.
+    pub ended_at: Option<Timestamp>,
     /// The row's JSON, unchanged.
     pub body: Bytes,
     /// Fingerprint of the row: shows whether it changed.
@@ -173,7 +174,7 @@ impl ListedRun {
     }
 
     /// The run's phase at `now`, by the server's clock.
-    pub fn phase(&self, now: i64) -> Phase {
+    pub fn phase(&self, now: Timestamp) -> Phase {
         Phase::of(self.status.as_deref(), self.started_at, self.ended_at, now)
     }
 }

@@ -23,4 +23,4 @@ pub use pipeline::{ExtractEvent, Extraction, ExtractionPlan};
 pub use query::{is_refusal, list_query};
 pub use resources::{Organization, ResourceList, organization, resource_list};
 pub use scan::{Proof, ScanSummary, WindowScan};
-pub use window::{DAY, Range, Window, out_of_reach, plan};
+pub use window::{Range, Window, out_of_reach, plan};

@@ -1,19 +1,20 @@
 //! Detects whether a list goes from new to old.
 
 use super::ListedRun;
+use crate::time::Timestamp;
 
 /// Whether the runs of a list, as far as they were seen, go from new to old.
 #[derive(Debug)]
 pub(super) struct Order {
-    began: i64,
-    last: Option<i64>,
+    began: Timestamp,
+    last: Option<Timestamp>,
     broken: bool,
 }
 
 impl Order {
-    /// `began` is when the scan began, in microseconds since 1970 by the server's clock. Runs that
+    /// `began` is when the scan began, by the server's clock. Runs that
     /// start later do not count: they push others down, wherever they appear.
-    pub(super) fn new(began: i64) -> Self {
+    pub(super) fn new(began: Timestamp) -> Self {
         Self { began, last: None, broken: false }
     }
 
@@ -42,7 +43,7 @@ impl Order {
     }
 
     /// Whether all runs further down the list started before `moment`.
-    pub(super) fn is_past(&self, moment: Option<i64>) -> bool {
+    pub(super) fn is_past(&self, moment: Option<Timestamp>) -> bool {
         !self.broken && matches!((self.last, moment), (Some(last), Some(moment)) if last < moment)
     }
 }
@@ -55,12 +56,12 @@ mod tests {
         let run = |started_at: &Option<i64>| ListedRun {
             run_id: String::new(),
             status: None,
-            started_at: *started_at,
+            started_at: started_at.map(Timestamp::from_micros),
             ended_at: None,
             body: bytes::Bytes::new(),
             fingerprint: 0,
         };
-        let mut order = Order::new(10);
+        let mut order = Order::new(Timestamp::from_micros(10));
         order.note(&starts.iter().map(run).collect::<Vec<_>>());
         order
     }
@@ -72,8 +73,9 @@ mod tests {
         assert_eq!(order(&[Some(3), Some(4)]).is_newest_first(), Some(false));
         assert_eq!(order(&[Some(3), Some(11), Some(1)]).is_newest_first(), Some(true));
         assert_eq!(order(&[Some(3), None]).is_newest_first(), Some(false));
-        assert!(order(&[Some(3)]).is_past(Some(4)));
-        assert!(!order(&[Some(3), None]).is_past(Some(4)));
-        assert!(!order(&[Some(3)]).is_past(Some(3)));
+        let (three, four) = (Timestamp::from_micros(3), Timestamp::from_micros(4));
+        assert!(order(&[Some(3)]).is_past(Some(four)));
+        assert!(!order(&[Some(3), None]).is_past(Some(four)));
+        assert!(!order(&[Some(3)]).is_past(Some(three)));
     }
 }

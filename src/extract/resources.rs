@@ -6,6 +6,7 @@ use crate::api::{ApiError, Client, DocumentPages, FetchResult, MissingRows};
 use crate::digest::fingerprint;
 use crate::json::{Node, unwrap};
 use crate::tables::ListSources;
+use crate::time::Timestamp;
 
 /// The organization of the key, from `GET /org` (its body is documented).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct Organization {
     pub role: Option<String>,
     /// The key's name.
     pub key_name: Option<String>,
-    /// The server's clock, in microseconds since 1970; `None` if it sends no `Date`.
-    pub server_now: Option<i64>,
+    /// The server's clock; `None` if it sends no `Date`.
+    pub server_now: Option<Timestamp>,
 }
 
 /// How often `GET /org` is repeated for a readable `Date`.

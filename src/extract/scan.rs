@@ -4,6 +4,7 @@ use super::{RunPaths, Window};
 use crate::api::Client;
 use crate::config::Filters;
 use crate::event::Events;
+use crate::time::Timestamp;
 
 /// The evidence that certifies a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,9 +51,9 @@ pub struct ScanSummary {
     pub uncertainties: Vec<String>,
     /// Whether the whole list went from new to old; `None` if not all of it was read.
     pub newest_first: Option<bool>,
-    /// Runs that started before this may have left the window before they could be read, in
-    /// microseconds since 1970 by the server's clock. New coverage does not start earlier.
-    pub reaches_to: Option<i64>,
+    /// Runs that started before this may have left the window before they could be read, by
+    /// the server's clock. New coverage does not start earlier.
+    pub reaches_to: Option<Timestamp>,
     /// The window that was listed: a smaller one than planned if the API refused the range.
     pub window: Option<Window>,
     /// Number of narrower lists that were read because the API limits how far it lists.

@@ -3,15 +3,13 @@
 //! `range` is `24h`, `7d` or `30d` before the server's current time, measured on the start of runs
 //! (documented values; that it is the start is inferred). There is no `since`.
 
+use std::time::Duration;
+
 use crate::config::RangeChoice;
-use crate::interval::{Interval, holes, without};
+use crate::time::{DAY, Interval, Timestamp, holes, without};
 
-/// A day in microseconds.
-pub const DAY: i64 = 86_400 * 1_000_000;
-
-/// Tolerance in microseconds: windows end at the server's current time, which moves while a request
-/// is in transit.
-const MARGIN: i64 = 60 * 1_000_000;
+/// Tolerance: windows end at the server's current time, which moves while a request is in transit.
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// A value of the `range` parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,29 +34,29 @@ impl Range {
         }
     }
 
-    /// Its length in microseconds.
-    pub fn length(self) -> i64 {
+    /// Its length.
+    pub fn length(self) -> Duration {
         match self {
             Self::Day => DAY,
-            Self::Week => 7 * DAY,
-            Self::Month => 30 * DAY,
+            Self::Week => DAY * 7,
+            Self::Month => DAY * 30,
         }
     }
 }
 
-/// The time that a scan lists. Times are microseconds since 1970 by the server's clock.
+/// The time that a scan lists, by the server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The range to request.
     pub range: Range,
     /// Start of the window.
-    pub from: i64,
+    pub from: Timestamp,
     /// The server's time when the window was planned: the coverage of a certified scan ends here.
-    pub until: i64,
+    pub until: Timestamp,
     /// Runs that started before this, and after [`Window::from`], are all known already. A scan of
     /// a list that verifiably goes from new to old may end here; `None` if the whole list must be
     /// read.
-    pub known_before: Option<i64>,
+    pub known_before: Option<Timestamp>,
 }
 
 impl Window {
@@ -69,35 +67,33 @@ impl Window {
             Range::Week => Range::Day,
             Range::Day => return None,
         };
-        let from = self.until.saturating_sub(range.length());
+        let from = self.until - range.length();
         Some(Self { range, from, known_before: self.known_before.filter(|at| *at > from), ..self })
     }
 }
 
-/// Chooses the window: the smallest that joins `coverage`, with `overlap` microseconds
-/// of it listed again; the largest if nothing is covered. A hole in the coverage is listed again as
-/// long as it is within reach; time in `gaps` is given up.
+/// Chooses the window: the smallest that joins `coverage`, with `overlap` of it listed again; the
+/// largest if nothing is covered. A hole in the coverage is listed again as long as it is within
+/// reach; time in `gaps` is given up.
 pub fn plan(
     choice: RangeChoice,
     coverage: &[Interval],
     gaps: &[Interval],
-    now: i64,
-    overlap: i64,
+    now: Timestamp,
+    overlap: Duration,
 ) -> Window {
-    let needed_from =
-        earliest_unproven(coverage, gaps, now).map(|from| from.saturating_sub(overlap));
-    let covers = |range: &Range| {
-        needed_from.is_some_and(|from| now.saturating_sub(range.length()) + MARGIN <= from)
-    };
+    let needed_from = earliest_unproven(coverage, gaps, now).map(|from| from - overlap);
+    let covers =
+        |range: &Range| needed_from.is_some_and(|from| now - range.length() + MARGIN <= from);
     let range = match choice {
         RangeChoice::Auto => Range::ALL.into_iter().find(covers).unwrap_or(Range::Month),
         RangeChoice::Day => Range::Day,
         RangeChoice::Week => Range::Week,
         RangeChoice::Month | RangeChoice::Longest => Range::Month,
     };
-    let from = now.saturating_sub(range.length());
+    let from = now - range.length();
     // Ending early is safe only if one covered interval holds all time from the window's start.
-    let is_known = |until: i64| {
+    let is_known = |until: Timestamp| {
         let joins = |known: &Interval| known.from <= from + MARGIN && until <= known.until;
         until > from && coverage.iter().any(joins)
     };
@@ -108,16 +104,20 @@ pub fn plan(
 
 /// Start of the first interval that is within reach, follows covered time, and is not covered
 /// itself; `None` if nothing is covered.
-fn earliest_unproven(coverage: &[Interval], gaps: &[Interval], now: i64) -> Option<i64> {
-    let reach = now.saturating_sub(Range::Month.length());
+fn earliest_unproven(
+    coverage: &[Interval],
+    gaps: &[Interval],
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let reach = now - Range::Month.length();
     let last = coverage.last()?.until.min(now);
     let open = holes(coverage).into_iter().flat_map(|hole| without(hole, gaps));
     open.filter(|hole| hole.until > reach).map(|hole| hole.from).chain([last]).min()
 }
 
 /// Time between covered intervals that no list reaches any more, without what is in `gaps` already.
-/// `reach` is how far back the API lists, in microseconds since 1970 by the server's clock.
-pub fn out_of_reach(coverage: &[Interval], gaps: &[Interval], reach: i64) -> Vec<Interval> {
+/// `reach` is how far back the API lists, by the server's clock.
+pub fn out_of_reach(coverage: &[Interval], gaps: &[Interval], reach: Timestamp) -> Vec<Interval> {
     let lost = holes(coverage).into_iter().flat_map(|hole| without(hole, gaps));
     let lost = lost.map(|hole| Interval { from: hole.from, until: hole.until.min(reach) });
     lost.filter(|hole| hole.from < hole.until).collect()
@@ -126,18 +126,18 @@ pub fn out_of_reach(coverage: &[Interval], gaps: &[Interval], reach: i64) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interval::merge;
+    use crate::time::merge;
     use proptest::prelude::*;
 
-    const HOUR: i64 = DAY / 24;
-    const NOW: i64 = 20_000 * DAY;
+    const HOUR: Duration = Duration::from_hours(1);
+    const NOW: Timestamp = Timestamp::from_micros(20_000 * 86_400_000_000);
 
-    fn intervals(list: &[(i64, i64)]) -> Vec<Interval> {
+    fn intervals(list: &[(Timestamp, Timestamp)]) -> Vec<Interval> {
         list.iter().map(|&(from, until)| Interval { from, until }).collect()
     }
 
-    fn auto(coverage: &[(i64, i64)]) -> Window {
-        plan(RangeChoice::Auto, &intervals(coverage), &[], NOW, 2 * HOUR)
+    fn auto(coverage: &[(Timestamp, Timestamp)]) -> Window {
+        plan(RangeChoice::Auto, &intervals(coverage), &[], NOW, HOUR * 2)
     }
 
     #[test]
@@ -148,53 +148,53 @@ mod tests {
 
     #[test]
     fn the_smallest_range_that_joins_is_chosen() {
-        let since = |hours: i64| auto(&[(NOW - 40 * DAY, NOW - hours * HOUR)]);
+        let since = |hours: u32| auto(&[(NOW - DAY * 40, NOW - HOUR * hours)]);
         assert_eq!(since(1).range, Range::Day);
         assert_eq!(since(21).range, Range::Day);
         assert_eq!(since(22).range, Range::Week);
         assert_eq!(since(24 * 6).range, Range::Week);
         assert_eq!(since(24 * 7).range, Range::Month);
-        assert_eq!(since(1).known_before, Some(NOW - 3 * HOUR));
+        assert_eq!(since(1).known_before, Some(NOW - HOUR * 3));
     }
 
     #[test]
     fn an_outage_beyond_reach_is_lost() {
-        let coverage = intervals(&[(NOW - 90 * DAY, NOW - 40 * DAY), (NOW - 30 * DAY, NOW)]);
-        let lost = intervals(&[(NOW - 40 * DAY, NOW - 30 * DAY)]);
-        assert_eq!(out_of_reach(&coverage, &[], NOW - 30 * DAY), lost);
-        assert_eq!(out_of_reach(&coverage, &lost, NOW - 29 * DAY), []);
-        assert_eq!(auto(&[(NOW - 90 * DAY, NOW - 40 * DAY)]).known_before, None);
+        let coverage = intervals(&[(NOW - DAY * 90, NOW - DAY * 40), (NOW - DAY * 30, NOW)]);
+        let lost = intervals(&[(NOW - DAY * 40, NOW - DAY * 30)]);
+        assert_eq!(out_of_reach(&coverage, &[], NOW - DAY * 30), lost);
+        assert_eq!(out_of_reach(&coverage, &lost, NOW - DAY * 29), []);
+        assert_eq!(auto(&[(NOW - DAY * 90, NOW - DAY * 40)]).known_before, None);
     }
 
     #[test]
     fn a_hole_in_reach_is_listed_again() {
-        let coverage = [(NOW - 60 * DAY, NOW - 5 * DAY), (NOW - 4 * DAY, NOW - HOUR)];
+        let coverage = [(NOW - DAY * 60, NOW - DAY * 5), (NOW - DAY * 4, NOW - HOUR)];
         let window = auto(&coverage);
         assert_eq!(window.range, Range::Week);
-        assert_eq!(window.known_before, Some(NOW - 5 * DAY - 2 * HOUR));
-        let given_up = intervals(&[(NOW - 5 * DAY, NOW - 4 * DAY)]);
-        let window = plan(RangeChoice::Auto, &intervals(&coverage), &given_up, NOW, 2 * HOUR);
+        assert_eq!(window.known_before, Some(NOW - DAY * 5 - HOUR * 2));
+        let given_up = intervals(&[(NOW - DAY * 5, NOW - DAY * 4)]);
+        let window = plan(RangeChoice::Auto, &intervals(&coverage), &given_up, NOW, HOUR * 2);
         assert_eq!(window.range, Range::Day);
     }
 
     #[test]
     fn a_sweep_may_end_early_only_in_time_that_is_proven_to_its_end() {
-        assert_eq!(auto(&[(NOW - DAY, NOW - HOUR)]).known_before, Some(NOW - 3 * HOUR));
-        assert_eq!(auto(&[(NOW - 20 * HOUR, NOW - HOUR)]).known_before, None);
-        let coverage = intervals(&[(NOW - 40 * DAY, NOW - HOUR)]);
-        assert_eq!(plan(RangeChoice::Month, &coverage, &[], NOW, 2 * HOUR).known_before, None);
+        assert_eq!(auto(&[(NOW - DAY, NOW - HOUR)]).known_before, Some(NOW - HOUR * 3));
+        assert_eq!(auto(&[(NOW - HOUR * 20, NOW - HOUR)]).known_before, None);
+        let coverage = intervals(&[(NOW - DAY * 40, NOW - HOUR)]);
+        assert_eq!(plan(RangeChoice::Month, &coverage, &[], NOW, HOUR * 2).known_before, None);
     }
 
     proptest! {
         #[test]
         fn all_time_in_reach_is_proven_or_listed(
-            list in prop::collection::vec((0_i64..80 * 24, 1_i64..10 * 24), 1..6)
+            list in prop::collection::vec((0_u32..80 * 24, 1_u32..10 * 24), 1..6)
         ) {
             let coverage = list.iter().fold(Vec::new(), |coverage, &(age, length)| {
-                let until = NOW - age * HOUR;
-                merge(&coverage, Interval { from: until - length * HOUR, until })
+                let until = NOW - HOUR * age;
+                merge(&coverage, Interval { from: until - HOUR * length, until })
             });
-            let window = plan(RangeChoice::Auto, &coverage, &[], NOW, 0);
+            let window = plan(RangeChoice::Auto, &coverage, &[], NOW, Duration::ZERO);
             let listed_from = window.known_before.unwrap_or(window.from);
             let after = merge(&coverage, Interval { from: listed_from, until: NOW });
             let reach = NOW - Range::Month.length();

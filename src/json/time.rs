@@ -2,14 +2,16 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::{JsonKind, Node};
+use crate::time::Timestamp;
 
 /// 1970-01-01 to 2262-04-11: the instants that readers with nanosecond clocks can hold too.
-const MICROSECONDS: std::ops::RangeInclusive<i64> = 0..=9_223_372_036_854_775;
+const ACCEPTED: std::ops::RangeInclusive<Timestamp> =
+    Timestamp::EPOCH..=Timestamp::from_micros(9_223_372_036_854_775);
 
 /// Numbers whose size alone shows that they are epoch seconds: 2001-09-09 to 2100-01-01. A smaller
 /// number is more likely a duration, a larger one has another unit.
@@ -92,7 +94,7 @@ pub fn nanoseconds(number: &str, unit: TimeUnit) -> Option<i128> {
     Some(if negative { -total } else { total })
 }
 
-/// Microseconds since 1970 in UTC.
+/// Reads an instant.
 ///
 /// Accepts RFC 3339 with any number of fraction digits (those beyond the sixth are cut off); the
 /// same with an offset such as `+0000`, `+00` or ` UTC`, as databases and languages print it; RFC
@@ -103,8 +105,8 @@ pub fn nanoseconds(number: &str, unit: TimeUnit) -> Option<i128> {
 ///
 /// # Errors
 /// What is wrong, as a short phrase without the value.
-pub fn parse_timestamp(node: Node<'_>, format: TimeFormat) -> Result<i64, &'static str> {
-    let microseconds = match node.kind() {
+pub fn parse_timestamp(node: Node<'_>, format: TimeFormat) -> Result<Timestamp, &'static str> {
+    let at = match node.kind() {
         JsonKind::Text => {
             let text = node.text().ok_or("a string that is no Unicode text")?;
             from_text(text.trim(), format)?
@@ -114,16 +116,12 @@ pub fn parse_timestamp(node: Node<'_>, format: TimeFormat) -> Result<i64, &'stat
             return Err("no time stamp");
         }
     };
-    if MICROSECONDS.contains(&microseconds) {
-        Ok(microseconds)
-    } else {
-        Err("a time outside 1970 to 2262")
-    }
+    if ACCEPTED.contains(&at) { Ok(at) } else { Err("a time outside 1970 to 2262") }
 }
 
-fn from_text(text: &str, format: TimeFormat) -> Result<i64, &'static str> {
+fn from_text(text: &str, format: TimeFormat) -> Result<Timestamp, &'static str> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Ok(instant.timestamp_micros());
+        return Ok(instant.into());
     }
     if text.starts_with(|first: char| first.is_ascii_digit() || first == '-')
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'))
@@ -135,16 +133,14 @@ fn from_text(text: &str, format: TimeFormat) -> Result<i64, &'static str> {
         return Ok(instant);
     }
     if let Ok(instant) = DateTime::parse_from_rfc2822(text) {
-        return Ok(instant.timestamp_micros());
+        return Ok(instant.into());
     }
     let Some(local) = local_time(text) else {
         return Err("a string that is no time of a known form (such as RFC 3339)");
     };
     let zone = format.zone.ok_or("a time without a zone (declare `time_zone`)")?;
     let instant = zone.from_local_datetime(&local).earliest();
-    instant
-        .map(|instant| instant.timestamp_micros())
-        .ok_or("a local time that the clock of its zone skipped")
+    instant.map(Timestamp::from).ok_or("a local time that the clock of its zone skipped")
 }
 
 /// Date and time without a zone, with a `T` or a space between them.
@@ -154,17 +150,16 @@ fn local_time(text: &str) -> Option<NaiveDateTime> {
 }
 
 /// Offsets that RFC 3339 does not have: `+0000`, `+00`, ` UTC`, ` GMT`, and a space before one.
-fn with_offset(text: &str) -> Option<i64> {
+fn with_offset(text: &str) -> Option<Timestamp> {
     let utc = ["UTC", "GMT", "Z"].iter().find_map(|name| text.strip_suffix(name));
     let Some(before) = utc else { return with_digits(text) };
     let before = before.trim_end();
     // Go prints `+0000 UTC`.
-    with_digits(before)
-        .or_else(|| Some(Utc.from_utc_datetime(&local_time(before)?).timestamp_micros()))
+    with_digits(before).or_else(|| Some(local_time(before)?.and_utc().into()))
 }
 
 /// `+0000`, `+00` or `+00:00`, also after a space.
-fn with_digits(text: &str) -> Option<i64> {
+fn with_digits(text: &str) -> Option<Timestamp> {
     // The sign of the offset comes after the date, whose parts are joined by `-`, too.
     let at = text.rfind(['+', '-']).filter(|at| *at > "2026-11-25".len())?;
     let (local, offset) = text.split_at_checked(at)?;
@@ -179,18 +174,20 @@ fn with_digits(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = (i64::from_str(hours).ok()?, i64::from_str(minutes).ok()?);
-    let seconds = sign * (hours * 3600 + minutes * 60);
+    let offset = TimeDelta::seconds(sign * (hours * 3600 + minutes * 60));
     let local = local_time(local.trim_end())?;
-    (hours < 24 && minutes < 60).then(|| local.and_utc().timestamp_micros() - seconds * 1_000_000)
+    let is_offset = hours < 24 && minutes < 60;
+    Some(local.and_utc().checked_sub_signed(offset).filter(|_| is_offset)?.into())
 }
 
-fn from_number(text: &str, format: TimeFormat) -> Result<i64, &'static str> {
+fn from_number(text: &str, format: TimeFormat) -> Result<Timestamp, &'static str> {
     let unit = match format.unit {
         Some(unit) => unit,
         None => unit_by_size(text)?,
     };
     let nanoseconds = nanoseconds(text, unit).ok_or("a number that is no time since 1970")?;
-    i64::try_from(nanoseconds / 1000).map_err(|_| "a time outside 1970 to 2262")
+    let microseconds = i64::try_from(nanoseconds / 1000);
+    microseconds.map(Timestamp::from_micros).map_err(|_| "a time outside 1970 to 2262")
 }
 
 /// The unit in which a number is a time between 2001 and 2100.
@@ -214,7 +211,8 @@ mod tests {
     const NOON: i64 = 1_795_435_200_000_000;
 
     fn parse_as(json: &str, format: TimeFormat) -> Result<i64, &'static str> {
-        parse_timestamp(Node::parse(json.as_bytes()).unwrap(), format)
+        let at = parse_timestamp(Node::parse(json.as_bytes()).unwrap(), format);
+        at.map(Timestamp::as_micros)
     }
 
     fn parse(json: &str) -> Result<i64, &'static str> {

@@ -10,18 +10,17 @@ use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
 use super::{CommitFile, Gap, Lake, LakeError, Staging, StoredFile, SyncRecord, ledger_checkpoint};
 use crate::crash;
 use crate::digest::sha256_hex;
-use crate::interval::Interval;
 use crate::ledger::Entry;
 use crate::tables::{FieldIds, SCHEMA_VERSION};
+use crate::time::{Interval, Timestamp};
 
 /// The content of a commit other than its data files.
 #[derive(Clone, Debug, Default)]
 pub struct CommitBuilder {
     /// The id of the sync, replay, merge or repair that makes it.
     pub sync_id: String,
-    /// When it is made, in microseconds since 1970: by the server's clock for a sync, by this
-    /// machine's clock otherwise.
-    pub created_at: i64,
+    /// When it is made: by the server's clock for a sync, by this machine's clock otherwise.
+    pub created_at: Timestamp,
     /// Changes of the ledger: entries by run id; `None` removes the run.
     pub ledger_changes: Vec<(String, Option<Entry>)>,
     /// The coverage after this commit; `None` leaves it unchanged.

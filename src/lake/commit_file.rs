@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::FileStatistics;
 use crate::digest::sha256_hex;
-use crate::interval::Interval;
 use crate::ledger::Entry;
 use crate::tables::{FieldIds, SCHEMA_VERSION};
+use crate::time::{Interval, Timestamp};
 
 /// One commit, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,9 +22,9 @@ pub struct CommitFile {
     pub previous: Option<String>,
     /// The id of the sync that made it; a replay, a merge and a repair have ids of their own.
     pub sync_id: String,
-    /// When it was made, in microseconds since 1970: by the server's clock for a sync, by this
-    /// machine's clock for a replay, a merge or a repair.
-    pub created_at: i64,
+    /// When it was made: by the server's clock for a sync, by this machine's clock for a replay, a
+    /// merge or a repair.
+    pub created_at: Timestamp,
     /// The version of the tables in its data files.
     pub schema_version: String,
     /// The folder below `_armature/staging` that its data files came from. The name is unique, and
@@ -180,12 +180,12 @@ pub struct DataFile {
     pub bytes: u64,
     /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// The earliest start of its runs, in microseconds since 1970.
+    /// The earliest start of its runs, by the server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub least_started_at: Option<i64>,
-    /// The latest start of its runs, in microseconds since 1970.
+    pub least_started_at: Option<Timestamp>,
+    /// The latest start of its runs, by the server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub greatest_started_at: Option<i64>,
+    pub greatest_started_at: Option<Timestamp>,
     /// Whether it holds later revisions of runs that earlier data files also hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_revisions: bool,
@@ -254,12 +254,12 @@ impl CommitFile {
 /// A gap: time whose runs can no longer be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Its start, in microseconds since 1970.
-    pub from: i64,
-    /// Its end, in microseconds since 1970.
-    pub until: i64,
-    /// When it was found, by the server's clock, in microseconds since 1970.
-    pub found_at: i64,
+    /// Its start, by the server's clock.
+    pub from: Timestamp,
+    /// Its end, by the server's clock.
+    pub until: Timestamp,
+    /// When it was found, by the server's clock.
+    pub found_at: Timestamp,
 }
 
 /// The result of a list scan. Names are those of the commit file and of `_syncs`.
@@ -298,8 +298,8 @@ pub struct SyncRecord {
     pub sync_id: String,
     /// `complete`, `incomplete`, `stopped` or `interrupted`.
     pub outcome: String,
-    /// When it started, by the server's clock, in microseconds since 1970.
-    pub started_at: i64,
+    /// When it started, by the server's clock.
+    pub started_at: Timestamp,
     /// Milliseconds from its start to this commit.
     pub elapsed_ms: u64,
     /// The `range` that it requested: `24h`, `7d` or `30d`.
@@ -312,9 +312,8 @@ pub struct SyncRecord {
     /// The reasons why it was not certified; empty if it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncertified_because: Vec<String>,
-    /// The end of the coverage's last interval, in microseconds since 1970; `None` if nothing is
-    /// covered.
-    pub proven_until: Option<i64>,
+    /// The end of the coverage's last interval, by the server's clock; `None` if nothing is covered.
+    pub proven_until: Option<Timestamp>,
     /// Runs listed.
     pub runs_listed: u64,
     /// Runs exported for the first time.

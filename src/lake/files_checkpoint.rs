@@ -18,6 +18,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 
 use super::{CommitFile, CommitRange, DataFile, LiveFile};
+use crate::time::Timestamp;
 
 const COLUMNS: [(&str, DataType); 12] = [
     ("commit", DataType::UInt64),
@@ -189,8 +190,8 @@ fn arrays(files: &[LiveFile]) -> Result<Vec<ArrayRef>, ParquetError> {
         number(&|part| Some(part.rows)),
         number(&|part| Some(part.bytes)),
         text(&|part| &part.sha256),
-        time(&|part| part.least_started_at),
-        time(&|part| part.greatest_started_at),
+        time(&|part| part.least_started_at.map(Timestamp::as_micros)),
+        time(&|part| part.greatest_started_at.map(Timestamp::as_micros)),
         Arc::new(has_revisions.collect::<BooleanArray>()),
         number(&|part| part.merged.map(|range| range.least)),
         number(&|part| part.merged.map(|range| range.greatest)),
@@ -219,7 +220,9 @@ fn read_batch(batch: &RecordBatch) -> Result<Vec<LiveFile>, ArrowError> {
     let (least, greatest) = (time("least_started_at")?, time("greatest_started_at")?);
     let (merged_least, merged_greatest) = (number("merged_least")?, number("merged_greatest")?);
     let has_revisions = column(batch, "has_revisions")?.as_boolean();
-    let known = |array: &Int64Array, row| array.is_valid(row).then(|| array.value(row));
+    let known = |array: &Int64Array, row| {
+        array.is_valid(row).then(|| Timestamp::from_micros(array.value(row)))
+    };
     let file = |row: usize| LiveFile {
         commit: commit.value(row),
         part: DataFile {
@@ -266,7 +269,7 @@ mod tests {
             rows: 3,
             bytes: 4000,
             sha256: "a".repeat(64),
-            least_started_at: Some(7),
+            least_started_at: Some(Timestamp::from_micros(7)),
             greatest_started_at: None,
             has_revisions: name.len() > 1,
             replaces: None,

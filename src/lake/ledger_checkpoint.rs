@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::ledger::{DocumentStates, Entry, Ledger, RunState};
 use crate::run::DocumentState;
+use crate::time::Timestamp;
 
 const COLUMNS: [(&str, DataType); 17] = [
     ("run_id", DataType::Utf8),
@@ -61,9 +62,11 @@ fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
     let text = |value: &dyn Fn(&Entry) -> Option<&str>| -> ArrayRef {
         Arc::new(entries.iter().map(|(_, entry)| value(entry)).collect::<StringArray>())
     };
-    let time = |value: &dyn Fn(&Entry) -> Option<i64>| -> ArrayRef {
-        Arc::new(entries.iter().map(|(_, entry)| value(entry)).collect::<Int64Array>())
+    let time = |value: &dyn Fn(&Entry) -> Option<Timestamp>| -> ArrayRef {
+        let times = entries.iter().map(|(_, entry)| value(entry).map(Timestamp::as_micros));
+        Arc::new(times.collect::<Int64Array>())
     };
+    let revisions = entries.iter().map(|(_, entry)| Some(entry.revision));
     let number = |value: &dyn Fn(&Entry) -> u64| -> ArrayRef {
         Arc::new(entries.iter().map(|(_, entry)| Some(value(entry))).collect::<UInt64Array>())
     };
@@ -76,7 +79,7 @@ fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
         time(&|entry| Some(entry.first_listed_at)),
         number(&|entry| entry.row_fingerprint),
         number(&|entry| entry.content_fingerprint),
-        time(&|entry| Some(entry.revision)),
+        Arc::new(revisions.collect::<Int64Array>()),
         number(&|entry| entry.commit),
         text(&|entry| Some(entry.documents.detail.name())),
         text(&|entry| Some(entry.documents.trace.name())),
@@ -118,7 +121,9 @@ fn rows(batch: &RecordBatch) -> Result<Vec<(String, Option<Entry>)>, ParquetErro
     let check_at = column::<Int64Array>(batch, "check_at")?;
     let problem = column::<StringArray>(batch, "problem")?;
     let text = |array: &StringArray, row| array.is_valid(row).then(|| Arc::from(array.value(row)));
-    let time = |array: &Int64Array, row| array.is_valid(row).then(|| array.value(row));
+    let time = |array: &Int64Array, row| {
+        array.is_valid(row).then(|| Timestamp::from_micros(array.value(row)))
+    };
     let entry = |row: usize| -> Result<(String, Option<Entry>), ParquetError> {
         let documents = DocumentStates {
             detail: document_state(detail.value(row))?,
@@ -131,7 +136,7 @@ fn rows(batch: &RecordBatch) -> Result<Vec<(String, Option<Entry>)>, ParquetErro
             status: text(status, row),
             started_at: time(started_at, row),
             ended_at: time(ended_at, row),
-            first_listed_at: first_listed_at.value(row),
+            first_listed_at: Timestamp::from_micros(first_listed_at.value(row)),
             row_fingerprint: row_fingerprint.value(row),
             content_fingerprint: content_fingerprint.value(row),
             revision: revision.value(row),
@@ -173,16 +178,16 @@ mod tests {
         let entry = |number: i64| Entry {
             state: RunState::ALL[usize::try_from(number % 5).unwrap()],
             status: (number % 2 == 0).then(|| "pass".into()),
-            started_at: (number % 3 > 0).then_some(number),
+            started_at: (number % 3 > 0).then_some(Timestamp::from_micros(number)),
             ended_at: None,
-            first_listed_at: number,
+            first_listed_at: Timestamp::from_micros(number),
             row_fingerprint: u64::MAX - 1,
             content_fingerprint: 7,
             revision: 1,
             commit: 3,
             documents: DocumentStates { evaluation: DocumentState::Absent, ..Default::default() },
             failures: 2,
-            check_at: Some(9),
+            check_at: Some(Timestamp::from_micros(9)),
             problem: (number % 5 == 3).then(|| "answered 503".into()),
         };
         let mut ledger = Ledger::default();

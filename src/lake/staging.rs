@@ -10,8 +10,8 @@ use super::store::StagedFile;
 use super::{CommitRange, DataFile, LakeError, LakeStore, WrittenFile};
 use crate::crash;
 use crate::digest::sha256_hex;
-use crate::interval::utc_day;
 use crate::tables::{Table, WriteDisposition};
+use crate::time::Timestamp;
 
 /// Merged data files of one day and of the same runs, one for each table that has rows. Each is
 /// written piece by piece, because it can be too large for memory. Blocks the thread that uses it.
@@ -32,8 +32,8 @@ pub struct Merging {
     pub table: &'static Table,
     /// The commits whose rows it holds.
     pub commits: CommitRange,
-    /// The earliest and the latest start of its runs, in microseconds since 1970 (UTC).
-    pub started: Option<(i64, i64)>,
+    /// The earliest and the latest start of its runs, by the server's clock.
+    pub started: Option<(Timestamp, Timestamp)>,
     /// Whether it holds later revisions of runs.
     pub has_revisions: bool,
 }
@@ -117,8 +117,8 @@ pub struct NewDataFile {
     pub table: &'static Table,
     /// The Parquet file.
     pub written: WrittenFile,
-    /// The earliest and the latest start of its runs, in microseconds since 1970 (UTC).
-    pub started: Option<(i64, i64)>,
+    /// The earliest and the latest start of its runs, by the server's clock.
+    pub started: Option<(Timestamp, Timestamp)>,
     /// Whether it holds later revisions of runs that earlier data files also hold.
     pub has_revisions: bool,
     /// The path of the older data file whose place it takes; set by a replay.
@@ -128,7 +128,7 @@ pub struct NewDataFile {
 impl NewDataFile {
     /// The day on which its runs started, UTC, as `2026-11-23`.
     pub fn day(&self) -> String {
-        let day = self.started.and_then(|(first, _)| utc_day(first));
+        let day = self.started.and_then(|(first, _)| first.utc_day());
         day.unwrap_or_else(|| UNKNOWN_DAY.to_owned())
     }
 }

@@ -1,18 +1,21 @@
 //! Tombstoned data files: superseded by a merge or by a new file of a replaced table, and kept for
 //! the grace time because a program that follows the commit log may still read them.
 
+use std::time::Duration;
+
 use super::paths::{FILES, LEDGER, TOMBSTONES, checkpoint_path, commit_of};
 use super::{CommitFile, CommittedLake, Lake, LakeError, LakeView};
 use crate::crash;
+use crate::time::Timestamp;
 
 impl Lake {
-    /// Removes data files for good that were superseded longer than `grace` microseconds before
-    /// `now`, and checkpoints that newer ones replaced. Returns the number of commits whose old files
-    /// were removed.
+    /// Removes data files for good that were superseded longer than `grace` before `now`, and
+    /// checkpoints that newer ones replaced. Returns the number of commits whose old files were
+    /// removed.
     ///
     /// # Errors
     /// [`LakeError`] if a folder cannot be removed, or its commit cannot be read.
-    pub async fn remove_retired(&self, now: i64, grace: i64) -> Result<u64, LakeError> {
+    pub async fn remove_retired(&self, now: Timestamp, grace: Duration) -> Result<u64, LakeError> {
         remove_retired(self.view(), now, grace).await
     }
 }
@@ -22,13 +25,17 @@ impl CommittedLake {
     ///
     /// # Errors
     /// As [`Lake::remove_retired`].
-    pub async fn remove_retired(&self, now: i64, grace: i64) -> Result<u64, LakeError> {
+    pub async fn remove_retired(&self, now: Timestamp, grace: Duration) -> Result<u64, LakeError> {
         remove_retired(self.view(), now, grace).await
     }
 }
 
 /// See [`Lake::remove_retired`]. The lake must be locked.
-async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, LakeError> {
+async fn remove_retired(
+    view: &LakeView,
+    now: Timestamp,
+    grace: Duration,
+) -> Result<u64, LakeError> {
     remove_old_checkpoints(view)?;
     let mut removed = 0;
     for merge in view.store().list(TOMBSTONES)? {
@@ -37,7 +44,7 @@ async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, La
         if view.head().is_none_or(|head| commit > head.commit) {
             continue;
         }
-        if published_at(&view.commit_file(commit).await?).saturating_add(grace) <= now {
+        if published_at(&view.commit_file(commit).await?) + grace <= now {
             crash::point("before_retired_are_removed");
             view.store().delete_folder(&format!("{TOMBSTONES}/{merge}"))?;
             removed += 1;
@@ -46,11 +53,11 @@ async fn remove_retired(view: &LakeView, now: i64, grace: i64) -> Result<u64, La
     Ok(removed)
 }
 
-/// When a commit was published, about: a sync creates its last commit at its end, and dates it at its
-/// start.
-fn published_at(commit: &CommitFile) -> i64 {
-    let elapsed = commit.sync.as_ref().map_or(0, |sync| sync.elapsed_ms.saturating_mul(1000));
-    commit.created_at.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
+/// When a commit was published, about: a sync creates its last commit at its end, and dates it at
+/// its start.
+fn published_at(commit: &CommitFile) -> Timestamp {
+    let elapsed = commit.sync.as_ref().map_or(0, |sync| sync.elapsed_ms);
+    commit.created_at + Duration::from_millis(elapsed)
 }
 
 /// Removes checkpoints that newer ones replaced. A few are kept for readers that opened the lake

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::run::DocumentState;
+use crate::time::Timestamp;
 
 /// The state of a run in this export. Changes only by [`RecheckPolicy::transition`].
 ///
@@ -78,7 +79,7 @@ impl DocumentStates {
     }
 }
 
-/// What is known of one run. Times are microseconds since 1970 by the server's clock.
+/// What is known of one run. All times are by the server's clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its state.
@@ -88,12 +89,12 @@ pub struct Entry {
     pub status: Option<Arc<str>>,
     /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<i64>,
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Timestamp>,
     /// When it was first listed.
-    pub first_listed_at: i64,
+    pub first_listed_at: Timestamp,
     /// Fingerprint of its row in the list: shows whether the row changed.
     #[serde(default)]
     pub row_fingerprint: u64,
@@ -114,7 +115,7 @@ pub struct Entry {
     pub failures: u32,
     /// When to request a missing evaluation or missing rows again; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check_at: Option<i64>,
+    pub check_at: Option<Timestamp>,
     /// Why it failed, without any value from a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Arc<str>>,

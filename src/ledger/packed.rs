@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry::{DocumentStates, Entry, RunState};
+use crate::time::Timestamp;
 
 /// Entries sorted by run id. They are only appended.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,8 @@ pub(super) struct Packed {
     numbers: HashMap<Arc<str>, u32>,
 }
 
-/// An entry. Unknown times are [`UNKNOWN`], and missing texts [`NO_TEXT`].
+/// An entry, with times in microseconds since 1970. Unknown times are [`UNKNOWN`], and missing texts
+/// [`NO_TEXT`].
 #[derive(Clone, Copy, Debug)]
 struct PackedEntry {
     /// End of its id in all ids.
@@ -62,10 +64,10 @@ impl Packed {
             failures: entry.failures,
             state: entry.state,
             documents: entry.documents,
-            started_at: entry.started_at.unwrap_or(UNKNOWN),
-            ended_at: entry.ended_at.unwrap_or(UNKNOWN),
-            first_listed_at: entry.first_listed_at,
-            check_at: entry.check_at.unwrap_or(UNKNOWN),
+            started_at: entry.started_at.map_or(UNKNOWN, Timestamp::as_micros),
+            ended_at: entry.ended_at.map_or(UNKNOWN, Timestamp::as_micros),
+            first_listed_at: entry.first_listed_at.as_micros(),
+            check_at: entry.check_at.map_or(UNKNOWN, Timestamp::as_micros),
             row_fingerprint: entry.row_fingerprint,
             content_fingerprint: entry.content_fingerprint,
             revision: entry.revision,
@@ -101,13 +103,13 @@ impl Packed {
 
     fn entry(&self, place: usize) -> Option<Entry> {
         let row = self.rows.get(place)?;
-        let time = |time: i64| (time != UNKNOWN).then_some(time);
+        let time = |time: i64| (time != UNKNOWN).then_some(Timestamp::from_micros(time));
         Some(Entry {
             state: row.state,
             status: self.text(row.status),
             started_at: time(row.started_at),
             ended_at: time(row.ended_at),
-            first_listed_at: row.first_listed_at,
+            first_listed_at: Timestamp::from_micros(row.first_listed_at),
             row_fingerprint: row.row_fingerprint,
             content_fingerprint: row.content_fingerprint,
             revision: row.revision,
@@ -147,7 +149,7 @@ mod tests {
 
     fn entry() -> impl Strategy<Value = Entry> {
         let documents = DocumentStates { trace: DocumentState::Failed, ..Default::default() };
-        let time = || prop::option::of(-5_i64..5);
+        let time = || prop::option::of((-5_i64..5).prop_map(Timestamp::from_micros));
         (0_usize..5, prop::option::of("[a-c]"), time(), time(), time(), 0_u32..3, any::<u64>())
             .prop_map(move |(state, text, started_at, ended_at, check_at, failures, number)| {
                 Entry {
@@ -155,7 +157,7 @@ mod tests {
                     status: text.as_deref().map(Arc::from),
                     started_at,
                     ended_at,
-                    first_listed_at: 7,
+                    first_listed_at: Timestamp::from_micros(7),
                     row_fingerprint: number,
                     content_fingerprint: !number,
                     revision: i64::from(failures),

@@ -4,21 +4,23 @@
 //! that every combination can be tested without a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::{ABSENT_SYNCS, DocumentStates, Entry, RunState};
 use crate::run::DocumentState;
+use crate::time::Timestamp;
 
-/// When to request again what is missing. All times are in microseconds, by the server's clock.
+/// When to request again what is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct RecheckPolicy {
-    /// The server's current time.
-    pub now: i64,
+    /// When the sync began, by the server's clock.
+    pub now: Timestamp,
     /// The shortest pause between two requests for a missing evaluation
     /// (`sync.evaluation_grace_secs`).
-    pub evaluation_grace: i64,
+    pub evaluation_grace: Duration,
     /// How long a missing evaluation, or missing rows, are requested again
     /// (`sync.evaluation_recheck_secs`).
-    pub evaluation_recheck: i64,
+    pub evaluation_recheck: Duration,
 }
 
 /// What a row of the list, or a run's detail, states about the run.
@@ -26,10 +28,10 @@ pub struct RecheckPolicy {
 pub struct Observed {
     /// The status as the API sends it.
     pub status: Option<Arc<str>>,
-    /// The start, in microseconds since 1970.
-    pub started_at: Option<i64>,
-    /// The end, in microseconds since 1970.
-    pub ended_at: Option<i64>,
+    /// The start, by the server's clock.
+    pub started_at: Option<Timestamp>,
+    /// The end, by the server's clock.
+    pub ended_at: Option<Timestamp>,
     /// Fingerprint of the body.
     pub fingerprint: u64,
 }
@@ -41,10 +43,10 @@ pub enum FetchOutcome {
     Complete {
         /// The status that they state.
         status: Option<Arc<str>>,
-        /// The start that they state, in microseconds since 1970.
-        started_at: Option<i64>,
-        /// The end that they state, in microseconds since 1970.
-        ended_at: Option<i64>,
+        /// The start that they state, by the server's clock.
+        started_at: Option<Timestamp>,
+        /// The end that they state, by the server's clock.
+        ended_at: Option<Timestamp>,
         /// The commit that will hold the run's rows.
         commit: u64,
         /// The revision that its rows will have; 1 for the first export.
@@ -182,7 +184,7 @@ impl RecheckPolicy {
         }
     }
 
-    fn first_listed_at(&self, known: Option<&Entry>) -> i64 {
+    fn first_listed_at(&self, known: Option<&Entry>) -> Timestamp {
         known.map_or(self.now, |entry| entry.first_listed_at)
     }
 
@@ -271,10 +273,11 @@ impl RecheckPolicy {
     fn next_check(
         &self,
         documents: DocumentStates,
-        ended_at: Option<i64>,
-        first_listed_at: i64,
-    ) -> Option<i64> {
-        let since = |moment: Option<i64>| moment.map_or(0, |at| self.now.saturating_sub(at)).max(0);
+        ended_at: Option<Timestamp>,
+        first_listed_at: Timestamp,
+    ) -> Option<Timestamp> {
+        let since =
+            |moment: Option<Timestamp>| moment.map_or(Duration::ZERO, |at| self.now.since(at));
         let age = match (documents.is_partial(), documents.has_evaluation()) {
             (false, true) => return None,
             (true, _) => since(Some(first_listed_at)),
@@ -282,8 +285,8 @@ impl RecheckPolicy {
         };
         // An evaluation that the API states to be in progress is requested at the next sync.
         let is_pending = documents.evaluation == DocumentState::Pending;
-        let pause = if is_pending { 0 } else { age.max(self.evaluation_grace) };
-        (age < self.evaluation_recheck).then(|| self.now.saturating_add(pause))
+        let pause = if is_pending { Duration::ZERO } else { age.max(self.evaluation_grace) };
+        (age < self.evaluation_recheck).then(|| self.now + pause)
     }
 }
 
@@ -317,17 +320,20 @@ fn row_fingerprint(listed: Option<&Observed>, known: &Entry) -> u64 {
 mod tests {
     use super::*;
 
-    const HOUR: i64 = 3_600_000_000;
-    const NOW: i64 = 1_000 * HOUR;
+    const HOUR: Duration = Duration::from_hours(1);
+    const NOW: Timestamp = Timestamp::from_micros(1_000 * 3_600_000_000);
 
-    const POLICY: RecheckPolicy =
-        RecheckPolicy { now: NOW, evaluation_grace: HOUR, evaluation_recheck: 7 * 24 * HOUR };
+    const POLICY: RecheckPolicy = RecheckPolicy {
+        now: NOW,
+        evaluation_grace: HOUR,
+        evaluation_recheck: Duration::from_hours(7 * 24),
+    };
 
     fn observed(fingerprint: u64) -> Observed {
         Observed {
             status: Some("pass".into()),
-            started_at: Some(NOW - 3 * HOUR),
-            ended_at: Some(NOW - 2 * HOUR),
+            started_at: Some(NOW - HOUR * 3),
+            ended_at: Some(NOW - HOUR * 2),
             fingerprint,
         }
     }
@@ -342,9 +348,9 @@ mod tests {
         Entry {
             state,
             status: Some("pass".into()),
-            started_at: Some(NOW - 3 * HOUR),
-            ended_at: Some(NOW - 2 * HOUR),
-            first_listed_at: NOW - 3 * HOUR,
+            started_at: Some(NOW - HOUR * 3),
+            ended_at: Some(NOW - HOUR * 2),
+            first_listed_at: NOW - HOUR * 3,
             row_fingerprint: 1,
             content_fingerprint: if exported { 7 } else { 0 },
             revision,
@@ -375,8 +381,8 @@ mod tests {
     fn complete(revision: i64, is_same: bool, evaluation: DocumentState) -> FetchOutcome {
         FetchOutcome::Complete {
             status: Some("pass".into()),
-            started_at: Some(NOW - 3 * HOUR),
-            ended_at: Some(NOW - 2 * HOUR),
+            started_at: Some(NOW - HOUR * 3),
+            ended_at: Some(NOW - HOUR * 2),
             commit: 9,
             revision,
             documents: documents(evaluation),
@@ -413,7 +419,8 @@ mod tests {
         let entry = match &transition.entry {
             None => "stays".to_owned(),
             Some(entry) => {
-                let check = entry.check_at.map(|at| format!(" check +{}h", (at - NOW) / HOUR));
+                let check =
+                    entry.check_at.map(|at| format!(" check +{}h", at.since(NOW).as_secs() / 3600));
                 let failures =
                     (entry.failures > 0).then(|| format!(" failures {}", entry.failures));
                 format!(

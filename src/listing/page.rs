@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::api::{ApiError, Client, Continuation, Response};
 use crate::json::{JsonKind, Node, member_names};
 use crate::tables::{ListSources, RUNS};
+use crate::time::Timestamp;
 
 /// One row of the list.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub(super) struct RawPage {
     pub(super) unnamed: u64,
     /// The page's statements about the rest of the list.
     pub(super) continuation: Continuation,
-    /// The server's clock, in microseconds since 1970.
-    pub(super) date: Option<i64>,
+    /// The server's clock.
+    pub(super) date: Option<Timestamp>,
     /// The path of the member that holds the rows; empty if the body itself is the list.
     pub(super) envelope: Option<String>,
 }

@@ -148,7 +148,9 @@ impl ColumnBuilder {
             (Self::Decimal(builder), _) => builder.append_null(),
             (Self::Boolean(builder), Some(Cell::Boolean(truth))) => builder.append_value(*truth),
             (Self::Boolean(builder), _) => builder.append_null(),
-            (Self::Timestamp(builder), Some(Cell::Timestamp(at))) => builder.append_value(*at),
+            (Self::Timestamp(builder), Some(Cell::Timestamp(at))) => {
+                builder.append_value(at.as_micros());
+            }
             (Self::Timestamp(builder), _) => builder.append_null(),
             (Self::Date(builder), Some(Cell::Date(day))) => builder.append_value(*day),
             (Self::Date(builder), _) => builder.append_null(),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::{JsonKind, Node, REPLACED, TimeFormat, parse_timestamp, portable};
 use crate::tables::Kind;
+use crate::time::Timestamp;
 
 /// A value that fits a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,7 @@ pub(super) enum Cell<'a> {
     /// Scaled by ten to the power of [`Kind::DECIMAL_SCALE`].
     Decimal(i128),
     Boolean(bool),
-    Timestamp(i64),
+    Timestamp(Timestamp),
     /// Days since 1970-01-01.
     Date(i32),
 }

@@ -9,6 +9,7 @@ use super::failure::states_failure;
 use crate::json::{Node, Record, TimeFormat, TimeUnit, last_word};
 use crate::run::Meaning;
 use crate::tables::{Kind, MappedColumn, Reading};
+use crate::time::{Interval, Timestamp};
 
 /// The value that fills a column.
 pub(super) struct Chosen<'a> {
@@ -19,11 +20,11 @@ pub(super) struct Chosen<'a> {
     pub(super) unit: Option<TimeUnit>,
 }
 
-/// Start and end of a row, in microseconds since 1970.
+/// Start and end of a row, by the server's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
-    started_at: Option<i64>,
-    ended_at: Option<i64>,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
 }
 
 impl Times {
@@ -37,8 +38,8 @@ impl Times {
         }
     }
 
-    fn elapsed(self) -> Option<i64> {
-        self.ended_at?.checked_sub(self.started_at?)
+    fn interval(self) -> Option<Interval> {
+        Some(Interval { from: self.started_at?, until: self.ended_at? })
     }
 }
 
@@ -133,7 +134,7 @@ pub(super) fn choose_duration<'a, 'm>(
     let mut first_problem = None;
     for candidate in candidates {
         let stated = column.time.unit.or_else(|| unit_of(source(column, candidate)));
-        match read_duration(candidate.node, stated, times.elapsed()) {
+        match read_duration(candidate.node, stated, times.interval()) {
             Ok(duration) => {
                 if !duration.is_rounded {
                     take(candidate, records);

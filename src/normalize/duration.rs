@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::json::{JsonKind, Node, TimeUnit, last_word, nanoseconds};
+use crate::time::Interval;
 
 /// How a duration was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +48,11 @@ pub(super) fn unit_of(path: &str) -> Option<TimeUnit> {
 }
 
 /// Reads a duration. `stated` is the unit that the path or the user states; without one, the unit
-/// is the one in which it fits `elapsed`: end minus start of the same row, in microseconds.
+/// is the one in which it fits the time from start to end of the same row.
 pub(super) fn read_duration(
     node: Node<'_>,
     stated: Option<TimeUnit>,
-    elapsed: Option<i64>,
+    row: Option<Interval>,
 ) -> Result<Duration, &'static str> {
     let text = match node.kind() {
         JsonKind::Number | JsonKind::Text => node.scalar_text(),
@@ -62,7 +63,7 @@ pub(super) fn read_duration(
     let plain = plain_number(number)?;
     let unit = match suffix.or(stated) {
         Some(unit) => unit,
-        None => unit_that_fits(&plain, elapsed)?,
+        None => unit_that_fits(&plain, row)?,
     };
     let nanoseconds = nanoseconds(&plain, unit).ok_or("a number beyond 64 bits")?;
     let per_millisecond = TimeUnit::Milliseconds.nanoseconds();
@@ -103,10 +104,12 @@ fn plain_number(text: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// The unit in which a number is about as long as the time between start and end. Units are a
 /// factor of a thousand apart, so a tolerance of a factor of two either way is unambiguous.
-fn unit_that_fits(number: &str, elapsed: Option<i64>) -> Result<TimeUnit, &'static str> {
+fn unit_that_fits(number: &str, row: Option<Interval>) -> Result<TimeUnit, &'static str> {
     const UNKNOWN: &str =
         "a duration without a unit, and no start and end to tell it by (declare `unit`)";
-    let elapsed = i128::from(elapsed.ok_or(UNKNOWN)?) * TimeUnit::Microseconds.nanoseconds();
+    let row = row.ok_or(UNKNOWN)?;
+    let elapsed = row.until.checked_since(row.from).ok_or(NO_UNIT_FITS)?;
+    let elapsed = i128::try_from(elapsed.as_nanos()).unwrap_or(i128::MAX);
     let length = |unit| nanoseconds(number, unit).unwrap_or(i128::MAX);
     if length(TimeUnit::Nanoseconds) == 0 && length(TimeUnit::Seconds) == 0 {
         let is_short = (0..TimeUnit::Seconds.nanoseconds()).contains(&elapsed);
@@ -124,10 +127,15 @@ const NO_UNIT_FITS: &str = "a duration without a unit, which fits end minus star
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
 
     fn read(json: &str, path: &str, elapsed: Option<i64>) -> Result<i64, &'static str> {
         let node = Node::parse(json.as_bytes()).unwrap();
-        read_duration(node, unit_of(path), elapsed).map(|duration| duration.milliseconds)
+        let row = elapsed.map(|elapsed| Interval {
+            from: Timestamp::EPOCH,
+            until: Timestamp::from_micros(elapsed),
+        });
+        read_duration(node, unit_of(path), row).map(|duration| duration.milliseconds)
     }
 
     #[test]
@@ -169,9 +177,15 @@ mod tests {
     #[test]
     fn a_unit_is_never_guessed() {
         let minute = Some(60_000_000);
-        for (json, elapsed) in
-            [("60", None), ("1", minute), ("600", minute), ("0", minute), ("5", Some(0))]
-        {
+        for (json, elapsed) in [
+            ("60", None),
+            ("1", minute),
+            ("600", minute),
+            ("0", minute),
+            ("5", Some(0)),
+            ("0", Some(-1)),
+            ("1", Some(-1)),
+        ] {
             assert!(read(json, "duration", elapsed).is_err(), "{json} {elapsed:?}");
         }
         for json in ["\"long\"", "{}", "true", "\"\"", "1e400"] {

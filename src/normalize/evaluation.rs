@@ -255,7 +255,7 @@ mod tests {
     fn rows(json: &str, table: &str, columns: &[&str]) -> String {
         let mapping = Mapping::new(&[], &[]).unwrap();
         let export = ExportContext {
-            extracted_at: 0,
+            extracted_at: crate::time::Timestamp::EPOCH,
             organization_id: None,
             dashboard_url: String::new(),
             keep_documents: false,

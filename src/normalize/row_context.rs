@@ -6,12 +6,13 @@ use std::borrow::Cow;
 use super::cell::Cell;
 use super::row::Fixed;
 use crate::run::{DocumentState, encode_id};
+use crate::time::Timestamp;
 
 /// What all rows of an export have in common.
 #[derive(Clone, Debug)]
 pub struct ExportContext {
-    /// When the sync began by the server's clock, in microseconds since 1970.
-    pub extracted_at: i64,
+    /// When the sync began by the server's clock.
+    pub extracted_at: Timestamp,
     /// The organization of the key, from `GET /org`.
     pub organization_id: Option<String>,
     /// The dashboard's address without a final slash; a run's page is `/runs/{id}` below it.

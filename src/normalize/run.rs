@@ -15,13 +15,13 @@ use super::row::Issue;
 use super::row::{Sources, append_row};
 use super::row_context::{ExportContext, RowContext, integer, run_columns, system};
 use crate::digest::sha256_hex;
-use crate::interval::utc_day_number;
 use crate::json::{Node, Record, Unmapped};
 use crate::run::{Document, FetchedRun, Resource, unwrap_run};
 use crate::tables::{
     CRITERIA, DOCUMENTS, EVALUATIONS, EXCERPTS, ISSUES, ListDocument, ListSources, Mapping, RUNS,
     SPANS, TOOL_CALLS, Table,
 };
+use crate::time::Timestamp;
 
 /// Rows of one table.
 #[derive(Debug)]
@@ -117,7 +117,8 @@ impl<'m> Normalizer<'m> {
     /// Adds every row of a run.
     pub fn append(&mut self, run: &FetchedRun) {
         // The partition of runs whose start is unknown is the first day of 1970.
-        self.context.run_date = Some(run.started_at.and_then(utc_day_number).unwrap_or(0));
+        self.context.run_date =
+            Some(run.started_at.and_then(Timestamp::utc_day_number).unwrap_or(0));
         let mut issues = Vec::new();
         let mut extra = Unmapped::default();
         let node = |resource| {

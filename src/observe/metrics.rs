@@ -14,6 +14,7 @@ use crate::ledger::StateCounts;
 use crate::reconcile::Reconciliation;
 use crate::schedule::Job;
 use crate::sync::{SyncOutcome, SyncReport};
+use crate::time::Timestamp;
 
 /// Histogram buckets in seconds: single long responses take seconds, whole syncs up to hours.
 const SYNC_BUCKETS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
@@ -51,8 +52,8 @@ pub struct LakeFigures {
     pub parts: u64,
     /// The newest commit; 0 if there is none.
     pub commit: u64,
-    /// The end of the coverage, in microseconds since 1970; `None` if nothing is covered.
-    pub proven_until: Option<i64>,
+    /// The end of the coverage, by the server's clock; `None` if nothing is covered.
+    pub proven_until: Option<Timestamp>,
     /// Number of gaps: time that can no longer be listed.
     pub gaps: u64,
     /// Total length of the gaps, in seconds.
@@ -322,8 +323,8 @@ impl Metrics {
         self.running.with_label_values(&[job]).set(running.into());
     }
 
-    /// Sets when a job is due next, in microseconds since 1970; 0 for never.
-    pub fn set_next_firing(&self, job: &str, at: i64) {
+    /// Sets when a job is due next, by this machine's clock; [`Timestamp::EPOCH`] for never.
+    pub fn set_next_firing(&self, job: &str, at: Timestamp) {
         self.next_firing.with_label_values(&[job]).set(seconds(at));
     }
 
@@ -393,8 +394,8 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Microseconds as seconds, the unit of Prometheus.
+/// A timestamp in seconds since 1970, the unit of Prometheus.
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact for 285 years")]
-pub fn seconds(microseconds: i64) -> f64 {
-    microseconds as f64 / 1e6
+pub fn seconds(at: Timestamp) -> f64 {
+    at.as_micros() as f64 / 1e6
 }

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::sql::{identifier, literal};
 use crate::lake::{CommitFile, Gap, ScanRecord, SyncRecord};
+use crate::time::Timestamp;
 
-fn timestamp(microseconds: i64) -> String {
-    format!("to_timestamp({microseconds}::DOUBLE / 1000000)")
+fn timestamp(at: Timestamp) -> String {
+    format!("to_timestamp({}::DOUBLE / 1000000)", at.as_micros())
 }
 
 fn system(commit_file: &CommitFile) -> String {

@@ -13,14 +13,15 @@ use crate::extract::{ListedRun, RunPaths, shortfalls};
 use crate::job::JobError;
 use crate::lake::{DataFile, LakeError, LakeStore, data_file_columns, data_file_rows};
 use crate::run::{Document, DocumentState, FetchedRun, Resource};
+use crate::time::Timestamp;
 
 /// Some runs of a data file, at the revisions that they have there.
 #[derive(Debug)]
 pub struct Bodies {
     /// The runs, with their documents.
     pub runs: Vec<FetchedRun>,
-    /// When the sync that fetched them started, in microseconds since 1970.
-    pub extracted_at: i64,
+    /// When the sync that fetched them started, by the server's clock.
+    pub extracted_at: Timestamp,
 }
 
 /// Iterates over the runs of a data file in batches: runs that one sync fetched, and not too many
@@ -161,8 +162,8 @@ struct Stored<'b> {
     resource: &'b str,
     page: u32,
     body: &'b str,
-    http_date: Option<i64>,
-    extracted_at: i64,
+    http_date: Option<Timestamp>,
+    extracted_at: Timestamp,
 }
 
 impl<'b> Stored<'b> {
@@ -178,7 +179,8 @@ impl<'b> Stored<'b> {
         let time = |name: &'static str| {
             let array = column(name)?.as_primitive_opt::<TimestampMicrosecondType>();
             let array = array.ok_or_else(|| missing(name))?;
-            Ok::<Option<i64>, ArrowError>(array.is_valid(row).then(|| array.value(row)))
+            let micros = array.is_valid(row).then(|| array.value(row));
+            Ok::<_, ArrowError>(micros.map(Timestamp::from_micros))
         };
         let revision = column("_revision")?.as_primitive_opt::<Int64Type>();
         // Earlier versions had no pages: their documents are page 1.
@@ -191,7 +193,7 @@ impl<'b> Stored<'b> {
             page: u32::try_from(page).unwrap_or(u32::MAX),
             body: text("body")?,
             http_date: time("http_date")?,
-            extracted_at: time("_extracted_at")?.unwrap_or(0),
+            extracted_at: time("_extracted_at")?.unwrap_or_default(),
         })
     }
 

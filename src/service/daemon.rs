@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tokio::net::TcpListener;
 
@@ -20,13 +20,14 @@ use crate::ledger::StateCounts;
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
 use crate::targets;
+use crate::time::Timestamp;
 
 /// Maximum sleep: after a suspension, or if the clock was set, the process notices within this
 /// time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Minimum default time after which an export is stale.
-const LEAST_STALE: TimeDelta = TimeDelta::hours(1);
+const LEAST_STALE: Duration = Duration::from_hours(1);
 
 /// Maximum time that queued messages may delay the end of the process.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ impl Service {
             None => None,
         };
         let stale_after = stale_after(&current, now)?;
-        let now = now.timestamp_micros();
+        let now = Timestamp::from(now);
         let shared = Arc::new(ServiceState {
             metrics,
             health: Mutex::new(Health::new(stale_after, None, now)),
@@ -158,7 +159,7 @@ impl Service {
             planned = Some((firing, target));
             for job in Job::ALL {
                 let next = self.timetable.next_of(job, now);
-                let next = next.map_or(0, |next| next.timestamp_micros());
+                let next = next.map_or(Timestamp::EPOCH, Timestamp::from);
                 self.shared.metrics.set_next_firing(job.name(), next);
             }
             let left = target.signed_duration_since(now).to_std().unwrap_or_default();
@@ -292,8 +293,7 @@ async fn watch_freshness(shared: Arc<ServiceState>) {
             tracing::warn!("{}", news.text);
             shared.tell(Job::Sync, news);
         }
-        let left = left.and_then(|left| u64::try_from(left).ok());
-        let nap = left.map_or(LONGEST_SLEEP, Duration::from_micros).min(LONGEST_SLEEP);
+        let nap = left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         tokio::time::sleep(nap).await;
     }
 }
@@ -347,11 +347,11 @@ fn expression(schedule: &ScheduleSettings, text: &str) -> Result<Expression, Fai
     })
 }
 
-/// Time without a good sync after which the export is stale, in microseconds.
-fn stale_after(current: &ServiceSettings, now: DateTime<Utc>) -> Result<i64, Failure> {
+/// Time without a good sync after which the export is stale.
+fn stale_after(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Duration, Failure> {
     let schedule = &current.settings.schedule;
-    let configured = schedule.stale_after_secs.and_then(|seconds| i64::try_from(seconds).ok());
+    let configured = schedule.stale_after_secs.map(Duration::from_secs);
     let pause = longest_pause(&expression(schedule, &schedule.cron)?, now);
-    let usual = (pause * 2).max(LEAST_STALE).num_seconds();
-    Ok(configured.unwrap_or(usual).saturating_mul(1_000_000))
+    let usual = (pause * 2).to_std().unwrap_or_default().max(LEAST_STALE);
+    Ok(configured.unwrap_or(usual))
 }

@@ -18,7 +18,7 @@ use super::shared::ServiceState;
 struct Liveness {
     status: &'static str,
     version: &'static str,
-    uptime_seconds: i64,
+    uptime_seconds: u64,
     running: Option<&'static str>,
 }
 
@@ -56,7 +56,7 @@ async fn healthz(State(shared): State<Arc<ServiceState>>) -> Response {
     let liveness = Liveness {
         status: "alive",
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: now.saturating_sub(shared.started).max(0) / 1_000_000,
+        uptime_seconds: now.since(shared.started).as_secs(),
         running: shared.running().map(crate::schedule::Job::name),
     };
     Json(liveness).into_response()

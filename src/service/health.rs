@@ -1,11 +1,13 @@
 //! The health of the export: what the end of each job changes, and which alerts that causes. Pure.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::failure::Exit;
-use crate::interval::rfc3339;
 use crate::notify::MessageKind;
 use crate::schedule::Job;
+use crate::time::Timestamp;
 
 /// The result of a job, as far as health and alerts need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub(super) struct JobResult {
     /// What the user can do about it.
     pub(super) hint: Option<String>,
     /// The time until which the export is known to be complete, if it is: the start of the job, by
-    /// this machine's clock, in microseconds since 1970.
-    pub(super) fresh_until: Option<i64>,
+    /// this machine's clock.
+    pub(super) fresh_until: Option<Timestamp>,
     /// Whether it found a new gap.
     pub(super) new_gap: bool,
     /// Whether the API listed nothing, although some runs should be listed.
@@ -53,9 +55,9 @@ pub(super) struct Readiness {
     /// good sync, or after a restart the end of the coverage.
     pub(super) last_success: Option<String>,
     /// The age of that time, in seconds.
-    pub(super) age_seconds: Option<i64>,
+    pub(super) age_seconds: Option<u64>,
     /// The age from which the export is stale, in seconds.
-    pub(super) stale_after_seconds: i64,
+    pub(super) stale_after_seconds: u64,
     /// The exit code of the last sync.
     pub(super) last_exit_code: Option<u8>,
     /// The problem of the last sync; `None` if it had none.
@@ -69,12 +71,15 @@ struct Told {
     kind: MessageKind,
 }
 
-/// The state of the export, all times in microseconds since 1970.
+/// The state of the export.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
-    stale_after: i64,
-    started: i64,
-    last_success: Option<i64>,
+    stale_after: Duration,
+    /// When the service started, by this machine's clock.
+    started: Timestamp,
+    /// The time until which the export is known to be complete: the start of the last good sync, by
+    /// this machine's clock, or after a restart the end of the coverage, by the server's.
+    last_success: Option<Timestamp>,
     /// The reported failure of each job that is failing.
     failing: Vec<(Job, Told)>,
     told_stale: bool,
@@ -83,7 +88,11 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn new(stale_after: i64, last_success: Option<i64>, now: i64) -> Self {
+    pub(super) fn new(
+        stale_after: Duration,
+        last_success: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             stale_after,
             started: now,
@@ -95,16 +104,16 @@ impl Health {
         }
     }
 
-    pub(super) fn set_stale_after(&mut self, stale_after: i64) {
+    pub(super) fn set_stale_after(&mut self, stale_after: Duration) {
         self.stale_after = stale_after;
     }
 
-    pub(super) fn last_success(&self) -> Option<i64> {
+    pub(super) fn last_success(&self) -> Option<Timestamp> {
         self.last_success
     }
 
     /// Starts over with another lake.
-    pub(super) fn begin_anew(&mut self, last_success: Option<i64>) {
+    pub(super) fn begin_anew(&mut self, last_success: Option<Timestamp>) {
         self.last_success = last_success;
     }
 
@@ -158,7 +167,7 @@ impl Health {
     }
 
     /// An alert if the export became stale since the last call.
-    pub(super) fn went_stale(&mut self, now: i64) -> Option<Alert> {
+    pub(super) fn went_stale(&mut self, now: Timestamp) -> Option<Alert> {
         // If the clock was ahead and was corrected, the last success lies in the future, and would
         // hide that nothing happens.
         self.last_success = self.last_success.map(|last| last.min(now));
@@ -179,14 +188,14 @@ impl Health {
         })
     }
 
-    /// Time in microseconds until the export becomes stale if nothing happens; `None` if it is
+    /// Time until the export becomes stale if nothing happens; `None` if it is
     /// stale.
-    pub(super) fn time_to_stale(&self, now: i64) -> Option<i64> {
-        let left = self.stale_after.saturating_sub(self.age(now)).saturating_add(1);
-        (left > 0).then_some(left)
+    pub(super) fn time_to_stale(&self, now: Timestamp) -> Option<Duration> {
+        let left = self.stale_after.checked_sub(self.age(now))?;
+        Some(left.saturating_add(Duration::from_micros(1)))
     }
 
-    pub(super) fn readiness(&self, now: i64) -> Readiness {
+    pub(super) fn readiness(&self, now: Timestamp) -> Readiness {
         let status = match (self.is_stale(now), self.last_success) {
             (true, _) => "stale",
             (false, None) => "starting",
@@ -194,26 +203,26 @@ impl Health {
         };
         Readiness {
             status,
-            last_success: self.last_success.and_then(rfc3339),
-            age_seconds: self.last_success.map(|_| self.age(now) / 1_000_000),
-            stale_after_seconds: self.stale_after / 1_000_000,
+            last_success: self.last_success.and_then(Timestamp::rfc3339),
+            age_seconds: self.last_success.map(|_| self.age(now).as_secs()),
+            stale_after_seconds: self.stale_after.as_secs(),
             last_exit_code: self.last_exit_code,
             problem: self.problem.clone(),
         }
     }
 
-    fn is_stale(&self, now: i64) -> bool {
+    fn is_stale(&self, now: Timestamp) -> bool {
         self.age(now) > self.stale_after
     }
 
-    fn age(&self, now: i64) -> i64 {
-        now.saturating_sub(self.last_success.unwrap_or(self.started)).max(0)
+    fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.last_success.unwrap_or(self.started))
     }
 }
 
 /// A duration, rounded for a message.
-fn rough(microseconds: i64) -> String {
-    match microseconds / 1_000_000 {
+fn rough(length: Duration) -> String {
+    match length.as_secs() {
         seconds @ ..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3600),
@@ -224,10 +233,19 @@ fn rough(microseconds: i64) -> String {
 mod tests {
     use super::*;
 
-    const HOUR: i64 = 3_600_000_000;
+    const HOUR: Duration = Duration::from_hours(1);
 
-    fn good(at: i64) -> JobResult {
-        JobResult { fresh_until: Some(at), ..JobResult::default() }
+    /// An instant some seconds after the service started.
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn hour(hours: u64) -> Timestamp {
+        at(hours * 3600)
+    }
+
+    fn good(seconds: u64) -> JobResult {
+        JobResult { fresh_until: Some(at(seconds)), ..JobResult::default() }
     }
 
     fn bad(exit_code: u8) -> JobResult {
@@ -244,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_once_and_its_end_too() {
-        let mut health = Health::new(HOUR, None, 0);
+        let mut health = Health::new(HOUR, None, at(0));
         assert!(health.end(Job::Sync, &good(1)).is_empty());
         assert_eq!(kinds(&health.end(Job::Sync, &bad(5))), ["failure"]);
         assert!(health.end(Job::Sync, &bad(5)).is_empty());
@@ -256,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_not_told() {
-        let mut health = Health::new(HOUR, None, 0);
+        let mut health = Health::new(HOUR, None, at(0));
         assert!(health.end(Job::Sync, &bad(130)).is_empty());
         let busy = JobResult { lake_in_use: true, ..bad(6) };
         assert!(health.end(Job::Sync, &busy).is_empty());
@@ -265,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_a_fact_and_not_a_state() {
-        let mut health = Health::new(HOUR, None, 0);
+        let mut health = Health::new(HOUR, None, at(0));
         let gap = JobResult { exit_code: 3, new_gap: true, ..good(1) };
         assert_eq!(kinds(&health.end(Job::Sync, &gap)), ["gap"]);
         assert!(health.end(Job::Sync, &good(2)).is_empty());
@@ -277,7 +295,7 @@ mod tests {
 
     #[test]
     fn another_trouble_with_the_same_exit_code_is_told() {
-        let mut health = Health::new(HOUR, None, 0);
+        let mut health = Health::new(HOUR, None, at(0));
         assert_eq!(kinds(&health.end(Job::Sync, &bad(3))), ["failure"]);
         let zero = JobResult { unexpected_zero: true, ..bad(3) };
         assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
@@ -286,23 +304,23 @@ mod tests {
 
     #[test]
     fn an_incomplete_sync_can_make_a_stale_export_fresh() {
-        let mut health = Health::new(HOUR, Some(0), 0);
+        let mut health = Health::new(HOUR, Some(at(0)), at(0));
         let incomplete = |at| JobResult { fresh_until: Some(at), ..bad(3) };
-        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(1))), ["failure"]);
-        assert!(health.went_stale(2 * HOUR).is_some());
-        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(2 * HOUR))), ["recovery"]);
+        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(at(1)))), ["failure"]);
+        assert!(health.went_stale(hour(2)).is_some());
+        assert_eq!(kinds(&health.end(Job::Sync, &incomplete(hour(2)))), ["recovery"]);
     }
 
     #[test]
     fn a_clock_that_was_ahead_hides_nothing() {
-        let mut health = Health::new(HOUR, Some(100 * HOUR), 0);
-        assert!(health.went_stale(HOUR).is_none());
-        assert!(health.went_stale(2 * HOUR + 1).is_some());
+        let mut health = Health::new(HOUR, Some(hour(100)), at(0));
+        assert!(health.went_stale(hour(1)).is_none());
+        assert!(health.went_stale(hour(2) + Duration::from_micros(1)).is_some());
     }
 
     #[test]
     fn a_list_that_is_empty_against_all_that_is_known() {
-        let mut health = Health::new(HOUR, None, 0);
+        let mut health = Health::new(HOUR, None, at(0));
         let zero = JobResult { unexpected_zero: true, ..bad(3) };
         assert_eq!(kinds(&health.end(Job::Sync, &zero)), ["unexpected_zero"]);
         assert!(health.end(Job::Sync, &zero).is_empty());
@@ -311,25 +329,25 @@ mod tests {
 
     #[test]
     fn an_export_goes_stale_once_and_recovers() {
-        let mut health = Health::new(HOUR, Some(0), 10);
-        assert_eq!(health.went_stale(HOUR), None);
-        assert_eq!(health.time_to_stale(HOUR), Some(1));
-        let stale = health.went_stale(HOUR + 60_000_000).unwrap();
+        let mut health = Health::new(HOUR, Some(at(0)), at(10));
+        assert_eq!(health.went_stale(hour(1)), None);
+        assert_eq!(health.time_to_stale(hour(1)), Some(Duration::from_micros(1)));
+        let stale = health.went_stale(hour(1) + Duration::from_mins(1)).unwrap();
         assert_eq!(stale.text, "the export is stale: the last good sync was 61 min ago");
-        assert_eq!(health.went_stale(2 * HOUR), None, "told once");
-        assert_eq!(health.readiness(2 * HOUR).status, "stale");
-        assert_eq!(kinds(&health.end(Job::Sync, &good(2 * HOUR))), ["recovery"]);
-        assert_eq!(health.readiness(2 * HOUR).status, "ready");
-        assert!(health.went_stale(3 * HOUR + 1).is_some());
+        assert_eq!(health.went_stale(hour(2)), None, "told once");
+        assert_eq!(health.readiness(hour(2)).status, "stale");
+        assert_eq!(kinds(&health.end(Job::Sync, &good(2 * 3600))), ["recovery"]);
+        assert_eq!(health.readiness(hour(2)).status, "ready");
+        assert!(health.went_stale(hour(3) + Duration::from_micros(1)).is_some());
     }
 
     #[test]
     fn a_service_that_never_synced_is_starting_and_then_stale() {
-        let mut health = Health::new(HOUR, None, 0);
-        assert_eq!(health.readiness(HOUR).status, "starting");
-        assert_eq!(health.readiness(HOUR + 1).status, "stale");
+        let mut health = Health::new(HOUR, None, at(0));
+        assert_eq!(health.readiness(hour(1)).status, "starting");
+        assert_eq!(health.readiness(hour(1) + Duration::from_micros(1)).status, "stale");
         health.end(Job::Sync, &bad(5));
-        let stale = health.went_stale(2 * HOUR).unwrap();
+        let stale = health.went_stale(hour(2)).unwrap();
         assert_eq!(
             stale.text,
             "the export is stale: startup was 2 h ago; the last problem: the API is unreachable"
@@ -338,12 +356,12 @@ mod tests {
 
     #[test]
     fn a_run_that_always_fails_does_not_make_the_export_stale() {
-        let mut health = Health::new(HOUR, None, 0);
-        for hour in 1..50 {
-            let incomplete = JobResult { fresh_until: Some(hour * HOUR), ..bad(3) };
+        let mut health = Health::new(HOUR, None, at(0));
+        for number in 1..50 {
+            let incomplete = JobResult { fresh_until: Some(hour(number)), ..bad(3) };
             let news = health.end(Job::Sync, &incomplete);
-            assert_eq!(news.len(), usize::from(hour == 1));
-            assert_eq!(health.went_stale(hour * HOUR + HOUR), None);
+            assert_eq!(news.len(), usize::from(number == 1));
+            assert_eq!(health.went_stale(hour(number + 1)), None);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::reconcile::{Reconciliation, reconcile};
 use crate::schedule::Job;
 use crate::sync::{SyncError, SyncOptions, SyncReport, sync};
 use crate::targets::DeliveryReport;
+use crate::time::Timestamp;
 
 impl Service {
     /// Runs a job to its end; a failure never ends the service.
@@ -236,7 +237,7 @@ impl From<SyncError> for Stopped {
 
 /// The result of a sync that made a report. Its texts are this program's own words and counts only,
 /// because messages leave this machine.
-fn sync_ending(report: &SyncReport, began: i64) -> JobResult {
+fn sync_ending(report: &SyncReport, began: Timestamp) -> JobResult {
     let ending = match exit_of(report) {
         Ok(exit) => {
             // A gap has its own alert, so it is not listed here.

@@ -48,14 +48,14 @@ impl LakeWatch {
         };
         let head = view.head();
         let gaps = head.map(CommitFile::gap_intervals).unwrap_or_default();
-        let gap_seconds: i64 = gaps.iter().map(|gap| (gap.until - gap.from) / 1_000_000).sum();
+        let gap_seconds = gaps.iter().map(|gap| gap.length().as_secs()).sum();
         let lake_stats = LakeFigures {
             bytes: totals.bytes,
             parts: totals.files,
             commit: newest,
             proven_until: head.and_then(|head| head.coverage.last()).map(|last| last.until),
             gaps: u64::try_from(gaps.len()).unwrap_or(u64::MAX),
-            gap_seconds: u64::try_from(gap_seconds).unwrap_or(0),
+            gap_seconds,
             runs,
         };
         self.lake_stats = Some(lake_stats.clone());

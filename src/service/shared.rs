@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use super::health::{Alert, Health};
 use super::options::ServiceSettings;
 use crate::failure::Failure;
-use crate::interval::rfc3339;
 use crate::notify::{Message, Notifier};
 use crate::observe::Metrics;
 use crate::schedule::Job;
+use crate::time::Timestamp;
 
 /// State that is shared with the endpoints.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct ServiceState {
     pub(super) running: Mutex<Option<Job>>,
     /// `None` after the service has ended.
     pub(super) receivers: Mutex<Option<Receivers>>,
-    pub(super) started: i64,
+    /// When the service started, by this machine's clock.
+    pub(super) started: Timestamp,
     pub(super) clock: fn() -> DateTime<Utc>,
 }
 
@@ -59,12 +60,12 @@ impl ServiceState {
             exit_code,
             hint,
             lake: lake.clone(),
-            at: rfc3339(self.now()).unwrap_or_default(),
+            at: self.now().rfc3339().unwrap_or_default(),
         });
     }
 
-    pub(super) fn now(&self) -> i64 {
-        (self.clock)().timestamp_micros()
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)().into()
     }
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::SyncError;
 use super::chunk::{Chunk, LedgerChange};
-use super::options::{SyncOptions, microseconds};
+use super::options::SyncOptions;
 use super::summary::{Ending, SyncSummary};
 use super::transition::{observed, shown_open, transition};
 use crate::api::{ApiError, Client};
@@ -93,8 +93,8 @@ impl CommitPipeline {
             writer: ChunkWriter { mapping, export, sync_id, compression_level },
             recheck: RecheckPolicy {
                 now: window.until,
-                evaluation_grace: microseconds(settings.sync.evaluation_grace_secs),
-                evaluation_recheck: microseconds(settings.sync.evaluation_recheck_secs),
+                evaluation_grace: Duration::from_secs(settings.sync.evaluation_grace_secs),
+                evaluation_recheck: Duration::from_secs(settings.sync.evaluation_recheck_secs),
             },
             settings,
             chunk: Chunk::default(),

@@ -1,7 +1,7 @@
 //! What a sync would request, estimated with two requests.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -11,11 +11,11 @@ use crate::event::Events;
 use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, out_of_reach, unlisted,
 };
-use crate::interval::{Interval, merge, rfc3339};
 use crate::lake::{CommitFile, LakeError, LakeView};
 use crate::ledger::{Ledger, RunState};
 use crate::listing::{ListQuery, Listing};
 use crate::run::Resource;
+use crate::time::{Interval, Timestamp, merge};
 
 /// What a sync would request. Numbers of runs and requests are estimates unless
 /// [`Forecast::is_exact`] says otherwise.
@@ -178,11 +178,12 @@ fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
         return 1;
     }
     let starts = page.runs.iter().filter_map(|run| run.started_at);
-    let span = starts.clone().max().zip(starts.min()).map_or(0, |(most, least)| most - least);
+    let span = starts.clone().max().zip(starts.min());
+    let span = span.map_or(Duration::ZERO, |(most, least)| most.since(least));
     match window.known_before {
         // Estimated by the time span of the first page. A second pass reads the pages again.
-        Some(known) if span > 0 => {
-            let needed = (window.until - known) / span + 1;
+        Some(known) if !span.is_zero() => {
+            let needed = window.until.since(known).as_micros() / span.as_micros() + 1;
             (u64::try_from(needed).unwrap_or(1) * 2).min(all)
         }
         _ => all,
@@ -190,7 +191,7 @@ fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
 }
 
 /// Runs of the window that need nothing.
-fn settled(ledger: &Ledger, from: i64) -> u64 {
+fn settled(ledger: &Ledger, from: Timestamp) -> u64 {
     let inside = ledger.iter().filter(|(_, entry)| {
         matches!(entry.state, RunState::Exported | RunState::Open)
             && entry.started_at.is_some_and(|start| start >= from)
@@ -213,9 +214,9 @@ async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
 fn new_gaps(head: Option<&CommitFile>, window: Window) -> Vec<[Option<String>; 2]> {
     let Some(head) = head else { return Vec::new() };
     let coverage = merge(&head.coverage, Interval { from: window.from, until: window.until });
-    let reach = window.until.saturating_sub(crate::extract::Range::Month.length());
+    let reach = window.until - crate::extract::Range::Month.length();
     let lost = out_of_reach(&coverage, &head.gap_intervals(), reach).into_iter();
-    lost.map(|lost| [rfc3339(lost.from), rfc3339(lost.until)]).collect()
+    lost.map(|lost| [lost.from.rfc3339(), lost.until.rfc3339()]).collect()
 }
 
 fn count(number: usize) -> u64 {

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::api::ApiError;
 use crate::extract::{Proof, ScanSummary, Window};
-use crate::interval::rfc3339;
 use crate::lake::Gap;
 use crate::ledger::StateCounts;
 use crate::targets::{DeliverError, DeliveryReport};
@@ -127,7 +126,7 @@ pub struct GapReport {
 
 impl From<&Gap> for GapReport {
     fn from(gap: &Gap) -> Self {
-        Self { from: rfc3339(gap.from), until: rfc3339(gap.until) }
+        Self { from: gap.from.rfc3339(), until: gap.until.rfc3339() }
     }
 }
 
@@ -233,8 +232,8 @@ impl From<Window> for WindowReport {
     fn from(window: Window) -> Self {
         Self {
             range: window.range.name(),
-            from: rfc3339(window.from),
-            until: rfc3339(window.until),
+            from: window.from.rfc3339(),
+            until: window.until.rfc3339(),
         }
     }
 }

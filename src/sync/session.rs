@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::commit_pipeline::is_mapped_anew;
-use super::options::{SyncOptions, microseconds};
+use super::options::SyncOptions;
 use crate::api::{ApiError, Budget, Client, ClientOptions};
 use crate::config::{RangeChoice, Settings};
 use crate::event::Event;
 use crate::extract::{Organization, RunPaths, Window, organization, plan};
-use crate::interval::Interval;
 use crate::lake::CommitFile;
 use crate::tables::Mapping;
+use crate::time::{Interval, Timestamp};
 
 /// A client that was accepted, and what it was told about its organization.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub struct Session {
     pub client: Client,
     /// The organization of the key, and the server's clock.
     pub organization: Organization,
-    now: i64,
+    /// When it was opened, by the server's clock; by this machine's if the server sends no `Date`.
+    now: Timestamp,
 }
 
 impl Session {
@@ -68,12 +69,12 @@ fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
     })
 }
 
-/// The window that a sync at `now` would list, in microseconds since 1970 by the server's clock;
+/// The window that a sync at `now` would list, by the server's clock;
 /// `range` is how far back to list.
 pub fn planned_window(
     settings: &Settings,
     range: RangeChoice,
-    now: i64,
+    now: Timestamp,
     head: Option<&CommitFile>,
     mapping: &Mapping,
 ) -> Window {
@@ -82,7 +83,7 @@ pub fn planned_window(
     let coverage = head.filter(|_| !mapped_anew).map(|head| head.coverage.as_slice());
     let coverage = coverage.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(CommitFile::gap_intervals).unwrap_or_default();
-    let overlap = microseconds(settings.sync.overlap_secs);
+    let overlap = Duration::from_secs(settings.sync.overlap_secs);
     let window = plan(range, coverage, &gaps, now, overlap);
     // With such a filter, a run joins the list whenever it changes, also far down: never end early.
     let filters = &settings.filters;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::accounts::Accounts;
-use super::options::SECOND;
 use super::report::{GapReport, RunCounts, ScanReport, SyncOutcome, SyncReport};
 use crate::api::{ApiError, RequestStats};
 use crate::extract::{Range, ScanSummary, Window, out_of_reach};
-use crate::interval::{Interval, merge};
 use crate::lake::{CommitFile, Gap, ScanRecord, SyncRecord};
 use crate::ledger::{Ledger, StateCounts};
 use crate::tables::ISSUES;
 use crate::targets::DeliveryReport;
+use crate::time::{Interval, Timestamp, merge};
 
 /// What a sync saw so far.
 #[derive(Debug)]
@@ -81,10 +80,9 @@ impl SyncSummary {
     /// An uncertainty if the list is empty although runs of the window are known: they cannot all
     /// have left the list.
     fn unexpected_zero(&self, listed: u64, ledger: &Ledger) -> Option<String> {
-        const MARGIN: i64 = 3600 * SECOND;
-        let inside = |start: i64| {
-            start > self.window.from.saturating_add(MARGIN) && start < self.window.until
-        };
+        const MARGIN: Duration = Duration::from_hours(1);
+        let inside =
+            |start: Timestamp| start > self.window.from + MARGIN && start < self.window.until;
         let known = ledger.iter().filter(|(_, entry)| entry.started_at.is_some_and(inside)).count();
         (listed == 0 && known > 0).then(|| {
             format!("the API lists no run, and {known} that it listed before started then")
@@ -125,7 +123,7 @@ impl SyncSummary {
     }
 
     /// The start of the window when the end of the list was read: the window moves meanwhile.
-    fn listed_from(&self) -> i64 {
+    fn listed_from(&self) -> Timestamp {
         let reaches_to = self.scan.as_ref().and_then(|scan| scan.reaches_to);
         reaches_to.unwrap_or(self.window.from).max(self.window.from)
     }
@@ -133,7 +131,7 @@ impl SyncSummary {
     /// Time that is now out of reach and was never covered.
     pub(super) fn new_gaps(&self, head: Option<&CommitFile>, coverage: &[Interval]) -> Vec<Gap> {
         let known = head.map(CommitFile::gap_intervals).unwrap_or_default();
-        let month = self.window.until.saturating_sub(Range::Month.length());
+        let month = self.window.until - Range::Month.length();
         let reach = if self.window.range == Range::Month { self.listed_from() } else { month };
         let lost = out_of_reach(coverage, &known, reach).into_iter();
         let found_at = self.window.until;

@@ -13,6 +13,7 @@ use crate::query::{LakeReader, QueryOptions};
 use crate::replay::read_bodies;
 use crate::run::{DocumentState, FetchedRun, Resource, content_fingerprint};
 use crate::tables::{ALL, DOCUMENTS, Mapping, WriteDisposition};
+use crate::time::Timestamp;
 
 /// Changes of the ledger, by run.
 pub(super) type Changes = BTreeMap<String, Option<Entry>>;
@@ -120,7 +121,8 @@ fn entries_of(
     let read = |row: Vec<Option<String>>| {
         let [run_id, revision, commit, extracted_at, status, started_at, ended_at, evaluation] =
             <[_; 8]>::try_from(row).ok()?;
-        let time = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
+        let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
+        let time = |text| number(text).map(Timestamp::from_micros);
         let first_listed_at = time(extracted_at)?;
         let is_judged = evaluation.as_deref() == Some(DocumentState::Ok.name());
         let evaluation = if is_judged { DocumentState::Ok } else { DocumentState::Absent };
@@ -133,7 +135,7 @@ fn entries_of(
             first_listed_at,
             row_fingerprint: 0,
             content_fingerprint: 0,
-            revision: time(revision)?,
+            revision: number(revision)?,
             commit: commit?.parse().ok()?,
             documents: DocumentStates { detail: have, trace: have, evaluation, tool_calls: have },
             failures: 0,

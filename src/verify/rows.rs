@@ -2,6 +2,7 @@
 //! knows.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Finding;
 use super::commit_log::LogReplay;
@@ -10,9 +11,9 @@ use crate::job::JobError;
 use crate::query::LakeReader;
 use crate::tables::{ALL, RUNS, SPANS, TOOL_CALLS, Table, WriteDisposition};
 
-/// Age limit in microseconds, before the start of the newest sync: runs that are younger must be in
+/// Age limit, before the start of the newest sync: runs that are younger must be in
 /// the ledger. It keeps runs for 45 days, which leaves enough for clocks that differ.
-const KNOWN: i64 = 30 * 86_400 * 1_000_000;
+const KNOWN: Duration = Duration::from_hours(30 * 24);
 
 /// Checks all rows. Returns the number of runs.
 pub(super) fn check(
@@ -155,7 +156,7 @@ fn check_ledger(
     let unknown = format!(
         "SELECT DISTINCT run_id FROM run_keys ANTI JOIN ledger ON id = run_id \
          WHERE epoch_us(started_at) >= {} ORDER BY ALL",
-        newest.saturating_sub(KNOWN)
+        (newest - KNOWN).as_micros()
     );
     let unknown = reader.rows(&unknown)?.into_iter();
     findings.extend(unknown.map(|row| Finding::RunNotInLedger { run_id: text(row.first()) }));

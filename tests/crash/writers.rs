@@ -8,6 +8,7 @@ use armature_export::lake::{
     CommitBuilder, FileStatistics, Lake, LakeError, LakeView, NewDataFile, WrittenFile,
 };
 use armature_export::tables::RUNS;
+use armature_export::time::Timestamp;
 
 use super::seeded::Seeded;
 use super::trial::{Ended, Trial};
@@ -85,7 +86,7 @@ fn part(bytes: &[u8]) -> NewDataFile {
     NewDataFile {
         table: &RUNS,
         written: WrittenFile { to: bytes.to_vec(), rows: 1, statistics: FileStatistics::default() },
-        started: Some((0, 0)),
+        started: Some((Timestamp::EPOCH, Timestamp::EPOCH)),
         has_revisions: false,
         replaces: None,
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use armature_export::config::Filters;
 use armature_export::lake::{
@@ -10,6 +11,7 @@ use armature_export::lake::{
     WrittenFile,
 };
 use armature_export::tables::{RUNS, SPANS};
+use armature_export::time::Timestamp;
 use armature_export::verify::{repair, verify};
 use serde_json::json;
 
@@ -33,7 +35,7 @@ async fn many_commits(root: &Path, commits: u64) {
         let file = |table, replaces| NewDataFile {
             table,
             written: written(),
-            started: Some((7, 8)),
+            started: Some((Timestamp::from_micros(7), Timestamp::from_micros(8))),
             has_revisions: false,
             replaces,
         };
@@ -95,7 +97,12 @@ async fn only_the_last_checkpoints_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("lake");
     many_commits(&root, 260).await;
-    Lake::open(&root).await.unwrap().remove_retired(0, 0).await.unwrap();
+    Lake::open(&root)
+        .await
+        .unwrap()
+        .remove_retired(Timestamp::EPOCH, Duration::ZERO)
+        .await
+        .unwrap();
     for name in ["files", "ledger"] {
         let names = fs::read_dir(root.join("_armature").join(name)).unwrap();
         let mut names: Vec<String> =
@@ -111,7 +118,7 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
     kit.sync().await;
     // A replay writes checkpoints whenever it is made.
     replayed(&kit).await;
-    let job = kit.job(kit.simulator.now().timestamp_micros());
+    let job = kit.job(kit.simulator.now().into());
     let expected = from_all_commits(&kit.lake).await;
     let list = |head: &CommitFile| -> PathBuf {
         kit.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MODULES: [&str; 29] = [
     "crash",
     "digest",
-    "interval",
+    "time",
     "json",
     "run",
     "event",

@@ -166,7 +166,7 @@ fn check_statistics(file: &Path, name: &str, kind: Kind, stated: &ColumnStatisti
 async fn the_statistics_of_a_commit_are_those_of_its_files() {
     let kit = small_commits(60).await;
     kit.sync().await;
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     let lake = LakeView::open(&kit.lake).await.unwrap();
     let live = lake.snapshot().await.unwrap();
@@ -220,7 +220,7 @@ async fn a_path_never_changes_its_content() {
     }
     replayed(&kit).await;
     contents(&kit, &mut seen);
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     contents(&kit, &mut seen);
     let of_open_runs = seen.keys().filter(|path| path.starts_with("open_runs/")).count();
@@ -270,7 +270,7 @@ async fn files_whose_columns_have_other_ids_are_not_merged() {
     let is_right = |file: &(i32, i64)| matches!(file, (1001, 3) | (1003, 2));
     let before = files(&kit);
     assert!(before.iter().all(is_right) && before.len() > 4, "{before:?}");
-    let later = (kit.simulator.now() + Duration::days(3)).timestamp_micros();
+    let later = (kit.simulator.now() + Duration::days(3)).into();
     compacted(&at(options(&kit), later)).await;
     let after = files(&kit);
     assert!(after.iter().all(is_right), "{after:?}");
@@ -305,7 +305,7 @@ async fn a_replaced_table_that_was_dropped_is_written_again() {
     };
     let damaged = file(&kit).unwrap();
     std::fs::write(&damaged, "PAR1").unwrap();
-    let job = kit.job(kit.simulator.now().timestamp_micros());
+    let job = kit.job(kit.simulator.now().into());
     let repaired = repair(&job, true).await.unwrap();
     assert!(repaired.after.is_well(), "{:?}", repaired.after.findings);
     assert_eq!(file(&kit), None);

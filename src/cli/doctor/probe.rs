@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ use crate::normalize::{ExportContext, Normalizer};
 use crate::run::{DocumentState, Phase, Shortfall};
 use crate::sync::planned_window;
 use crate::tables::Mapping;
+use crate::time::Timestamp;
 
 /// Input of the checks of the API.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ pub(super) struct Probe {
     pub(super) key: ApiKey,
     pub(super) events: Events,
     pub(super) stop: watch::Receiver<bool>,
-    pub(super) now: i64,
+    /// This machine's clock.
+    pub(super) now: Timestamp,
     /// The path to which the API's `OpenAPI` description is saved.
     pub(super) save_openapi: Option<PathBuf>,
 }
@@ -44,8 +47,8 @@ const MOST_PAGES: u32 = 40;
 /// Number of runs whose documents are examined.
 const RUNS: usize = 2;
 
-/// Difference of clocks in microseconds from which it is reported.
-const CLOCK_DIFFERENCE: i64 = 120 * 1_000_000;
+/// Difference of clocks from which it is reported.
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(2);
 
 impl Probe {
     pub(super) async fn examine(self, examination: &mut Examination) {
@@ -121,9 +124,13 @@ impl Probe {
             }
         }
         match organization.server_now {
-            Some(server) if (server - self.now).abs() > CLOCK_DIFFERENCE => examination.warn(
+            Some(server) if server.distance(self.now) > CLOCK_DIFFERENCE => examination.warn(
                 "clock",
-                format!("this machine's clock is {} s off the server's", (self.now - server) / 1_000_000),
+                format!(
+                    "this machine's clock is {}{} s off the server's",
+                    if self.now < server { "-" } else { "" },
+                    self.now.distance(server).as_secs(),
+                ),
                 "the export uses the server's clock and is not affected; correct this machine's clock anyway",
             ),
             Some(_) => examination.ok("clock", "agrees with the server's"),
@@ -308,7 +315,8 @@ impl Probe {
         organization: &Organization,
     ) {
         let now = organization.server_now.unwrap_or(self.now);
-        let policy = FetchPolicy { now, evaluation_grace: 0, paths: RunPaths::new(mapping) };
+        let policy =
+            FetchPolicy { now, evaluation_grace: Duration::ZERO, paths: RunPaths::new(mapping) };
         let export = ExportContext {
             extracted_at: now,
             organization_id: organization.id.clone(),
@@ -419,7 +427,7 @@ fn report_cut_off(examination: &mut Examination, ending: Ending) {
 }
 
 fn report_order(examination: &mut Examination, runs: &[ListedRun]) {
-    let starts: Vec<i64> = runs.iter().filter_map(|run| run.started_at).collect();
+    let starts: Vec<Timestamp> = runs.iter().filter_map(|run| run.started_at).collect();
     if starts.len() < runs.len() {
         examination.warn(
             "start",

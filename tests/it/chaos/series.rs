@@ -5,6 +5,7 @@ use std::fmt;
 use armature_export::config::RangeChoice;
 use armature_export::lake::LakeView;
 use armature_export::simulator::{ListEnvelope, Scenario, SimulatorSettings};
+use armature_export::time::Timestamp;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::support::seeded::Seeded;
@@ -144,13 +145,14 @@ impl Series {
         let lake = LakeView::open(&self.kit.lake).await.unwrap();
         let (ledger, _) = lake.ledger().await.unwrap();
         let proven = &lake.head().unwrap().coverage;
-        let is_proven = |start: i64| proven.iter().any(|it| (it.from..it.until).contains(&start));
+        let is_proven =
+            |start: Timestamp| proven.iter().any(|it| (it.from..it.until).contains(&start));
         // The ledger forgets what is out of reach.
         let reach = began - Duration::days(30);
         let runs = self.kit.simulator.world().run_starts(began);
         let proven = runs
             .filter(|(_, start)| *start > reach)
-            .filter(|(_, start)| is_proven(start.timestamp_micros()));
+            .filter(|(_, start)| is_proven((*start).into()));
         let missed: Vec<_> = proven.filter(|(run_id, _)| ledger.get(run_id).is_none()).collect();
         assert!(
             missed.is_empty() || !self.is_honest,

@@ -8,8 +8,7 @@ use crate::world::kit::Kit;
 
 /// Everything is merged, and the DuckDB file hears nothing of it.
 async fn compact_all_without_delivery(kit: &Kit) {
-    let mut options =
-        at(options(kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let mut options = at(options(kit), (kit.simulator.now() + Duration::days(3)).into());
     options.job.targets = Vec::new().into();
     // What merges kept must not be what saves a late delivery.
     options.settings.grace_secs = 0;

@@ -14,6 +14,7 @@ use armature_export::job::LakeJob;
 use armature_export::simulator::{Lives, SimulatorSettings, WorldSettings};
 use armature_export::tables::{ALL, WriteDisposition};
 use armature_export::targets::DeliveryReport;
+use armature_export::time::Timestamp;
 use armature_export::verify::verify;
 
 use crate::world::kit::Kit;
@@ -35,7 +36,7 @@ pub(crate) async fn small_commits(runs: u32) -> Kit {
 
 pub(crate) fn options(kit: &Kit) -> CompactOptions {
     CompactOptions {
-        job: kit.job(kit.simulator.now().timestamp_micros()),
+        job: kit.job(kit.simulator.now().into()),
         settings: kit.settings.compact.clone(),
         drop_older_revisions: false,
         stop: None,
@@ -43,7 +44,7 @@ pub(crate) fn options(kit: &Kit) -> CompactOptions {
 }
 
 /// The same, as if made at another time.
-pub(crate) fn at(options: CompactOptions, now: i64) -> CompactOptions {
+pub(crate) fn at(options: CompactOptions, now: Timestamp) -> CompactOptions {
     CompactOptions { job: LakeJob { now, ..options.job }, ..options }
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn database_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<Vec<String>
 
 /// The lake and the DuckDB file are as they must be, in every byte and row.
 pub(crate) async fn assert_all_is_well(kit: &Kit) {
-    let job = kit.job(kit.simulator.now().timestamp_micros());
+    let job = kit.job(kit.simulator.now().into());
     let report = verify(&job).await.unwrap();
     assert!(report.is_well(), "{report:#?}");
 }

@@ -65,7 +65,7 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
     // It reads before the exchange, without a pause until after it: one count lies across it.
     let patience = std::time::Duration::from_mins(1);
     assert!(files.recv_timeout(patience).unwrap() > 1, "there is nothing to merge");
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
     let report = compacted(&closed).await;
     assert!(report.days > 3, "{report:?}");
     while files.recv_timeout(patience).expect("the reader never saw the merged file") > 1 {}
@@ -84,7 +84,7 @@ async fn a_reader_that_goes_by_commit_files_finds_what_it_looked_up_before() {
     // It knows the lake as it is now, and comes to read it after the merge.
     let before = LakeView::open(&kit.lake).await.unwrap();
     let parts: Vec<_> = before.snapshot().await.unwrap().iter().cloned().collect();
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     for live in &parts {
         let bytes = std::fs::read(kit.lake.join(before.store().locate(&live.part.path))).unwrap();
@@ -106,7 +106,7 @@ async fn what_was_merged_is_kept_for_the_grace_time_and_then_removed() {
         folders.map_or(0, Iterator::count)
     };
     let now = kit.simulator.now();
-    let after = |hours: i64| at(options(&kit), (now + Duration::hours(hours)).timestamp_micros());
+    let after = |hours: i64| at(options(&kit), (now + Duration::hours(hours)).into());
     let report = compacted(&after(0)).await;
     assert_eq!(retired(), usize::try_from(report.commits).unwrap());
     assert_eq!(compacted(&after(23)).await.removed_commits, 0);

@@ -81,7 +81,7 @@ async fn older_revisions_are_dropped_where_asked_and_only_these() {
     assert!(older > 2, "no run has several revisions");
     let delivered = database_rows(&kit);
     let options = CompactOptions { drop_older_revisions: true, ..options(&kit) };
-    let closed = at(options, (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options, (kit.simulator.now() + Duration::days(3)).into());
     let report = compacted(&closed).await;
     assert!(report.rows_dropped > u64::try_from(older).unwrap(), "{report:?}");
     assert_eq!(older_rows(&kit), 0);
@@ -100,7 +100,7 @@ async fn a_replay_of_merged_parts_gives_the_same_rows() {
     kit.sync().await;
     kit.simulator.advance(Duration::hours(5));
     kit.sync().await;
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     let times = "SELECT run_id, _extracted_at FROM runs ORDER BY ALL";
     let times = || armature_export::query::query(&kit.duckdb, times).unwrap().1;
@@ -119,8 +119,7 @@ async fn a_replay_of_merged_parts_gives_the_same_rows() {
 async fn columns_that_came_later_or_went_stay_with_their_rows() {
     let mut kit = small_commits(60).await;
     kit.sync().await;
-    let closed =
-        |kit: &Kit| at(options(kit), (kit.simulator.now() + Duration::days(3)).timestamp_micros());
+    let closed = |kit: &Kit| at(options(kit), (kit.simulator.now() + Duration::days(3)).into());
     kit.settings.columns.push(ColumnOverride {
         table: "runs".to_owned(),
         name: "model_again".to_owned(),

@@ -15,7 +15,7 @@ use crate::world::kit::{Kit, birth};
 use crate::world::rows;
 
 fn options(kit: &Kit) -> LakeJob {
-    kit.job(birth().timestamp_micros())
+    kit.job(birth().into())
 }
 
 pub(crate) async fn replayed(kit: &Kit) -> ReplayReport {

@@ -12,7 +12,7 @@ use crate::world::kit::{Kit, birth};
 use crate::world::rows;
 
 fn options(kit: &Kit) -> LakeJob {
-    kit.job(birth().timestamp_micros())
+    kit.job(birth().into())
 }
 
 /// What `verify` says, with what differs from test to test made the same.

@@ -13,6 +13,7 @@ use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
 use armature_export::tables::Mapping;
 use armature_export::targets::duckdb::{DeliveryOptions, deliver, rebuild};
 use armature_export::targets::{DeliverError, Delivery};
+use armature_export::time::Timestamp;
 use chrono::{DateTime, TimeZone, Utc};
 use serde_json::Value;
 
@@ -73,13 +74,13 @@ impl Kit {
             key: ApiKey::new("amt_test_key", "here").unwrap(),
             events,
             stop,
-            now: self.simulator.now().timestamp_micros(),
+            now: self.simulator.now().into(),
         };
         sync(options).await
     }
 
-    /// The input of a job on the lake at a time in microseconds since 1970.
-    pub(crate) fn job(&self, now: i64) -> LakeJob {
+    /// The input of a job on the lake at a time by this machine's clock.
+    pub(crate) fn job(&self, now: Timestamp) -> LakeJob {
         LakeJob::new(&self.settings, Events::none(), now, None).unwrap()
     }
 

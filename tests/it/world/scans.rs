@@ -290,7 +290,8 @@ async fn runs_that_leave_the_window_while_it_is_read_are_not_called_proven() {
     let world = kit.simulator.world().expected(kit.simulator.now());
     let start = |run: &armature_export::simulator::Row| {
         let start = run["started_at"].as_str().unwrap();
-        start.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros()
+        let start: chrono::DateTime<chrono::Utc> = start.parse().unwrap();
+        armature_export::time::Timestamp::from(start)
     };
     let proven = world.runs.iter().filter(|run| start(run) >= proven_from).count();
     assert!(u64::try_from(proven).unwrap() <= report.runs.listed, "{proven} runs called proven");
