@@ -116,7 +116,7 @@ impl RunPaths {
 }
 
 /// A run as a row of the list, or its detail, shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedRun {
     /// The id.
     pub run_id: String,

@@ -17,10 +17,9 @@ use crate::api::{ApiError, Client};
 use crate::config::Filters;
 use crate::digest::id_key;
 use crate::event::{Event, Events};
-use crate::json::Node;
 use crate::ledger::{Ledger, RunState};
-use crate::listing::ListedRow;
 use crate::run::Resource;
+use crate::time::Timestamp;
 
 /// Options of an extraction.
 #[derive(Clone, Debug)]
@@ -105,12 +104,35 @@ impl Backlog {
 
 /// What the scan hands to the fan-out.
 enum Queued {
-    Page { unchanged: u64, open: Vec<ListedRun>, task: PackedRows },
+    Page { unchanged: u64, open: Vec<ListedRun>, tasks: PackedTasks },
     ListDone(Result<(ScanSummary, HashSet<u128>), ApiError>),
 }
 
-/// Queued rows, compressed: a hundred thousand of them must not fill the memory.
-struct PackedRows(Vec<u8>);
+/// Runs of a page that are to be fetched: what was read of them and decided about them when they were
+/// listed, so that no row is parsed twice. Their texts are compressed: a hundred thousand queued runs
+/// must not fill the memory.
+#[derive(Default)]
+struct PackedTasks {
+    rows: Vec<PackedTask>,
+    /// Id, status and body of each run, one after another.
+    text: Vec<u8>,
+    /// Length of the text in bytes before it was compressed.
+    length: usize,
+    is_compressed: bool,
+}
+
+/// One run of [`PackedTasks`], with the lengths of its texts in bytes. Times are by the server's
+/// clock.
+struct PackedTask {
+    run_id: usize,
+    status: Option<usize>,
+    body: usize,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    fingerprint: u64,
+    /// See [`FetchTask::only_with_evaluation`].
+    only_with_evaluation: bool,
+}
 
 /// After this many failed runs in a row, or twice the concurrency if that is more, the API counts
 /// as down.
@@ -188,8 +210,12 @@ async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlo
     };
     let result = scan
         .run(wait, |runs| {
-            let (page, task) = sort_page(&plan, runs);
-            backlog.add(task);
+            let (page, tasks) = sort_page(&plan.ledger, plan.policy.now, runs);
+            let count = u64::try_from(tasks).unwrap_or(u64::MAX);
+            if count > 0 {
+                plan.events.emit(Event::RunsQueued { runs: count });
+            }
+            backlog.add(tasks);
             // Sending fails only if the extraction has ended.
             let _ended = queue.send(page);
         })
@@ -197,61 +223,88 @@ async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlo
     let _ended = queue.send(Queued::ListDone(result));
 }
 
-/// A page for the fan-out, and how many runs it has to fetch.
-fn sort_page(plan: &ExtractionPlan, runs: Vec<ListedRun>) -> (Queued, usize) {
-    let (mut unchanged, mut open, mut task) = (0, Vec::new(), Vec::new());
+/// A page for the fan-out, and how many runs it has to fetch. `now` is when the sync began, by the
+/// server's clock.
+fn sort_page(ledger: &Ledger, now: Timestamp, runs: Vec<ListedRun>) -> (Queued, usize) {
+    let (mut unchanged, mut open, mut tasks) = (0, Vec::new(), PackedTasks::default());
+    let mut text = Vec::new();
     for run in runs {
-        match decide(&run, plan.ledger.get(&run.run_id).as_ref(), plan.policy.now) {
+        match decide(&run, ledger.get(&run.run_id).as_ref(), now) {
             Decision::Unchanged => unchanged += 1,
             Decision::Open => open.push(run.detached()),
-            Decision::Fetch | Decision::CheckEvaluation => task.push(run),
+            Decision::Fetch => tasks.push(&run, false, &mut text),
+            Decision::CheckEvaluation => tasks.push(&run, true, &mut text),
         }
     }
-    let count = u64::try_from(task.len()).unwrap_or(u64::MAX);
-    if count > 0 {
-        plan.events.emit(Event::RunsQueued { runs: count });
-    }
-    let packed = PackedRows::pack(&task);
-    (Queued::Page { unchanged, open, task: packed }, task.len())
+    tasks.compress(text);
+    let count = tasks.rows.len();
+    (Queued::Page { unchanged, open, tasks }, count)
 }
 
-impl PackedRows {
-    fn pack(runs: &[ListedRun]) -> Self {
-        let mut text = Vec::new();
-        for run in runs {
-            text.push(if text.is_empty() { b'[' } else { b',' });
-            text.extend_from_slice(&run.body);
-        }
-        if !text.is_empty() {
-            text.push(b']');
-        }
-        // Compressing a slice in memory cannot fail; if it did, the text itself would be queued.
-        Self(zstd::bulk::compress(&text, 1).unwrap_or(text))
-    }
-
-    fn unpack(&self, plan: &ExtractionPlan) -> Vec<FetchTask> {
-        let text = zstd::stream::decode_all(self.0.as_slice()).unwrap_or_else(|_| self.0.clone());
-        let text = Bytes::from(text);
-        let rows = Node::parse(&text).ok().and_then(Node::elements).unwrap_or_default();
-        let task = rows.iter().filter_map(|row| {
-            let paths = &plan.policy.paths;
-            let run_id = paths.run_id.iter().find_map(|path| row.at(path)?.scalar_text())?;
-            let body = text.slice_ref(row.source().as_bytes());
-            let row = ListedRow { run_id: run_id.into_owned(), body };
-            Some(task(plan, ListedRun::read(row, paths)))
+impl PackedTasks {
+    /// Adds a run. `text` collects what [`PackedTasks::compress`] compresses.
+    fn push(&mut self, run: &ListedRun, only_with_evaluation: bool, text: &mut Vec<u8>) {
+        text.extend_from_slice(run.run_id.as_bytes());
+        text.extend_from_slice(run.status.as_deref().unwrap_or_default().as_bytes());
+        text.extend_from_slice(&run.body);
+        self.rows.push(PackedTask {
+            run_id: run.run_id.len(),
+            status: run.status.as_ref().map(String::len),
+            body: run.body.len(),
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+            fingerprint: run.fingerprint,
+            only_with_evaluation,
         });
-        task.collect()
     }
-}
 
-fn task(plan: &ExtractionPlan, run: ListedRun) -> FetchTask {
-    let known = plan.ledger.get(&run.run_id);
-    let decision = decide(&run, known.as_ref(), plan.policy.now);
-    FetchTask {
-        run_id: run.run_id.clone(),
-        listed: Some(run),
-        known,
-        only_with_evaluation: decision == Decision::CheckEvaluation,
+    fn compress(&mut self, text: Vec<u8>) {
+        self.rows.shrink_to_fit();
+        self.length = text.len();
+        // Compressing a slice in memory cannot fail; if it did, the text itself would be queued.
+        let compressed = zstd::bulk::compress(&text, 1);
+        self.is_compressed = compressed.is_ok();
+        self.text = compressed.unwrap_or(text);
+        // The compressor allocates for the worst case, which is as much as the text itself.
+        self.text.shrink_to_fit();
+    }
+
+    /// The tasks, with the runs' entries in the ledger.
+    ///
+    /// # Errors
+    /// A description of the fault if the text is not the one that was packed.
+    fn unpack(self, ledger: &Ledger) -> Result<Vec<FetchTask>, String> {
+        let fault = || "queued rows could not be read back".to_owned();
+        let text = if self.is_compressed {
+            zstd::bulk::decompress(&self.text, self.length).map_err(|_| fault())?
+        } else {
+            self.text
+        };
+        let mut text = Bytes::from(text);
+        let mut next = |length: usize| (length <= text.len()).then(|| text.split_to(length));
+        let mut task = |row: PackedTask| {
+            let mut word = |length| String::from_utf8(next(length)?.into()).ok();
+            let run_id = word(row.run_id)?;
+            let status = match row.status {
+                Some(length) => Some(word(length)?),
+                None => None,
+            };
+            let listed = ListedRun {
+                run_id: run_id.clone(),
+                status,
+                started_at: row.started_at,
+                ended_at: row.ended_at,
+                body: next(row.body)?,
+                fingerprint: row.fingerprint,
+            };
+            Some(FetchTask {
+                known: ledger.get(&run_id),
+                listed: Some(listed),
+                run_id,
+                only_with_evaluation: row.only_with_evaluation,
+            })
+        };
+        self.rows.into_iter().map(|row| task(row).ok_or_else(fault)).collect()
     }
 }
 
@@ -260,7 +313,7 @@ type Fetching = (FetchTask, Result<TaskOutcome, ApiError>);
 struct FanOut {
     plan: Arc<ExtractionPlan>,
     output: mpsc::Sender<ExtractEvent>,
-    pages: VecDeque<PackedRows>,
+    pages: VecDeque<PackedTasks>,
     ready: VecDeque<FetchTask>,
     /// Carried-over runs, fetched after the listed ones.
     unlisted: VecDeque<FetchTask>,
@@ -293,7 +346,7 @@ impl FanOut {
     async fn run(&mut self, mut queue: mpsc::UnboundedReceiver<Queued>) -> Result<(), Ended> {
         let mut listing = true;
         loop {
-            let is_spent = self.spent || self.start_runs();
+            let is_spent = self.spent || self.start_runs()?;
             if self.running.is_empty() && (is_spent || !listing) {
                 return if is_spent { Err(self.budget_spent().into()) } else { Ok(()) };
             }
@@ -315,12 +368,15 @@ impl FanOut {
 
     /// Starts to fetch runs, up to the concurrency. Returns whether more are queued and the
     /// requests left are too few for another complete run.
-    fn start_runs(&mut self) -> bool {
+    fn start_runs(&mut self) -> Result<bool, Ended> {
         while self.running.len() < self.plan.concurrency {
             if self.ready.is_empty() {
                 match self.pages.pop_front() {
-                    Some(page) => self.ready.extend(page.unpack(&self.plan)),
-                    None if self.unlisted.is_empty() => return false,
+                    Some(page) => {
+                        let tasks = page.unpack(&self.plan.ledger).map_err(Ended::ByFault)?;
+                        self.ready.extend(tasks);
+                    }
+                    None if self.unlisted.is_empty() => return Ok(false),
                     None => self.ready.append(&mut self.unlisted),
                 }
             }
@@ -331,7 +387,7 @@ impl FanOut {
             let needed = Resource::FETCHED.len() * (self.running.len() + 1);
             let left = self.plan.client.requests_left();
             if left.is_some_and(|left| left < u64::try_from(needed).unwrap_or(u64::MAX)) {
-                return true;
+                return Ok(true);
             }
             let Some(task) = self.ready.pop_front() else { continue };
             self.backlog.take_one();
@@ -341,7 +397,7 @@ impl FanOut {
                 (task, fetched)
             });
         }
-        false
+        Ok(false)
     }
 
     fn budget_spent(&self) -> ApiError {
@@ -351,8 +407,8 @@ impl FanOut {
     /// Handles a message of the scan. Returns whether more will come.
     async fn take(&mut self, queued: Queued) -> Result<bool, ApiError> {
         match queued {
-            Queued::Page { unchanged, open, task } => {
-                self.pages.push_back(task);
+            Queued::Page { unchanged, open, tasks } => {
+                self.pages.push_back(tasks);
                 if unchanged > 0 {
                     self.send(ExtractEvent::Unchanged { runs: unchanged }).await;
                 }
@@ -430,6 +486,7 @@ impl FanOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{DocumentStates, Entry};
 
     #[tokio::test]
     async fn a_channel_that_closes_is_not_an_end() {
@@ -439,6 +496,93 @@ mod tests {
         drop(send);
         assert!(matches!(extraction.next().await, ExtractEvent::Unchanged { runs: 1 }));
         assert!(matches!(extraction.next().await, ExtractEvent::Broken(_)));
+    }
+
+    fn listed(run_id: &str, body: &str) -> ListedRun {
+        ListedRun {
+            run_id: run_id.to_owned(),
+            status: Some("pass".to_owned()),
+            started_at: Some(Timestamp::from_micros(1)),
+            ended_at: None,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            fingerprint: 7,
+        }
+    }
+
+    fn entry(state: RunState) -> Entry {
+        Entry {
+            state,
+            status: None,
+            started_at: None,
+            ended_at: None,
+            first_listed_at: Timestamp::EPOCH,
+            row_fingerprint: 7,
+            content_fingerprint: 0,
+            revision: i64::from(state == RunState::Exported),
+            commit: 0,
+            documents: DocumentStates::default(),
+            failures: 0,
+            check_at: None,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn what_was_read_and_decided_at_listing_time_is_what_is_executed() {
+        let mut ledger = Ledger::default();
+        ledger.apply([
+            ("waiting".to_owned(), Some(entry(RunState::Waiting))),
+            ("exported".to_owned(), Some(entry(RunState::Exported))),
+        ]);
+        // Bodies that are not JSON: reading them again would find nothing.
+        let statusless = ListedRun { status: None, ..listed("no status", "") };
+        let ended = ListedRun { ended_at: Some(Timestamp::from_micros(2)), ..listed("é", "[{") };
+        let running = ListedRun { status: Some("running".to_owned()), ..listed("running", "r") };
+        let runs = vec![
+            listed("waiting", "w"),
+            listed("exported", "e"),
+            running,
+            ended.clone(),
+            ListedRun { ended_at: ended.ended_at, ..statusless.clone() },
+        ];
+        let now = Timestamp::EPOCH + crate::time::DAY;
+        let (queued, count) = sort_page(&ledger, now, runs);
+        let Queued::Page { unchanged, open, tasks } = queued else { panic!("no page") };
+        assert_eq!((unchanged, open.len(), count), (1, 1, 3));
+        // A ledger that would lead to other decisions changes none.
+        ledger.apply([
+            ("waiting".to_owned(), Some(entry(RunState::Exported))),
+            ("é".to_owned(), Some(entry(RunState::Waiting))),
+        ]);
+        let tasks = tasks.unpack(&ledger).unwrap();
+        let decided: Vec<_> =
+            tasks.iter().map(|task| (task.run_id.as_str(), task.only_with_evaluation)).collect();
+        assert_eq!(decided, [("waiting", true), ("é", false), ("no status", false)]);
+        let read: Vec<_> = tasks.iter().map(|task| task.listed.clone().unwrap()).collect();
+        let statusless = ListedRun { ended_at: ended.ended_at, ..statusless };
+        assert_eq!(read, [listed("waiting", "w"), ended, statusless]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_queued_runs_take_little_memory() {
+        let body = format!("{{\"id\":\"r\",\"summary\":\"{}\"}}", "words ".repeat(200));
+        let mut bytes = 0;
+        for page in 0..10 {
+            let runs = (0..100).map(|run| listed(&format!("run-{page}-{run}"), &body)).collect();
+            let (queued, count) = sort_page(&Ledger::default(), Timestamp::EPOCH, runs);
+            let Queued::Page { tasks, .. } = queued else { panic!("no page") };
+            assert_eq!(count, 100);
+            bytes += tasks.text.capacity() + tasks.rows.capacity() * size_of::<PackedTask>();
+        }
+        assert!(bytes / 1000 < 150, "{} bytes for a run", bytes / 1000);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_back_are_a_fault() {
+        let (queued, _) = sort_page(&Ledger::default(), Timestamp::EPOCH, vec![listed("r", "b")]);
+        let Queued::Page { mut tasks, .. } = queued else { panic!("no page") };
+        tasks.text.truncate(4);
+        assert!(tasks.unpack(&Ledger::default()).is_err());
     }
 
     #[tokio::test]
