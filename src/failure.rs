@@ -371,11 +371,6 @@ impl From<SyncError> for Failure {
         match error {
             SyncError::Api(error) => error.into(),
             SyncError::Lake(error) => error.into(),
-            SyncError::Mapping(_) => Self::hinted(
-                Exit::Usage,
-                error,
-                "`armature-export schema` lists tables and columns",
-            ),
             SyncError::Rows(_) | SyncError::Lost | SyncError::Broken(_) | SyncError::Stopped(_) => {
                 Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
             }
@@ -385,7 +380,8 @@ impl From<SyncError> for Failure {
 
 impl From<MappingError> for Failure {
     fn from(error: MappingError) -> Self {
-        SyncError::from(error).into()
+        let error = JobError::from(error);
+        Self::hinted(Exit::Usage, error, "`armature-export schema` lists tables and columns")
     }
 }
 
@@ -412,7 +408,6 @@ impl From<ReconcileError> for Failure {
         match error {
             ReconcileError::Api(error) => error.into(),
             ReconcileError::Lake(error) => error.into(),
-            ReconcileError::Mapping(error) => error.into(),
             ReconcileError::Query(error) => error.into(),
         }
     }

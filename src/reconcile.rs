@@ -14,9 +14,9 @@ use crate::config::RangeChoice;
 use crate::extract::{Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
-use crate::query::{LakeReader, QueryError, QueryOptions};
+use crate::query::{LakeReader, QueryError};
 use crate::sync::{ScanReport, Session, SyncOptions};
-use crate::tables::{Mapping, MappingError, RUNS};
+use crate::tables::RUNS;
 use crate::time::{DAY, Timestamp};
 
 /// How a listed run compares with the ledger.
@@ -152,9 +152,6 @@ pub enum ReconcileError {
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The configured columns or lists are not valid.
-    #[error("configuration: {0}")]
-    Mapping(#[from] MappingError),
     /// DuckDB failed to read the lake's data files.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -166,15 +163,14 @@ pub enum ReconcileError {
 /// # Errors
 /// [`ReconcileError`] if the API cannot be listed, or the lake cannot be read.
 pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, ReconcileError> {
-    let mapping = options.settings.mapping()?;
     let session = Session::open(options, Instant::now()).await?;
     let Session { client, organization, .. } = &session;
-    let filters = &options.settings.filters;
-    let lake = LakeView::open(&options.settings.lake.path).await?;
+    let filters = &options.filters;
+    let lake = LakeView::open(&options.lake.path).await?;
     lake.check_export(organization.id.as_deref(), filters)?;
     let (ledger, _) = lake.ledger().await?;
-    let window = session.window(&options.settings, RangeChoice::Month, lake.head(), &mapping);
-    let paths = RunPaths::new(&mapping);
+    let window = session.window(options, RangeChoice::Month, lake.head());
+    let paths = RunPaths::new(&options.mapping);
     let scan = WindowScan {
         client,
         events: &options.events,
@@ -185,7 +181,7 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     };
     let mut compared = Compared::new(&ledger, window, &paths);
     let (summary, _) = scan.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
-    let in_tables = in_tables(&lake, &compared.missing(), &mapping, options).await?;
+    let in_tables = in_tables(&lake, &compared.missing(), options).await?;
     Ok(compared.finish(&summary, &in_tables, client.request_stats()))
 }
 
@@ -193,7 +189,6 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
 async fn in_tables(
     lake: &LakeView,
     runs: &[String],
-    mapping: &Mapping,
     options: &SyncOptions,
 ) -> Result<HashSet<String>, ReconcileError> {
     if runs.is_empty() {
@@ -201,8 +196,8 @@ async fn in_tables(
     }
     let live = lake.snapshot().await?;
     let parts = live.iter().map(|live| &live.part).filter(|part| part.table == RUNS.name);
-    let query = QueryOptions::new(&options.settings.duckdb);
-    let mut reader = LakeReader::open(lake.store(), parts, mapping, &query)?;
+    let SyncOptions { mapping, query, .. } = options;
+    let mut reader = LakeReader::open(lake.store(), parts, mapping, query)?;
     reader.load("missing", runs.iter().map(|run_id| (run_id.as_str(), 0)))?;
     let found = reader.rows("SELECT id FROM missing SEMI JOIN runs ON run_id = id")?;
     Ok(found.into_iter().filter_map(|mut row| row.pop().flatten()).collect())

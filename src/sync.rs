@@ -26,7 +26,7 @@ use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::normalize::ExportContext;
 use crate::tables::Mapping;
-use crate::targets::{self, deliver_all};
+use crate::targets::deliver_all;
 
 pub use error::SyncError;
 pub use forecast::{Forecast, forecast};
@@ -44,14 +44,12 @@ use summary::Totals;
 /// so: what it had is committed.
 pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
-    let mapping = options.settings.mapping()?;
     let session = Session::open(&options, started).await?;
     let Session { client, organization, .. } = &session;
-    let mut lake = Lake::open(&options.settings.lake.path).await?;
-    lake.bind(organization.id.as_deref(), &options.settings.filters).await?;
-    let mapping = Arc::new(mapping.with_field_ids(lake.view().field_ids()));
-    let range = options.settings.sync.range;
-    let window = session.window(&options.settings, range, lake.head(), &mapping);
+    let mut lake = Lake::open(&options.lake.path).await?;
+    lake.bind(organization.id.as_deref(), &options.filters).await?;
+    let mapping = Arc::new(options.mapping.clone().with_field_ids(lake.view().field_ids()));
+    let window = session.window(&options, options.sync.range, lake.head());
     options.events.emit(Event::WindowChosen { range: window.range.name() });
 
     let extraction = Extraction::start(extraction_plan(&options, client, &mapping, window, &lake));
@@ -61,15 +59,12 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
         CommitPipeline::new(&options, sync_id, lake, Arc::clone(&mapping), window, export_context);
     let stopped = export.run(extraction).await?;
     let finished = Box::pin(export.finish(client, stopped, started)).await?;
-    let grace = Duration::from_secs(options.settings.compact.grace_secs);
-    if let Err(error) = finished.lake.remove_retired(window.until, grace).await {
+    let removed = finished.lake.remove_retired(window.until, options.tombstone_grace).await;
+    if let Err(error) = removed {
         options.events.emit(Event::Notice(format!("what was merged is kept: {error}")));
     }
 
-    // A stop request also ends the wait for a reader of a target: the next sync catches up.
-    let stop = Some(options.stop.clone());
-    let targets = targets::configured(&options.settings, &options.events, stop);
-    let deliveries = Box::pin(deliver_all(&targets, finished.lake.view(), &mapping)).await;
+    let deliveries = Box::pin(deliver_all(&options.targets, finished.lake.view(), &mapping)).await;
     let totals = Totals { traffic: client.request_stats(), deliveries, elapsed: started.elapsed() };
     Ok(finished.summary.report(finished.ending, totals))
 }
@@ -85,15 +80,15 @@ fn extraction_plan(
         client: client.clone(),
         events: options.events.clone(),
         window,
-        may_shrink_range: options.settings.sync.range.may_shrink(),
-        filters: options.settings.filters.clone(),
+        may_shrink_range: options.sync.range.may_shrink(),
+        filters: options.filters.clone(),
         policy: FetchPolicy {
             now: window.until,
-            evaluation_grace: Duration::from_secs(options.settings.sync.evaluation_grace_secs),
+            evaluation_grace: Duration::from_secs(options.sync.evaluation_grace_secs),
             paths: RunPaths::new(mapping),
         },
         ledger: followed(lake, mapping),
-        concurrency: options.settings.api.concurrency,
+        concurrency: options.api.concurrency,
     }
 }
 
@@ -113,11 +108,11 @@ fn export_context(
     organization: &Organization,
     window: Window,
 ) -> ExportContext {
-    let dashboard = options.settings.api.dashboard_url.clone().unwrap_or_else(|| client.origin());
+    let dashboard = options.api.dashboard_url.clone().unwrap_or_else(|| client.origin());
     ExportContext {
         extracted_at: window.until,
         organization_id: organization.id.clone(),
         dashboard_url: dashboard.trim_end_matches('/').to_owned(),
-        keep_documents: options.settings.lake.documents,
+        keep_documents: options.lake.documents,
     }
 }

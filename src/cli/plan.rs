@@ -15,7 +15,8 @@ pub(super) async fn run(context: &Context, arguments: &PlanArguments) -> Result<
     let stop = stop_on_signal("stopping");
     let (events, progress) = context.events();
     let now = Timestamp::from(now());
-    let forecast = forecast(SyncOptions { settings, url, key, events, stop, now }).await;
+    let options = SyncOptions::new(&settings, url, key, events, stop, now)?;
+    let forecast = forecast(options).await;
     if let Some(progress) = progress {
         progress.end();
     }

@@ -73,14 +73,8 @@ async fn compare(
     stop: &watch::Receiver<bool>,
 ) -> Result<Reconciliation, Failure> {
     let (events, progress) = context.events();
-    let options = SyncOptions {
-        settings: settings.clone(),
-        url: url.to_owned(),
-        key: key.clone(),
-        events,
-        stop: stop.clone(),
-        now: Timestamp::from(now()),
-    };
+    let (url, key, now) = (url.to_owned(), key.clone(), Timestamp::from(now()));
+    let options = SyncOptions::new(settings, url, key, events, stop.clone(), now)?;
     let found = reconcile(&options).await;
     if let Some(progress) = progress {
         progress.end();

@@ -43,7 +43,8 @@ pub(super) async fn run_once(
 ) -> Result<SyncReport, Failure> {
     let (events, progress) = context.events();
     let now = Timestamp::from(now());
-    let report = sync(SyncOptions { settings, url, key, events, stop, now }).await;
+    let options = SyncOptions::new(&settings, url, key, events, stop, now)?;
+    let report = sync(options).await;
     if let Some(progress) = progress {
         progress.end();
     }

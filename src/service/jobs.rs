@@ -69,7 +69,7 @@ impl Service {
     /// Runs one sync: the job itself, or the repair of a reconciliation.
     async fn sync(&mut self, settings: Settings) -> JobResult {
         let began = self.shared.now();
-        let ended = match self.options_for(settings) {
+        let ended = match self.options_for(&settings) {
             Ok((options, progress)) => {
                 let ended = Box::pin(sync(options)).await;
                 if let Some(progress) = progress {
@@ -128,7 +128,7 @@ impl Service {
     }
 
     async fn compare(&self) -> Result<Reconciliation, Failure> {
-        let found = match self.options_for(self.current.settings.clone()) {
+        let found = match self.options_for(&self.current.settings) {
             Ok((options, progress)) => {
                 let found = Box::pin(reconcile(&options)).await;
                 if let Some(progress) = progress {
@@ -185,23 +185,17 @@ impl Service {
 
     fn options_for(
         &self,
-        settings: Settings,
+        settings: &Settings,
     ) -> Result<(SyncOptions, Option<Arc<Progress>>), Failure> {
-        let key = (self.options.key)(&settings)?;
+        let key = (self.options.key)(settings)?;
         let progress = self.options.shows_progress.then(|| Arc::new(Progress::start()));
         let (log, metrics) = (events(progress.clone()), Arc::clone(&self.shared.metrics));
         let events = Events::new(move |event| {
             metrics.note(&event);
             log.emit(event);
         });
-        let options = SyncOptions {
-            settings,
-            url: self.current.url.clone(),
-            key,
-            events,
-            stop: self.options.stop.clone(),
-            now: self.shared.now(),
-        };
+        let (url, stop) = (self.current.url.clone(), self.options.stop.clone());
+        let options = SyncOptions::new(settings, url, key, events, stop, self.shared.now())?;
         Ok((options, progress))
     }
 

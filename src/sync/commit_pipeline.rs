@@ -13,7 +13,7 @@ use super::options::SyncOptions;
 use super::summary::{Ending, SyncSummary};
 use super::transition::{observed, shown_open, transition};
 use crate::api::{ApiError, Client};
-use crate::config::Settings;
+use crate::config::SyncSettings;
 use crate::data_files::ChunkWriter;
 use crate::digest::fingerprint;
 use crate::event::{Event, Events};
@@ -33,7 +33,7 @@ const IDLE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct CommitPipeline {
     lake: Lake,
-    settings: Settings,
+    settings: SyncSettings,
     events: Events,
     writer: ChunkWriter,
     recheck: RecheckPolicy,
@@ -83,8 +83,8 @@ impl CommitPipeline {
         window: Window,
         export: ExportContext,
     ) -> Self {
-        let settings = options.settings.clone();
-        let compression_level = settings.lake.compression_level;
+        let settings = options.sync.clone();
+        let compression_level = options.lake.compression_level;
         let listing_mapping = RunPaths::new(&mapping).fingerprint();
         let is_mapped_anew = is_mapped_anew(lake.head(), listing_mapping);
         Self {
@@ -93,8 +93,8 @@ impl CommitPipeline {
             writer: ChunkWriter { mapping, export, sync_id, compression_level },
             recheck: RecheckPolicy {
                 now: window.until,
-                evaluation_grace: Duration::from_secs(settings.sync.evaluation_grace_secs),
-                evaluation_recheck: Duration::from_secs(settings.sync.evaluation_recheck_secs),
+                evaluation_grace: Duration::from_secs(settings.evaluation_grace_secs),
+                evaluation_recheck: Duration::from_secs(settings.evaluation_recheck_secs),
             },
             settings,
             chunk: Chunk::default(),
@@ -115,7 +115,7 @@ impl CommitPipeline {
             let extracted = match timeout(IDLE, extraction.next()).await {
                 Ok(extracted) => extracted,
                 // No new result, as during a long cooldown: what is written is committed now.
-                Err(_) if self.chunk.is_full(&self.settings.sync) => {
+                Err(_) if self.chunk.is_full(&self.settings) => {
                     self.write_chunk().await?;
                     continue;
                 }
@@ -162,7 +162,7 @@ impl CommitPipeline {
                 ExtractEvent::Stopped(error) => return Ok(Some(error)),
                 ExtractEvent::Broken(fault) => return Err(SyncError::Broken(fault)),
             }
-            if self.chunk.is_full(&self.settings.sync) {
+            if self.chunk.is_full(&self.settings) {
                 self.write_chunk().await?;
             }
         }

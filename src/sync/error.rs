@@ -3,7 +3,6 @@
 use crate::api::ApiError;
 use crate::data_files::DataFilesError;
 use crate::lake::LakeError;
-use crate::tables::MappingError;
 
 /// A sync that failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +13,6 @@ pub enum SyncError {
     /// An error of the lake.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// An error in the configured columns or lists.
-    #[error("configuration: {0}")]
-    Mapping(#[from] MappingError),
     /// Rows that do not fit their own declaration: a bug in this program.
     #[error("failed to make rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),

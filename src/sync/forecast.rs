@@ -59,29 +59,25 @@ const COMMITS_LOOKED_AT: usize = 64;
 /// # Errors
 /// [`SyncError`] if the API or the lake cannot be read.
 pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
-    let mapping = options.settings.mapping()?;
     let session = Session::open(&options, Instant::now()).await?;
     let Session { client, organization, .. } = &session;
-    let lake = match LakeView::open(&options.settings.lake.path).await {
+    let lake = match LakeView::open(&options.lake.path).await {
         Err(LakeError::Missing { .. }) => None,
         other => Some(other?),
     };
     let mut ledger = Ledger::default();
     if let Some(lake) = &lake {
-        lake.check_export(organization.id.as_deref(), &options.settings.filters)?;
+        lake.check_export(organization.id.as_deref(), &options.filters)?;
         ledger = lake.ledger().await?.0;
     }
     let head = lake.as_ref().and_then(LakeView::head);
-    let settings = &options.settings;
-    let mut window = session.window(settings, settings.sync.range, head, &mapping);
-    let paths = RunPaths::new(&mapping);
+    let mut window = session.window(&options, options.sync.range, head);
+    let paths = RunPaths::new(&options.mapping);
     let page = loop {
-        let query = list_query(window, &options.settings.filters, None, &paths);
+        let query = list_query(window, &options.filters, None, &paths);
         match first_page(client, &options.events, query, &paths).await {
             // As in a sync, a smaller range is tried if the API refuses this one.
-            Err(SyncError::Api(error))
-                if options.settings.sync.range.may_shrink() && is_refusal(&error) =>
-            {
+            Err(SyncError::Api(error)) if options.sync.range.may_shrink() && is_refusal(&error) => {
                 window = window.shrunk().ok_or(error)?;
             }
             page => break page?,

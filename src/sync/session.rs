@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::commit_pipeline::is_mapped_anew;
 use super::options::SyncOptions;
 use crate::api::{ApiError, Budget, Client, ClientOptions};
-use crate::config::{RangeChoice, Settings};
+use crate::config::{Filters, RangeChoice, SyncSettings};
 use crate::event::Event;
 use crate::extract::{Organization, RunPaths, Window, organization, plan};
 use crate::lake::CommitFile;
@@ -44,23 +44,23 @@ impl Session {
     /// current time.
     pub fn window(
         &self,
-        settings: &Settings,
+        options: &SyncOptions,
         range: RangeChoice,
         head: Option<&CommitFile>,
-        mapping: &Mapping,
     ) -> Window {
-        planned_window(settings, range, self.now, head, mapping)
+        let SyncOptions { sync, filters, mapping, .. } = options;
+        planned_window(sync, filters, range, self.now, head, mapping)
     }
 }
 
 fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
-    let sync = &options.settings.sync;
+    let sync = &options.sync;
     let budget = Budget {
         max_requests: sync.max_requests,
         deadline: sync.deadline_secs.map(|seconds| started + Duration::from_secs(seconds)),
     };
     Client::new(ClientOptions {
-        settings: options.settings.api.clone(),
+        settings: options.api.clone(),
         url: options.url.clone(),
         key: options.key.clone(),
         events: options.events.clone(),
@@ -72,7 +72,8 @@ fn client(options: &SyncOptions, started: Instant) -> Result<Client, ApiError> {
 /// The window that a sync at `now` would list, by the server's clock;
 /// `range` is how far back to list.
 pub fn planned_window(
-    settings: &Settings,
+    sync: &SyncSettings,
+    filters: &Filters,
     range: RangeChoice,
     now: Timestamp,
     head: Option<&CommitFile>,
@@ -83,10 +84,9 @@ pub fn planned_window(
     let coverage = head.filter(|_| !mapped_anew).map(|head| head.coverage.as_slice());
     let coverage = coverage.unwrap_or_default();
     let gaps: Vec<Interval> = head.map(CommitFile::gap_intervals).unwrap_or_default();
-    let overlap = Duration::from_secs(settings.sync.overlap_secs);
+    let overlap = Duration::from_secs(sync.overlap_secs);
     let window = plan(range, coverage, &gaps, now, overlap);
     // With such a filter, a run joins the list whenever it changes, also far down: never end early.
-    let filters = &settings.filters;
     let moving = [&filters.status, &filters.classification, &filters.search];
     let is_still = moving.iter().all(|set| set.is_none());
     // To end early, the order must be known from a scan that read the whole list.

@@ -80,7 +80,7 @@ impl Probe {
         let mapping = match self.settings.mapping() {
             Ok(mapping) => mapping,
             Err(error) => {
-                let failure = Failure::from(crate::sync::SyncError::from(error));
+                let failure = Failure::from(error);
                 return examination.fail("configuration", &failure);
             }
         };
@@ -98,7 +98,8 @@ impl Probe {
         let lake = LakeView::open(&self.settings.lake.path).await.ok();
         let head = lake.as_ref().and_then(LakeView::head);
         let now = organization.server_now.unwrap_or(self.now);
-        planned_window(&self.settings, self.settings.sync.range, now, head, mapping)
+        let Settings { sync, filters, .. } = &self.settings;
+        planned_window(sync, filters, sync.range, now, head, mapping)
     }
 
     fn report_organization(

@@ -68,15 +68,9 @@ impl Kit {
     /// One sync that tells what happens.
     pub(crate) async fn sync_telling(&self, events: Events) -> Result<SyncReport, SyncError> {
         let (_send, stop) = tokio::sync::watch::channel(false);
-        let options = SyncOptions {
-            settings: self.settings.clone(),
-            url: self.simulator.base_url(),
-            key: ApiKey::new("amt_test_key", "here").unwrap(),
-            events,
-            stop,
-            now: self.simulator.now().into(),
-        };
-        sync(options).await
+        let (url, now) = (self.simulator.base_url(), self.simulator.now().into());
+        let key = ApiKey::new("amt_test_key", "here").unwrap();
+        sync(SyncOptions::new(&self.settings, url, key, events, stop, now).unwrap()).await
     }
 
     /// The input of a job on the lake at a time by this machine's clock.
