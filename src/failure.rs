@@ -366,14 +366,15 @@ impl From<DeliverError> for Failure {
     }
 }
 
+/// The hint for a bug of this program in a job.
+const REPORT: &str = "please report this; what was committed stays";
+
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Api(error) => error.into(),
-            SyncError::Lake(error) => error.into(),
-            SyncError::Rows(_) | SyncError::Lost | SyncError::Broken(_) | SyncError::Stopped(_) => {
-                Self::hinted(Exit::Bug, error, "please report this; what was committed stays")
-            }
+            SyncError::Job(error) => error.into(),
+            SyncError::Lost | SyncError::Broken(_) => Self::hinted(Exit::Bug, error, REPORT),
         }
     }
 }
@@ -391,8 +392,7 @@ impl From<JobError> for Failure {
             JobError::Lake(error) => error.into(),
             JobError::Mapping(error) => error.into(),
             JobError::Query(error) => error.into(),
-            JobError::Rows(error) => SyncError::from(error).into(),
-            JobError::Stopped(error) => SyncError::from(error).into(),
+            JobError::Rows(_) | JobError::Stopped(_) => Self::hinted(Exit::Bug, error, REPORT),
             JobError::DamagedPart { .. } => Self::hinted(
                 Exit::Incomplete,
                 error,
@@ -407,8 +407,7 @@ impl From<ReconcileError> for Failure {
     fn from(error: ReconcileError) -> Self {
         match error {
             ReconcileError::Api(error) => error.into(),
-            ReconcileError::Lake(error) => error.into(),
-            ReconcileError::Query(error) => error.into(),
+            ReconcileError::Job(error) => error.into(),
         }
     }
 }

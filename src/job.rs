@@ -1,5 +1,5 @@
-//! What jobs on an existing lake share: their input and their errors. These jobs are compaction,
-//! replay, verification and repair.
+//! What jobs on a lake share: their errors, and the input of those that need no API (compaction,
+//! replay, verification and repair).
 
 use std::path::PathBuf;
 use std::sync::Arc;

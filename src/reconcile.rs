@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
 use crate::extract::{Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
+use crate::job::JobError;
 use crate::lake::{LakeError, LakeView};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::query::{LakeReader, QueryError};
@@ -149,12 +150,21 @@ pub enum ReconcileError {
     /// A request to the API failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The lake cannot be read.
+    /// The lake, or its data files, cannot be read.
     #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// DuckDB failed to read the lake's data files.
-    #[error(transparent)]
-    Query(#[from] QueryError),
+    Job(#[from] JobError),
+}
+
+impl From<LakeError> for ReconcileError {
+    fn from(error: LakeError) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+impl From<QueryError> for ReconcileError {
+    fn from(error: QueryError) -> Self {
+        Self::Job(error.into())
+    }
 }
 
 /// Lists all time that the API can list, and compares it with the ledger. Changes nothing, and

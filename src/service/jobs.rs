@@ -223,7 +223,7 @@ enum Stopped {
 impl From<SyncError> for Stopped {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Lake(LakeError::Locked { .. }) => Self::LakeInUse,
+            SyncError::Job(JobError::Lake(LakeError::Locked { .. })) => Self::LakeInUse,
             error => Self::Failed(error.into()),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::api::ApiError;
 use crate::data_files::DataFilesError;
+use crate::job::JobError;
 use crate::lake::LakeError;
 
 /// A sync that failed.
@@ -10,28 +11,37 @@ pub enum SyncError {
     /// An error of the API, before anything could be listed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// An error of the lake.
+    /// An error that jobs without the API can have, too.
     #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// Rows that do not fit their own declaration: a bug in this program.
-    #[error("failed to make rows: {0}")]
-    Rows(#[from] arrow::error::ArrowError),
+    Job(#[from] JobError),
     /// A chunk of runs that no task was writing: a bug in this program.
     #[error("a chunk of runs was lost on its way to the lake")]
     Lost,
     /// The extraction ended without a result: a bug in this program.
     #[error("the extraction failed: {0}")]
     Broken(String),
-    /// A task that ended early: a bug in this program.
-    #[error("a task of the sync stopped: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl From<LakeError> for SyncError {
+    fn from(error: LakeError) -> Self {
+        Self::Job(error.into())
+    }
 }
 
 impl From<DataFilesError> for SyncError {
     fn from(error: DataFilesError) -> Self {
-        match error {
-            DataFilesError::Lake(error) => error.into(),
-            DataFilesError::Rows(error) => error.into(),
-        }
+        Self::Job(error.into())
+    }
+}
+
+impl From<arrow::error::ArrowError> for SyncError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+impl From<tokio::task::JoinError> for SyncError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Job(error.into())
     }
 }

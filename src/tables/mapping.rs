@@ -135,10 +135,15 @@ pub struct MappedTable {
 }
 
 impl MappedTable {
-    fn new(table: &'static Table, overrides: &[ColumnOverride]) -> Result<Self, MappingError> {
+    /// Columns that the user adds get new ids of `ids`.
+    fn new(
+        table: &'static Table,
+        overrides: &[ColumnOverride],
+        ids: &mut FieldIds,
+    ) -> Result<Self, MappingError> {
         let mut columns: Vec<MappedColumn> = table.columns.iter().map(MappedColumn::from).collect();
         for change in overrides.iter().filter(|change| change.table == table.name) {
-            apply(table, &mut columns, change)?;
+            apply(table, &mut columns, change, ids)?;
         }
         columns.extend(table.system_columns().map(MappedColumn::from));
         link_meanings(&mut columns);
@@ -152,21 +157,16 @@ impl MappedTable {
                 }
             }
         }
-        Ok(Self { table, columns, routes, schema: Arc::new(Schema::empty()) })
+        let schema = arrow_schema(table, &columns);
+        Ok(Self { table, columns, routes, schema })
     }
 
-    /// Gives the user's columns their field ids, and builds the Arrow schema.
+    /// Gives the user's columns the field ids that a lake recorded, or new ones.
     fn with_field_ids(mut self, ids: &mut FieldIds) -> Self {
         for column in self.columns.iter_mut().filter(|column| column.added) {
             column.id = ids.assign(self.table.name, &column.name, column.kind);
         }
-        let field = |column: &MappedColumn| {
-            let is_nullable = !self.table.is_required(&column.name);
-            let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
-            let field = Field::new(&column.name, column.kind.arrow(), is_nullable);
-            field.with_metadata(HashMap::from([id]))
-        };
-        self.schema = Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
+        self.schema = arrow_schema(self.table, &self.columns);
         self
     }
 
@@ -174,6 +174,17 @@ impl MappedTable {
     pub fn index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+}
+
+/// The Arrow schema of a table's rows, with the field id of each column.
+fn arrow_schema(table: &Table, columns: &[MappedColumn]) -> SchemaRef {
+    let field = |column: &MappedColumn| {
+        let is_nullable = !table.is_required(&column.name);
+        let id = (PARQUET_FIELD_ID_META_KEY.to_owned(), column.id.to_string());
+        let field = Field::new(&column.name, column.kind.arrow(), is_nullable);
+        field.with_metadata(HashMap::from([id]))
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 /// Tells each column whose word another one explains which one that is.
@@ -233,10 +244,10 @@ impl Mapping {
                 return Err(MappingError::UnknownTable { table: change.table.clone(), known });
             }
         }
-        let tables = ALL.iter().map(|&table| MappedTable::new(table, overrides));
-        let (tables, lists) = (tables.collect::<Result<_, _>>()?, Lists::new(lists)?);
-        Ok(Self { tables, lists, field_ids: FieldIds::default() }
-            .with_field_ids(FieldIds::default()))
+        let mut field_ids = FieldIds::default();
+        let tables = ALL.iter().map(|&table| MappedTable::new(table, overrides, &mut field_ids));
+        let tables = tables.collect::<Result<_, _>>()?;
+        Ok(Self { tables, lists: Lists::new(lists)?, field_ids })
     }
 
     /// The same mapping with the field ids that a lake recorded. Columns of the user that have none
@@ -286,6 +297,7 @@ fn apply(
     table: &'static Table,
     columns: &mut Vec<MappedColumn>,
     change: &ColumnOverride,
+    ids: &mut FieldIds,
 ) -> Result<(), MappingError> {
     let (table_name, name) = (change.table.clone(), change.name.clone());
     let sources: Vec<String> = change.sources.iter().map(|path| path.trim().to_owned()).collect();
@@ -326,8 +338,7 @@ fn apply(
     let description =
         change.description.clone().unwrap_or_else(|| "Added by configuration.".into());
     columns.push(MappedColumn {
-        // Given by `Mapping::with_field_ids`.
-        id: 0,
+        id: ids.assign(table.name, &name, kind),
         name,
         kind,
         description,

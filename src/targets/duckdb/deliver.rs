@@ -26,19 +26,18 @@ pub async fn deliver(
     options: &DeliveryOptions,
 ) -> Result<Delivery, DeliverError> {
     check_path(lake.store())?;
-    let mut delivery = Delivery {
-        target: KIND,
-        path: options.path.display().to_string(),
-        state: "current",
-        commit: 0,
-        commits: 0,
-        rows: BTreeMap::new(),
-    };
     let mut file = OpenFile::open(lake, mapping, options).await?;
     let applied = file.applied().clone();
     check_history(lake, &applied, &options.path).await?;
     let applied = applied.commit;
-    delivery.commit = applied;
+    let mut delivery = Delivery {
+        target: KIND,
+        path: options.path.display().to_string(),
+        state: "current",
+        commit: applied,
+        commits: 0,
+        rows: BTreeMap::new(),
+    };
     let pending = lake.commits_after(applied)?;
     let count = u64::try_from(pending.len()).unwrap_or(u64::MAX);
     if count > 0 {

@@ -40,11 +40,9 @@ impl<'d> OpenFile<'d> {
         mapping: &Mapping,
         options: &DeliveryOptions,
     ) -> Result<Self, DeliverError> {
-        let (plan, options) = (TablePlan::new(mapping), options.clone());
-        let applied = Applied { commit: 0, name: String::new() };
-        let mut open = Self { lake, plan, options, database: None, applied };
-        open.applied = open.acquire().await?;
-        Ok(open)
+        let (plan, mut options) = (TablePlan::new(mapping), options.clone());
+        let (database, applied) = open_prepared(lake, &plan, &mut options).await?;
+        Ok(Self { lake, plan, options, database: Some(database), applied })
     }
 
     /// The last commit that the file holds.
@@ -117,20 +115,11 @@ impl<'d> OpenFile<'d> {
         self.database.take().ok_or_else(|| DeliverError::Stopped("the file is not open".to_owned()))
     }
 
-    /// Opens the file and creates missing tables and columns. This is needed after a failure too,
-    /// because tables without a checkpoint are gone. Returns the last commit that the file holds.
+    /// Opens the file again. Returns the last commit that it holds.
     async fn acquire(&mut self) -> Result<Applied, DeliverError> {
-        loop {
-            let database = Database::open(&self.options).await?;
-            self.options.memory_limit_mb = database.memory_limit_mb();
-            match database.prepare(self.lake, &self.plan) {
-                Ok(applied) => {
-                    self.database = Some(database);
-                    return Ok(applied);
-                }
-                Err(error) => raise_memory(&mut self.options, error)?,
-            }
-        }
+        let (database, applied) = open_prepared(self.lake, &self.plan, &mut self.options).await?;
+        self.database = Some(database);
+        Ok(applied)
     }
 
     async fn release(&mut self) -> Result<(), DeliverError> {
@@ -141,6 +130,23 @@ impl<'d> OpenFile<'d> {
             }
         }
         Ok(())
+    }
+}
+
+/// Opens the file and creates missing tables and columns. This is needed after a failure too, because
+/// tables without a checkpoint are gone. Returns the file and the last commit that it holds.
+async fn open_prepared(
+    lake: &LakeView,
+    plan: &TablePlan,
+    options: &mut DeliveryOptions,
+) -> Result<(Database, Applied), DeliverError> {
+    loop {
+        let database = Database::open(options).await?;
+        options.memory_limit_mb = database.memory_limit_mb();
+        match database.prepare(lake, plan) {
+            Ok(applied) => return Ok((database, applied)),
+            Err(error) => raise_memory(options, error)?,
+        }
     }
 }
 
