@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::seeded::Seeded;
-use super::trial::Trial;
+use crate::small_commits::small_commits;
+use crate::support::seeded::Seeded;
 
 /// The names of all files below a folder, as far as they stay for so long.
 fn names(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -38,40 +38,44 @@ fn copy(from: &Path, to: &Path, seeded: &mut Seeded) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_made_while_a_sync_writes_is_whole_or_says_what_is_missing() {
-    let mut trial = Trial::new(36, 8_000).await;
+    let mut export = small_commits(36, 8_000);
     let mut seeded = Seeded::new(5);
-    let lake = trial.kit.lake.clone();
-    let duckdb = trial.kit.duckdb.clone();
+    let lake = export.lake.clone();
+    let duckdb = export.duckdb.clone();
     let (mut whole, mut refused) = (0, Vec::new());
     for round in 0..6 {
-        let mut child = trial.command(&["sync"]).spawn().unwrap();
+        let mut child = export.start(&["sync"]);
         let pause = std::time::Duration::from_millis(100 + seeded.below(700));
         tokio::time::sleep(pause).await;
-        let target = trial.folder().join(format!("copy-{round}"));
+        let target = export.folder().join(format!("copy-{round}"));
         copy(&lake, &target, &mut seeded);
         if round % 2 == 0 {
             child.kill().unwrap();
         }
         child.wait().unwrap();
-        trial.kit.lake = target;
-        trial.kit.duckdb = trial.folder().join(format!("copy-{round}.duckdb"));
-        let ended = trial.run(&["sync"]);
+        export.lake = target;
+        export.duckdb = export.folder().join(format!("copy-{round}.duckdb"));
+        let ended = export.run(&["sync"]);
         match ended.code {
             Some(0) => {
-                trial.kit.assert_equals_the_world();
-                trial.assert_nothing_half_or_double("a copy").await;
+                export.assert_equals_the_world();
+                export.assert_nothing_half_or_double("a copy").await;
                 whole += 1;
             }
             Some(6) => {
-                assert!(ended.told.contains(&format!("`[dir]/copy-{round}/")), "{}", ended.told);
-                refused.push(ended.told.lines().nth(1).unwrap_or_default().to_owned());
+                assert!(
+                    ended.told().contains(&format!("`[dir]/copy-{round}/")),
+                    "{}",
+                    ended.told()
+                );
+                refused.push(ended.told().lines().nth(1).unwrap_or_default().to_owned());
             }
-            _ => panic!("{}", ended.told),
+            _ => panic!("{}", ended.told()),
         }
-        trial.kit.lake.clone_from(&lake);
-        trial.kit.duckdb.clone_from(&duckdb);
-        trial.kit.simulator.advance(chrono::Duration::minutes(40));
+        export.lake.clone_from(&lake);
+        export.duckdb.clone_from(&duckdb);
+        export.simulator.advance(chrono::Duration::minutes(40));
     }
-    trial.sync_brings_everything();
+    export.sync_brings_everything();
     println!("{whole} copies were whole, {} were refused: {refused:#?}", refused.len());
 }

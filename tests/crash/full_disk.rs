@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
-use super::skip;
-use super::trial::{Ended, Trial};
+use crate::small_commits::{commit_every, small_commits};
+use crate::support::skip;
+use crate::support::{ProgramOutput, TestExport};
 
 /// A small file system in memory. It goes when it is dropped, also by a test that fails.
 struct Disk(PathBuf);
@@ -62,8 +63,8 @@ fn may_mount_apart() -> bool {
 
 /// Mounting takes root: where this process is not, the test runs again in a name space of its own
 /// in which it is. `None` where it did, or where that is refused too, and the test says so.
-fn disk(trial: &Trial, test: &str, kilobytes: u64) -> Option<Disk> {
-    let disk = Disk::mount(trial.folder().join("disk"), kilobytes);
+fn disk(export: &TestExport, test: &str, kilobytes: u64) -> Option<Disk> {
+    let disk = Disk::mount(export.folder().join("disk"), kilobytes);
     if disk.is_some() {
         return disk;
     }
@@ -80,81 +81,87 @@ fn disk(trial: &Trial, test: &str, kilobytes: u64) -> Option<Disk> {
 }
 
 /// What was tried when there was no room: the words before the first path.
-fn step(ended: &Ended) -> String {
-    let line = ended.told.lines().find(|line| line.contains("error: ")).unwrap_or_default();
+fn step(ended: &ProgramOutput) -> String {
+    let told = ended.told();
+    let line = told.lines().find(|line| line.contains("error: ")).unwrap_or_default();
     line.split('`').next().unwrap_or_default().trim().to_owned()
 }
 
 /// Syncs on a disk that gets a little larger each time, until there is room.
-async fn grow(trial: &Trial, disk: &Disk, from: u64, step_size: u64) -> BTreeMap<String, usize> {
+async fn grow(
+    export: &TestExport,
+    disk: &Disk,
+    from: u64,
+    step_size: u64,
+) -> BTreeMap<String, usize> {
     let mut steps: BTreeMap<String, usize> = BTreeMap::new();
     let mut kilobytes = from;
     loop {
-        let ended = trial.run(&["sync"]);
+        let ended = export.run(&["sync"]);
         if ended.code == Some(0) {
             break;
         }
-        assert_eq!(ended.code, Some(6), "{}", ended.told);
-        assert!(ended.told.contains("No space left on device"), "{}", ended.told);
+        assert_eq!(ended.code, Some(6), "{}", ended.told());
+        assert!(ended.told().contains("No space left on device"), "{}", ended.told());
         *steps.entry(step(&ended)).or_default() += 1;
         let when = format!("{kilobytes} kB");
-        trial.assert_nothing_half_or_double(&when).await;
-        if !trial.commit_files().await.is_empty() {
-            let status = trial.run(&["status"]);
-            assert_eq!(status.code, Some(0), "{when}: {}", status.told);
+        export.assert_nothing_half_or_double(&when).await;
+        if !export.commit_files().await.is_empty() {
+            let status = export.run(&["status"]);
+            assert_eq!(status.code, Some(0), "{when}: {}", status.told());
         }
         kilobytes += step_size;
-        assert!(kilobytes < from + 8_192, "it never has room: {}", ended.told);
+        assert!(kilobytes < from + 8_192, "it never has room: {}", ended.told());
         disk.resize(kilobytes);
     }
-    trial.kit.assert_equals_the_world();
-    trial.assert_nothing_half_or_double("with room").await;
+    export.assert_equals_the_world();
+    export.assert_nothing_half_or_double("with room").await;
     disk.resize(65_536);
-    trial.sync_brings_everything();
+    export.sync_brings_everything();
     let times: usize = steps.values().sum();
-    println!("full {times} times: {steps:?}; {} rows compared", trial.compared());
+    println!("full {times} times: {steps:?}; {} rows compared", export.compared());
     steps
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_on_a_full_disk_goes_on_when_there_is_room() {
-    let mut trial = Trial::new(16, 20_000).await;
+    let mut export = small_commits(16, 20_000);
     let test = "full_disk::a_lake_on_a_full_disk_goes_on_when_there_is_room";
-    let Some(disk) = disk(&trial, test, 32) else {
+    let Some(disk) = disk(&export, test, 32) else {
         if !may_mount_apart() {
             println!("nothing can be mounted here: the size of files is limited instead");
-            file_sizes_are_limited(&trial).await;
+            file_sizes_are_limited(&export).await;
         }
         return;
     };
-    trial.kit.lake = disk.0.join("lake");
-    let ended = trial.run(&["sync"]);
-    let told = ended.told.replace("tool_calls/", "[table]/").replace("spans/", "[table]/");
+    export.lake = disk.0.join("lake");
+    let ended = export.run(&["sync"]);
+    let told = ended.told().replace("tool_calls/", "[table]/").replace("spans/", "[table]/");
     assert!(told.contains("failed to write the data file `_armature/staging/"), "{told}");
     assert!(told.contains("No space left on device"), "{told}");
     assert!(told.ends_with("hint: check that the folder is writable and the disk is not full"));
-    grow(&trial, &disk, 32, 32).await;
+    grow(&export, &disk, 32, 32).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full_at_any_step_of_a_commit() {
-    let mut trial = Trial::new(58, 1).await;
+    let mut export = small_commits(58, 1);
     let test = "full_disk::a_disk_that_is_full_at_any_step_of_a_commit";
-    let Some(disk) = disk(&trial, test, 65_536) else {
+    let Some(disk) = disk(&export, test, 65_536) else {
         return left_out();
     };
-    trial.kit.lake = disk.0.join("lake");
+    export.lake = disk.0.join("lake");
     // The 64th commit is due to hold the ledger as a whole: parts, ledger, commit file.
-    trial.sync_brings_everything();
-    while trial.commit_files().await.len() < 63 {
-        trial.sync_brings_everything();
+    export.sync_brings_everything();
+    while export.commit_files().await.len() < 63 {
+        export.sync_brings_everything();
     }
-    trial.configure(1_000_000);
-    trial.kit.simulator.advance(chrono::Duration::minutes(30));
+    commit_every(&export, 1_000_000);
+    export.simulator.advance(chrono::Duration::minutes(30));
     // The parts take most of the room; what comes after them is what this is about.
     let nearly_enough = disk.used() + 40;
     disk.resize(nearly_enough);
-    let steps = grow(&trial, &disk, nearly_enough, 4).await;
+    let steps = grow(&export, &disk, nearly_enough, 8).await;
     for step in ["the data file", "the ledger", "the commit file"] {
         let step = format!("error: failed to write {step}");
         assert!(steps.contains_key(&step), "never full at `{step}`: {steps:?}");
@@ -163,56 +170,56 @@ async fn a_disk_that_is_full_at_any_step_of_a_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duckdb_file_on_a_full_disk_catches_up_when_there_is_room() {
-    let mut trial = Trial::new(16, 20_000).await;
+    let mut export = small_commits(16, 20_000);
     let test = "full_disk::a_duckdb_file_on_a_full_disk_catches_up_when_there_is_room";
-    let Some(disk) = disk(&trial, test, 16) else {
+    let Some(disk) = disk(&export, test, 16) else {
         return left_out();
     };
-    trial.kit.duckdb = disk.0.join("runs.duckdb");
+    export.duckdb = disk.0.join("runs.duckdb");
     for kilobytes in [16, 512, 1_024, 1_536, 2_048] {
         disk.resize(kilobytes);
-        let ended = trial.run(&["sync"]);
-        assert_eq!(ended.code, Some(6), "{kilobytes} kB: {}", ended.told);
-        assert!(ended.told.contains("[dir]/disk/runs.duckdb"), "{}", ended.told);
+        let ended = export.run(&["sync"]);
+        assert_eq!(ended.code, Some(6), "{kilobytes} kB: {}", ended.told());
+        assert!(ended.told().contains("[dir]/disk/runs.duckdb"), "{}", ended.told());
         if kilobytes == 1_024 {
-            assert_snapshot!("full_disk_of_the_database", ended.told);
+            assert_snapshot!("full_disk_of_the_database", ended.told());
         }
-        trial.assert_nothing_half_or_double(&format!("{kilobytes} kB")).await;
+        export.assert_nothing_half_or_double(&format!("{kilobytes} kB")).await;
     }
     disk.resize(65_536);
-    trial.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 /// Where nothing can be mounted: no file may be longer than some blocks of 512 bytes.
-async fn file_sizes_are_limited(trial: &Trial) {
+async fn file_sizes_are_limited(export: &TestExport) {
     for blocks in [1, 4, 8, 16, 32] {
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
         let mut limited = Command::new("sh");
         limited.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_armature-export")]);
-        trial.add_arguments(&mut limited, &["sync"]);
-        let ended = trial.ended(&limited.output().unwrap());
-        assert_eq!(ended.code, Some(6), "{blocks} blocks: {}", ended.told);
-        trial.assert_nothing_half_or_double(&format!("{blocks} blocks")).await;
+        export.add_arguments(&mut limited, &["sync"]);
+        let ended = export.finish(&mut limited);
+        assert_eq!(ended.code, Some(6), "{blocks} blocks: {}", ended.told());
+        export.assert_nothing_half_or_double(&format!("{blocks} blocks")).await;
     }
-    trial.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 /// Root may write everywhere: the binary then runs as nobody.
-fn run_as_somebody_else(trial: &Trial, arguments: &[&str]) -> Ended {
+fn run_as_somebody_else(export: &TestExport, arguments: &[&str]) -> ProgramOutput {
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    let mut command = trial.command(arguments);
+    let mut command = export.command(arguments);
     if is_root {
         command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-        command.arg(binary_for_all(trial));
-        trial.add_arguments(&mut command, arguments);
+        command.arg(binary_for_all(export));
+        export.add_arguments(&mut command, arguments);
     }
-    trial.ended(&command.output().unwrap())
+    export.finish(&mut command)
 }
 
 /// The binary where everybody finds it: the folder that it is built in may be closed.
-fn binary_for_all(trial: &Trial) -> PathBuf {
-    let copy = trial.folder().join("armature-export");
+fn binary_for_all(export: &TestExport) -> PathBuf {
+    let copy = export.folder().join("armature-export");
     if !copy.exists() {
         fs::copy(env!("CARGO_BIN_EXE_armature-export"), &copy).unwrap();
     }
@@ -225,40 +232,43 @@ fn permit(path: &Path, mode: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_that_cannot_be_written_are_named() {
-    let mut trial = Trial::new(6, 1_000_000).await;
+    let mut export = small_commits(6, 1_000_000);
     // Otherwise the other user could not even look inside.
-    trial.configure_more("[lake]\naccess = \"umask\"\n");
-    permit(trial.folder(), 0o755);
-    let folder = trial.folder().to_owned();
-    let lake = std::mem::replace(&mut trial.kit.lake, folder.join("closed/lake"));
+    export.configure_more("[lake]\naccess = \"umask\"\n");
+    permit(export.folder(), 0o755);
+    let folder = export.folder().to_owned();
+    let lake = std::mem::replace(&mut export.lake, folder.join("closed/lake"));
     fs::create_dir(folder.join("closed")).unwrap();
     permit(&folder.join("closed"), 0o555);
-    assert_snapshot!("closed_folder", run_as_somebody_else(&trial, &["sync"]).told);
-    trial.kit.lake = lake;
-    trial.sync_brings_everything();
+    assert_snapshot!("closed_folder", run_as_somebody_else(&export, &["sync"]).told());
+    export.lake = lake;
+    export.sync_brings_everything();
     for part in ["", "_armature/lock", "_armature/manifests"] {
-        permit(&trial.kit.lake.join(part), if part.ends_with("lock") { 0o444 } else { 0o555 });
+        permit(&export.lake.join(part), if part.ends_with("lock") { 0o444 } else { 0o555 });
     }
-    assert_snapshot!("closed_lake", run_as_somebody_else(&trial, &["sync"]).told);
-    permit(&trial.kit.lake.join("_armature/lock"), 0o666);
-    trial.kit.simulator.advance(chrono::Duration::hours(3));
-    let ended = run_as_somebody_else(&trial, &["sync"]);
-    assert_eq!(ended.code, Some(6), "{}", ended.told);
-    assert!(ended.told.contains("[dir]/lake/_armature/"), "{}", ended.told);
-    assert!(ended.told.contains("Permission denied"), "{}", ended.told);
-    permit(&trial.kit.lake, 0o755);
-    permit(&trial.kit.lake.join("_armature/manifests"), 0o755);
-    permit(&trial.kit.lake.join("_armature/lock"), 0o644);
-    trial.sync_brings_everything();
-    let before = fs::read(&trial.kit.duckdb).unwrap();
-    trial.kit.simulator.advance(chrono::Duration::hours(3));
-    assert_eq!(trial.run(&["sync"]).code, Some(0));
-    fs::write(&trial.kit.duckdb, before).unwrap();
-    permit(&trial.kit.duckdb, 0o444);
-    assert_snapshot!("closed_database", run_as_somebody_else(&trial, &["deliver"]).told);
-    let database = std::mem::replace(&mut trial.kit.duckdb, folder.join("closed/new.duckdb"));
-    assert_snapshot!("closed_folder_of_database", run_as_somebody_else(&trial, &["deliver"]).told);
-    trial.kit.duckdb = database;
-    permit(&trial.kit.duckdb, 0o644);
-    trial.sync_brings_everything();
+    assert_snapshot!("closed_lake", run_as_somebody_else(&export, &["sync"]).told());
+    permit(&export.lake.join("_armature/lock"), 0o666);
+    export.simulator.advance(chrono::Duration::hours(3));
+    let ended = run_as_somebody_else(&export, &["sync"]);
+    assert_eq!(ended.code, Some(6), "{}", ended.told());
+    assert!(ended.told().contains("[dir]/lake/_armature/"), "{}", ended.told());
+    assert!(ended.told().contains("Permission denied"), "{}", ended.told());
+    permit(&export.lake, 0o755);
+    permit(&export.lake.join("_armature/manifests"), 0o755);
+    permit(&export.lake.join("_armature/lock"), 0o644);
+    export.sync_brings_everything();
+    let before = fs::read(&export.duckdb).unwrap();
+    export.simulator.advance(chrono::Duration::hours(3));
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    fs::write(&export.duckdb, before).unwrap();
+    permit(&export.duckdb, 0o444);
+    assert_snapshot!("closed_database", run_as_somebody_else(&export, &["deliver"]).told());
+    let database = std::mem::replace(&mut export.duckdb, folder.join("closed/new.duckdb"));
+    assert_snapshot!(
+        "closed_folder_of_database",
+        run_as_somebody_else(&export, &["deliver"]).told()
+    );
+    export.duckdb = database;
+    permit(&export.duckdb, 0o644);
+    export.sync_brings_everything();
 }

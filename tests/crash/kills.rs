@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use armature_export::lake::Lake;
-use armature_export::simulator::{SimulatorSettings, WorldSettings};
+use armature_export::simulator::WorldSettings;
 
-use super::seeded::Seeded;
-use super::trial::Trial;
+use crate::small_commits::commit_every;
+use crate::support::TestExport;
+use crate::support::seeded::Seeded;
 
 /// What the kills met.
 #[derive(Debug, Default)]
@@ -53,21 +54,19 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
         late_evaluation_seconds: 900.0,
         ..WorldSettings::default()
     };
-    let settings = SimulatorSettings { world, ..SimulatorSettings::default() };
-    let trial = Trial::with(settings, 8_000).await;
+    let export = TestExport::of_world(world);
+    commit_every(&export, 8_000);
     let mut seeded = Seeded::new(seed);
     // How long a sync takes here, start included; kills fall anywhere into it.
     let mut longest = Duration::from_millis(1_500);
     let mut killed = 0;
     while killed < kills {
-        let commits = trial.commit_files().await.len();
-        let mut child = trial.command(&["sync"]).spawn().unwrap();
+        let commits = export.commit_files().await.len();
         let started = Instant::now();
         // More of them early, where the commits are, than late, where DuckDB is.
         let most = u64::try_from(longest.as_micros()).unwrap() / (1 + seeded.below(4));
-        tokio::time::sleep(Duration::from_micros(seeded.below(most))).await;
-        child.kill().unwrap();
-        if let Some(code) = child.wait().unwrap().code() {
+        let pause = Duration::from_micros(seeded.below(most));
+        if let Some(code) = export.kill(&["sync"], pause).await {
             // It was faster than the kill.
             assert_eq!(code, 0, "a sync failed");
             longest = started.elapsed().max(Duration::from_millis(100));
@@ -76,36 +75,36 @@ async fn kill_again_and_again(seed: u64, runs: u32, kills: usize, figures: &mut 
             killed += 1;
             // Until kills reach the end of a sync, where DuckDB is, they have not been everywhere.
             longest += longest / 8;
-            look_at_what_was_left(&trial, commits, figures).await;
+            look_at_what_was_left(&export, commits, figures).await;
         }
         let when = format!("seed {seed}, kill {killed}");
-        trial.assert_nothing_half_or_double(&when).await;
-        if seeded.below(2) == 0 && trial.kit.lake.join("_armature").exists() {
+        export.assert_nothing_half_or_double(&when).await;
+        if seeded.below(2) == 0 && export.lake.join("_armature").exists() {
             // What the next sync does first. Otherwise that one may be killed in the middle of it.
-            drop(Lake::open(&trial.kit.lake).await.unwrap());
-            trial.assert_nothing_half_or_double(&when).await;
+            drop(Lake::open(&export.lake).await.unwrap());
+            export.assert_nothing_half_or_double(&when).await;
         }
         let minutes = i64::try_from(seeded.below(60)).unwrap();
-        trial.kit.simulator.advance(chrono::Duration::minutes(minutes));
+        export.simulator.advance(chrono::Duration::minutes(minutes));
     }
-    trial.sync_brings_everything();
-    trial.assert_nothing_half_or_double("at the end").await;
+    export.sync_brings_everything();
+    export.assert_nothing_half_or_double("at the end").await;
     figures.kills += killed;
-    figures.commits += trial.commit_files().await.len();
-    figures.runs += trial.kit.expected().runs.len();
-    figures.rows_compared += trial.compared();
+    figures.commits += export.commit_files().await.len();
+    figures.runs += export.expected().runs.len();
+    figures.rows_compared += export.compared();
     figures.complete_syncs += 1;
 }
 
-async fn look_at_what_was_left(trial: &Trial, commits: usize, figures: &mut Figures) {
-    let staging = std::fs::read_dir(trial.kit.lake.join("_armature/staging"));
+async fn look_at_what_was_left(export: &TestExport, commits: usize, figures: &mut Figures) {
+    let staging = std::fs::read_dir(export.lake.join("_armature/staging"));
     if staging.is_ok_and(|folders| folders.count() > 0) {
         figures.in_a_commit += 1;
         return;
     }
-    let commit_files = trial.commit_files().await;
+    let commit_files = export.commit_files().await;
     let is_last = commit_files.last().is_some_and(|head| head.sync.is_some());
-    if commit_files.len() > commits && is_last && !trial.is_delivered().await {
+    if commit_files.len() > commits && is_last && !export.is_delivered().await {
         figures.in_a_delivery += 1;
     } else if commit_files.len() > commits {
         figures.between_commits += 1;

@@ -7,14 +7,11 @@
 
 #![cfg(test)]
 
-#[path = "../it/support/skip.rs"]
-mod skip;
-
 /// Without the feature the program never crashes, and nothing of this would be tested.
 #[cfg(not(feature = "crash-points"))]
 #[test]
 fn the_crash_points_are_built_in() {
-    skip::may_skip("crash tests need `cargo test --features crash-points`");
+    support::skip::may_skip("crash tests need `cargo test --features crash-points`");
 }
 
 #[cfg(feature = "crash-points")]
@@ -27,18 +24,9 @@ mod full_disk;
 mod kills;
 #[cfg(feature = "crash-points")]
 mod points;
-#[path = "../it/support/seeded.rs"]
 #[cfg(feature = "crash-points")]
-mod seeded;
-#[cfg(feature = "crash-points")]
-mod trial;
+mod small_commits;
+#[path = "../support/mod.rs"]
+mod support;
 #[cfg(feature = "crash-points")]
 mod writers;
-
-#[path = "../it/world/kit.rs"]
-#[expect(dead_code, reason = "the other tests of whole exports use all of it")]
-#[cfg(feature = "crash-points")]
-mod kit;
-#[path = "../it/world/rows.rs"]
-#[cfg(feature = "crash-points")]
-mod rows;

@@ -2,7 +2,7 @@
 
 use armature_export::crash::POINTS;
 
-use super::trial::Trial;
+use crate::small_commits::small_commits;
 
 const SYNC: &[&str] = &["sync"];
 const REBUILD: &[&str] = &["deliver", "--rebuild"];
@@ -68,22 +68,22 @@ async fn crash_at_each(points: &[&str]) {
             "after_ledger_checkpoint" | "after_files_checkpoint" => (66, 1),
             _ => (16, 20_000),
         };
-        let trial = Trial::new(runs, commit_bytes).await;
+        let export = small_commits(runs, commit_bytes);
         for earlier in before {
-            trial.crash(SYNC, earlier);
+            export.crash(SYNC, earlier);
         }
         if command != SYNC {
-            trial.sync_brings_everything();
+            export.sync_brings_everything();
         }
         if command == COMPACT {
             // All days are over at once, and nothing is kept.
-            trial.configure_more("[compact]\nclosed_after_secs = 0\ngrace_secs = 0\n");
+            export.configure_more("[compact]\nclosed_after_secs = 0\ngrace_secs = 0\n");
         }
-        trial.crash(command, point);
-        trial.assert_nothing_half_or_double(point).await;
-        trial.sync_brings_everything();
-        trial.assert_nothing_half_or_double(point).await;
-        compared += trial.compared();
+        export.crash(command, point);
+        export.assert_nothing_half_or_double(point).await;
+        export.sync_brings_everything();
+        export.assert_nothing_half_or_double(point).await;
+        compared += export.compared();
     }
     println!("{} crashes repaired, {compared} rows compared", points.len());
 }
@@ -91,23 +91,23 @@ async fn crash_at_each(points: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_upon_crashes_are_mended() {
     for chain in CHAINS {
-        let trial = Trial::new(16, 20_000).await;
+        let export = small_commits(16, 20_000);
         for point in chain {
-            trial.crash(SYNC, point);
-            trial.assert_nothing_half_or_double(&format!("{point} of {chain:?}")).await;
+            export.crash(SYNC, point);
+            export.assert_nothing_half_or_double(&format!("{point} of {chain:?}")).await;
         }
-        trial.sync_brings_everything();
+        export.sync_brings_everything();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_is_gone_after_two_more_syncs() {
-    let trial = Trial::new(16, 20_000).await;
+    let export = small_commits(16, 20_000);
     for point in ["after_stage", "after_seal", "before_commit_file:2", "after_commit_file"] {
-        trial.crash(SYNC, point);
+        export.crash(SYNC, point);
     }
-    trial.sync_brings_everything();
-    trial.sync_brings_everything();
-    let staging = trial.kit.lake.join("_armature/staging");
+    export.sync_brings_everything();
+    export.sync_brings_everything();
+    let staging = export.lake.join("_armature/staging");
     assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0);
 }

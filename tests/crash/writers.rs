@@ -10,72 +10,67 @@ use armature_export::lake::{
 use armature_export::tables::RUNS;
 use armature_export::time::Timestamp;
 
-use super::seeded::Seeded;
-use super::trial::{Ended, Trial};
-
-fn wait(trial: &Trial, child: Child) -> Ended {
-    trial.ended(&child.wait_with_output().unwrap())
-}
+use crate::small_commits::small_commits;
+use crate::support::seeded::Seeded;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_writers_those_with_the_lock_work_and_the_others_say_who_has_it() {
-    let trial = Trial::new(24, 20_000).await;
+    let export = small_commits(24, 20_000);
     let (mut worked, mut refused, mut named) = (0, 0, 0);
     for round in 0..3 {
-        let children: Vec<Child> =
-            (0..6).map(|_| trial.command(&["sync"]).spawn().unwrap()).collect();
+        let children: Vec<Child> = (0..6).map(|_| export.start(&["sync"])).collect();
         let before = (worked, refused);
         for child in children {
-            let ended = wait(&trial, child);
+            let ended = export.wait(child);
             match ended.code {
                 Some(0) => worked += 1,
                 Some(6) => {
                     let told = "error: the lake `[dir]/lake` is being written by another process";
-                    assert!(ended.told.contains(told), "{}", ended.told);
+                    assert!(ended.told().contains(told), "{}", ended.told());
                     // In the moment before the holder has written its name, nobody can know it.
-                    named += u32::from(ended.told.contains(&format!("{told} (process ")));
+                    named += u32::from(ended.told().contains(&format!("{told} (process ")));
                     refused += 1;
                 }
-                _ => panic!("{}", ended.told),
+                _ => panic!("{}", ended.told()),
             }
         }
         assert_eq!(worked + refused - before.0 - before.1, 6);
         assert!(worked > before.0, "nobody got the lock");
-        trial.assert_nothing_half_or_double(&format!("round {round}")).await;
-        trial.kit.simulator.advance(chrono::Duration::hours(1));
+        export.assert_nothing_half_or_double(&format!("round {round}")).await;
+        export.simulator.advance(chrono::Duration::hours(1));
     }
     assert!(named > 0, "no two of them met");
-    trial.sync_brings_everything();
-    let compared = trial.compared();
+    export.sync_brings_everything();
+    let compared = export.compared();
     println!("{worked} writers worked, {refused} were refused; {compared} rows compared");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_past_the_lock_get_an_error_and_never_a_wrong_lake() {
-    let trial = Trial::new(40, 10_000).await;
+    let export = small_commits(40, 10_000);
     let mut seeded = Seeded::new(3);
     let (mut met, mut told) = (0, Vec::new());
     for round in 0..4 {
         let mut children = Vec::new();
         for _ in 0..3 {
             // Where the file of the lock is deleted, the next writer gets a lock of its own.
-            let lock = trial.kit.lake.join("_armature/lock");
+            let lock = export.lake.join("_armature/lock");
             drop(fs::remove_file(lock));
-            children.push(trial.command(&["sync"]).spawn().unwrap());
+            children.push(export.start(&["sync"]));
             let pause = std::time::Duration::from_millis(seeded.below(400));
             tokio::time::sleep(pause).await;
         }
         for child in children {
-            let ended = wait(&trial, child);
-            assert!(matches!(ended.code, Some(0 | 6)), "{}", ended.told);
+            let ended = export.wait(child);
+            assert!(matches!(ended.code, Some(0 | 6)), "{}", ended.told());
             if ended.code == Some(6) {
                 met += 1;
-                told.push(ended.told.lines().nth(1).unwrap_or_default().to_owned());
+                told.push(ended.told().lines().nth(1).unwrap_or_default().to_owned());
             }
         }
-        trial.sync_brings_everything();
-        trial.assert_nothing_half_or_double(&format!("round {round}")).await;
-        trial.kit.simulator.advance(chrono::Duration::hours(1));
+        export.sync_brings_everything();
+        export.assert_nothing_half_or_double(&format!("round {round}")).await;
+        export.simulator.advance(chrono::Duration::hours(1));
     }
     told.sort();
     told.dedup();

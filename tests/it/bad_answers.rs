@@ -1,7 +1,7 @@
 //! What the API, or something that stands in its place, can answer: each a clear message with the
 //! right exit code, and nothing lost once it answers well again.
 
-use crate::support::{Lab, answer, settings};
+use crate::support::{TestExport, answer, ended_runs};
 use armature_export::simulator::{Answer, Endpoint, Rule, Shape, SimulatorSettings};
 use insta::assert_snapshot;
 use serde_json::json;
@@ -10,12 +10,12 @@ const HTML: &str = "<!doctype html><title>Sign in</title><p>Welcome to the hotel
 
 /// A list that cannot be read: nothing is exported, and a sync after that brings everything.
 fn told_of_list(rule: Rule) -> String {
-    let lab = Lab::new(12);
-    lab.simulator.add_rule(rule);
-    let ran = lab.run(&["sync"]);
-    assert_eq!(lab.lake_ids(), Vec::<String>::new());
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    let export = TestExport::of_ended_runs(12);
+    export.simulator.add_rule(rule);
+    let ran = export.run(&["sync"]);
+    assert_eq!(export.lake_ids(), Vec::<String>::new());
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
     ran.told()
 }
 
@@ -114,84 +114,86 @@ fn a_list_with_no_end_of_brackets() {
 }
 
 /// Twelve runs, five a page, and no second page.
-fn lab_without_a_second_page(has_total: bool) -> Lab {
+fn export_without_a_second_page(has_total: bool) -> TestExport {
     let shape = Shape { has_total, ..Shape::default() };
-    let lab = Lab::with(SimulatorSettings { shape, ..settings(12) });
-    lab.configure("[filters]\npage_size = 5\n");
-    lab.simulator.add_rule(Rule { page: Some(2), ..Rule::new(Endpoint::Runs, answer(200, HTML)) });
-    lab
+    let export = TestExport::new(SimulatorSettings { shape, ..ended_runs(12) });
+    export.configure("[filters]\npage_size = 5\n");
+    export
+        .simulator
+        .add_rule(Rule { page: Some(2), ..Rule::new(Endpoint::Runs, answer(200, HTML)) });
+    export
 }
 
 #[test]
 fn a_list_that_breaks_on_its_second_page() {
-    let lab = lab_without_a_second_page(false);
-    let ran = lab.run(&["sync"]);
+    let export = export_without_a_second_page(false);
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(
         ran.told().contains("after 1 page: `GET /api/armature/v1/runs` was answered with HTML")
     );
-    assert!(lab.lake_ids().len() >= 5, "the first page is good");
-    assert_eq!(lab.status()["proven"], json!([]), "half a list proves nothing");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    assert!(export.lake_ids().len() >= 5, "the first page is good");
+    assert_eq!(export.status()["proven"], json!([]), "half a list proves nothing");
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }
 
 /// With a total, narrower lists that reach it make up for the page.
 #[test]
 fn a_broken_page_whose_runs_narrower_lists_bring() {
-    let lab = lab_without_a_second_page(true);
-    lab.sync_brings_everything();
-    assert_ne!(lab.status()["proven"], json!([]));
+    let export = export_without_a_second_page(true);
+    export.sync_brings_everything();
+    assert_ne!(export.status()["proven"], json!([]));
 }
 
 #[test]
 fn an_empty_list() {
-    let lab = Lab::new(0);
-    let ran = lab.run(&["sync"]);
+    let export = TestExport::of_ended_runs(0);
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
     assert!(ran.stdout.starts_with("synced 0 runs in "), "{}", ran.stdout);
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_list_that_is_empty_by_mistake() {
-    let lab = Lab::new(12);
+    let export = TestExport::of_ended_runs(12);
     let empty = answer(200, json!({"rows": []}).to_string());
-    lab.simulator.add_rule(Rule::new(Endpoint::Runs, empty));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(Rule::new(Endpoint::Runs, empty));
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_list_shorter_than_its_total() {
-    let lab = Lab::new(12);
+    let export = TestExport::of_ended_runs(12);
     let empty = answer(200, json!({"rows": [], "total": 12}).to_string());
-    lab.simulator.add_rule(Rule::new(Endpoint::Runs, empty));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(Rule::new(Endpoint::Runs, empty));
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"
     exit 3
     incomplete: the list is uncertified: the API says that there are 12, and listed 0
     incomplete: the list is uncertified: 10 narrower lists brought 0 more runs; 12 runs stay out of reach
     ");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_list_with_an_id_that_is_no_text() {
-    let lab = Lab::new(3);
+    let export = TestExport::of_ended_runs(3);
     let lone_surrogate = r#"{"rows": [{"id": "\ud800"}, {"id": "well", "status": "running"}]}"#;
     let rule = Rule { times: Some(1), ..Rule::new(Endpoint::Runs, answer(200, lone_surrogate)) };
-    lab.simulator.add_rule(rule);
-    assert_snapshot!(lab.run(&["sync"]).told(), @"
+    export.simulator.add_rule(rule);
+    assert_snapshot!(export.run(&["sync"]).told(), @"
     exit 3
     incomplete: the list is uncertified: listed runs without an id: 1
     ");
-    lab.simulator.clear_rules();
-    assert_eq!(lab.status()["proven"], json!([]));
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    assert_eq!(export.status()["proven"], json!([]));
+    export.sync_brings_everything();
 }
 
 #[test]
@@ -270,35 +272,35 @@ fn a_redirect_to_another_host() {
 
 #[test]
 fn small_lists_that_are_html() {
-    let lab = Lab::new(3);
+    let export = TestExport::of_ended_runs(3);
     for endpoint in [Endpoint::Workflows, Endpoint::McpServers] {
-        lab.simulator.add_rule(Rule::new(endpoint, answer(200, HTML)));
+        export.simulator.add_rule(Rule::new(endpoint, answer(200, HTML)));
     }
-    let ran = lab.run(&["sync"]);
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
-    assert_ne!(lab.ask("SELECT count(*) FROM workflows"), [["0"]]);
-    assert_ne!(lab.ask("SELECT count(*) FROM mcp_servers"), [["0"]]);
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
+    assert_ne!(export.ask("SELECT count(*) FROM workflows"), [["0"]]);
+    assert_ne!(export.ask("SELECT count(*) FROM mcp_servers"), [["0"]]);
 }
 
 #[test]
 fn a_key_that_is_revoked_in_the_middle() {
-    let lab = Lab::new(12);
-    lab.configure("concurrency = 1\n[sync]\ncommit_bytes = 1\n");
+    let export = TestExport::of_ended_runs(12);
+    export.configure("concurrency = 1\n[sync]\ncommit_bytes = 1\n");
     let body = json!({"error": {"code": "unauthenticated", "message": "Revoked."}});
     let refusal = answer(401, body.to_string());
-    lab.simulator.add_rule(Rule { skip: 4, ..Rule::new(Endpoint::Run, refusal) });
-    let ran = lab.run(&["sync"]);
-    let id = lab.expected_ids().into_iter().find(|id| ran.stderr.contains(id.as_str())).unwrap();
+    export.simulator.add_rule(Rule { skip: 4, ..Rule::new(Endpoint::Run, refusal) });
+    let ran = export.run(&["sync"]);
+    let id = export.expected_ids().into_iter().find(|id| ran.stderr.contains(id.as_str())).unwrap();
     assert_snapshot!(ran.told().replace(&id, "[run]"), @"
     exit 4
     error: the API refused `GET /api/armature/v1/runs/[run]` with 401 (unauthenticated: Revoked.)
     hint: check ARMATURE_API_KEY: it may be revoked, cut off, or of another region (US and EU keys differ)
     ");
-    assert_eq!(lab.lake_ids().len(), 4, "what was complete is committed");
-    assert_eq!(lab.database_ids(), lab.lake_ids());
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    assert_eq!(export.lake_ids().len(), 4, "what was complete is committed");
+    assert_eq!(export.database_ids(), export.lake_ids());
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }

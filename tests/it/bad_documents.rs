@@ -1,7 +1,7 @@
 //! Runs whose documents, ids or values are out of order: each a clear message with the right exit
 //! code; all other runs are exported, and the run itself once its documents are well again.
 
-use crate::support::{Lab, answer, hand_made_run, rule_for, settings, without_times};
+use crate::support::{TestExport, answer, hand_made_run, rule_for};
 use armature_export::simulator::{Answer, Endpoint};
 use insta::assert_snapshot;
 use serde_json::json;
@@ -11,20 +11,20 @@ const HTML: &str = "<!doctype html><title>Sign in</title><p>Welcome to the hotel
 /// One document of one run that cannot be used: that run failed, all others are exported, and the
 /// next sync brings it. Returns what was told, and the run's problem.
 fn told_of_document(endpoint: Endpoint, answer: Answer) -> String {
-    let lab = Lab::new(12);
-    let mut others = lab.expected_ids();
+    let export = TestExport::of_ended_runs(12);
+    let mut others = export.expected_ids();
     let broken = others.remove(5);
-    lab.simulator.add_rule(rule_for(endpoint, &broken, answer));
-    let ran = lab.run(&["sync"]);
-    assert_eq!(lab.lake_ids(), others);
-    assert_eq!(lab.database_ids(), others);
-    let failed = lab.failed_runs();
+    export.simulator.add_rule(rule_for(endpoint, &broken, answer));
+    let ran = export.run(&["sync"]);
+    assert_eq!(export.lake_ids(), others);
+    assert_eq!(export.database_ids(), others);
+    let failed = export.failed_runs();
     let [(run_id, problem)] = failed.as_slice() else { panic!("{failed:?}") };
     assert_eq!(*run_id, broken);
-    let told = format!("{}\nstatus: {}", ran.told(), without_times(problem));
+    let told = format!("{}\nstatus: {}", ran.told(), ran.with_placeholders(problem));
     let told = told.replace(&broken, "[run]");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
     told
 }
 
@@ -86,47 +86,47 @@ fn a_document_that_the_key_may_not_read() {
 
 #[test]
 fn a_body_beyond_the_limit() {
-    let lab = Lab::new(12);
-    let mut others = lab.expected_ids();
+    let export = TestExport::of_ended_runs(12);
+    let mut others = export.expected_ids();
     let large = others.remove(5);
     let body = json!({"spans": [{"id": "s", "attributes": {"text": "x".repeat(100_000)}}]});
     let rule = rule_for(Endpoint::Trace, &large, answer(200, body.to_string()));
-    lab.simulator.add_rule(rule);
-    lab.configure("max_body_bytes = 90000\n");
-    let ran = lab.run(&["sync"]);
-    assert_eq!(lab.lake_ids(), others);
-    let problem = lab.failed_runs().remove(0).1;
+    export.simulator.add_rule(rule);
+    export.configure("max_body_bytes = 90000\n");
+    let ran = export.run(&["sync"]);
+    assert_eq!(export.lake_ids(), others);
+    let problem = export.failed_runs().remove(0).1;
     let told = format!("{}\nstatus: {problem}", ran.told()).replace(&large, "[run]");
     assert_snapshot!(told, @"
     exit 3
     incomplete: 1 run could not be fetched; tried again next time (see `status`)
     status: the body of `GET /api/armature/v1/runs/[run]/trace` is larger than 90000 bytes
     ");
-    lab.configure("");
-    lab.sync_brings_everything();
-    let length = lab.ask("SELECT length(attributes::VARCHAR) FROM spans WHERE span_id = 's'");
+    export.configure("");
+    export.sync_brings_all_runs();
+    let length = export.ask("SELECT length(attributes::VARCHAR) FROM spans WHERE span_id = 's'");
     assert_eq!(length, [["100011"]]);
 }
 
 #[test]
 #[ignore = "takes long: a 200 MB body"]
 fn a_trace_of_two_hundred_megabytes() {
-    let lab = Lab::new(3);
-    let large = lab.expected_ids().remove(1);
+    let export = TestExport::of_ended_runs(3);
+    let large = export.expected_ids().remove(1);
     let text = "x".repeat(1000);
     let span = |number| json!({"id": format!("s{number}"), "attributes": {"text": text}});
     let spans: Vec<_> = (0..200_000).map(span).collect();
     let body = json!({"spans": spans}).to_string();
     assert!(body.len() > 200_000_000);
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, &large, answer(200, body)));
-    lab.sync_brings_everything();
+    export.simulator.add_rule(rule_for(Endpoint::Trace, &large, answer(200, body)));
+    export.sync_brings_all_runs();
     let sql = "SELECT count(*), sum(length(attributes::VARCHAR)) FROM spans WHERE run_id = ";
-    assert_eq!(lab.ask(&format!("{sql}'{large}'")), [["200000", "202200000"]]);
+    assert_eq!(export.ask(&format!("{sql}'{large}'")), [["200000", "202200000"]]);
 }
 
 #[test]
 fn ids_of_any_text() {
-    let lab = Lab::new(0);
+    let export = TestExport::of_ended_runs(0);
     let ids = [
         "a/b",
         "../../etc/passwd",
@@ -156,41 +156,41 @@ fn ids_of_any_text() {
         "NULL",
     ];
     for id in ids {
-        lab.simulator.override_run(hand_made_run(id, &json!({})));
+        export.simulator.override_run(hand_made_run(id, &json!({})));
     }
     let long = "long".repeat(500);
-    lab.simulator.override_run(hand_made_run(&long, &json!({})));
-    let ran = lab.run(&["sync"]);
+    export.simulator.override_run(hand_made_run(&long, &json!({})));
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
     let mut expected: Vec<String> = ids.iter().map(ToString::to_string).collect();
     expected.push(long);
     expected.sort();
-    assert_eq!(lab.lake_ids(), expected);
+    assert_eq!(export.lake_ids(), expected);
     for table in ["runs", "spans", "tool_calls", "evaluations", "criteria", "excerpts"] {
-        let rows = lab.ask(&format!("SELECT run_id FROM {table}"));
+        let rows = export.ask(&format!("SELECT run_id FROM {table}"));
         let mut found: Vec<String> = rows.into_iter().flatten().collect();
         found.sort();
         assert_eq!(found, expected, "{table}");
     }
     let left: Vec<_> =
-        std::fs::read_dir(lab.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        std::fs::read_dir(export.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "configuration, lake and DuckDB file: {left:?}");
-    let again = lab.run(&["sync", "--output", "json"]).json();
+    let again = export.run(&["sync", "--output", "json"]).json();
     assert_eq!(again["runs"]["unchanged"], expected.len());
     assert_eq!(again["runs"]["new"], 0);
 }
 
 #[test]
 fn ids_that_no_url_can_hold() {
-    let lab = Lab::new(3);
-    lab.simulator.override_run(hand_made_run(".", &json!({})));
-    lab.simulator.override_run(hand_made_run("..", &json!({})));
-    let ran = lab.run(&["sync"]);
+    let export = TestExport::of_ended_runs(3);
+    export.simulator.override_run(hand_made_run(".", &json!({})));
+    export.simulator.override_run(hand_made_run("..", &json!({})));
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"
     exit 3
     incomplete: 2 runs could not be fetched; tried again next time (see `status`)
     ");
-    assert_snapshot!(format!("{:#?}", lab.failed_runs()), @r#"
+    assert_snapshot!(format!("{:#?}", export.failed_runs()), @r#"
     [
         (
             ".",
@@ -202,13 +202,13 @@ fn ids_that_no_url_can_hold() {
         ),
     ]
     "#);
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    assert_eq!(lab.database_ids(), lab.expected_ids());
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    assert_eq!(export.database_ids(), export.expected_ids());
 }
 
 #[test]
 fn absurd_numbers_and_dates() {
-    let lab = Lab::with(settings(0));
+    let export = TestExport::of_ended_runs(0);
     let absurd = json!({
         "duration_ms": 1e300,
         "cost_usd": 1e30,
@@ -229,11 +229,11 @@ fn absurd_numbers_and_dates() {
         "duration_ms": "soon",
     }]});
     run.documents.insert(Endpoint::ToolCalls, Some(calls));
-    lab.simulator.override_run(run);
-    let ran = lab.run(&["sync"]);
+    export.simulator.override_run(run);
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
-    assert_eq!(lab.lake_ids(), ["absurd"]);
-    let cells = lab.ask(
+    assert_eq!(export.lake_ids(), ["absurd"]);
+    let cells = export.ask(
         "SELECT status, duration_ms, cost, input_tokens, output_tokens, started_at, ended_at, \
          workflow_id, _extra FROM runs",
     );
@@ -253,9 +253,9 @@ fn absurd_numbers_and_dates() {
     ]
     "#);
     let calls =
-        lab.ask("SELECT tool_name, is_error, started_at, duration_ms, _extra FROM tool_calls");
+        export.ask("SELECT tool_name, is_error, started_at, duration_ms, _extra FROM tool_calls");
     assert_snapshot!(format!("{calls:?}"), @r#"[["42", "", "", "", "{\"duration_ms\":\"soon\",\"is_error\":\"perhaps\",\"started_at\":-1}"]]"#);
-    let issues = lab.ask(
+    let issues = export.ask(
         "SELECT table_name, row_key, column_name, source, expected, found, problem FROM _issues \
          ORDER BY position",
     );
@@ -276,7 +276,7 @@ fn absurd_numbers_and_dates() {
 
 #[test]
 fn documents_with_nothing_in_them() {
-    let lab = Lab::new(0);
+    let export = TestExport::of_ended_runs(0);
     let bodies =
         [json!(null), json!([]), json!({}), json!("text"), json!(17), json!({"rows": null})];
     for (number, body) in bodies.into_iter().enumerate() {
@@ -284,11 +284,12 @@ fn documents_with_nothing_in_them() {
         for endpoint in [Endpoint::Trace, Endpoint::ToolCalls, Endpoint::Evaluation] {
             run.documents.insert(endpoint, Some(body.clone()));
         }
-        lab.simulator.override_run(run);
+        export.simulator.override_run(run);
     }
-    let ran = lab.run(&["sync"]);
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
-    let lines = |sql| lab.ask(sql).iter().map(|row| row.join(" | ")).collect::<Vec<_>>().join("\n");
+    let lines =
+        |sql| export.ask(sql).iter().map(|row| row.join(" | ")).collect::<Vec<_>>().join("\n");
     let runs = "SELECT run_id, evaluation_state, span_count, tool_call_count FROM runs \
                 ORDER BY run_id";
     assert_snapshot!(lines(runs), @"
@@ -315,25 +316,25 @@ fn documents_with_nothing_in_them() {
 
 #[test]
 fn a_value_of_very_many_brackets() {
-    let lab = Lab::new(3);
-    let run_id = lab.expected_ids().remove(1);
+    let export = TestExport::of_ended_runs(3);
+    let run_id = export.expected_ids().remove(1);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let body = format!("{{\"spans\": [{{\"id\": \"deep\", \"attributes\": {deep}}}]}}");
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, &run_id, answer(200, body)));
-    lab.sync_brings_everything();
-    let length = lab.ask("SELECT length(attributes::VARCHAR) FROM spans WHERE span_id = 'deep'");
+    export.simulator.add_rule(rule_for(Endpoint::Trace, &run_id, answer(200, body)));
+    export.sync_brings_all_runs();
+    let length = export.ask("SELECT length(attributes::VARCHAR) FROM spans WHERE span_id = 'deep'");
     // As a JSON string: readers reject what is nested so deep, or end.
     assert_eq!(length, [["200002"]]);
 }
 
 #[test]
 fn an_id_that_forges_log_lines() {
-    let lab = Lab::new(0);
+    let export = TestExport::of_ended_runs(0);
     let id = "run\nerror: forged\n\u{1b}[31mred";
-    lab.simulator.override_run(hand_made_run(id, &json!({})));
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, id, answer(200, HTML)));
+    export.simulator.override_run(hand_made_run(id, &json!({})));
+    export.simulator.add_rule(rule_for(Endpoint::Trace, id, answer(200, HTML)));
     for format in ["text", "json"] {
-        let ran = lab.run(&["sync", "-v", "--log-format", format]);
+        let ran = export.run(&["sync", "-v", "--log-format", format]);
         assert_eq!(ran.code, Some(3));
         assert!(
             !ran.stderr.lines().any(|line| line.starts_with("error: forged")),
@@ -342,9 +343,12 @@ fn an_id_that_forges_log_lines() {
         );
         assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
     }
-    let status = lab.run(&["status"]).stdout;
+    let status = export.run(&["status"]).stdout;
     assert!(!status.lines().any(|line| line.starts_with("error: forged")), "{status}");
-    lab.simulator.clear_rules();
-    assert_eq!(lab.run(&["sync"]).code, Some(0));
-    assert_eq!((lab.lake_ids(), lab.database_ids()), (vec![id.to_owned()], vec![id.to_owned()]));
+    export.simulator.clear_rules();
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    assert_eq!(
+        (export.lake_ids(), export.database_ids()),
+        (vec![id.to_owned()], vec![id.to_owned()])
+    );
 }

@@ -3,14 +3,14 @@
 
 use std::fs;
 
-use crate::support::{KEY, Lab, files, settings};
+use crate::support::{KEY, TestExport, block_on, ended_runs, files, start_simulator};
 use armature_export::simulator::SimulatorSettings;
 use insta::assert_snapshot;
 
 #[test]
 fn an_unknown_flag() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["sync", "--lakee", "x"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["sync", "--lakee", "x"]).told(), @"
     exit 2
     error: unexpected argument '--lakee' found
 
@@ -20,13 +20,13 @@ fn an_unknown_flag() {
 
     For more information, try '--help'.
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_value_that_a_flag_does_not_take() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["sync", "--range", "90d"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["sync", "--range", "90d"]).told(), @"
     exit 2
     error: invalid value '90d' for '--range <RANGE>'
       [possible values: auto, 24h, 7d, 30d]
@@ -35,14 +35,14 @@ fn a_value_that_a_flag_does_not_take() {
 
     For more information, try '--help'.
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn an_unknown_configuration_key() {
-    let lab = Lab::new(3);
-    lab.configure("concurency = 3\n");
-    assert_snapshot!(lab.run(&["sync"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    export.configure("concurency = 3\n");
+    assert_snapshot!(export.run(&["sync"]).told(), @"
     exit 2
     error: failed to understand the configuration `armature-export.toml`
     caused by: TOML parse error at line 3, column 1
@@ -52,97 +52,97 @@ fn an_unknown_configuration_key() {
       unknown field `concurency`, expected one of `url`, `key_file`, `dashboard_url`, `concurrency`, `connect_timeout_secs`, `first_byte_timeout_secs`, `body_timeout_secs`, `max_body_bytes`, `bodies_in_flight_bytes`, `max_attempts`, `max_retry_secs`, `max_rate_limit_wait_secs`, `redirect_hosts`, `paging`
     hint: `armature-export init` writes a file with every option explained
     ");
-    lab.configure("");
-    lab.sync_brings_everything();
+    export.configure("");
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_configuration_value_that_cannot_be() {
-    let lab = Lab::new(3);
-    lab.configure("[filters]\npage_size = 0\n");
-    assert_snapshot!(lab.run(&["sync"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    export.configure("[filters]\npage_size = 0\n");
+    assert_snapshot!(export.run(&["sync"]).told(), @"
     exit 2
     error: configuration: `filters.page_size` is 0; allowed are 1 to 10000
     hint: `armature-export init` writes a file with every option explained
     ");
-    lab.configure("");
-    lab.sync_brings_everything();
+    export.configure("");
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_configuration_that_is_not_there() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["sync", "--config", "none.toml"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["sync", "--config", "none.toml"]).told(), @"
     exit 2
     error: failed to read the configuration `none.toml`
     caused by: No such file or directory (os error 2)
     hint: `armature-export init` writes a file with every option explained
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn no_key() {
-    let lab = Lab::new(3);
-    let ran = lab.finish(lab.command(&["sync"]).env_remove("ARMATURE_API_KEY"));
+    let export = TestExport::of_ended_runs(3);
+    let ran = export.finish(export.command(&["sync"]).env_remove("ARMATURE_API_KEY"));
     assert_snapshot!(ran.told(), @r"
     exit 2
     error: no API key was given
     hint: set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough)
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_key_with_a_line_break_in_it() {
-    let lab = Lab::new(3);
-    let ran = lab.finish(lab.command(&["sync"]).env("ARMATURE_API_KEY", "amt_a\nb"));
+    let export = TestExport::of_ended_runs(3);
+    let ran = export.finish(export.command(&["sync"]).env("ARMATURE_API_KEY", "amt_a\nb"));
     assert_snapshot!(ran.told(), @"
     exit 2
     error: the API key in `ARMATURE_API_KEY` has characters that no key has (white space, control characters)
     hint: a key looks like amt_<key-id>_<secret>; make one under Settings, API keys
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_key_file_that_is_not_there() {
-    let lab = Lab::new(3);
-    lab.configure("key_file = \"none\"\n");
-    let ran = lab.finish(lab.command(&["sync"]).env_remove("ARMATURE_API_KEY"));
+    let export = TestExport::of_ended_runs(3);
+    export.configure("key_file = \"none\"\n");
+    let ran = export.finish(export.command(&["sync"]).env_remove("ARMATURE_API_KEY"));
     assert_snapshot!(ran.told(), @"
     exit 2
     error: failed to read the API key from `none`
     caused by: No such file or directory (os error 2)
     hint: a key looks like amt_<key-id>_<secret>; make one under Settings, API keys
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_wrong_key() {
     let keys = Some(vec![KEY.to_owned()]);
-    let lab = Lab::with(SimulatorSettings { keys, ..settings(3) });
-    let ran = lab.finish(lab.command(&["sync"]).env("ARMATURE_API_KEY", "amt_wrong_k3y"));
+    let export = TestExport::new(SimulatorSettings { keys, ..ended_runs(3) });
+    let ran = export.finish(export.command(&["sync"]).env("ARMATURE_API_KEY", "amt_wrong_k3y"));
     assert_snapshot!(ran.told(), @"
     exit 4
     error: the API refused `GET /api/armature/v1/org` with 401 (unauthenticated: The API key is missing, malformed or revoked.)
     hint: check ARMATURE_API_KEY: it may be revoked, cut off, or of another region (US and EU keys differ)
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_wrong_url() {
-    let lab = Lab::new(3);
-    let url = lab.simulator.base_url();
+    let export = TestExport::of_ended_runs(3);
+    let url = export.simulator.base_url();
     let wrong = [
         url.replace("/v1", "/v9"),
         "http://example.com/api".to_owned(),
         "your-org".to_owned(),
         String::new(),
     ];
-    let told = wrong.map(|url| lab.run(&["sync", "--api-url", &url]).told());
+    let told = wrong.map(|url| export.run(&["sync", "--api-url", &url]).told());
     assert_snapshot!(told.join("\n"), @"
     exit 2
     error: `GET /api/armature/v9/org` was answered with 404
@@ -157,152 +157,152 @@ fn a_wrong_url() {
     error: no API URL was given
     hint: set ARMATURE_API_URL, or api.url in the configuration; `armature-export demo` needs none
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_host_where_nobody_listens() {
-    let lab = Lab::new(3);
-    let gone = lab.another(settings(0));
+    let export = TestExport::of_ended_runs(3);
+    let gone = start_simulator(ended_runs(0));
     let url = gone.base_url();
-    lab.runtime.block_on(gone.stop());
-    let ran = lab.run(&["sync", "--api-url", &url]);
+    block_on(gone.stop());
+    let ran = export.run(&["sync", "--api-url", &url]);
     let first = ran.told().lines().take(2).collect::<Vec<_>>().join("\n");
     assert!(first.starts_with("exit 5\nerror: failed to get `/api/armature/v1/org` after 2 "));
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_lake_below_a_file() {
-    let lab = Lab::new(3);
-    fs::write(lab.path("file"), "mine").unwrap();
-    assert_snapshot!(lab.run(&["sync", "--lake", "file/lake"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    fs::write(export.path("file"), "mine").unwrap();
+    assert_snapshot!(export.run(&["sync", "--lake", "file/lake"]).told(), @"
     exit 6
     error: failed to list the folder `[dir]/file/lake`
     caused by: Not a directory (os error 20)
     hint: check that the folder is writable and the disk is not full
     ");
-    assert_snapshot!(lab.run(&["sync", "--lake", "file"]).told(), @"
+    assert_snapshot!(export.run(&["sync", "--lake", "file"]).told(), @"
     exit 6
     error: failed to list the folder `[dir]/file`
     caused by: Not a directory (os error 20)
     hint: check that the folder is writable and the disk is not full
     ");
-    assert_eq!(fs::read(lab.path("file")).unwrap(), b"mine");
-    lab.sync_brings_everything();
+    assert_eq!(fs::read(export.path("file")).unwrap(), b"mine");
+    export.sync_brings_everything();
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn a_lake_where_no_folder_can_be_made() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["sync", "--lake", "/proc/lake"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["sync", "--lake", "/proc/lake"]).told(), @"
     exit 6
     error: failed to create the folder `/proc/lake/_armature/manifests`
     caused by: No such file or directory (os error 2)
     hint: check that the folder is writable and the disk is not full
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_folder_that_holds_something_else() {
-    let lab = Lab::new(3);
-    fs::create_dir(lab.path("photos")).unwrap();
-    fs::write(lab.path("photos/cat.jpeg"), "mine").unwrap();
-    let before = files(&lab.path("photos"));
-    assert_snapshot!(lab.run(&["sync", "--lake", "photos"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    fs::create_dir(export.path("photos")).unwrap();
+    fs::write(export.path("photos/cat.jpeg"), "mine").unwrap();
+    let before = files(&export.path("photos"));
+    assert_snapshot!(export.run(&["sync", "--lake", "photos"]).told(), @"
     exit 2
     error: the folder `[dir]/photos` is not empty and is not a lake
     hint: name an empty or a new folder with --lake
     ");
-    assert_eq!(files(&lab.path("photos")), before);
-    lab.sync_brings_everything();
+    assert_eq!(files(&export.path("photos")), before);
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_lake_that_is_not_there() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["status"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["status"]).told(), @"
     exit 2
     error: there is no lake at `[dir]/lake`
     hint: run `armature-export sync` first, or name the lake with --lake
     ");
-    assert_snapshot!(lab.run(&["deliver"]).told(), @"
+    assert_snapshot!(export.run(&["deliver"]).told(), @"
     exit 2
     error: there is no lake at `[dir]/lake`
     hint: run `armature-export sync` first, or name the lake with --lake
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_lake_whose_path_duckdb_takes_for_a_pattern() {
-    let lab = Lab::new(3);
-    let ran = lab.run(&["sync", "--lake", "lake[1]"]);
+    let export = TestExport::of_ended_runs(3);
+    let ran = export.run(&["sync", "--lake", "lake[1]"]);
     assert_snapshot!(ran.told(), @"
     exit 2
     error: the lake's path `[dir]/lake[1]` contains one of `*?[`, which DuckDB reads as a pattern
     hint: move the lake to a path without these characters
     ");
-    lab.sync_brings_everything();
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_duckdb_file_below_a_file() {
-    let lab = Lab::new(3);
-    fs::write(lab.path("file"), "mine").unwrap();
-    let ran = lab.run(&["sync", "--duckdb", "file/armature.duckdb"]);
+    let export = TestExport::of_ended_runs(3);
+    fs::write(export.path("file"), "mine").unwrap();
+    let ran = export.run(&["sync", "--duckdb", "file/armature.duckdb"]);
     assert_snapshot!(ran.told(), @"
     exit 6
     error: failed to create the folder `[dir]/file`
     caused by: File exists (os error 17)
     hint: check that the folder is writable and the disk is not full
     ");
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    lab.sync_brings_everything();
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_duckdb_file_that_is_a_folder() {
-    let lab = Lab::new(3);
-    fs::create_dir(lab.path("folder")).unwrap();
-    let ran = lab.run(&["sync", "--duckdb", "folder"]);
+    let export = TestExport::of_ended_runs(3);
+    fs::create_dir(export.path("folder")).unwrap();
+    let ran = export.run(&["sync", "--duckdb", "folder"]);
     assert_snapshot!(ran.told(), @r#"
     exit 6
     error: failed to open the database in the DuckDB file `[dir]/folder`: IO Error: Could not read from file "[dir]/folder": Is a directory
     hint: the lake is intact; `armature-export deliver --rebuild` rebuilds the file from it
     "#);
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    lab.sync_brings_everything();
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_cron_expression_that_cannot_be() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["schedule", "--cron", "61 * * * *"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["schedule", "--cron", "61 * * * *"]).told(), @"
     exit 2
     error: failed to understand the cron expression `61 * * * *`: minute `61` is out of range: use 0-59
     hint: five fields: minute hour day-of-month month day-of-week, such as `*/15 * * * *`
     ");
-    lab.configure("[schedule]\ntime_zone = \"Europe/Atlantis\"\n");
-    assert_snapshot!(lab.run(&["schedule"]).told(), @"
+    export.configure("[schedule]\ntime_zone = \"Europe/Atlantis\"\n");
+    assert_snapshot!(export.run(&["schedule"]).told(), @"
     exit 2
     error: `Europe/Atlantis` is not a time zone
     hint: name one such as UTC or Europe/Berlin as schedule.time_zone
     ");
-    lab.configure("");
-    lab.sync_brings_everything();
+    export.configure("");
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_service_that_cannot_start() {
-    let lab = Lab::new(3);
+    let export = TestExport::of_ended_runs(3);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let told = |configuration: &str| {
-        lab.configure(configuration);
-        lab.run(&["schedule"]).told().replace(&taken, "[address]")
+        export.configure(configuration);
+        export.run(&["schedule"]).told().replace(&taken, "[address]")
     };
     assert_snapshot!(told("[schedule]\nreconcile_cron = \"30 3 * *\"\n"), @r"
     exit 2
@@ -345,14 +345,14 @@ fn a_service_that_cannot_start() {
       unknown variant `teams`, expected `json` or `slack`
     hint: `armature-export init` writes a file with every option explained
     "#);
-    lab.configure("");
-    lab.sync_brings_everything();
+    export.configure("");
+    export.sync_brings_everything();
 }
 
 #[test]
 fn a_health_check_of_nobody() {
-    let lab = Lab::new(3);
-    assert_snapshot!(lab.run(&["ready", "--listen", "127.0.0.1:1"]).told(), @r"
+    let export = TestExport::of_ended_runs(3);
+    assert_snapshot!(export.run(&["ready", "--listen", "127.0.0.1:1"]).told(), @r"
     exit 5
     error: no response from http://127.0.0.1:1/readyz
     caused by: error sending request
@@ -361,7 +361,7 @@ fn a_health_check_of_nobody() {
     caused by: Connection refused (os error 111)
     hint: start `armature-export schedule` with --listen or schedule.listen
     ");
-    assert_snapshot!(lab.run(&["ready", "--listen", "nowhere"]).told(), @"
+    assert_snapshot!(export.run(&["ready", "--listen", "nowhere"]).told(), @"
     exit 2
     error: `nowhere` is not an address: give a port, or an IP address and a port such as 127.0.0.1:9464
     hint: name the address that `schedule` listens on
@@ -370,28 +370,28 @@ fn a_health_check_of_nobody() {
 
 #[test]
 fn a_configuration_to_write_where_there_is_something() {
-    let lab = Lab::new(3);
-    fs::write(lab.path("file"), "mine").unwrap();
-    assert_snapshot!(lab.run(&["init", "file"]).told(), @"
+    let export = TestExport::of_ended_runs(3);
+    fs::write(export.path("file"), "mine").unwrap();
+    assert_snapshot!(export.run(&["init", "file"]).told(), @"
     exit 2
     error: `file` already exists and was not changed
     hint: name another file, or remove this one
     ");
-    assert_snapshot!(lab.run(&["init", "file/new.toml"]).told(), @"
+    assert_snapshot!(export.run(&["init", "file/new.toml"]).told(), @"
     exit 6
     error: failed to write `file/new.toml`
     caused by: Not a directory (os error 20)
     ");
-    assert_eq!(fs::read(lab.path("file")).unwrap(), b"mine");
-    lab.sync_brings_everything();
+    assert_eq!(fs::read(export.path("file")).unwrap(), b"mine");
+    export.sync_brings_everything();
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn a_stdout_that_takes_nothing() {
-    let lab = Lab::new(3);
+    let export = TestExport::of_ended_runs(3);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = lab.command(&["sync"]).stdout(full).output().unwrap();
+    let output = export.command(&["sync"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(6));
     let stderr = String::from_utf8(output.stderr).unwrap();
     let told: Vec<&str> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
@@ -399,6 +399,6 @@ fn a_stdout_that_takes_nothing() {
     error: failed to print the result
     caused by: No space left on device (os error 28)
     ");
-    assert_eq!(lab.database_ids(), lab.expected_ids());
-    lab.sync_brings_everything();
+    assert_eq!(export.database_ids(), export.expected_ids());
+    export.sync_brings_everything();
 }

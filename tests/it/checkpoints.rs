@@ -16,7 +16,7 @@ use armature_export::verify::{repair, verify};
 use serde_json::json;
 
 use crate::offline::replay::replayed;
-use crate::world::kit::Kit;
+use crate::support::TestExport;
 
 /// A lake of so many commits, each of which adds two files, replaces a table, and ends a sync; every
 /// fifth takes the place of one file of the commit before.
@@ -114,27 +114,27 @@ async fn only_the_last_checkpoints_are_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
-    let kit = Kit::start(12).await;
-    kit.sync().await;
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
     // A replay writes checkpoints whenever it is made.
-    replayed(&kit).await;
-    let job = kit.job(kit.simulator.now().into());
-    let expected = from_all_commits(&kit.lake).await;
+    replayed(&export).await;
+    let job = export.job(export.simulator.now().into());
+    let expected = from_all_commits(&export.lake).await;
     let list = |head: &CommitFile| -> PathBuf {
-        kit.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))
+        export.lake.join(format!("_armature/files/{:08}.parquet", head.files_checkpoint.unwrap()))
     };
     for damage in ["cut off", "missing", "of another time", "missing, after a crash"] {
-        let list = list(&head(&kit.lake).await);
+        let list = list(&head(&export.lake).await);
         match damage {
             "cut off" => fs::write(&list, "PAR1").unwrap(),
             "missing" => fs::remove_file(&list).unwrap(),
             "missing, after a crash" => {
                 fs::remove_file(&list).unwrap();
                 // An earlier repair ended before its commit.
-                let next = head(&kit.lake).await.commit + 1;
+                let next = head(&export.lake).await.commit + 1;
                 for folder in ["files", "ledger"] {
                     let orphan = format!("_armature/{folder}/{next:08}.parquet");
-                    fs::write(kit.lake.join(orphan), "PAR1").unwrap();
+                    fs::write(export.lake.join(orphan), "PAR1").unwrap();
                 }
             }
             _ => {
@@ -144,7 +144,7 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
                 fs::copy(&older[0], &list).unwrap();
             }
         }
-        let lake = LakeView::open(&kit.lake).await.unwrap();
+        let lake = LakeView::open(&export.lake).await.unwrap();
         assert_eq!(lake.snapshot().await.unwrap(), expected, "{damage}");
         let report = verify(&job).await.unwrap();
         let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
@@ -152,7 +152,7 @@ async fn a_damaged_list_of_files_is_found_replaced_and_never_used() {
         assert!(found[0].starts_with("the list of files of commit "), "{found:?}");
         let repaired = repair(&job, false).await.unwrap();
         assert!(repaired.after.is_well(), "{damage}: {:?}", repaired.after.findings);
-        let lake = LakeView::open(&kit.lake).await.unwrap();
+        let lake = LakeView::open(&export.lake).await.unwrap();
         assert_eq!(lake.snapshot().await.unwrap(), expected, "{damage}");
         // The repaired checkpoint is used.
         let head = lake.head().unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::{KEY, Lab};
+use crate::support::TestExport;
 
 /// Every file and folder below some, themselves included, with their modes.
 fn modes(paths: &[PathBuf]) -> Vec<(PathBuf, u32)> {
@@ -24,20 +24,17 @@ fn modes(paths: &[PathBuf]) -> Vec<(PathBuf, u32)> {
 }
 
 /// A binary whose process has a generous umask, as some machines have.
-fn run(lab: &Lab, arguments: &[&str]) {
+fn run(export: &TestExport, arguments: &[&str]) {
     let binary = env!("CARGO_BIN_EXE_armature-export");
     let line = format!("umask 000; exec {binary} {}", arguments.join(" "));
     let mut command = std::process::Command::new("sh");
-    command
-        .current_dir(lab.folder())
-        .args(["-c", &line])
-        .env("ARMATURE_API_URL", lab.simulator.base_url())
-        .env("ARMATURE_API_KEY", KEY);
-    let ran = lab.finish(&mut command);
+    command.args(["-c", &line]);
+    export.add_environment(&mut command);
+    let ran = export.finish(&mut command);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
-fn written(lab: &Lab) -> Vec<(PathBuf, u32)> {
+fn written(export: &TestExport) -> Vec<(PathBuf, u32)> {
     for arguments in [
         &["sync"][..],
         &["replay"],
@@ -45,9 +42,9 @@ fn written(lab: &Lab) -> Vec<(PathBuf, u32)> {
         &["verify", "--repair"],
         &["init", "made.toml"],
     ] {
-        run(lab, arguments);
+        run(export, arguments);
     }
-    let found = modes(&[lab.lake(), lab.duckdb(), lab.path("made.toml")]);
+    let found = modes(&[export.lake.clone(), export.duckdb.clone(), export.path("made.toml")]);
     assert!(found.len() > 50, "{found:?}");
     found
 }
@@ -61,19 +58,19 @@ fn expect(found: &[(PathBuf, u32)], file: u32, folder: u32) {
 
 #[test]
 fn by_default_nobody_else_reads_anything() {
-    expect(&written(&Lab::new(10)), 0o600, 0o700);
+    expect(&written(&TestExport::of_ended_runs(10)), 0o600, 0o700);
 }
 
 #[test]
 fn a_group_can_read_where_it_may() {
-    let lab = Lab::new(10);
-    lab.configure("[lake]\naccess = \"group\"\n");
-    expect(&written(&lab), 0o640, 0o750);
+    let export = TestExport::of_ended_runs(10);
+    export.configure("[lake]\naccess = \"group\"\n");
+    expect(&written(&export), 0o640, 0o750);
 }
 
 #[test]
 fn the_processs_own_umask_can_decide() {
-    let lab = Lab::new(10);
-    lab.configure("[lake]\naccess = \"umask\"\n");
-    expect(&written(&lab), 0o666, 0o777);
+    let export = TestExport::of_ended_runs(10);
+    export.configure("[lake]\naccess = \"umask\"\n");
+    expect(&written(&export), 0o666, 0o777);
 }

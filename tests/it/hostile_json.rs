@@ -2,14 +2,14 @@
 //! be read by DuckDB's JSON functions all the same, what was changed is named, and the bodies stay
 //! as received.
 
-use crate::support::{Lab, answer, rule_for};
+use crate::support::{TestExport, answer, rule_for};
 use armature_export::simulator::Endpoint;
 use armature_export::tables::{ALL, Kind, WriteDisposition};
 use insta::assert_snapshot;
 
 /// Bodies of one run that hold what readers reject, in values, names, strings and `_extra`.
-fn hostile(lab: &Lab) -> String {
-    let run_id = lab.expected_ids().remove(1);
+fn hostile(export: &TestExport) -> String {
+    let run_id = export.expected_ids().remove(1);
     let deep = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     let bodies = [
         (
@@ -41,7 +41,7 @@ fn hostile(lab: &Lab) -> String {
         ),
     ];
     for (endpoint, body) in bodies {
-        lab.simulator.add_rule(rule_for(endpoint, &run_id, answer(200, body)));
+        export.simulator.add_rule(rule_for(endpoint, &run_id, answer(200, body)));
     }
     run_id
 }
@@ -56,8 +56,8 @@ fn bodies_that_nest_deeper_than_a_stack_stop_nothing() {
     };
     let blank = nested("a", "null");
     let zone = "Z".repeat(100_000);
-    let lab = Lab::new(6);
-    let ids = lab.expected_ids();
+    let export = TestExport::of_ended_runs(6);
+    let ids = export.expected_ids();
     let bodies = [
         (Endpoint::Trace, nested("spans", "[]")),
         (Endpoint::ToolCalls, nested("tool_calls", "[]")),
@@ -73,18 +73,18 @@ fn bodies_that_nest_deeper_than_a_stack_stop_nothing() {
         ),
     ];
     for ((endpoint, body), run_id) in bodies.into_iter().zip(&ids) {
-        lab.simulator.add_rule(rule_for(endpoint, run_id, answer(200, body)));
+        export.simulator.add_rule(rule_for(endpoint, run_id, answer(200, body)));
     }
-    let ran = lab.run(&["sync"]);
+    let ran = export.run(&["sync"]);
     assert!(matches!(ran.code, Some(0 | 3)), "{}", ran.told());
-    assert_eq!(lab.ask("SELECT count(*) FROM runs WHERE run_id IS NOT NULL"), [["6"]]);
+    assert_eq!(export.ask("SELECT count(*) FROM runs WHERE run_id IS NOT NULL"), [["6"]]);
 }
 
 #[test]
 fn every_json_cell_of_a_hostile_export_can_be_read() {
-    let lab = Lab::new(6);
-    hostile(&lab);
-    let ran = lab.run(&["sync"]);
+    let export = TestExport::of_ended_runs(6);
+    hostile(&export);
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"exit 0");
     for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
         let columns = table.columns.iter().filter(|column| column.kind == Kind::Json);
@@ -100,7 +100,7 @@ fn every_json_cell_of_a_hostile_export_can_be_read() {
                  FROM \"{}\" WHERE {column} IS NOT NULL",
                 table.name
             );
-            let found = lab.ask(&sql);
+            let found = export.ask(&sql);
             assert_eq!(found[0][0], "0", "{}.{column}", table.name);
         }
     }
@@ -108,10 +108,11 @@ fn every_json_cell_of_a_hostile_export_can_be_read() {
 
 #[test]
 fn what_was_changed_is_named_and_the_bodies_stay() {
-    let lab = Lab::new(6);
-    let run_id = hostile(&lab);
-    lab.run(&["sync"]);
-    let lines = |sql: String| lab.ask(&sql).iter().map(|row| row.join(" | ")).collect::<Vec<_>>();
+    let export = TestExport::of_ended_runs(6);
+    let run_id = hostile(&export);
+    export.run(&["sync"]);
+    let lines =
+        |sql: String| export.ask(&sql).iter().map(|row| row.join(" | ")).collect::<Vec<_>>();
     let issues = lines(format!(
         "SELECT table_name, row_key, column_name, problem FROM _issues WHERE run_id = '{run_id}' \
          ORDER BY position"
@@ -141,7 +142,7 @@ fn what_was_changed_is_named_and_the_bodies_stay() {
     t3 | {"a":1,"a":2} | {"t":"�"}
     t4 | "{\"cut\":\"\\ud83d" | "nul \u0000 \ud83d\ude00"
     "#);
-    let kept = lab.ask(&format!(
+    let kept = export.ask(&format!(
         "SELECT count(*) FROM documents WHERE run_id = '{run_id}' AND contains(body, '\\ud83d')"
     ));
     assert_eq!(kept, [["4"]]);

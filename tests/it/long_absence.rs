@@ -1,6 +1,6 @@
 //! Long after: syncs that did not come for weeks, and runs that took as long.
 
-use crate::support::{Lab, hand_made_run, now};
+use crate::support::{TestExport, hand_made_run, now};
 use armature_export::simulator::RunOverride;
 use chrono::{Duration, SecondsFormat};
 use insta::assert_snapshot;
@@ -8,54 +8,54 @@ use serde_json::json;
 
 #[test]
 fn an_outage_of_forty_days_is_one_gap_and_exit_code_3() {
-    let lab = Lab::new(20);
-    lab.sync_brings_everything();
-    lab.simulator.advance(Duration::days(40));
-    let ran = lab.run(&["sync"]);
+    let export = TestExport::of_ended_runs(20);
+    export.sync_brings_everything();
+    export.simulator.advance(Duration::days(40));
+    let ran = export.run(&["sync"]);
     assert_snapshot!(ran.told(), @"
     exit 3
     incomplete: a period that the API no longer lists was never exported (see `status`)
     ");
     let gap = "SELECT left(gap_from::VARCHAR, 19), left(gap_until::VARCHAR, 19) FROM _gaps";
-    assert_eq!(lab.ask("SELECT count(*) FROM _gaps"), [["1"]]);
+    assert_eq!(export.ask("SELECT count(*) FROM _gaps"), [["1"]]);
     let days = "SELECT date_diff('day', gap_from, gap_until) FROM _gaps";
-    assert_eq!(lab.ask(days), [["10"]], "{:?}", lab.ask(gap));
-    let status = lab.run(&["status"]);
+    assert_eq!(export.ask(days), [["10"]], "{:?}", export.ask(gap));
+    let status = export.run(&["status"]);
     let told: Vec<&str> = status.stdout.lines().filter(|line| line.contains("gap")).collect();
     assert_snapshot!(told.join("\n"), @"  gap           2026-11-24 10:00 UTC to 2026-12-04 10:00 UTC (never exported, no longer listed)");
     // It is found once.
-    assert_eq!(lab.run(&["sync"]).code, Some(0));
-    assert_eq!(lab.ask("SELECT count(*) FROM _gaps"), [["1"]]);
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    assert_eq!(export.ask("SELECT count(*) FROM _gaps"), [["1"]]);
 }
 
 #[test]
 fn twenty_runs_that_end_after_they_left_every_window() {
     const RUNS: usize = 20;
-    let lab = Lab::new(5);
+    let export = TestExport::of_ended_runs(5);
     for number in 0..RUNS {
-        lab.simulator.override_run(run(number, None));
+        export.simulator.override_run(run(number, None));
     }
-    lab.run(&["sync"]);
-    assert_eq!(lab.ask("SELECT count(*) FROM open_runs"), [[RUNS.to_string()]]);
+    export.run(&["sync"]);
+    assert_eq!(export.ask("SELECT count(*) FROM open_runs"), [[RUNS.to_string()]]);
     for _ in 0..5 {
-        lab.simulator.advance(Duration::days(7));
-        assert_eq!(lab.run(&["sync"]).code, Some(0));
+        export.simulator.advance(Duration::days(7));
+        assert_eq!(export.run(&["sync"]).code, Some(0));
     }
-    assert_eq!(lab.ask("SELECT count(*) FROM open_runs"), [[RUNS.to_string()]]);
+    assert_eq!(export.ask("SELECT count(*) FROM open_runs"), [[RUNS.to_string()]]);
     for number in 0..RUNS {
-        lab.simulator.override_run(run(number, Some(Duration::days(35))));
+        export.simulator.override_run(run(number, Some(Duration::days(35))));
     }
-    lab.simulator.advance(Duration::hours(2));
-    assert_eq!(lab.run(&["sync"]).code, Some(0));
+    export.simulator.advance(Duration::hours(2));
+    assert_eq!(export.run(&["sync"]).code, Some(0));
     let ended = "SELECT count(*) FROM runs WHERE run_id LIKE 'long %' AND status = 'pass' \
                  AND duration_ms > 34 * 86400000::BIGINT";
-    assert_eq!(lab.ask(ended), [[RUNS.to_string()]]);
-    assert_eq!(lab.ask("SELECT count(*) FROM open_runs"), [["0"]]);
+    assert_eq!(export.ask(ended), [[RUNS.to_string()]]);
+    assert_eq!(export.ask("SELECT count(*) FROM open_runs"), [["0"]]);
     for table in ["spans", "tool_calls", "evaluations", "criteria", "excerpts"] {
         let rows = format!("SELECT count(*) FROM {table} WHERE run_id LIKE 'long %'");
-        assert_eq!(lab.ask(&rows), [[RUNS.to_string()]], "{table}");
+        assert_eq!(export.ask(&rows), [[RUNS.to_string()]], "{table}");
     }
-    assert_eq!(lab.run(&["verify"]).code, Some(0));
+    assert_eq!(export.run(&["verify"]).code, Some(0));
 }
 
 /// A run that started an hour ago, and goes on or ended so long after.

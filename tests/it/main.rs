@@ -33,6 +33,7 @@ mod secrecy;
 mod service;
 #[path = "../support/stores/mod.rs"]
 mod stores;
+#[path = "../support/mod.rs"]
 mod support;
 mod table_formats;
 mod this_machine;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::channel;
 
-use crate::support::{Lab, hand_made_run};
+use crate::support::{TestExport, block_on, hand_made_run};
 use armature_export::config::DuckdbSettings;
 use armature_export::event::{Event, Events};
 use armature_export::lake::LakeView;
@@ -15,8 +15,8 @@ use serde_json::json;
 const RUNS: u64 = 120;
 
 /// Runs whose names and tool results are 70 kB long each.
-fn synced() -> Lab {
-    let lab = Lab::new(0);
+fn synced() -> TestExport {
+    let export = TestExport::of_ended_runs(0);
     for run in 0..RUNS {
         let long = format!("{run} {}", "k".repeat(70_000));
         let mut made =
@@ -24,17 +24,17 @@ fn synced() -> Lab {
         let call = |call: u32| json!({"id": format!("call-{call}"), "result": {"text": long}});
         let calls: Vec<_> = (0..5).map(call).collect();
         made.documents.insert(Endpoint::ToolCalls, Some(json!({ "rows": calls })));
-        lab.simulator.override_run(made);
+        export.simulator.override_run(made);
     }
-    let ran = lab.run(&["sync"]);
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    lab
+    export
 }
 
 /// With 56 MB the rows go in and the checkpoint fails, after which DuckDB has nothing of them.
 #[test]
 fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
-    let lab = synced();
+    let export = synced();
     let mut wanted = BTreeSet::new();
     for memory_limit_mb in [2, 16, 56] {
         let (send, notices) = channel();
@@ -44,9 +44,9 @@ fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
             }
         });
         let options = DeliveryOptions::new(&DuckdbSettings::default(), events);
-        let options = DeliveryOptions { path: lab.duckdb(), memory_limit_mb, ..options };
-        let delivered = lab.runtime.block_on(async {
-            let lake = LakeView::open(&lab.lake()).await.unwrap();
+        let options = DeliveryOptions { path: export.duckdb.clone(), memory_limit_mb, ..options };
+        let delivered = block_on(async {
+            let lake = LakeView::open(&export.lake).await.unwrap();
             rebuild(&lake, &Mapping::new(&[], &[]).unwrap(), &options).await.unwrap()
         });
         drop(options);
@@ -54,7 +54,7 @@ fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
         let found = "SELECT (SELECT count(*) FROM runs WHERE length(workflow_name) > 70000), \
                      (SELECT count(*) FROM tool_calls WHERE length(result) > 70000), \
                      (SELECT count(*) FROM _syncs)";
-        assert_eq!(lab.ask(found), [["120", "600", "1"]], "{memory_limit_mb} MB");
+        assert_eq!(export.ask(found), [["120", "600", "1"]], "{memory_limit_mb} MB");
         for notice in notices {
             let (_, rest) = notice.split_once(" MB to ").unwrap();
             wanted.insert(rest.split_once(':').unwrap().0.to_owned());

@@ -1,27 +1,27 @@
 //! What one document answers concerns that document: every other run is exported, and the run
 //! itself once its document has recovered.
 
-use crate::support::{KEY, Lab, answer, rule_for, settings};
+use crate::support::{KEY, TestExport, answer, ended_runs, rule_for, start_simulator};
 use armature_export::simulator::{Answer, Endpoint, Rule};
 use serde_json::json;
 
 /// One document of one run that answers so: the run is named, all others are there, and the next
 /// sync brings it.
 fn concerns_its_run_only(endpoint: Endpoint, answer: Answer) -> String {
-    let lab = Lab::new(24);
-    let mut others = lab.expected_ids();
+    let export = TestExport::of_ended_runs(24);
+    let mut others = export.expected_ids();
     let hit = others.remove(7);
-    lab.simulator.add_rule(rule_for(endpoint, &hit, answer));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(rule_for(endpoint, &hit, answer));
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert_eq!(lab.lake_ids(), others);
-    assert_eq!(lab.database_ids(), others);
-    let failed = lab.failed_runs();
+    assert_eq!(export.lake_ids(), others);
+    assert_eq!(export.database_ids(), others);
+    let failed = export.failed_runs();
     let [(run_id, problem)] = failed.as_slice() else { panic!("{failed:?}") };
     assert_eq!(*run_id, hit);
     let problem = problem.replace(&hit, "[run]");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
     problem
 }
 
@@ -44,14 +44,14 @@ fn a_redirect_elsewhere() {
 
 #[test]
 fn a_redirect_in_circles() {
-    let lab = Lab::new(1);
-    let run = lab.expected_ids().remove(0);
-    let location = format!("{}/runs/{run}/trace", lab.simulator.base_url());
+    let export = TestExport::of_ended_runs(1);
+    let run = export.expected_ids().remove(0);
+    let location = format!("{}/runs/{run}/trace", export.simulator.base_url());
     let redirect = Answer::Redirect { status: 302, location };
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, &run, redirect));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(rule_for(Endpoint::Trace, &run, redirect));
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert_eq!(lab.failed_runs().len(), 1);
+    assert_eq!(export.failed_runs().len(), 1);
 }
 
 /// Trace and evaluation that are gone, or empty: the run is exported without them.
@@ -60,53 +60,53 @@ fn no_content_is_no_document() {
     for (endpoint, status) in
         [(Endpoint::Trace, 204), (Endpoint::ToolCalls, 205), (Endpoint::Evaluation, 410)]
     {
-        let lab = Lab::new(6);
-        let run = lab.expected_ids().remove(2);
-        lab.simulator.add_rule(rule_for(endpoint, &run, answer(status, "")));
-        let ran = lab.run(&["sync"]);
+        let export = TestExport::of_ended_runs(6);
+        let run = export.expected_ids().remove(2);
+        export.simulator.add_rule(rule_for(endpoint, &run, answer(status, "")));
+        let ran = export.run(&["sync"]);
         assert_eq!(ran.code, Some(0), "{status}: {}", ran.stderr);
-        assert_eq!(lab.lake_ids(), lab.expected_ids(), "{status}");
-        assert_eq!(lab.database_ids(), lab.expected_ids(), "{status}");
+        assert_eq!(export.lake_ids(), export.expected_ids(), "{status}");
+        assert_eq!(export.database_ids(), export.expected_ids(), "{status}");
     }
 }
 
 /// A judge that failed is what the evaluation says: the run comes with it.
 #[test]
 fn an_evaluation_that_failed_is_an_evaluation() {
-    let lab = Lab::new(6);
-    let run = lab.expected_ids().remove(2);
+    let export = TestExport::of_ended_runs(6);
+    let run = export.expected_ids().remove(2);
     let body =
         json!({"status": "error", "error": "judge model unavailable", "code": "judge_failed"});
-    lab.simulator.add_rule(rule_for(Endpoint::Evaluation, &run, answer(200, body.to_string())));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(rule_for(Endpoint::Evaluation, &run, answer(200, body.to_string())));
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
+    assert_eq!(export.lake_ids(), export.expected_ids());
     let sql =
         format!("SELECT status, error_message, verdict FROM evaluations WHERE run_id = '{run}'");
-    assert_eq!(lab.ask(&sql), [["error", "judge model unavailable", ""]]);
+    assert_eq!(export.ask(&sql), [["error", "judge model unavailable", ""]]);
 }
 
 /// A body that never ends is cut off at the limit; the others do not wait for it.
 #[test]
 fn a_body_without_an_end() {
-    let lab = Lab::new(12);
-    let mut others = lab.expected_ids();
+    let export = TestExport::of_ended_runs(12);
+    let mut others = export.expected_ids();
     let endless = others.remove(3);
-    lab.configure("max_body_bytes = 1048576\n");
+    export.configure("max_body_bytes = 1048576\n");
     let body = format!("{{\"spans\": [\"{}\"]}}", "x".repeat(4 * 1024 * 1024));
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, &endless, answer(200, body)));
-    let ran = lab.run(&["sync"]);
+    export.simulator.add_rule(rule_for(Endpoint::Trace, &endless, answer(200, body)));
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert_eq!(lab.lake_ids(), others);
+    assert_eq!(export.lake_ids(), others);
 }
 
 /// One endpoint that is down for every run is no reason to stop: what the others say is known, each
 /// run is named, and no run costs all of its tries.
 #[test]
 fn an_endpoint_that_is_down_stops_no_sync() {
-    let lab = Lab::new(60);
-    lab.simulator.add_rule(Rule::new(Endpoint::Trace, answer(500, "{}")));
-    let ran = lab.run(&["sync", "--output", "json"]);
+    let export = TestExport::of_ended_runs(60);
+    export.simulator.add_rule(Rule::new(Endpoint::Trace, answer(500, "{}")));
+    let ran = export.run(&["sync", "--output", "json"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     let report = ran.json();
     assert_eq!((&report["runs"]["failed"], &report["runs"]["listed"]), (&json!(60), &json!(60)));
@@ -114,36 +114,36 @@ fn an_endpoint_that_is_down_stops_no_sync() {
     // Two tries of the first few, and one of the others.
     let traces = report["retries"].as_u64().unwrap();
     assert!(traces < 60, "{traces} retries");
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }
 
 /// The hosts that the configuration names are asked, and never see the key.
 #[test]
 fn documents_come_from_hosts_that_are_named_and_without_the_key() {
-    let lab = Lab::new(6);
-    let elsewhere = lab.another(settings(6));
-    let run = lab.expected_ids().remove(2);
+    let export = TestExport::of_ended_runs(6);
+    let elsewhere = start_simulator(ended_runs(6));
+    let run = export.expected_ids().remove(2);
     let trace = json!({"spans": [{"id": "from elsewhere", "name": "x"}]}).to_string();
     // What the other host would refuse without a key is not asked here: rules come first.
     elsewhere.add_rule(Rule::new(Endpoint::Trace, answer(200, trace)));
     let host = format!("http://localhost:{}", elsewhere.port());
     let location = format!("{host}/api/armature/v1/runs/stored/trace?signature=abc");
-    lab.simulator.add_rule(rule_for(
+    export.simulator.add_rule(rule_for(
         Endpoint::Trace,
         &run,
         Answer::Redirect { status: 302, location },
     ));
-    let refused = lab.run(&["sync"]);
+    let refused = export.run(&["sync"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
     assert_eq!(elsewhere.requests().len(), 0);
 
-    lab.configure("redirect_hosts = [\"localhost\"]\n");
-    let ran = lab.run(&["sync"]);
+    export.configure("redirect_hosts = [\"localhost\"]\n");
+    let ran = export.run(&["sync"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
+    assert_eq!(export.lake_ids(), export.expected_ids());
     let sql = format!("SELECT span_id FROM spans WHERE run_id = '{run}'");
-    assert_eq!(lab.ask(&sql), [["from elsewhere"]]);
+    assert_eq!(export.ask(&sql), [["from elsewhere"]]);
     let asked = elsewhere.requests();
     assert!(!asked.is_empty());
     for request in asked {

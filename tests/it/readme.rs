@@ -5,25 +5,25 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Lab, hand_made_run};
+use crate::support::{TestExport, hand_made_run};
 use serde_json::json;
 
 /// Some runs without a column of the user's and one with it, or the other way round.
-fn lake(column_comes_first: bool) -> Lab {
-    let lab = Lab::new(0);
+fn lake(column_comes_first: bool) -> TestExport {
+    let export = TestExport::of_ended_runs(0);
     let column = "[[columns]]\ntable = \"runs\"\nname = \"team\"\nkind = \"text\"\n\
                   sources = [\"metadata.team\"]\n";
     let configurations = if column_comes_first { [column, ""] } else { ["", column] };
     for (number, configuration) in configurations.into_iter().enumerate() {
-        lab.configure(configuration);
+        export.configure(configuration);
         for run in 0..3 {
             let detail = json!({"metadata": {"team": "core"}});
-            lab.simulator.override_run(hand_made_run(&format!("run-{number}-{run}"), &detail));
+            export.simulator.override_run(hand_made_run(&format!("run-{number}-{run}"), &detail));
         }
-        let ran = lab.run(&["sync"]);
+        let ran = export.run(&["sync"]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
-    lab
+    export
 }
 
 /// A document and the heading of its section with examples.
@@ -50,20 +50,20 @@ fn duckdb_reads_files_with_different_columns() {
     let [query] = blocks.as_slice() else { panic!("{blocks:?}") };
     assert_eq!(in_readme, blocks, "the README shows the same query");
     for column_comes_first in [false, true] {
-        let lab = lake(column_comes_first);
+        let export = lake(column_comes_first);
         let connection = duckdb::Connection::open_in_memory().unwrap();
         let all = |sql: &str| -> i64 {
             let sql = format!("SELECT sum(n) FROM ({sql}) AS t(name, n)");
             connection.query_row(&sql, [], |row| row.get(0)).unwrap()
         };
-        let query = query.replace("'lake/", &format!("'{}/", lab.lake().display()));
+        let query = query.replace("'lake/", &format!("'{}/", export.lake.display()));
         let query = query.split(';').next().unwrap();
         assert_eq!(all(query), 6);
         let by_team = query.replace("workflow_name", "team");
         let named = format!("SELECT * FROM ({by_team}) AS t(name, n) WHERE name = 'core'");
         assert_eq!(all(&named), 3);
         // The views that the program prints, too.
-        let views = lab.run(&["schema", "--format", "sql"]).stdout;
+        let views = export.run(&["schema", "--format", "sql"]).stdout;
         connection.execute_batch(&views).unwrap();
         assert_eq!(all("SELECT team, count(*) FROM runs WHERE team = 'core' GROUP BY ALL"), 3);
         assert_eq!(all("SELECT NULL, count(*) FROM tool_calls"), 6);
@@ -84,12 +84,12 @@ fn polars_and_pyarrow_read_files_with_different_columns() {
         ("# pyarrow\n", "found = runs.to_table()\nprint(found.num_rows, found['team'].null_count)"),
     ];
     for column_comes_first in [false, true] {
-        let lab = lake(column_comes_first);
+        let export = lake(column_comes_first);
         for (name, count) in counts {
             let block = blocks.iter().find(|block| block.starts_with(name)).unwrap();
             let mut command = Command::new(&python);
-            command.current_dir(lab.folder()).arg("-c").arg(format!("{block}\n{count}"));
-            let ran = lab.finish(&mut command);
+            command.current_dir(export.folder()).arg("-c").arg(format!("{block}\n{count}"));
+            let ran = export.finish(&mut command);
             assert_eq!((ran.stdout.trim(), ran.code), ("6 3", Some(0)), "{name}{}", ran.stderr);
         }
     }

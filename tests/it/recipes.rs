@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{KEY, Lab};
+use crate::support::{KEY, TestExport};
 use armature_export::config;
 use armature_export::failure::Exit;
 
@@ -75,15 +75,15 @@ fn containers_run_what_there_is() {
 
 #[test]
 fn the_crontab_lines_run_under_sh() {
-    let lab = Lab::new(20);
-    let bin = lab.path("bin");
+    let export = TestExport::of_ended_runs(20);
+    let bin = export.path("bin");
     fs::create_dir(&bin).unwrap();
     #[cfg(unix)]
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_armature-export"), bin.join("armature-export"))
         .unwrap();
-    let url = lab.simulator.base_url();
+    let url = export.simulator.base_url();
     let env = format!("ARMATURE_API_URL={url}\nARMATURE_API_KEY={KEY}\n");
-    fs::write(lab.path("env"), env).unwrap();
+    fs::write(export.path("env"), env).unwrap();
     let crontab = recipe("crontab");
     let lines: Vec<&str> = crontab.lines().filter(|line| !line.starts_with('#')).collect();
     let (path, lines) = lines.split_first().unwrap();
@@ -98,15 +98,15 @@ fn the_crontab_lines_run_under_sh() {
         let zone = chrono_tz::Tz::UTC;
         armature_export::schedule::Expression::parse(&expression.join(" "), zone).unwrap();
         let command: Vec<&str> = fields.collect();
-        let command = command.join(" ").replace("/srv/armature", lab.folder().to_str().unwrap());
+        let command = command.join(" ").replace("/srv/armature", export.folder().to_str().unwrap());
         // cron's own environment is as poor.
         let mut sh = Command::new("/bin/sh");
         sh.env_clear().env("PATH", &path);
         let output = sh.args(["-c", &command]).output().unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
     }
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    let log = fs::read_to_string(lab.path("reconcile.log")).unwrap();
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    let log = fs::read_to_string(export.path("reconcile.log")).unwrap();
     assert!(log.contains("20 as listed"), "{log}");
 }
 
@@ -147,7 +147,7 @@ fn the_python_recipe_branches_on_them() {
             .unwrap();
         assert!(child.wait().unwrap().success(), "{name}");
     }
-    let lab = Lab::new(20);
+    let export = TestExport::of_ended_runs(20);
     let script: PathBuf = root().join("config/recipes");
     let run = |url: &str| {
         let code = format!(
@@ -160,11 +160,11 @@ fn the_python_recipe_branches_on_them() {
             env!("CARGO_BIN_EXE_armature-export"),
         );
         let mut command = Command::new(python);
-        command.current_dir(lab.folder()).args(["-c", &code]);
-        command.env("ARMATURE_API_URL", url).env("ARMATURE_API_KEY", KEY);
-        lab.finish(&mut command).stdout.trim().to_owned()
+        export.add_environment(command.args(["-c", &code]));
+        command.env("ARMATURE_API_URL", url);
+        export.finish(&mut command).stdout.trim().to_owned()
     };
-    assert_eq!(run(&lab.simulator.base_url()), "complete True");
+    assert_eq!(run(&export.simulator.base_url()), "complete True");
     let unreachable = run("http://127.0.0.1:1/");
     assert_eq!(unreachable, "again armature-export sync: the API is unreachable (exit code 5)");
     let wrong = run("ftp://127.0.0.1/");

@@ -1,6 +1,6 @@
 //! `reconcile`: what an earlier sync could not see, or a ledger lost, is found and fetched.
 
-use crate::support::{Lab, answer, hand_made_run, now, rule_for};
+use crate::support::{TestExport, answer, block_on, hand_made_run, now, rule_for};
 use armature_export::lake::{CommitBuilder, Lake};
 use armature_export::simulator::{Endpoint, RunOverride};
 use chrono::{DateTime, Duration, Utc};
@@ -20,16 +20,16 @@ fn run_of_days_ago(id: &str, days: i64, status: &str) -> RunOverride {
     RunOverride { started_at, listing, ..run }
 }
 
-fn total(lab: &Lab) -> Value {
-    lab.run(&["reconcile", "--output", "json"]).json()["before"]["total"].clone()
+fn total(export: &TestExport) -> Value {
+    export.run(&["reconcile", "--output", "json"]).json()["before"]["total"].clone()
 }
 
 #[test]
 fn a_lake_that_holds_all_that_is_listed() {
-    let lab = Lab::new(12);
-    lab.sync_brings_everything();
-    let before = crate::support::files(&lab.lake());
-    let ran = lab.run(&["reconcile"]);
+    let export = TestExport::of_ended_runs(12);
+    export.sync_brings_everything();
+    let before = crate::support::files(&export.lake);
+    let ran = export.run(&["reconcile"]);
     assert_eq!(ran.code, Some(0));
     assert_snapshot!(ran.stdout, @"
     reconciled 12 runs of the last 30 days with the lake
@@ -50,23 +50,23 @@ fn a_lake_that_holds_all_that_is_listed() {
       2026-11-05       1          1        0              0        0       0            0
       2026-11-03       1          1        0              0        0       0            0
     ");
-    assert!(crate::support::files(&lab.lake()) == before, "it changed the lake");
+    assert!(crate::support::files(&export.lake) == before, "it changed the lake");
 }
 
 #[test]
 fn what_an_earlier_sync_could_not_see_is_fetched() {
-    let lab = Lab::new(12);
-    lab.simulator.override_run(run_of_days_ago("changing", 9, "fail"));
-    lab.simulator.override_run(run_of_days_ago("broken", 8, "fail"));
+    let export = TestExport::of_ended_runs(12);
+    export.simulator.override_run(run_of_days_ago("changing", 9, "fail"));
+    export.simulator.override_run(run_of_days_ago("broken", 8, "fail"));
     let broken = answer(500, "");
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, "broken", broken));
-    assert_eq!(lab.run(&["sync"]).code, Some(3));
+    export.simulator.add_rule(rule_for(Endpoint::Trace, "broken", broken));
+    assert_eq!(export.run(&["sync"]).code, Some(3));
     // Too far back for an ordinary sync to look.
-    lab.simulator.override_run(run_of_days_ago("changing", 9, "pass"));
-    lab.simulator.override_run(run_of_days_ago("late", 10, "pass"));
-    lab.simulator.clear_rules();
-    lab.simulator.add_rule(rule_for(Endpoint::Trace, "broken", answer(500, "")));
-    let ran = lab.run(&["reconcile"]);
+    export.simulator.override_run(run_of_days_ago("changing", 9, "pass"));
+    export.simulator.override_run(run_of_days_ago("late", 10, "pass"));
+    export.simulator.clear_rules();
+    export.simulator.add_rule(rule_for(Endpoint::Trace, "broken", answer(500, "")));
+    let ran = export.run(&["reconcile"]);
     assert_eq!(ran.code, Some(3));
     assert_snapshot!(ran.stdout, @"
     reconciled 15 runs of the last 30 days with the lake
@@ -100,23 +100,23 @@ fn what_an_earlier_sync_could_not_see_is_fetched() {
 
     hint: `reconcile --repair` fetches them
     ");
-    lab.simulator.clear_rules();
-    let ran = lab.run(&["reconcile", "--repair"]);
+    export.simulator.clear_rules();
+    let ran = export.run(&["reconcile", "--repair"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let one = |sql: &str| lab.ask(sql)[0][0].clone();
+    let one = |sql: &str| export.ask(sql)[0][0].clone();
     assert_eq!(one("SELECT count(*) FROM runs WHERE run_id IN ('late', 'broken')"), "2");
     assert_eq!(one("SELECT status || _revision FROM runs WHERE run_id = 'changing'"), "pass2");
     assert_eq!(one("SELECT count(*) - count(DISTINCT run_id) FROM runs"), "0");
-    assert_eq!(lab.run(&["verify"]).code, Some(0));
+    assert_eq!(export.run(&["verify"]).code, Some(0));
 }
 
 #[test]
 fn a_run_that_the_ledger_lost_is_not_fetched_a_second_time() {
-    let lab = Lab::new(12);
-    lab.sync_brings_everything();
-    let lost = lab.expected_ids().remove(0);
-    lab.runtime.block_on(async {
-        let mut lake = Lake::open(&lab.lake()).await.unwrap();
+    let export = TestExport::of_ended_runs(12);
+    export.sync_brings_everything();
+    let lost = export.expected_ids().remove(0);
+    block_on(async {
+        let mut lake = Lake::open(&export.lake).await.unwrap();
         let staging = lake.stage();
         let forgotten = vec![(lost, None)];
         lake.commit(
@@ -126,23 +126,23 @@ fn a_run_that_the_ledger_lost_is_not_fetched_a_second_time() {
         .await
         .unwrap()
     });
-    assert_eq!(total(&lab)["not_in_ledger"], 1);
-    let ran = lab.run(&["reconcile", "--repair"]);
+    assert_eq!(total(&export)["not_in_ledger"], 1);
+    let ran = export.run(&["reconcile", "--repair"]);
     assert_snapshot!(ran.told(), @r"
     exit 3
     not repaired: fetching runs that are not in the ledger would duplicate them
     ");
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
-    assert_eq!(lab.run(&["verify", "--repair"]).code, Some(0));
-    assert_eq!(total(&lab)["same"], 12);
-    assert_eq!(lab.run(&["sync"]).code, Some(0));
-    assert_eq!(lab.lake_ids(), lab.expected_ids());
+    assert_eq!(export.lake_ids(), export.expected_ids());
+    assert_eq!(export.run(&["verify", "--repair"]).code, Some(0));
+    assert_eq!(total(&export)["same"], 12);
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    assert_eq!(export.lake_ids(), export.expected_ids());
 }
 
 #[test]
 fn a_lake_that_is_not_there_cannot_be_reconciled() {
-    let lab = Lab::new(1);
-    assert_snapshot!(lab.run(&["reconcile"]).told(), @r"
+    let export = TestExport::of_ended_runs(1);
+    assert_snapshot!(export.run(&["reconcile"]).told(), @r"
     exit 2
     error: there is no lake at `[dir]/lake`
     hint: run `armature-export sync` first, or name the lake with --lake

@@ -1,6 +1,6 @@
 //! How long the API asks to wait, and what a wait that it does not name means.
 
-use crate::support::{Lab, Ran};
+use crate::support::{ProgramOutput, TestExport, all_at_once};
 use armature_export::simulator::{Answer, Endpoint, Rule};
 use serde_json::json;
 
@@ -10,60 +10,60 @@ fn limited(status: u16, header: &str) -> Answer {
 }
 
 /// A sync whose first `times` requests for the list are answered so.
-fn sync_after(times: u32, answer: Answer) -> (Lab, Ran) {
-    let lab = Lab::new(3);
-    lab.simulator.add_rule(Rule { times: Some(times), ..Rule::new(Endpoint::Runs, answer) });
-    let ran = lab.run(&["sync", "--output", "json"]);
-    (lab, ran)
+fn sync_after(times: u32, answer: Answer) -> (TestExport, ProgramOutput) {
+    let export = TestExport::of_ended_runs(3);
+    export.simulator.add_rule(Rule { times: Some(times), ..Rule::new(Endpoint::Runs, answer) });
+    let ran = export.run(&["sync", "--output", "json"]);
+    (export, ran)
 }
 
 /// A wait that is named costs no try, as after a 429: two are allowed here.
 #[test]
 fn an_announced_wait_counts_on_502_and_503_as_on_429() {
-    for status in [429, 502, 503] {
-        let (lab, ran) = sync_after(4, limited(status, "1"));
+    all_at_once([429, 502, 503], |status| {
+        let (export, ran) = sync_after(4, limited(status, "1"));
         assert_eq!(ran.code, Some(0), "{status}: {}", ran.stderr);
         let elapsed = ran.json()["elapsed_ms"].as_u64().unwrap();
         assert!(elapsed >= 4000, "{status}: waited {elapsed} ms instead of four seconds");
-        assert_eq!(lab.lake_ids(), lab.expected_ids());
-    }
+        assert_eq!(export.lake_ids(), export.expected_ids());
+    });
 }
 
 #[test]
 fn a_wait_that_is_not_named_costs_a_try() {
-    for header in ["0", "Sun, 06 Nov 1994 08:49:37 GMT", "soon"] {
-        let (lab, ran) = sync_after(4, limited(503, header));
+    all_at_once(["0", "Sun, 06 Nov 1994 08:49:37 GMT", "soon"], |header| {
+        let (export, ran) = sync_after(4, limited(503, header));
         assert_eq!(ran.code, Some(5), "{header}: {}", ran.stderr);
-        lab.simulator.clear_rules();
-        lab.sync_brings_everything();
-    }
+        export.simulator.clear_rules();
+        export.sync_brings_everything();
+    });
 }
 
 /// Zero seconds, or a moment in the past, count as absent: the delays grow as without the header.
 #[test]
 fn zero_seconds_do_not_mean_at_once() {
-    for header in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
-        let (lab, ran) = sync_after(3, limited(429, header));
+    all_at_once(["0", "Sun, 06 Nov 1994 08:49:37 GMT"], |header| {
+        let (export, ran) = sync_after(3, limited(429, header));
         assert_eq!(ran.code, Some(0), "{header}: {}", ran.stderr);
         let elapsed = ran.json()["elapsed_ms"].as_u64().unwrap();
         // Half a second, one and two, with jitter on top.
         assert!(elapsed >= 3500, "{header}: three pauses took {elapsed} ms");
-        assert_eq!(lab.lake_ids(), lab.expected_ids());
-    }
+        assert_eq!(export.lake_ids(), export.expected_ids());
+    });
 }
 
 /// One document that is always busy for a second holds nobody else up, and is left in the end.
 #[test]
 fn one_busy_document_is_left_for_the_next_sync() {
-    let lab = Lab::new(12);
-    lab.configure("max_retry_secs = 3\n");
-    let busy = lab.expected_ids().remove(4);
+    let export = TestExport::of_ended_runs(12);
+    export.configure("max_retry_secs = 3\n");
+    let busy = export.expected_ids().remove(4);
     let rule = Rule { run_id: Some(busy.clone()), ..Rule::new(Endpoint::Trace, limited(503, "1")) };
-    lab.simulator.add_rule(rule);
-    let ran = lab.run(&["sync", "--output", "json"]);
+    export.simulator.add_rule(rule);
+    let ran = export.run(&["sync", "--output", "json"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert_eq!(ran.json()["runs"]["failed"], json!(1));
-    assert_eq!(lab.lake_ids().len(), 11);
-    lab.simulator.clear_rules();
-    lab.sync_brings_everything();
+    assert_eq!(export.lake_ids().len(), 11);
+    export.simulator.clear_rules();
+    export.sync_brings_everything();
 }

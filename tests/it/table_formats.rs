@@ -10,7 +10,7 @@ use armature_export::digest::sha256_hex;
 use armature_export::lake::{
     Bound, ColumnStatistics, CommitBuilder, DataFile, FileStatistics, Lake, LakeView, WrittenFile,
 };
-use armature_export::simulator::{SimulatorSettings, WorldSettings};
+use armature_export::simulator::WorldSettings;
 use armature_export::tables::{
     ALL, ColumnOverride, Kind, Mapping, WORKFLOWS, WriteDisposition, find,
 };
@@ -20,8 +20,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::compact::{at, compacted, options, small_commits};
 use crate::offline::replay::replayed;
-use crate::world::kit::Kit;
-use crate::world::rows;
+use crate::support::TestExport;
+use crate::support::rows;
 
 fn column(name: &str, kind: Kind) -> ColumnOverride {
     let (table, name, kind) = ("runs".to_owned(), name.to_owned(), Some(kind));
@@ -42,8 +42,8 @@ fn field_ids(path: &Path) -> BTreeMap<String, i32> {
 }
 
 /// Every data file that commits name, by commit.
-async fn all_parts(kit: &Kit) -> Vec<DataFile> {
-    let lake = LakeView::open(&kit.lake).await.unwrap();
+async fn all_parts(export: &TestExport) -> Vec<DataFile> {
+    let lake = LakeView::open(&export.lake).await.unwrap();
     let mut parts = Vec::new();
     for commit in lake.commits().unwrap() {
         parts.extend(lake.commit_file(commit).await.unwrap().all_parts().cloned());
@@ -53,22 +53,22 @@ async fn all_parts(kit: &Kit) -> Vec<DataFile> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_column_of_every_file_has_the_id_of_its_declaration() {
-    let kit = Kit::start(12).await;
-    kit.sync().await;
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
     let mapping = Mapping::new(&[], &[]).unwrap();
-    let parts = all_parts(&kit).await;
+    let parts = all_parts(&export).await;
     assert!(parts.len() > 8, "{parts:?}");
     for part in &parts {
         let mapped = mapping.table(find(&part.table).unwrap());
         let declared = mapped.columns.iter();
         let declared = declared.map(|c| (c.name.clone(), i32::try_from(c.id).unwrap()));
-        assert_eq!(field_ids(&kit.lake.join(&part.path)), declared.collect(), "{}", part.path);
+        assert_eq!(field_ids(&export.lake.join(&part.path)), declared.collect(), "{}", part.path);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_column_of_a_user_keeps_its_id_and_no_other_gets_it() {
-    let mut kit = Kit::start(6).await;
+    let mut export = TestExport::of_growing_world(6);
     let mut ids = Vec::new();
     for columns in [
         vec![column("team", Kind::Text)],
@@ -76,10 +76,11 @@ async fn the_column_of_a_user_keeps_its_id_and_no_other_gets_it() {
         vec![column("budget", Kind::Decimal), column("team", Kind::Text)],
         vec![column("team", Kind::Integer)],
     ] {
-        kit.settings.columns = columns;
-        kit.sync().await;
-        replayed(&kit).await;
-        let runs = kit.parts().into_iter().find(|path| path.starts_with(kit.lake.join("runs")));
+        export.settings.columns = columns;
+        export.sync().await;
+        replayed(&export).await;
+        let runs =
+            export.parts().into_iter().find(|path| path.starts_with(export.lake.join("runs")));
         let of_users = field_ids(&runs.unwrap()).into_iter().filter(|(_, id)| *id > 1000);
         ids.push(of_users.map(|(name, id)| format!("{name} {id}")).collect::<Vec<_>>().join(", "));
     }
@@ -88,16 +89,16 @@ async fn the_column_of_a_user_keeps_its_id_and_no_other_gets_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_date_is_the_folder_of_the_row() {
-    let kit = small_commits(40).await;
-    kit.sync().await;
+    let export = small_commits(40);
+    export.sync().await;
     for table in ALL.iter().filter(|table| table.write == WriteDisposition::Append) {
         let files = format!(
             "read_parquet('{}/{}/**/*.parquet', hive_partitioning = true, \
              hive_types = {{'date': DATE}})",
-            kit.lake.display(),
+            export.lake.display(),
             table.name
         );
-        if !kit.lake.join(table.name).exists() {
+        if !export.lake.join(table.name).exists() {
             continue;
         }
         let count = |condition: &str| {
@@ -107,7 +108,7 @@ async fn run_date_is_the_folder_of_the_row() {
         assert_eq!(count("run_date IS DISTINCT FROM date"), 0, "{}", table.name);
         // The same in DuckDB.
         let delivered = format!("SELECT count(*) FROM {} WHERE run_date IS NULL", table.name);
-        assert_eq!(rows::count(&kit.duckdb, &delivered), 0, "{}", table.name);
+        assert_eq!(export.count(&delivered), 0, "{}", table.name);
     }
 }
 
@@ -164,19 +165,19 @@ fn check_statistics(file: &Path, name: &str, kind: Kind, stated: &ColumnStatisti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_statistics_of_a_commit_are_those_of_its_files() {
-    let kit = small_commits(60).await;
-    kit.sync().await;
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
+    let export = small_commits(60);
+    export.sync().await;
+    let closed = at(options(&export), (export.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
-    let lake = LakeView::open(&kit.lake).await.unwrap();
+    let lake = LakeView::open(&export.lake).await.unwrap();
     let live = lake.snapshot().await.unwrap();
     let mut checked = 0;
-    for part in all_parts(&kit).await {
+    for part in all_parts(&export).await {
         // The others are in no folder any more.
         if live.get(&part.path).is_none() {
             continue;
         }
-        let file = kit.lake.join(&part.path);
+        let file = export.lake.join(&part.path);
         let statistics = part.statistics.unwrap();
         let reader = SerializedFileReader::new(File::open(&file).unwrap()).unwrap();
         assert_eq!(statistics.split_offsets.len(), reader.metadata().num_row_groups());
@@ -196,10 +197,10 @@ async fn the_statistics_of_a_commit_are_those_of_its_files() {
 
 /// The content of every data file in the folders of tables, and among those that are kept for a
 /// while.
-fn contents(kit: &Kit, seen: &mut BTreeMap<String, String>) {
-    for path in kit.parts() {
+fn contents(export: &TestExport, seen: &mut BTreeMap<String, String>) {
+    for path in export.parts() {
         let sha256 = sha256_hex(&std::fs::read(&path).unwrap());
-        let name = path.strip_prefix(&kit.lake).unwrap().display().to_string();
+        let name = path.strip_prefix(&export.lake).unwrap().display().to_string();
         if let Some(before) = seen.insert(name.clone(), sha256.clone()) {
             assert_eq!(before, sha256, "{name} changed");
         }
@@ -210,25 +211,25 @@ fn contents(kit: &Kit, seen: &mut BTreeMap<String, String>) {
 async fn a_path_never_changes_its_content() {
     // Runs begin every 90 seconds: some are always open.
     let world = WorldSettings { runs: 60, seconds_between_runs: 90.0, ..WorldSettings::default() };
-    let mut kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
-    kit.settings.sync.commit_bytes = 50_000;
+    let mut export = TestExport::of_world(world);
+    export.settings.sync.commit_bytes = 50_000;
     let mut seen = BTreeMap::new();
     for _ in 0..4 {
-        kit.sync().await;
-        contents(&kit, &mut seen);
-        kit.simulator.advance(Duration::minutes(20));
+        export.sync().await;
+        contents(&export, &mut seen);
+        export.simulator.advance(Duration::minutes(20));
     }
-    replayed(&kit).await;
-    contents(&kit, &mut seen);
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
+    replayed(&export).await;
+    contents(&export, &mut seen);
+    let closed = at(options(&export), (export.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
-    contents(&kit, &mut seen);
+    contents(&export, &mut seen);
     let of_open_runs = seen.keys().filter(|path| path.starts_with("open_runs/")).count();
     assert!(of_open_runs > 1, "no table was replaced");
     // One file of each replaced table is left.
     for table in ALL.iter().filter(|table| table.write == WriteDisposition::Replace) {
         let left =
-            kit.parts().iter().filter(|it| it.starts_with(kit.lake.join(table.name))).count();
+            export.parts().iter().filter(|it| it.starts_with(export.lake.join(table.name))).count();
         assert!(left <= 1, "{}: {left}", table.name);
     }
 }
@@ -237,16 +238,16 @@ async fn a_path_never_changes_its_content() {
 /// and the last is not the same one for a table format.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_whose_columns_have_other_ids_are_not_merged() {
-    let mut kit = Kit::start(40).await;
-    kit.settings.sync.commit_bytes = 1;
+    let mut export = TestExport::of_growing_world(40);
+    export.settings.sync.commit_bytes = 1;
     // The second sync exports no run: three requests are too few for one.
     for (kind, requests) in [(Kind::Text, 60), (Kind::Integer, 3), (Kind::Text, 60)] {
-        kit.settings.columns = vec![column("team", kind)];
-        kit.settings.sync.max_requests = Some(requests);
-        kit.sync().await;
+        export.settings.columns = vec![column("team", kind)];
+        export.settings.sync.max_requests = Some(requests);
+        export.sync().await;
     }
     let boundary = {
-        let lake = LakeView::open(&kit.lake).await.unwrap();
+        let lake = LakeView::open(&export.lake).await.unwrap();
         let mut commits = Vec::new();
         for commit in lake.commits().unwrap() {
             let commit = lake.commit_file(commit).await.unwrap();
@@ -255,8 +256,8 @@ async fn files_whose_columns_have_other_ids_are_not_merged() {
         commits[1]
     };
     // Each file of runs: the id of the column, and whether its rows came before the change.
-    let files = |kit: &Kit| {
-        let runs = kit.parts().into_iter().filter(|it| it.starts_with(kit.lake.join("runs")));
+    let files = |export: &TestExport| {
+        let runs = export.parts().into_iter().filter(|it| it.starts_with(export.lake.join("runs")));
         let of = |path: std::path::PathBuf| {
             let sql = format!(
                 "SELECT count(DISTINCT _commit <= {boundary}) * 2 + bool_or(_commit <= {boundary})::INT \
@@ -268,11 +269,11 @@ async fn files_whose_columns_have_other_ids_are_not_merged() {
         runs.map(of).collect::<Vec<_>>()
     };
     let is_right = |file: &(i32, i64)| matches!(file, (1001, 3) | (1003, 2));
-    let before = files(&kit);
+    let before = files(&export);
     assert!(before.iter().all(is_right) && before.len() > 4, "{before:?}");
-    let later = (kit.simulator.now() + Duration::days(3)).into();
-    compacted(&at(options(&kit), later)).await;
-    let after = files(&kit);
+    let later = (export.simulator.now() + Duration::days(3)).into();
+    compacted(&at(options(&export), later)).await;
+    let after = files(&export);
     assert!(after.iter().all(is_right), "{after:?}");
     assert!(after.len() < before.len() && after.contains(&(1001, 3)), "{after:?}");
 }
@@ -298,18 +299,18 @@ async fn a_lost_folder_of_a_replaced_table_keeps_no_commit_from_being_published(
 /// A replaced table whose file was damaged and given up comes back with the next sync.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_table_that_was_dropped_is_written_again() {
-    let kit = Kit::start(8).await;
-    kit.sync().await;
-    let file = |kit: &Kit| {
-        kit.parts().into_iter().find(|path| path.starts_with(kit.lake.join("workflows")))
+    let export = TestExport::of_growing_world(8);
+    export.sync().await;
+    let file = |export: &TestExport| {
+        export.parts().into_iter().find(|path| path.starts_with(export.lake.join("workflows")))
     };
-    let damaged = file(&kit).unwrap();
+    let damaged = file(&export).unwrap();
     std::fs::write(&damaged, "PAR1").unwrap();
-    let job = kit.job(kit.simulator.now().into());
+    let job = export.job(export.simulator.now().into());
     let repaired = repair(&job, true).await.unwrap();
     assert!(repaired.after.is_well(), "{:?}", repaired.after.findings);
-    assert_eq!(file(&kit), None);
-    kit.sync().await;
-    assert!(file(&kit).is_some_and(|path| path != damaged));
-    kit.assert_equals_the_world();
+    assert_eq!(file(&export), None);
+    export.sync().await;
+    assert!(file(&export).is_some_and(|path| path != damaged));
+    export.assert_equals_the_world();
 }

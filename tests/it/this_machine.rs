@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use crate::support::Lab;
+use crate::support::TestExport;
 
-fn names(lab: &Lab) -> Vec<String> {
-    let names = fs::read_dir(lab.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+fn names(export: &TestExport) -> Vec<String> {
+    let names = fs::read_dir(export.folder()).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
     names
@@ -14,44 +14,44 @@ fn names(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn a_path_that_is_an_address_or_for_a_shell() {
-    let lab = Lab::new(2);
+    let export = TestExport::of_ended_runs(2);
     let paths =
         ["s3://bucket/x", "az://b/x", "file:///tmp/x", "~/x", "$HOME/x", "%HOME%/x", "md:x"];
     for path in paths {
         for (section, option) in [("lake", "lake"), ("duckdb", "duckdb")] {
-            lab.configure(&format!("[{section}]\npath = '{path}'\n"));
+            export.configure(&format!("[{section}]\npath = '{path}'\n"));
             for command in ["sync", "doctor", "status"] {
-                let ran = lab.run(&[command]);
+                let ran = export.run(&[command]);
                 assert_eq!(ran.code, Some(2), "{command} {path}: {}", ran.stderr);
                 assert!(ran.stderr.contains(&format!("`{section}.path`")), "{}", ran.stderr);
             }
-            lab.configure("");
-            let ran = lab.run(&["sync", &format!("--{option}"), path]);
+            export.configure("");
+            let ran = export.run(&["sync", &format!("--{option}"), path]);
             assert_eq!(ran.code, Some(2), "--{option} {path}: {}", ran.stderr);
         }
-        let mut command = lab.command(&["sync"]);
+        let mut command = export.command(&["sync"]);
         let command = command.env_remove("ARMATURE_API_KEY").env("ARMATURE_API_KEY_FILE", path);
-        let ran = lab.finish(command);
+        let ran = export.finish(command);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(ran.stderr.contains("ARMATURE_API_KEY_FILE"), "{}", ran.stderr);
     }
-    assert_eq!(names(&lab), ["armature-export.toml"]);
+    assert_eq!(names(&export), ["armature-export.toml"]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_machine_without_certificates() {
-    let lab = Lab::new(2);
-    fs::create_dir(lab.path("empty")).unwrap();
-    for (file, folder) in [("/nonexistent", None), ("/dev/null", Some(lab.path("empty")))] {
+    let export = TestExport::of_ended_runs(2);
+    fs::create_dir(export.path("empty")).unwrap();
+    for (file, folder) in [("/nonexistent", None), ("/dev/null", Some(export.path("empty")))] {
         for command in ["sync", "doctor", "plan"] {
-            let mut command = lab.command(&[command]);
+            let mut command = export.command(&[command]);
             command.env("ARMATURE_API_URL", "https://localhost:1/api").env("SSL_CERT_FILE", file);
             match &folder {
                 Some(folder) => command.env("SSL_CERT_DIR", folder),
                 None => command.env_remove("SSL_CERT_DIR"),
             };
-            let ran = lab.finish(&mut command);
+            let ran = export.finish(&mut command);
             assert_eq!(ran.code, Some(2), "{}", ran.stderr);
             let told = ran.stderr + &ran.stdout;
             let words = ["no CA certificates were found", file, "ca-certificates", "SSL_CERT_DIR"];
@@ -59,15 +59,15 @@ fn a_machine_without_certificates() {
         }
     }
     // Without HTTPS none are needed.
-    let mut command = lab.command(&["sync"]);
+    let mut command = export.command(&["sync"]);
     command.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", "/nonexistent");
-    let ran = lab.finish(&mut command);
+    let ran = export.finish(&mut command);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     // A webhook can need them all the same.
-    lab.configure("[notify]\nwebhook_url = \"https://localhost:1/x\"\n");
-    let mut command = lab.command(&["schedule"]);
+    export.configure("[notify]\nwebhook_url = \"https://localhost:1/x\"\n");
+    let mut command = export.command(&["schedule"]);
     command.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", "/nonexistent");
-    let ran = lab.finish(&mut command);
+    let ran = export.finish(&mut command);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("which messages by HTTPS need"), "{}", ran.stderr);
 }
@@ -78,8 +78,8 @@ fn a_machine_without_certificates() {
 fn a_file_system_without_locks() {
     use rustix::io::Errno;
 
-    let lab = Lab::new(2);
-    let library = lab.path("no_locks.so");
+    let export = TestExport::of_ended_runs(2);
+    let library = export.path("no_locks.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/no_locks.c");
     let mut compile = std::process::Command::new("cc");
     let compiled = compile.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
@@ -87,19 +87,19 @@ fn a_file_system_without_locks() {
     for error in [Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS] {
         for only_fcntl in [false, true] {
             let run = |name: &str| {
-                let mut command = lab.command(&[name]);
+                let mut command = export.command(&[name]);
                 command.env("LD_PRELOAD", &library);
                 command.env("LOCK_ERRNO", error.raw_os_error().to_string());
                 if only_fcntl {
                     command.env("LOCK_BY_FCNTL_ONLY", "1");
                 }
-                lab.finish(&mut command)
+                export.finish(&mut command)
             };
-            let before = names(&lab);
+            let before = names(&export);
             let ran = run("doctor");
             assert_eq!(ran.code, Some(6), "{error:?}: {}", ran.stdout);
             assert!(ran.stdout.contains("cannot lock files"), "{}", ran.stdout);
-            assert_eq!(names(&lab), before, "something stayed");
+            assert_eq!(names(&export), before, "something stayed");
             let ran = run("sync");
             assert_eq!(ran.code, Some(6), "{error:?}: {}", ran.stderr);
             let hint = ran.stderr.split("hint:").last().unwrap();

@@ -8,9 +8,9 @@ use armature_export::simulator::{ListEnvelope, Scenario, SimulatorSettings};
 use armature_export::time::Timestamp;
 use chrono::{DateTime, Duration, Utc};
 
+use crate::support::TestExport;
+use crate::support::rows;
 use crate::support::seeded::Seeded;
-use crate::world::kit::Kit;
-use crate::world::rows;
 
 /// The longest time between two syncs of a world whose runs stay open for longer than that.
 const MOST_APART: Duration = Duration::days(14);
@@ -56,11 +56,11 @@ impl fmt::Display for Figures {
 
 /// Plays one seed; panics where anything is missing, doubled or wrong.
 pub(crate) async fn play(seed: u64) -> Figures {
-    Box::pin(Series::start(seed, &Scenario::random(seed)).await.play()).await
+    Box::pin(Series::start(seed, &Scenario::random(seed)).play()).await
 }
 
 struct Series {
-    kit: Kit,
+    export: TestExport,
     draws: Draws,
     /// How long runs start.
     future: Duration,
@@ -81,28 +81,27 @@ impl Draws {
 }
 
 impl Series {
-    async fn start(seed: u64, scenario: &Scenario) -> Self {
+    fn start(seed: u64, scenario: &Scenario) -> Self {
         let mut draws = Draws(Seeded::new(seed));
-        let mut kit = Kit::with(SimulatorSettings {
+        let mut export = TestExport::new(SimulatorSettings {
             world: scenario.world.clone(),
             shape: scenario.shape,
             faults: Some(scenario.faults.clone()),
             record_requests: false,
             ..SimulatorSettings::default()
-        })
-        .await;
-        let api = &mut kit.settings.api;
+        });
+        let api = &mut export.settings.api;
         api.max_attempts = u32::try_from(draws.between(2, 3)).unwrap();
         api.concurrency = 4;
         api.first_byte_timeout_secs = 2;
         api.max_rate_limit_wait_secs = 2;
-        kit.settings.sync.commit_bytes = u64::try_from(draws.between(30_000, 400_000)).unwrap();
-        kit.settings.duckdb.lock_wait_secs = 0;
+        export.settings.sync.commit_bytes = u64::try_from(draws.between(30_000, 400_000)).unwrap();
+        export.settings.duckdb.lock_wait_secs = 0;
         Self {
             future: seconds(scenario.world.days_after_birth * 86_400.0),
             has_very_long_runs: scenario.world.lives.long_open_days > 30.0,
             is_honest: is_honest(scenario),
-            kit,
+            export,
             draws,
             figures: Figures { seeds: 1, ..Figures::default() },
         }
@@ -110,7 +109,7 @@ impl Series {
 
     async fn play(mut self) -> Figures {
         self.bad_days().await;
-        self.kit.simulator.clear_faults();
+        self.export.simulator.clear_faults();
         self.sync().await;
         if self.has_very_long_runs {
             self.pass(MOST_APART, RangeChoice::Month).await;
@@ -120,18 +119,18 @@ impl Series {
         self.pass(Duration::hours(3), RangeChoice::Auto).await;
         self.pass(Duration::hours(50), RangeChoice::Month).await;
         self.assert_is_whole();
-        let report = self.kit.sync().await;
+        let report = self.export.sync().await;
         let changes = (report.runs.new, report.runs.changed, report.outcome.name());
         assert_eq!(changes, (0, 0, "complete"), "one sync more: {report:?}");
         self.figures.syncs += 1;
-        self.figures.requests = self.kit.simulator.request_count();
+        self.figures.requests = self.export.simulator.request_count();
         self.figures
     }
 
     fn assert_is_whole(&mut self) {
-        self.kit.assert_equals_the_world();
-        let expected = self.kit.expected();
-        let open = rows::count(&self.kit.duckdb, "SELECT count(*) FROM open_runs");
+        self.export.assert_equals_the_world();
+        let expected = self.export.expected();
+        let open = rows::count(&self.export.duckdb, "SELECT count(*) FROM open_runs");
         let unfinished = expected.open_runs.len() + expected.waiting.len();
         assert_eq!(usize::try_from(open).unwrap(), unfinished, "open runs");
         let rows = expected.row_count();
@@ -142,14 +141,14 @@ impl Series {
     /// in a way that nobody can see. Where the server's clock is ahead, that time ends after the
     /// list was read, and the overlap has the rest.
     async fn check_proof(&mut self, began: DateTime<Utc>) {
-        let lake = LakeView::open(&self.kit.lake).await.unwrap();
+        let lake = LakeView::open(&self.export.lake).await.unwrap();
         let (ledger, _) = lake.ledger().await.unwrap();
         let proven = &lake.head().unwrap().coverage;
         let is_proven =
             |start: Timestamp| proven.iter().any(|it| (it.from..it.until).contains(&start));
         // The ledger forgets what is out of reach.
         let reach = began - Duration::days(30);
-        let runs = self.kit.simulator.world().run_starts(began);
+        let runs = self.export.simulator.world().run_starts(began);
         let proven = runs
             .filter(|(_, start)| *start > reach)
             .filter(|(_, start)| is_proven((*start).into()));
@@ -171,23 +170,23 @@ impl Series {
             let step = if left == 1 { most } else { self.draws.between(60, most.max(60)) };
             let step = Duration::seconds(step.min(self.future.num_seconds()));
             self.future -= step;
-            self.kit.simulator.advance(step);
+            self.export.simulator.advance(step);
         }
     }
 
     /// Time without faults, and a sync.
     async fn pass(&mut self, time: Duration, range: RangeChoice) {
-        self.kit.simulator.advance(time);
-        self.kit.settings.sync.range = range;
+        self.export.simulator.advance(time);
+        self.export.settings.sync.range = range;
         self.sync().await;
-        self.kit.settings.sync.range = RangeChoice::Auto;
+        self.export.settings.sync.range = RangeChoice::Auto;
     }
 
     /// One sync, after which no run stands twice anywhere.
     async fn sync(&mut self) {
         self.figures.syncs += 1;
-        let began = self.kit.simulator.now();
-        match self.kit.try_sync().await {
+        let began = self.export.simulator.now();
+        match self.export.try_sync().await {
             Ok(report) => {
                 self.figures.commits += report.commits;
                 self.figures.failed_syncs += u64::from(report.outcome.name() != "complete");
@@ -200,13 +199,13 @@ impl Series {
         let twice = |relation: &str, key: &str| {
             format!("SELECT count(*) - count(DISTINCT ({key})) FROM {relation}")
         };
-        if self.kit.lake.join("runs").is_dir() {
-            let files = format!("read_parquet('{}/runs/**/*.parquet')", self.kit.lake.display());
+        if self.export.lake.join("runs").is_dir() {
+            let files = format!("read_parquet('{}/runs/**/*.parquet')", self.export.lake.display());
             let doubled = rows::count_in_memory(&twice(&files, "run_id, _revision"));
             assert_eq!(doubled, 0, "runs that stand twice in the lake");
         }
-        if self.kit.duckdb.exists() {
-            let doubled = rows::count(&self.kit.duckdb, &twice("runs", "run_id"));
+        if self.export.duckdb.exists() {
+            let doubled = rows::count(&self.export.duckdb, &twice("runs", "run_id"));
             assert_eq!(doubled, 0, "runs that stand twice in DuckDB");
         }
     }

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::support::{Lab, SimulatorSettings, settings};
+use crate::support::TestExport;
 
 /// Where commits are cut depends on the order of answers, and so does how many files there are.
 fn without_numbers(text: &str) -> String {
@@ -22,20 +22,20 @@ fn without_numbers(text: &str) -> String {
     out
 }
 
-fn lab() -> Lab {
-    let lab = Lab::with(SimulatorSettings { ..settings(60) });
-    lab.configure("[sync]\ncommit_bytes = 20000\n");
-    lab.sync_brings_everything();
-    lab
+fn export() -> TestExport {
+    let export = TestExport::of_ended_runs(60);
+    export.configure("[sync]\ncommit_bytes = 20000\n");
+    export.sync_brings_everything();
+    export
 }
 
 #[test]
 fn compacting_says_what_it_did() {
-    let lab = lab();
+    let export = export();
     let told = |arguments: &[&str]| {
-        let ran = lab.run(arguments);
+        let ran = export.run(arguments);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        without_numbers(&ran.named(&ran.stdout))
+        without_numbers(&ran.with_placeholders(&ran.stdout))
     };
     let all = [
         told(&["compact", "--dry-run"]),
@@ -44,27 +44,27 @@ fn compacting_says_what_it_did() {
         told(&["compact", "--drop-older-revisions"]),
     ];
     assert_snapshot!(all.join("\n"));
-    let ran = lab.run(&["compact", "--output", "json"]);
+    let ran = export.run(&["compact", "--output", "json"]);
     assert_eq!(ran.json()["days"], json!(0));
-    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
-    lab.sync_brings_everything();
+    assert_eq!(export.run(&["verify"]).code, Some(0), "{}", export.run(&["verify"]).stdout);
+    export.sync_brings_everything();
 }
 
 #[test]
 fn what_cannot_be_compacted_is_told() {
-    let lab = Lab::new(20);
-    assert_snapshot!(lab.run(&["compact"]).told(), @r"
+    let export = TestExport::of_ended_runs(20);
+    assert_snapshot!(export.run(&["compact"]).told(), @r"
     exit 2
     error: there is no lake at `[dir]/lake`
     hint: run `armature-export sync` first, or name the lake with --lake
     ");
-    lab.configure("[sync]\ncommit_bytes = 5000\n");
-    lab.sync_brings_everything();
-    for (path, mut bytes) in crate::support::files(&lab.lake().join("runs")) {
+    export.configure("[sync]\ncommit_bytes = 5000\n");
+    export.sync_brings_everything();
+    for (path, mut bytes) in crate::support::files(&export.lake.join("runs")) {
         bytes[10] ^= 1;
         std::fs::write(path, bytes).unwrap();
     }
-    let ran = lab.run(&["compact"]);
+    let ran = export.run(&["compact"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("is damaged and was not merged"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: `armature-export verify`"), "{}", ran.stderr);
@@ -72,15 +72,15 @@ fn what_cannot_be_compacted_is_told() {
 
 #[test]
 fn deliveries_at_once_bring_each_row_once() {
-    let lab = Lab::with(SimulatorSettings { ..settings(60) });
+    let export = TestExport::of_ended_runs(60);
     let without = "[sync]\ncommit_bytes = 20000\n[duckdb]\nenabled = false\n";
-    lab.configure(without);
-    assert_eq!(lab.run(&["sync"]).code, Some(0));
-    assert_eq!(lab.run(&["compact"]).code, Some(0));
+    export.configure(without);
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    assert_eq!(export.run(&["compact"]).code, Some(0));
     // What the merge left alone is not a part of it: two transactions at least.
-    lab.configure("[duckdb]\nlock_wait_secs = 20\n");
+    export.configure("[duckdb]\nlock_wait_secs = 20\n");
     let spawn = |_| {
-        let mut command = lab.command(&["deliver"]);
+        let mut command = export.command(&["deliver"]);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let deliveries: Vec<Child> = (0..4).map(spawn).collect();
@@ -93,7 +93,7 @@ fn deliveries_at_once_bring_each_row_once() {
         assert!(output.status.success() || is_overtaken, "{told}");
     }
     assert!(applied > 0);
-    assert_eq!(lab.run(&["deliver"]).code, Some(0));
-    assert_eq!(lab.database_ids(), lab.expected_ids());
-    assert_eq!(lab.run(&["verify"]).code, Some(0), "{}", lab.run(&["verify"]).stdout);
+    assert_eq!(export.run(&["deliver"]).code, Some(0));
+    assert_eq!(export.database_ids(), export.expected_ids());
+    assert_eq!(export.run(&["verify"]).code, Some(0), "{}", export.run(&["verify"]).stdout);
 }

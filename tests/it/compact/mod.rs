@@ -11,17 +11,17 @@ use std::path::PathBuf;
 
 use armature_export::compact::{CompactOptions, CompactReport, compact};
 use armature_export::job::LakeJob;
-use armature_export::simulator::{Lives, SimulatorSettings, WorldSettings};
+use armature_export::simulator::{Lives, WorldSettings};
 use armature_export::tables::{ALL, WriteDisposition};
 use armature_export::targets::DeliveryReport;
 use armature_export::time::Timestamp;
 use armature_export::verify::verify;
 
-use crate::world::kit::Kit;
+use crate::support::TestExport;
 
 /// An export that commits every few runs: many small parts. Many runs change after their end, and
 /// become later revisions.
-pub(crate) async fn small_commits(runs: u32) -> Kit {
+pub(crate) fn small_commits(runs: u32) -> TestExport {
     let world = WorldSettings {
         runs,
         days: 6.0,
@@ -29,15 +29,15 @@ pub(crate) async fn small_commits(runs: u32) -> Kit {
         lives: Lives { changed_percent: 80, changed_seconds: 3600.0, ..Lives::default() },
         ..WorldSettings::default()
     };
-    let mut kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
-    kit.settings.sync.commit_bytes = 15_000;
-    kit
+    let mut export = TestExport::of_world(world);
+    export.settings.sync.commit_bytes = 15_000;
+    export
 }
 
-pub(crate) fn options(kit: &Kit) -> CompactOptions {
+pub(crate) fn options(export: &TestExport) -> CompactOptions {
     CompactOptions {
-        job: kit.job(kit.simulator.now().into()),
-        settings: kit.settings.compact.clone(),
+        job: export.job(export.simulator.now().into()),
+        settings: export.settings.compact.clone(),
         drop_older_revisions: false,
         stop: None,
     }
@@ -57,10 +57,10 @@ pub(crate) async fn compacted(options: &CompactOptions) -> CompactReport {
 }
 
 /// Parts by table and day, without those of tables that are replaced as a whole.
-pub(crate) fn parts_by_day(kit: &Kit) -> BTreeMap<PathBuf, usize> {
+pub(crate) fn parts_by_day(export: &TestExport) -> BTreeMap<PathBuf, usize> {
     let mut days = BTreeMap::new();
-    for part in kit.parts() {
-        let folder = part.parent().unwrap().strip_prefix(&kit.lake).unwrap().to_owned();
+    for part in export.parts() {
+        let folder = part.parent().unwrap().strip_prefix(&export.lake).unwrap().to_owned();
         if folder.components().count() > 1 {
             *days.entry(folder).or_default() += 1;
         }
@@ -69,11 +69,11 @@ pub(crate) fn parts_by_day(kit: &Kit) -> BTreeMap<PathBuf, usize> {
 }
 
 /// Every row of every table as a plain glob finds it, all columns, system columns too.
-pub(crate) fn lake_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<String>> {
+pub(crate) fn lake_rows(export: &TestExport) -> BTreeMap<&'static str, Vec<String>> {
     let connection = duckdb::Connection::open_in_memory().unwrap();
     let tables = ALL.iter().filter(|table| table.write == WriteDisposition::Append);
     let read = |name: &'static str| {
-        let glob = format!("{}/{name}/**/*.parquet", kit.lake.display());
+        let glob = format!("{}/{name}/**/*.parquet", export.lake.display());
         let sql = format!(
             "SELECT to_json(t)::VARCHAR FROM read_parquet('{glob}', union_by_name = true) t \
              ORDER BY ALL"
@@ -86,18 +86,18 @@ pub(crate) fn lake_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 /// Every row of the DuckDB file.
-pub(crate) fn database_rows(kit: &Kit) -> BTreeMap<&'static str, Vec<Vec<String>>> {
+pub(crate) fn database_rows(export: &TestExport) -> BTreeMap<&'static str, Vec<Vec<String>>> {
     let tables = ALL.iter().map(|table| table.name);
     let read = |table| {
         let sql = format!("SELECT * FROM \"{table}\" ORDER BY ALL");
-        (table, armature_export::query::query(&kit.duckdb, &sql).unwrap().1)
+        (table, armature_export::query::query(&export.duckdb, &sql).unwrap().1)
     };
     tables.map(read).collect()
 }
 
 /// The lake and the DuckDB file are as they must be, in every byte and row.
-pub(crate) async fn assert_all_is_well(kit: &Kit) {
-    let job = kit.job(kit.simulator.now().into());
+pub(crate) async fn assert_all_is_well(export: &TestExport) {
+    let job = export.job(export.simulator.now().into());
     let report = verify(&job).await.unwrap();
     assert!(report.is_well(), "{report:#?}");
 }

@@ -52,12 +52,12 @@ fn count_on(glob: &str, expected: i64, stop: &AtomicBool, files: &Sender<i64>) -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
-    let kit = small_commits(120).await;
-    kit.sync().await;
-    let days = std::fs::read_dir(kit.lake.join("runs")).unwrap();
+    let export = small_commits(120);
+    export.sync().await;
+    let days = std::fs::read_dir(export.lake.join("runs")).unwrap();
     let day = days.map(|day| day.unwrap().path()).min().unwrap();
     let glob = format!("{}/*.parquet", day.display());
-    let rows = crate::world::rows::count_in_memory(&format!("SELECT count(*) FROM '{glob}'"));
+    let rows = crate::support::rows::count_in_memory(&format!("SELECT count(*) FROM '{glob}'"));
     let stop = Arc::new(AtomicBool::new(false));
     let (hears, told) = (Arc::clone(&stop), glob.clone());
     let (send, files) = channel();
@@ -65,7 +65,7 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
     // It reads before the exchange, without a pause until after it: one count lies across it.
     let patience = std::time::Duration::from_mins(1);
     assert!(files.recv_timeout(patience).unwrap() > 1, "there is nothing to merge");
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
+    let closed = at(options(&export), (export.simulator.now() + Duration::days(3)).into());
     let report = compacted(&closed).await;
     assert!(report.days > 3, "{report:?}");
     while files.recv_timeout(patience).expect("the reader never saw the merged file") > 1 {}
@@ -78,47 +78,48 @@ async fn a_reader_of_a_folder_never_counts_a_run_twice_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_by_commit_files_finds_what_it_looked_up_before() {
-    let mut kit = small_commits(60).await;
-    kit.settings.duckdb.enabled = false;
-    kit.sync().await;
+    let mut export = small_commits(60);
+    export.settings.duckdb.enabled = false;
+    export.sync().await;
     // It knows the lake as it is now, and comes to read it after the merge.
-    let before = LakeView::open(&kit.lake).await.unwrap();
+    let before = LakeView::open(&export.lake).await.unwrap();
     let parts: Vec<_> = before.snapshot().await.unwrap().iter().cloned().collect();
-    let closed = at(options(&kit), (kit.simulator.now() + Duration::days(3)).into());
+    let closed = at(options(&export), (export.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     for live in &parts {
-        let bytes = std::fs::read(kit.lake.join(before.store().locate(&live.part.path))).unwrap();
+        let bytes =
+            std::fs::read(export.lake.join(before.store().locate(&live.part.path))).unwrap();
         assert_eq!(armature_export::digest::sha256_hex(&bytes), live.part.sha256);
     }
-    let to = DeliveryOptions::new(&kit.settings.duckdb, Events::none());
+    let to = DeliveryOptions::new(&export.settings.duckdb, Events::none());
     deliver(&before, &Mapping::new(&[], &[]).unwrap(), &to).await.unwrap();
-    kit.settings.duckdb.enabled = true;
-    kit.assert_equals_the_world();
-    assert_all_is_well(&kit).await;
+    export.settings.duckdb.enabled = true;
+    export.assert_equals_the_world();
+    assert_all_is_well(&export).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_merged_is_kept_for_the_grace_time_and_then_removed() {
-    let kit = small_commits(60).await;
-    kit.sync().await;
+    let export = small_commits(60);
+    export.sync().await;
     let retired = || {
-        let folders = std::fs::read_dir(kit.lake.join("_armature/retired"));
+        let folders = std::fs::read_dir(export.lake.join("_armature/retired"));
         folders.map_or(0, Iterator::count)
     };
-    let now = kit.simulator.now();
-    let after = |hours: i64| at(options(&kit), (now + Duration::hours(hours)).into());
+    let now = export.simulator.now();
+    let after = |hours: i64| at(options(&export), (now + Duration::hours(hours)).into());
     let report = compacted(&after(0)).await;
     assert_eq!(retired(), usize::try_from(report.commits).unwrap());
     assert_eq!(compacted(&after(23)).await.removed_commits, 0);
     // A sync does it, too.
     let before = retired();
     assert!(before > 0);
-    kit.simulator.advance(Duration::hours(25));
-    kit.sync().await;
+    export.simulator.advance(Duration::hours(25));
+    export.sync().await;
     assert!(retired() < before);
     compacted(&after(24 * 9)).await;
     assert!(compacted(&after(24 * 11)).await.removed_commits > 0);
     assert_eq!(retired(), 0);
-    kit.assert_equals_the_world();
-    assert_all_is_well(&kit).await;
+    export.assert_equals_the_world();
+    assert_all_is_well(&export).await;
 }

@@ -1,10 +1,10 @@
 //! Being told: the webhook hears each kind of message, and nothing that it must not hear.
 
-use armature_export::simulator::{Answer, Endpoint, Rule, SimulatorSettings, WorldSettings};
+use armature_export::simulator::{Answer, Endpoint, Rule, WorldSettings};
 use serde_json::Value;
 
-use super::daemon::{Daemon, KEY, Receiver, configure};
-use crate::world::kit::Kit;
+use super::daemon::{Daemon, Receiver};
+use crate::support::{KEY, TestExport};
 
 fn configuration(hooks: &str, format: &str) -> String {
     format!(
@@ -26,11 +26,11 @@ fn kinds(messages: &[Value]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
     let world = WorldSettings { runs: 100, seconds_between_runs: 0.0, ..WorldSettings::default() };
-    let kit = Kit::with(SimulatorSettings { world, ..SimulatorSettings::default() }).await;
-    kit.simulator.advance(chrono::Duration::hours(2));
+    let export = TestExport::of_world(world);
+    export.simulator.advance(chrono::Duration::hours(2));
     let receiver = Receiver::default();
     let hooks = receiver.start().await;
-    let mut daemon = Daemon::start(&kit, &configuration(&hooks, "json"));
+    let mut daemon = Daemon::start(&export, &configuration(&hooks, "json"));
     daemon.wait_for_a_complete_sync().await;
     assert!(receiver.heard().iter().all(|(method, path, _)| method == "GET" && path == "/ping"));
 
@@ -38,21 +38,21 @@ async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
     receiver.refuse(503);
     receiver.refuse(429);
     let repeats = format!("the key {KEY} is wrong");
-    kit.simulator.add_rule(Rule::new(Endpoint::Organization, answer(500, &repeats)));
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, answer(500, &repeats)));
     receiver.wait_for(2, &daemon).await;
-    kit.simulator.clear_rules();
+    export.simulator.clear_rules();
     receiver.wait_for(3, &daemon).await;
-    kit.simulator.add_rule(Rule::new(Endpoint::Runs, answer(200, "{\"rows\": []}")));
+    export.simulator.add_rule(Rule::new(Endpoint::Runs, answer(200, "{\"rows\": []}")));
     receiver.wait_for(4, &daemon).await;
-    kit.simulator.clear_rules();
+    export.simulator.clear_rules();
     receiver.wait_for(5, &daemon).await;
-    kit.simulator.advance(chrono::Duration::days(40));
+    export.simulator.advance(chrono::Duration::days(40));
     receiver.wait_for(6, &daemon).await;
 
     let messages = receiver.messages();
     let expected = ["failure", "stale", "recovery", "unexpected_zero", "recovery", "gap"];
     assert_eq!(kinds(&messages), expected, "{messages:#?}");
-    let folder = kit.lake.parent().unwrap().display().to_string();
+    let folder = export.lake.parent().unwrap().display().to_string();
     let shown: Vec<String> = messages
         .iter()
         .map(|message| {
@@ -71,10 +71,10 @@ async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
     "#);
 
     // The format can be changed while it runs; no failure hides in what was sent before.
-    configure(&kit, &configuration(&hooks, "slack"));
+    export.configure(&configuration(&hooks, "slack"));
     daemon.signal("HUP");
     daemon.wait_for("the configuration was read again", 1).await;
-    kit.simulator.add_rule(Rule::new(Endpoint::Organization, answer(401, "{}")));
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, answer(401, "{}")));
     receiver.wait_for(7, &daemon).await;
     let last = receiver.messages().pop().unwrap();
     let members: Vec<&String> = last.as_object().unwrap().keys().collect();
@@ -86,13 +86,13 @@ async fn each_kind_of_message_is_heard_and_none_holds_a_secret() {
     assert!(!log.contains("h00kSecret") && !log.contains(KEY), "{log}");
     let heard = receiver.heard().into_iter().map(|(_, _, body)| body).collect::<String>();
     assert!(!heard.contains(KEY) && !heard.contains("s3cret"), "{heard}");
-    let ids: Vec<String> = kit.simulator.world().run_ids(kit.simulator.now()).collect();
+    let ids: Vec<String> = export.simulator.world().run_ids(export.simulator.now()).collect();
     assert!(ids.iter().all(|id| !heard.contains(id.as_str())), "{heard}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_gone_holds_up_no_sync() {
-    let kit = Kit::start(20).await;
+    let export = TestExport::of_growing_world(20);
     // Nobody listens at the one, and the other never answers.
     let hooks = Receiver::default().start().await;
     let configuration = format!(
@@ -100,16 +100,16 @@ async fn a_receiver_that_is_gone_holds_up_no_sync() {
          [notify]\nwebhook_url = \"http://127.0.0.1:1/\"\nping_url = \"{hooks}/hang\"\n\
          max_attempts = 2\ntimeout_secs = 1\n"
     );
-    let mut daemon = Daemon::start(&kit, &configuration);
+    let mut daemon = Daemon::start(&export, &configuration);
     daemon.wait_for("\"outcome\":\"complete\"", 4).await;
-    kit.simulator.add_rule(Rule::new(Endpoint::Organization, answer(401, "{}")));
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, answer(401, "{}")));
     daemon.wait_for("a message was not accepted by 127.0.0.1", 2).await;
     let metrics = daemon.metrics().await;
     assert!(metrics.value("armature_export_messages_total{kind=\"ping\",outcome=\"failed\"}") >= 1);
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await, Some(0));
-    kit.simulator.clear_rules();
-    kit.assert_equals_the_world();
+    export.simulator.clear_rules();
+    export.assert_equals_the_world();
 }
 
 /// Counts and times made the same.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,7 @@ use axum::http::{Method, StatusCode, Uri};
 use serde_json::Value;
 
 use super::exposition::{self, Exposition};
-use crate::world::kit::Kit;
-
-/// The key of every daemon.
-pub(crate) const KEY: &str = "amt_test_s3cretK3Y";
+use crate::support::TestExport;
 
 /// What must come, comes within this time also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -26,27 +23,17 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `schedule` on the kit's lake with a configuration.
-    pub(crate) fn start(kit: &Kit, configuration: &str) -> Self {
-        Self::start_as(kit, configuration, "log")
+    /// Starts `schedule` with a configuration.
+    pub(crate) fn start(export: &TestExport, configuration: &str) -> Self {
+        Self::start_as(export, configuration, "log")
     }
 
     /// Starts one whose log has a name of its own.
-    pub(crate) fn start_as(kit: &Kit, configuration: &str, name: &str) -> Self {
-        let command = command(kit, &["--log-format", "json", "schedule"]);
-        Self::spawn(kit, configuration, name, command)
-    }
-
-    /// Starts one that takes lake and DuckDB file from its configuration alone.
-    pub(crate) fn start_by_file(kit: &Kit, configuration: &str) -> Self {
-        let command = plain_command(kit, &["--log-format", "json", "schedule"]);
-        Self::spawn(kit, configuration, "log", command)
-    }
-
-    fn spawn(kit: &Kit, configuration: &str, name: &str, mut command: Command) -> Self {
-        configure(kit, configuration);
-        let log = kit.lake.with_file_name(name);
-        command.stderr(File::create(&log).unwrap());
+    pub(crate) fn start_as(export: &TestExport, configuration: &str, name: &str) -> Self {
+        export.configure(configuration);
+        let log = export.path(name);
+        let mut command = export.command(&["--log-format", "json", "schedule"]);
+        command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Self { child: command.spawn().unwrap(), log }
     }
 
@@ -144,36 +131,6 @@ impl Drop for Daemon {
             self.child.wait().unwrap();
         }
     }
-}
-
-/// Writes the configuration that a daemon of this kit reads.
-pub(crate) fn configure(kit: &Kit, configuration: &str) {
-    fs::write(kit.lake.with_file_name("export.toml"), configuration).unwrap();
-}
-
-/// The binary with this kit's configuration, lake and DuckDB file.
-pub(crate) fn command(kit: &Kit, arguments: &[&str]) -> Command {
-    let mut command = plain_command(kit, arguments);
-    command.arg("--lake").arg(&kit.lake).arg("--duckdb").arg(&kit.duckdb);
-    command
-}
-
-/// The binary with this kit's configuration.
-fn plain_command(kit: &Kit, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
-    let folder = kit.lake.parent().unwrap();
-    command.arg("--config").arg(folder.join("export.toml")).args(arguments);
-    command
-        .current_dir(folder)
-        .env("ARMATURE_API_URL", kit.simulator.base_url())
-        .env("ARMATURE_API_KEY", KEY)
-        .env("NO_COLOR", "1");
-    command
-}
-
-/// Runs the binary to its end.
-pub(crate) fn run(kit: &Kit, arguments: &[&str]) -> Output {
-    command(kit, arguments).output().unwrap()
 }
 
 /// Takes messages, and remembers them: method, path and body.

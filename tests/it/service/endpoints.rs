@@ -6,15 +6,15 @@ use armature_export::simulator::{Answer, Endpoint, Rule};
 use serde_json::Value;
 
 use super::daemon::Daemon;
-use crate::world::kit::Kit;
+use crate::support::TestExport;
 
 const CONFIGURATION: &str = "[api]\nmax_attempts = 1\n\
     [schedule]\ncron = \"* * * * * *\"\nreconcile_cron = \"\"\nlisten = \"0\"\nstale_after_secs = 8\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_readiness_say_how_it_stands() {
-    let kit = Kit::start(20).await;
-    let mut daemon = Daemon::start(&kit, CONFIGURATION);
+    let export = TestExport::of_growing_world(20);
+    let mut daemon = Daemon::start(&export, CONFIGURATION);
     daemon.wait_for_a_complete_sync().await;
     let (status, body) = daemon.get("/healthz").await;
     let health: Value = serde_json::from_str(&body).unwrap();
@@ -25,7 +25,7 @@ async fn health_and_readiness_say_how_it_stands() {
     assert_eq!(daemon.get("/").await.0, 404);
 
     let refusal = Answer::Status { status: 401, headers: vec![], body: "{}".to_owned() };
-    kit.simulator.add_rule(Rule::new(Endpoint::Organization, refusal));
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, refusal));
     daemon.wait_for("the export is stale", 1).await;
     let (status, body) = daemon.get("/readyz").await;
     let stale: Value = serde_json::from_str(&body).unwrap();
@@ -37,8 +37,8 @@ async fn health_and_readiness_say_how_it_stands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ready_asks_for_health_checks() {
-    let kit = Kit::start(20).await;
-    let mut daemon = Daemon::start(&kit, CONFIGURATION);
+    let export = TestExport::of_growing_world(20);
+    let mut daemon = Daemon::start(&export, CONFIGURATION);
     daemon.wait_for_a_complete_sync().await;
     let address = daemon.address();
     let asks = |arguments: &[&str]| {
@@ -54,7 +54,7 @@ async fn ready_asks_for_health_checks() {
     assert_eq!(asks(&[]), (Some(0), "ready".to_owned()));
     assert_eq!(asks(&["--alive"]), (Some(0), "alive".to_owned()));
     let refusal = Answer::Status { status: 401, headers: vec![], body: "{}".to_owned() };
-    kit.simulator.add_rule(Rule::new(Endpoint::Organization, refusal));
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, refusal));
     daemon.wait_for("the export is stale", 1).await;
     assert_eq!(asks(&[]), (Some(3), "stale".to_owned()));
     assert_eq!(asks(&["--alive"]), (Some(0), "alive".to_owned()));
@@ -65,10 +65,10 @@ async fn ready_asks_for_health_checks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_well_written_and_their_names_do_not_change() {
-    let kit = Kit::start(60).await;
+    let export = TestExport::of_growing_world(60);
     let configuration =
         CONFIGURATION.replace("reconcile_cron = \"\"", "reconcile_cron = \"*/2 * * * * *\"");
-    let mut daemon = Daemon::start(&kit, &configuration);
+    let mut daemon = Daemon::start(&export, &configuration);
     daemon.wait_for("reconciled:", 1).await;
     daemon.wait_for_a_complete_sync().await;
     let metrics = daemon.metrics().await;

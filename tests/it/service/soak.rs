@@ -6,10 +6,9 @@ use armature_export::simulator::{
     ClockFaults, Failures, FaultPlan, ListFaults, Lives, SimulatorSettings, WorldSettings,
 };
 
-use super::daemon::{Daemon, Receiver, configure};
+use super::daemon::{Daemon, Receiver};
 use super::exposition::Exposition;
-use crate::world::kit::Kit;
-use crate::world::rows;
+use crate::support::TestExport;
 
 /// How much of the world's time passes in a second of ours.
 const STEP: chrono::Duration = chrono::Duration::minutes(4);
@@ -40,7 +39,7 @@ async fn a_service_that_is_left_alone_for_half_a_minute() {
         soak(
             Duration::from_secs(24),
             Duration::from_secs(4),
-            ["*/2 * * * * *", "*/5 * * * * *"],
+            ["*/2 * * * * *", "*/3 * * * * *"],
             50
         )
         .await
@@ -113,8 +112,8 @@ async fn soak(
     [sync, reconcile]: [&str; 2],
     most_growth_percent: u64,
 ) -> Figures {
-    let kit = Kit::with(settings()).await;
-    kit.simulator.set_faults(faults());
+    let export = TestExport::new(settings());
+    export.simulator.set_faults(faults());
     let receiver = Receiver::default();
     let hooks = receiver.start().await;
     let configuration = |sync: &str, reconcile: &str| {
@@ -125,35 +124,35 @@ async fn soak(
         )
     };
     let usual = configuration(sync, reconcile);
-    let mut daemon = Daemon::start(&kit, &usual);
+    let mut daemon = Daemon::start(&export, &usual);
     daemon.wait_for("\"job\":\"sync\"", 1).await;
     let started = Instant::now();
     let mut footprints = Vec::new();
     while started.elapsed() < length {
-        kit.simulator.advance(STEP);
+        export.simulator.advance(STEP);
         tokio::time::sleep(Duration::from_secs(1)).await;
         if started.elapsed() >= warm {
             footprints.push(daemon.footprint());
         }
     }
     // Calm weather, until every run that began has ended and was judged.
-    kit.simulator.clear_faults();
+    export.simulator.clear_faults();
     daemon.wait_for_a_complete_sync().await;
     for _ in 0..2 {
-        kit.simulator.advance(chrono::Duration::hours(2));
+        export.simulator.advance(chrono::Duration::hours(2));
         let reconciled = daemon.count("reconciled:");
         daemon.wait_for_a_complete_sync().await;
         daemon.wait_for("reconciled:", reconciled + 2).await;
     }
     // Nothing fires from now on: what is counted stands still.
-    configure(&kit, &configuration("0 0 1 1 *", ""));
+    export.configure(&configuration("0 0 1 1 *", ""));
     daemon.signal("HUP");
     daemon.wait_for("the configuration was read again", 1).await;
     let metrics = daemon.metrics().await;
-    compare(&metrics, &kit);
+    compare(&metrics, &export);
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 
     // A job that happens to run has more of both: what counts is the least of some seconds.
     let seconds = footprints.len().min(10);
@@ -164,12 +163,12 @@ async fn soak(
     assert!(last.1 <= first.1 + 4, "file handles grow: {footprints:?}");
     Figures {
         seconds: length.as_secs(),
-        syncs: rows::count(&kit.duckdb, "SELECT count(*) FROM _syncs"),
+        syncs: export.count("SELECT count(*) FROM _syncs"),
         failed_syncs: metrics.value("armature_export_syncs_total{outcome=\"failed\"}"),
         reconciliations: metrics.sum("armature_export_reconciliations_total"),
         requests: metrics.sum("armature_export_requests_total"),
-        runs: kit.expected().runs.len(),
-        rows_compared: 2 * kit.expected().row_count(),
+        runs: export.expected().runs.len(),
+        rows_compared: 2 * export.expected().row_count(),
         messages: receiver.messages().len(),
         pings: receiver.heard().iter().filter(|(method, _, _)| method == "GET").count(),
         first_resident_kb: first.0,
@@ -186,8 +185,8 @@ fn least(footprints: &[(u64, usize)]) -> (u64, usize) {
 }
 
 /// The metrics say what `_syncs`, `runs` and the server say.
-fn compare(metrics: &Exposition, kit: &Kit) {
-    let question = |sql: &str| rows::count(&kit.duckdb, sql);
+fn compare(metrics: &Exposition, export: &TestExport) {
+    let question = |sql: &str| export.count(sql);
     let sum = |column: &str| question(&format!("SELECT sum({column})::BIGINT FROM _syncs"));
     for outcome in ["complete", "incomplete", "stopped", "interrupted"] {
         let series = format!("armature_export_syncs_total{{outcome=\"{outcome}\"}}");
@@ -199,7 +198,7 @@ fn compare(metrics: &Exposition, kit: &Kit) {
         assert_eq!(metrics.value(&series), sum(column), "{kind}");
     }
     let requests = metrics.sum("armature_export_requests_total");
-    let answered = i64::try_from(kit.simulator.request_count()).unwrap();
+    let answered = i64::try_from(export.simulator.request_count()).unwrap();
     // One that is sent on a connection that was just reset never comes to the server.
     let unanswered: i64 = metrics.sum_of("armature_export_requests_total", "status=\"none\"");
     let counted = requests - unanswered..=requests;

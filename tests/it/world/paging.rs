@@ -8,19 +8,27 @@ use armature_export::simulator::{
 use armature_export::sync::SyncReport;
 use chrono::Duration;
 
-use super::kit::Kit;
-use super::rows;
+use crate::support::TestExport;
 
 /// A world of 70 runs that stands still, 20 a page.
-async fn world(shape: Shape) -> Kit {
-    let world = WorldSettings { runs: 70, seconds_between_runs: 0.0, ..WorldSettings::default() };
-    let shape = Shape { maximum_page_size: 20, ..shape };
-    let mut kit =
-        Kit::with(SimulatorSettings { world, shape, ..SimulatorSettings::default() }).await;
-    kit.settings.sync.evaluation_grace_secs = 0;
-    kit.settings.api.max_attempts = 1;
-    kit.simulator.advance(Duration::hours(1));
-    kit
+fn world(shape: Shape) -> TestExport {
+    world_of(70, 20, shape)
+}
+
+/// The same with fewer runs in as many pages, for tests that go through many shapes.
+fn small_world(shape: Shape) -> TestExport {
+    world_of(21, 6, shape)
+}
+
+fn world_of(runs: u32, maximum_page_size: u32, shape: Shape) -> TestExport {
+    let world = WorldSettings { runs, seconds_between_runs: 0.0, ..WorldSettings::default() };
+    let shape = Shape { maximum_page_size, ..shape };
+    let mut export =
+        TestExport::new(SimulatorSettings { world, shape, ..SimulatorSettings::default() });
+    export.settings.sync.evaluation_grace_secs = 0;
+    export.settings.api.max_attempts = 1;
+    export.simulator.advance(Duration::hours(1));
+    export
 }
 
 fn shape(paging: Paging) -> Shape {
@@ -28,12 +36,12 @@ fn shape(paging: Paging) -> Shape {
 }
 
 async fn brings_everything(shape: Shape) {
-    let kit = world(shape).await;
-    let report = kit.sync().await;
+    let export = small_world(shape);
+    let report = export.sync().await;
     assert!(report.sweep.certified, "{shape:?}: {:?}", report.sweep);
     assert_eq!(report.outcome.name(), "complete", "{shape:?}: {:?}", report.reasons());
-    kit.assert_equals_the_world();
-    let again = kit.sync().await;
+    export.assert_equals_the_world();
+    let again = export.sync().await;
     assert_eq!((again.runs.new, again.runs.changed, again.outcome.name()), (0, 0, "complete"));
 }
 
@@ -72,9 +80,9 @@ async fn offsets_can_begin_again_behind_the_last_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_list_that_looks_at_no_number_is_never_called_whole() {
     let paging = Paging { style: PagingStyle::Cursor, ..Paging::default() };
-    let kit = world(Shape { list: ListEnvelope::Bare, ..shape(paging) }).await;
+    let export = world(Shape { list: ListEnvelope::Bare, ..shape(paging) });
     for _ in 0..2 {
-        let report = kit.sync().await;
+        let report = export.sync().await;
         assert_eq!(report.outcome.name(), "incomplete", "{:?}", report.sweep);
         assert!(!report.sweep.certified, "{:?}", report.sweep);
     }
@@ -90,7 +98,7 @@ async fn an_empty_list_of_required_numbers_is_an_empty_list() {
             let shape = Shape { page_base, has_total: true, paging, ..Shape::default() };
             let world = WorldSettings { runs: 0, ..WorldSettings::default() };
             let settings = SimulatorSettings { world, shape, ..SimulatorSettings::default() };
-            let report = Kit::with(settings).await.sync().await;
+            let report = TestExport::new(settings).sync().await;
             assert_eq!((report.outcome.name(), report.runs.listed), ("complete", 0));
             assert!(report.sweep.certified, "{:?}", report.sweep);
         }
@@ -120,11 +128,11 @@ async fn an_error_behind_the_last_page_is_its_end_where_the_server_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_behind_a_page_that_says_nothing_brings_the_runs_and_proves_nothing() {
     for past_end in [PastEnd::BadRequest, PastEnd::NotFound] {
-        let kit = world(shape(Paging { past_end, ..Paging::default() })).await;
-        let report = kit.sync().await;
+        let export = world(shape(Paging { past_end, ..Paging::default() }));
+        let report = export.sync().await;
         assert_eq!(report.outcome.name(), "incomplete");
         assert!(!report.sweep.certified, "{:?}", report.sweep);
-        kit.assert_equals_the_world();
+        export.assert_equals_the_world();
     }
 }
 
@@ -132,36 +140,36 @@ async fn an_error_behind_a_page_that_says_nothing_brings_the_runs_and_proves_not
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_cannot_be_read_on_is_never_called_whole() {
     let paging = Paging { has_more: true, ..Paging::default() };
-    let kit = world(Shape { ignores_page: true, ..shape(paging) }).await;
-    let report = kit.sync().await;
+    let export = world(Shape { ignores_page: true, ..shape(paging) });
+    let report = export.sync().await;
     assert!(!report.sweep.certified, "{:?}", report.sweep);
     assert_eq!(report.outcome.name(), "incomplete");
     // What can be had is there: the list itself, and what narrower lists bring.
     assert!(report.runs.new >= 20, "{:?}", report.runs);
-    assert_eq!(rows::count(&kit.duckdb, "SELECT count(*) FROM _syncs WHERE certified"), 0);
+    assert_eq!(export.count("SELECT count(*) FROM _syncs WHERE certified"), 0);
 }
 
 /// The same without a word about more: 20 rows are what limits are like, and `pageSize` is ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_exactly_a_usual_limit_is_doubted_where_the_page_size_is_ignored() {
     let silent = Shape { ignores_page: true, ignores_page_size: true, ..shape(Paging::default()) };
-    let kit = world(silent).await;
-    let report = kit.sync().await;
+    let export = world(silent);
+    let report = export.sync().await;
     assert!(!report.sweep.certified, "{:?}", report.sweep);
 
     // A server that gives all of a short list whatever is asked for is believed.
     let world = WorldSettings { runs: 13, seconds_between_runs: 0.0, ..WorldSettings::default() };
-    let kit =
-        Kit::with(SimulatorSettings { world, shape: silent, ..SimulatorSettings::default() }).await;
-    assert!(kit.sync().await.sweep.certified);
+    let export =
+        TestExport::new(SimulatorSettings { world, shape: silent, ..SimulatorSettings::default() });
+    assert!(export.sync().await.sweep.certified);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_says_how_a_list_is_paged() {
     let silent = Shape { ignores_page: true, ignores_page_size: true, ..shape(Paging::default()) };
-    let mut kit = world(silent).await;
-    kit.settings.api.paging.style = armature_export::config::PagingStyle::None;
-    let report = kit.sync().await;
+    let mut export = world(silent);
+    export.settings.api.paging.style = armature_export::config::PagingStyle::None;
+    let report = export.sync().await;
     assert!(report.sweep.certified, "{:?}", report.sweep);
     assert_eq!(report.runs.new, 20);
 }
@@ -173,22 +181,22 @@ fn depth(rows: u32) -> Shape {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn narrower_lists_reach_what_lies_too_deep() {
-    let kit = world(depth(40)).await;
-    let report = kit.sync().await;
+    let export = world(depth(40));
+    let report = export.sync().await;
     assert!(report.sweep.narrower_lists > 0, "{:?}", report.sweep);
     assert!(report.sweep.certified, "{:?}", report.sweep);
     assert_eq!(report.sweep.out_of_reach, 0);
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_list_reaches_is_counted() {
     // A single row of each list: most runs cannot be listed at all.
-    let kit = world(Shape { maximum_page_size: 1, ..depth(1) }).await;
-    kit.simulator.set_shape(Shape { maximum_page_size: 1, ..depth(1) });
-    let report = kit.sync().await;
+    let export = world(Shape { maximum_page_size: 1, ..depth(1) });
+    export.simulator.set_shape(Shape { maximum_page_size: 1, ..depth(1) });
+    let report = export.sync().await;
     assert!(!report.sweep.certified, "{:?}", report.sweep);
-    let all = kit.simulator.world().run_count(kit.simulator.now());
+    let all = export.simulator.world().run_count(export.simulator.now());
     assert_eq!(report.sweep.out_of_reach, all - report.runs.listed, "{:?}", report.sweep);
     let told = report.reasons().join("\n");
     assert!(told.contains("stay out of reach"), "{told}");
@@ -197,13 +205,13 @@ async fn what_no_list_reaches_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_that_the_plan_does_not_have_gives_way_to_a_smaller_one() {
     let paging = Paging { largest_range_days: Some(7), ..Paging::default() };
-    let mut kit = world(Shape { paging, ..Shape::default() }).await;
-    let report = kit.sync().await;
+    let mut export = world(Shape { paging, ..Shape::default() });
+    let report = export.sync().await;
     assert_eq!((report.window.range, report.outcome.name()), ("7d", "complete"));
     assert!(report.sweep.certified);
     // Named by the user, it is an error.
-    kit.settings.sync.range = RangeChoice::Month;
-    let refused = kit.sync().await.stopped_by.unwrap();
+    export.settings.sync.range = RangeChoice::Month;
+    let refused = export.sync().await.stopped_by.unwrap();
     assert!(refused.contains("not available on this plan"), "{refused}");
 }
 
@@ -211,12 +219,12 @@ async fn a_range_that_the_plan_does_not_have_gives_way_to_a_smaller_one() {
 async fn documents_in_pages_are_read_to_their_end() {
     for style in PagingStyle::ALL {
         let paging = Paging { style, document_rows: Some(2), ..Paging::default() };
-        let kit = world(shape(paging)).await;
-        let report = kit.sync().await;
+        let export = small_world(shape(paging));
+        let report = export.sync().await;
         assert_eq!((report.outcome.name(), report.runs.partial), ("complete", 0), "{style:?}");
-        kit.assert_equals_the_world();
+        export.assert_equals_the_world();
         let pages = "SELECT count(*) FROM documents WHERE page > 1";
-        assert!(rows::count(&kit.duckdb, pages) > 0, "{style:?}");
+        assert!(export.count(pages) > 0, "{style:?}");
     }
 }
 
@@ -229,36 +237,36 @@ async fn rows_that_are_withheld_are_counted_and_fetched_later() {
         has_more: true,
         ..Paging::default()
     };
-    let kit = world(Shape { paging, ..Shape::default() }).await;
-    let report = kit.sync().await;
+    let export = world(Shape { paging, ..Shape::default() });
+    let report = export.sync().await;
     assert_eq!(report.outcome.name(), "incomplete");
     assert!(report.runs.partial > 0);
     let partial = i64::try_from(report.runs.partial).unwrap();
     let named = "SELECT count(DISTINCT run_id) FROM _issues WHERE rows_received = 2 \
                  AND rows_announced > 2 AND table_name IN ('spans', 'tool_calls')";
-    assert_eq!(rows::count(&kit.duckdb, named), partial);
+    assert_eq!(export.count(named), partial);
 
-    kit.simulator.set_shape(Shape::default());
-    kit.simulator.advance(Duration::days(12));
-    let report = kit.sync().await;
+    export.simulator.set_shape(Shape::default());
+    export.simulator.advance(Duration::days(12));
+    let report = export.sync().await;
     assert_eq!(report.outcome.name(), "complete", "{:?}", report.reasons());
-    kit.assert_equals_the_world();
-    assert_eq!(rows::count(&kit.duckdb, "SELECT count(*) FROM _issues"), 0);
+    export.assert_equals_the_world();
+    assert_eq!(export.count("SELECT count(*) FROM _issues"), 0);
 }
 
 /// A list whose third page fails for good: the runs of the two before are exported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_error_ends_the_list_and_not_the_sync() {
     for status in [400, 404, 416, 422, 500] {
-        let kit = world(Shape { has_total: true, ..Shape::default() }).await;
+        let export = world(Shape { has_total: true, ..Shape::default() });
         let answer = Answer::Status { status, headers: vec![], body: "{}".to_owned() };
-        kit.simulator.add_rule(Rule { page: Some(3), ..Rule::new(Endpoint::Runs, answer) });
-        let report: SyncReport = kit.sync().await;
-        let exported = rows::count(&kit.duckdb, "SELECT count(*) FROM runs");
+        export.simulator.add_rule(Rule { page: Some(3), ..Rule::new(Endpoint::Runs, answer) });
+        let report: SyncReport = export.sync().await;
+        let exported = export.count("SELECT count(*) FROM runs");
         assert!(exported >= 40, "{status}: {exported}");
         assert!(report.stop.is_none(), "{status}: {:?}", report.stopped_by);
-        kit.simulator.clear_rules();
-        kit.sync().await;
-        kit.assert_equals_the_world();
+        export.simulator.clear_rules();
+        export.sync().await;
+        export.assert_equals_the_world();
     }
 }

@@ -14,28 +14,27 @@ use armature_export::sync::SyncReport;
 use chrono::Duration;
 use serde_json::json;
 
-use super::kit::Kit;
-use super::rows;
+use crate::support::TestExport;
 
 /// A world that stands still, listed 20 runs a page, with or without a total.
-async fn world(runs: u32, has_total: bool) -> Kit {
+fn world(runs: u32, has_total: bool) -> TestExport {
     let world = WorldSettings { runs, seconds_between_runs: 0.0, ..WorldSettings::default() };
     let shape = Shape { has_total, maximum_page_size: 20, ..Shape::default() };
-    let mut kit =
-        Kit::with(SimulatorSettings { world, shape, ..SimulatorSettings::default() }).await;
+    let mut export =
+        TestExport::new(SimulatorSettings { world, shape, ..SimulatorSettings::default() });
     // Runs that ended a moment ago wait for nothing.
-    kit.settings.sync.evaluation_grace_secs = 0;
-    kit.simulator.advance(Duration::hours(1));
-    kit
+    export.settings.sync.evaluation_grace_secs = 0;
+    export.simulator.advance(Duration::hours(1));
+    export
 }
 
 /// A sync during which something happens once, right after so many pages of the list were read.
 async fn sync_disturbed(
-    kit: &Kit,
+    export: &TestExport,
     after_pages: u32,
     disturb: impl Fn(&Simulator) + Send + Sync + 'static,
 ) -> SyncReport {
-    let (simulator, pages) = (Arc::clone(&kit.simulator), AtomicU32::new(0));
+    let (simulator, pages) = (Arc::clone(&export.simulator), AtomicU32::new(0));
     let events = Events::new(move |event| {
         if matches!(event, Event::PageListed { .. })
             && pages.fetch_add(1, Ordering::Relaxed) + 1 == after_pages
@@ -43,36 +42,36 @@ async fn sync_disturbed(
             disturb(&simulator);
         }
     });
-    kit.sync_telling(events).await.unwrap()
+    export.sync_telling(events).await.unwrap()
 }
 
-fn newest(kit: &Kit) -> String {
-    kit.simulator.world().run_ids(kit.simulator.now()).last().unwrap()
+fn newest(export: &TestExport) -> String {
+    export.simulator.world().run_ids(export.simulator.now()).last().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_at_rest_is_read_once_and_counted() {
-    let kit = world(70, true).await;
-    let sweep = kit.sync().await.sweep;
+    let export = world(70, true);
+    let sweep = export.sync().await.sweep;
     assert_eq!((sweep.looks, sweep.pages, sweep.proof), (1, 5, Some("counted")));
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_without_a_total_is_looked_at_twice() {
-    let kit = world(70, false).await;
-    let sweep = kit.sync().await.sweep;
+    let export = world(70, false);
+    let sweep = export.sync().await.sweep;
     assert_eq!((sweep.looks, sweep.pages, sweep.proof), (2, 10, Some("seen_again")));
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_leaves_while_the_list_is_read_hides_no_other() {
     for has_total in [true, false] {
-        let kit = world(70, has_total).await;
-        let gone = newest(&kit);
+        let export = world(70, has_total);
+        let gone = newest(&export);
         // Run 21 moves up to place 20, from page 2 to page 1, which was read already.
-        let report = sync_disturbed(&kit, 1, move |simulator| simulator.remove_run(&gone)).await;
+        let report = sync_disturbed(&export, 1, move |simulator| simulator.remove_run(&gone)).await;
         assert!(report.sweep.certified, "{:?}", report.sweep);
         assert_eq!((report.sweep.looks, report.sweep.proof), (3, Some("seen_again")));
         assert_eq!(report.runs.new + report.runs.absent, 70);
@@ -81,60 +80,59 @@ async fn a_run_that_leaves_while_the_list_is_read_hides_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_leaves_near_the_head_hides_no_other_from_an_incremental_sync() {
-    let kit = Kit::with(SimulatorSettings {
+    let export = TestExport::new(SimulatorSettings {
         world: WorldSettings { runs: 70, seconds_between_runs: 60.0, ..WorldSettings::default() },
         shape: Shape { maximum_page_size: 20, ..Shape::default() },
         ..SimulatorSettings::default()
-    })
-    .await;
-    kit.sync().await;
-    kit.simulator.advance(Duration::hours(1));
-    let gone = newest(&kit);
-    let report = sync_disturbed(&kit, 1, {
+    });
+    export.sync().await;
+    export.simulator.advance(Duration::hours(1));
+    let gone = newest(&export);
+    let report = sync_disturbed(&export, 1, {
         let gone = gone.clone();
         move |simulator| simulator.remove_run(&gone)
     })
     .await;
     assert!(report.sweep.ended_early && report.sweep.certified, "{:?}", report.sweep);
     assert_eq!(report.sweep.proof, Some("seen_again"));
-    kit.simulator.advance(Duration::hours(5));
-    kit.sync().await;
-    let known = rows::count(&kit.duckdb, "SELECT count(*) FROM runs");
-    let all = kit.simulator.world().run_count(kit.simulator.now()) - 1;
-    let open = rows::count(&kit.duckdb, "SELECT count(*) FROM open_runs");
+    export.simulator.advance(Duration::hours(5));
+    export.sync().await;
+    let known = export.count("SELECT count(*) FROM runs");
+    let all = export.simulator.world().run_count(export.simulator.now()) - 1;
+    let open = export.count("SELECT count(*) FROM open_runs");
     assert_eq!(u64::try_from(known + open).unwrap(), all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_listed_late_is_found_by_the_overlap() {
-    let kit = world(40, true).await;
-    kit.sync().await;
-    let late = ended("late", &kit.simulator);
-    kit.simulator.advance(Duration::minutes(80));
+    let export = world(40, true);
+    export.sync().await;
+    let late = ended("late", &export.simulator);
+    export.simulator.advance(Duration::minutes(80));
     // More than a page of runs between: without the overlap nobody would look that far down.
     for number in 0..30 {
-        kit.simulator.override_run(ended(&format!("between {number}"), &kit.simulator));
+        export.simulator.override_run(ended(&format!("between {number}"), &export.simulator));
     }
-    kit.simulator.advance(Duration::minutes(10));
-    kit.sync().await;
+    export.simulator.advance(Duration::minutes(10));
+    export.sync().await;
     // It started before the last sync, which was not told of it.
-    kit.simulator.override_run(late);
-    kit.simulator.advance(Duration::minutes(20));
-    let report = kit.sync().await;
+    export.simulator.override_run(late);
+    export.simulator.advance(Duration::minutes(20));
+    let report = export.sync().await;
     assert!(report.sweep.ended_early, "all was listed again: the test shows nothing");
     assert_eq!(report.runs.new, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_new_runs_that_moves_whole_pages_ends_nothing() {
-    let kit = world(70, false).await;
+    let export = world(70, false);
     let burst = |simulator: &Simulator| {
         simulator.advance(Duration::seconds(10));
         for number in 0..50 {
             simulator.override_run(ended(&format!("new {number}"), simulator));
         }
     };
-    let report = sync_disturbed(&kit, 1, burst).await;
+    let report = sync_disturbed(&export, 1, burst).await;
     assert!(report.sweep.certified, "{:?}", report.sweep);
     // The new ones have just ended, and wait for an evaluation.
     assert_eq!((report.runs.listed, report.runs.new, report.runs.waiting), (120, 70, 50));
@@ -143,14 +141,14 @@ async fn a_burst_of_new_runs_that_moves_whole_pages_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_comes_twice_is_no_end() {
-    let kit = world(70, false).await;
-    let body = page(&kit, 1).await;
+    let export = world(70, false);
+    let body = page(&export, 1).await;
     let answer = Answer::Status { status: 200, headers: vec![], body };
     let rule = Rule { page: Some(2), times: Some(1), ..Rule::new(Endpoint::Runs, answer) };
-    kit.simulator.add_rule(rule);
-    let report = kit.sync().await;
+    export.simulator.add_rule(rule);
+    let report = export.sync().await;
     assert!(report.sweep.certified, "{:?}", report.sweep);
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,31 +156,32 @@ async fn a_page_that_comes_twice_does_not_hide_that_pages_count_from_0() {
     let world = WorldSettings { runs: 70, seconds_between_runs: 0.0, ..WorldSettings::default() };
     let shape = Shape { page_base: 0, maximum_page_size: 20, ..Shape::default() };
     let shape = Shape { has_total: false, has_page_echo: false, ..shape };
-    let kit = Kit::with(SimulatorSettings { world, shape, ..SimulatorSettings::default() }).await;
-    let body = page(&kit, 0).await;
+    let export =
+        TestExport::new(SimulatorSettings { world, shape, ..SimulatorSettings::default() });
+    let body = page(&export, 0).await;
     let answer = Answer::Status { status: 200, headers: vec![], body };
     let rule = Rule { page: Some(1), times: Some(1), ..Rule::new(Endpoint::Runs, answer) };
-    kit.simulator.add_rule(rule);
-    let report = kit.sync().await;
+    export.simulator.add_rule(rule);
+    let report = export.sync().await;
     assert!(report.sweep.certified, "{:?}", report.sweep);
     assert_eq!(report.runs.listed, 70);
-    kit.simulator.override_run(ended("new", &kit.simulator));
-    kit.simulator.advance(Duration::hours(2));
-    let report = kit.sync().await;
+    export.simulator.override_run(ended("new", &export.simulator));
+    export.simulator.advance(Duration::hours(2));
+    let report = export.sync().await;
     assert_eq!(report.runs.new, 1, "the first page is not looked at: {:?}", report.sweep);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_page_in_the_middle_is_found_out() {
     for has_total in [true, false] {
-        let kit = world(70, has_total).await;
+        let export = world(70, has_total);
         let body = json!({"rows": []}).to_string();
         let answer = Answer::Status { status: 200, headers: vec![], body };
         let rule = Rule { page: Some(3), times: Some(1), ..Rule::new(Endpoint::Runs, answer) };
-        kit.simulator.add_rule(rule);
-        let report = kit.sync().await;
+        export.simulator.add_rule(rule);
+        let report = export.sync().await;
         assert!(report.sweep.certified, "{:?}", report.sweep);
-        kit.assert_equals_the_world();
+        export.assert_equals_the_world();
     }
 }
 
@@ -191,52 +190,52 @@ async fn an_empty_page_in_the_middle_is_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_always_empty_or_repeated_is_no_proof_for_a_list_that_is_left_early() {
     for repeats in [false, true] {
-        let kit = world(70, true).await;
-        assert!(kit.sync().await.sweep.certified);
-        kit.simulator.advance(Duration::hours(3));
+        let export = world(70, true);
+        assert!(export.sync().await.sweep.certified);
+        export.simulator.advance(Duration::hours(3));
         for number in 0..50 {
-            kit.simulator.override_run(ended(&format!("new {number}"), &kit.simulator));
+            export.simulator.override_run(ended(&format!("new {number}"), &export.simulator));
         }
-        kit.simulator.advance(Duration::hours(2));
+        export.simulator.advance(Duration::hours(2));
         let empty = json!({"rows": [], "total": 120, "hasMore": true}).to_string();
-        let body = if repeats { page(&kit, 1).await } else { empty };
+        let body = if repeats { page(&export, 1).await } else { empty };
         let answer = Answer::Status { status: 200, headers: vec![], body };
-        kit.simulator.add_rule(Rule { page: Some(2), ..Rule::new(Endpoint::Runs, answer) });
-        let report = kit.sync().await;
+        export.simulator.add_rule(Rule { page: Some(2), ..Rule::new(Endpoint::Runs, answer) });
+        let report = export.sync().await;
         assert!(report.sweep.ended_early, "all was listed: the test shows nothing");
         assert!(!report.sweep.certified, "{:?}", report.sweep);
-        kit.simulator.clear_rules();
-        let report = kit.sync().await;
+        export.simulator.clear_rules();
+        let report = export.sync().await;
         assert_eq!((report.sweep.certified, report.runs.new), (true, 20));
-        assert_eq!(rows::count(&kit.duckdb, "SELECT count(*) FROM runs"), 120);
+        assert_eq!(export.count("SELECT count(*) FROM runs"), 120);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_comes_in_another_order_each_time_proves_nothing() {
-    let kit = world(70, false).await;
+    let export = world(70, false);
     let list = ListFaults { shuffled_percent: 100.0, ..ListFaults::default() };
-    kit.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
-    let report = kit.sync().await;
+    export.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
+    let report = export.sync().await;
     assert_eq!(report.outcome.name(), "incomplete");
     assert_eq!(report.sweep.doubts, ["it was still changing after 4 passes"]);
     assert!(report.runs.new > 60, "what was found is exported: {}", report.runs.new);
     let proven = "SELECT count(proven_until) FROM _syncs";
-    assert_eq!(rows::count(&kit.duckdb, proven), 0);
+    assert_eq!(export.count(proven), 0);
     let because = "SELECT count(*) FROM _syncs WHERE NOT certified AND looks = 4 \
                    AND uncertified_because LIKE '%changing%'";
-    assert_eq!(rows::count(&kit.duckdb, because), 1);
-    kit.simulator.clear_faults();
-    kit.sync().await;
-    kit.assert_equals_the_world();
+    assert_eq!(export.count(because), 1);
+    export.simulator.clear_faults();
+    export.sync().await;
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_total_beyond_what_is_listed_is_not_believed_away() {
-    let kit = world(70, true).await;
+    let export = world(70, true);
     let list = ListFaults { high_total_percent: 100.0, ..ListFaults::default() };
-    kit.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
-    let report = kit.sync().await;
+    export.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
+    let report = export.sync().await;
     assert_eq!(report.outcome.name(), "incomplete");
     assert_eq!(
         report.sweep.doubts,
@@ -245,30 +244,29 @@ async fn a_total_beyond_what_is_listed_is_not_believed_away() {
             "10 narrower lists brought 0 more runs; 36 runs stay out of reach"
         ]
     );
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_from_old_to_new_is_always_read_to_its_end() {
-    let kit = Kit::with(SimulatorSettings {
+    let export = TestExport::new(SimulatorSettings {
         world: WorldSettings { runs: 70, seconds_between_runs: 900.0, ..WorldSettings::default() },
         shape: Shape { maximum_page_size: 20, ..Shape::default() },
         ..SimulatorSettings::default()
-    })
-    .await;
+    });
     let list = ListFaults { oldest_first: true, ..ListFaults::default() };
-    kit.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
+    export.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
     for _ in 0..3 {
-        let report = kit.sync().await;
+        let report = export.sync().await;
         assert!(report.sweep.certified && !report.sweep.ended_early, "{:?}", report.sweep);
-        kit.assert_equals_the_world();
-        kit.simulator.advance(Duration::hours(7));
+        export.assert_equals_the_world();
+        export.simulator.advance(Duration::hours(7));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_leave_the_window_while_it_is_read_are_not_called_proven() {
-    let kit = Kit::with(SimulatorSettings {
+    let export = TestExport::new(SimulatorSettings {
         world: WorldSettings {
             runs: 400,
             days: 30.0,
@@ -277,17 +275,16 @@ async fn runs_that_leave_the_window_while_it_is_read_are_not_called_proven() {
         },
         shape: Shape { maximum_page_size: 20, ..Shape::default() },
         ..SimulatorSettings::default()
-    })
-    .await;
+    });
     let list = ListFaults { clock_step_seconds: 1200, ..ListFaults::default() };
-    kit.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
-    let report = kit.sync().await;
+    export.simulator.set_faults(FaultPlan { list, ..FaultPlan::default() });
+    let report = export.sync().await;
     let lost = 400 - report.runs.listed;
     assert!(lost > 0, "no run left the window: the test shows nothing");
     assert!(report.sweep.certified, "{:?}", report.sweep);
-    let lake = armature_export::lake::LakeView::open(&kit.lake).await.unwrap();
+    let lake = armature_export::lake::LakeView::open(&export.lake).await.unwrap();
     let proven_from = lake.head().unwrap().coverage[0].from;
-    let world = kit.simulator.world().expected(kit.simulator.now());
+    let world = export.simulator.world().expected(export.simulator.now());
     let start = |run: &armature_export::simulator::Row| {
         let start = run["started_at"].as_str().unwrap();
         let start: chrono::DateTime<chrono::Utc> = start.parse().unwrap();
@@ -299,43 +296,43 @@ async fn runs_that_leave_the_window_while_it_is_read_are_not_called_proven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hole_in_reach_is_closed_by_the_next_automatic_sync() {
-    let mut kit = Kit::start(80).await;
-    kit.sync().await;
-    kit.simulator.advance(Duration::days(5));
-    kit.settings.sync.range = RangeChoice::Day;
-    kit.sync().await;
-    let lake = armature_export::lake::LakeView::open(&kit.lake).await.unwrap();
+    let mut export = TestExport::of_slowly_growing_world(80);
+    export.sync().await;
+    export.simulator.advance(Duration::days(5));
+    export.settings.sync.range = RangeChoice::Day;
+    export.sync().await;
+    let lake = armature_export::lake::LakeView::open(&export.lake).await.unwrap();
     assert_eq!(lake.head().unwrap().coverage.len(), 2, "there is no hole");
-    kit.settings.sync.range = RangeChoice::Auto;
-    kit.sync().await;
-    let lake = armature_export::lake::LakeView::open(&kit.lake).await.unwrap();
+    export.settings.sync.range = RangeChoice::Auto;
+    export.sync().await;
+    let lake = armature_export::lake::LakeView::open(&export.lake).await.unwrap();
     assert_eq!(lake.head().unwrap().coverage.len(), 1);
-    kit.assert_equals_the_world();
+    export.assert_equals_the_world();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hole_that_nobody_closes_becomes_a_gap() {
-    let mut kit = Kit::start(20).await;
-    kit.sync().await;
-    kit.settings.sync.range = RangeChoice::Day;
-    kit.simulator.advance(Duration::days(5));
-    assert!(!kit.sync().await.new_gap);
-    kit.simulator.advance(Duration::days(28));
-    let report = kit.sync().await;
+    let mut export = TestExport::of_slowly_growing_world(20);
+    export.sync().await;
+    export.settings.sync.range = RangeChoice::Day;
+    export.simulator.advance(Duration::days(5));
+    assert!(!export.sync().await.new_gap);
+    export.simulator.advance(Duration::days(28));
+    let report = export.sync().await;
     assert!(report.new_gap);
     assert_eq!((report.gaps.len(), report.outcome.name()), (1, "incomplete"));
-    kit.simulator.advance(Duration::hours(1));
-    let report = kit.sync().await;
+    export.simulator.advance(Duration::hours(1));
+    let report = export.sync().await;
     assert_eq!((report.gaps.len(), report.new_gap), (1, true), "the same one, an hour longer");
-    kit.settings.sync.range = RangeChoice::Auto;
-    kit.sync().await;
-    kit.simulator.advance(Duration::hours(1));
-    let report = kit.sync().await;
+    export.settings.sync.range = RangeChoice::Auto;
+    export.sync().await;
+    export.simulator.advance(Duration::hours(1));
+    let report = export.sync().await;
     assert_eq!((report.gaps.len(), report.new_gap), (1, false));
 }
 
-async fn page(kit: &Kit, number: u32) -> String {
-    let url = format!("{}/runs?range=30d&page={number}&pageSize=20", kit.simulator.base_url());
+async fn page(export: &TestExport, number: u32) -> String {
+    let url = format!("{}/runs?range=30d&page={number}&pageSize=20", export.simulator.base_url());
     let client = reqwest::Client::new();
     let answer = client.get(url).header("Authorization", "Bearer amt_test_key").send();
     answer.await.unwrap().text().await.unwrap()

@@ -4,19 +4,19 @@ use armature_export::simulator::{
     Casing, DocumentDialect, ListEnvelope, Shape, SimulatorSettings, WorldSettings,
 };
 
-use super::kit::Kit;
+use crate::support::TestExport;
 
 async fn check(shape: Shape) {
-    let kit = Kit::with(SimulatorSettings {
-        world: WorldSettings { runs: 130, ..WorldSettings::default() },
-        shape,
+    let export = TestExport::new(SimulatorSettings {
+        world: WorldSettings { runs: 50, ..WorldSettings::default() },
+        // Three pages or more.
+        shape: Shape { maximum_page_size: shape.maximum_page_size.min(20), ..shape },
         ..SimulatorSettings::default()
-    })
-    .await;
-    let report = kit.sync().await;
+    });
+    let report = export.sync().await;
     assert!(report.sweep.certified, "{shape:?}: {:?}", report.sweep);
-    kit.assert_equals_the_world();
-    let report = kit.sync().await;
+    export.assert_equals_the_world();
+    let report = export.sync().await;
     assert_eq!((report.runs.new, report.runs.changed), (0, 0), "{shape:?}");
 }
 
@@ -69,13 +69,12 @@ async fn numbers_as_text() {
 async fn a_server_that_ignores_the_page_number_is_found_out() {
     for told in [true, false] {
         let shape = Shape { has_page_echo: told, has_total: told, ..Shape::default() };
-        let kit = Kit::with(SimulatorSettings {
+        let export = TestExport::new(SimulatorSettings {
             world: WorldSettings { runs: 130, ..WorldSettings::default() },
             shape: Shape { ignores_page: true, ..shape },
             ..SimulatorSettings::default()
-        })
-        .await;
-        let report = kit.sync().await;
+        });
+        let report = export.sync().await;
         // Narrower lists have fewer than a page of runs each: what there is comes all the same, and
         // the total tells whether it is all.
         assert!(report.sweep.narrower_lists > 0, "{:?}", report.sweep);

@@ -1,98 +1,39 @@
-//! A world, its simulator, and an export of it into a temporary folder.
+//! What lake and DuckDB file hold, compared with what the simulated world says that they must hold.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use armature_export::config::{ApiKey, Settings};
-use armature_export::event::Events;
-use armature_export::job::LakeJob;
-use armature_export::lake::LakeView;
-use armature_export::simulator::{Expected, Row, Simulator, SimulatorSettings, WorldSettings};
-use armature_export::sync::{SyncError, SyncOptions, SyncReport, sync};
-use armature_export::tables::Mapping;
-use armature_export::targets::duckdb::{DeliveryOptions, deliver, rebuild};
-use armature_export::targets::{DeliverError, Delivery};
-use armature_export::time::Timestamp;
-use chrono::{DateTime, TimeZone, Utc};
+use armature_export::simulator::{Expected, Row};
+use duckdb::Connection;
 use serde_json::Value;
 
-use super::rows;
+use super::{TestExport, rows};
 
-/// What a test works with. The folder goes when it is dropped.
-pub(crate) struct Kit {
-    pub(crate) simulator: Arc<Simulator>,
-    pub(crate) settings: Settings,
-    pub(crate) lake: PathBuf,
-    pub(crate) duckdb: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-/// When the worlds of tests are born.
-pub(crate) fn birth() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 11, 23, 12, 0, 0).unwrap()
-}
-
-impl Kit {
-    /// A world with so many runs in its past, and its clock standing still.
-    pub(crate) async fn start(runs: u32) -> Self {
-        Self::with(SimulatorSettings {
-            world: WorldSettings { runs, seconds_between_runs: 600.0, ..WorldSettings::default() },
-            ..SimulatorSettings::default()
-        })
-        .await
+impl TestExport {
+    /// The ids of the world's runs, sorted, whether they have ended or not.
+    pub(crate) fn expected_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.simulator.world().run_ids(self.simulator.now()).collect();
+        ids.sort();
+        ids
     }
 
-    /// As configured, with the clock standing still.
-    pub(crate) async fn with(settings: SimulatorSettings) -> Self {
-        let settings = SimulatorSettings { start: Some(birth()), ..settings };
-        let simulator = Simulator::start(settings).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (lake, duckdb) = (folder.path().join("lake"), folder.path().join("runs.duckdb"));
-        let mut settings = Settings::default();
-        settings.lake.path.clone_from(&lake);
-        settings.duckdb.path.clone_from(&duckdb);
-        Self { simulator: Arc::new(simulator), settings, lake, duckdb, _folder: folder }
-    }
-
-    /// One sync that must come to a report.
-    pub(crate) async fn sync(&self) -> SyncReport {
-        self.try_sync().await.unwrap()
-    }
-
-    /// One sync.
-    pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
-        self.sync_telling(Events::none()).await
-    }
-
-    /// One sync that tells what happens.
-    pub(crate) async fn sync_telling(&self, events: Events) -> Result<SyncReport, SyncError> {
-        let (_send, stop) = tokio::sync::watch::channel(false);
-        let (url, now) = (self.simulator.base_url(), self.simulator.now().into());
-        let key = ApiKey::new("amt_test_key", "here").unwrap();
-        sync(SyncOptions::new(&self.settings, url, key, events, stop, now).unwrap()).await
-    }
-
-    /// The input of a job on the lake at a time by this machine's clock.
-    pub(crate) fn job(&self, now: Timestamp) -> LakeJob {
-        LakeJob::new(&self.settings, Events::none(), now, None).unwrap()
-    }
-
-    /// One delivery without a sync.
-    pub(crate) async fn deliver(&self, again: bool) -> Result<Delivery, DeliverError> {
-        let lake = LakeView::open(&self.lake).await.unwrap();
-        let mapping = Mapping::new(&[], &[]).unwrap();
-        let options = DeliveryOptions::new(&self.settings.duckdb, Events::none());
-        if again {
-            rebuild(&lake, &mapping, &options).await
-        } else {
-            deliver(&lake, &mapping, &options).await
+    /// The ids of all rows of `runs` in the lake's Parquet files, sorted, doubles included.
+    pub(crate) fn lake_ids(&self) -> Vec<String> {
+        if !self.lake.join("runs").is_dir() {
+            return Vec::new();
         }
+        rows::texts(&format!(
+            "SELECT run_id FROM read_parquet('{}/runs/**/*.parquet')",
+            self.lake.display()
+        ))
     }
 
-    /// Another process that has the DuckDB file open for writing.
-    pub(crate) fn hold_database(&self) -> Holder {
-        Holder::start(&self.duckdb)
+    /// The ids of all rows of `runs` in the DuckDB file, sorted, doubles included.
+    pub(crate) fn database_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> =
+            self.ask("SELECT run_id FROM runs").into_iter().flatten().collect();
+        ids.sort();
+        ids
     }
 
     /// Every Parquet file that readers see, sorted.
@@ -116,7 +57,12 @@ impl Kit {
 
     /// Compares every table, in the lake and in DuckDB, with what the world holds now.
     pub(crate) fn assert_equals_the_world(&self) {
-        let expected = self.expected();
+        self.assert_holds(self.expected());
+    }
+
+    /// Compares every table, in the lake and in DuckDB, with these rows.
+    pub(crate) fn assert_holds(&self, expected: Expected) {
+        let connection = rows::attach(&self.duckdb);
         for (table, expected) in [
             ("runs", expected.runs),
             ("spans", expected.spans),
@@ -125,7 +71,7 @@ impl Kit {
             ("criteria", expected.criteria),
             ("excerpts", expected.excerpts),
         ] {
-            self.assert_table(table, expected);
+            self.assert_table(&connection, table, expected);
         }
     }
 
@@ -154,9 +100,16 @@ impl Kit {
         expected
     }
 
-    fn assert_table(&self, table: &str, expected: Vec<Row>) {
-        let columns: Vec<String> =
-            expected.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
+    /// How many rows [`Self::assert_equals_the_world`] compares.
+    pub(crate) fn compared(&self) -> usize {
+        2 * self.expected().row_count()
+    }
+
+    fn assert_table(&self, connection: &Connection, table: &str, expected: Vec<Row>) {
+        let Some(first) = expected.first() else {
+            return self.assert_no_rows(connection, table);
+        };
+        let columns: Vec<String> = first.keys().cloned().collect();
         let declared = armature_export::tables::find(table).unwrap();
         for column in declared.columns {
             let stated = columns.iter().any(|name| name == column.name);
@@ -174,14 +127,26 @@ impl Kit {
              SEMI JOIN (SELECT run_id, max(_revision) AS _revision FROM \
              read_parquet('{lake}/runs/**/*.parquet') GROUP BY run_id) USING (run_id, _revision))"
         );
-        for (place, database, relation) in
-            [("lake", None, glob.as_str()), ("DuckDB", Some(self.duckdb.as_path()), table)]
-        {
-            let mut found = rows::read(database, relation, table, &columns);
+        let delivered = format!("{}.{table}", rows::ATTACHED);
+        for (place, relation) in [("lake", glob), ("DuckDB", delivered)] {
+            let mut found = rows::read(connection, &relation, table, &columns);
             found.sort_by_key(|row| sort_key(row, declared.key));
             let what = format!("{table} in the {place}");
             assert_same_keys(&found, &expected, declared.key, &what);
             assert_same(&found, &expected, &what);
+        }
+    }
+
+    fn assert_no_rows(&self, connection: &Connection, table: &str) {
+        let count = |relation: &str| {
+            let sql = format!("SELECT count(*) FROM {relation}");
+            connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(count(&format!("{}.{table}", rows::ATTACHED)), 0, "{table} in the DuckDB file");
+        let folder = self.lake.join(table);
+        if self.parts().iter().any(|part| part.starts_with(&folder)) {
+            let files = format!("read_parquet('{}/**/*.parquet')", folder.display());
+            assert_eq!(count(&files), 0, "{table} in the lake");
         }
     }
 
@@ -231,44 +196,4 @@ fn assert_same(found: &[Value], expected: &[Value], what: &str) {
         assert_eq!(found, expected, "{what}");
     }
     assert_eq!(found.len(), expected.len(), "{what}: number of rows");
-}
-
-/// A process of its own that holds a DuckDB file.
-pub(crate) struct Holder(std::process::Child);
-
-impl Holder {
-    fn start(path: &Path) -> Self {
-        use std::io::BufRead;
-        let (_, module) = module_path!().split_once("::").unwrap();
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([&format!("{module}::hold"), "--exact", "--ignored", "--nocapture"])
-            .env("HOLD_DATABASE", path)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
-        let held = lines.map_while(Result::ok).any(|line| line.contains("holding"));
-        assert!(held, "the holder did not start");
-        Self(child)
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-/// Not a test: what [`Holder`] runs in a process of its own.
-#[test]
-#[ignore = "run by other tests as a process of its own"]
-#[expect(clippy::disallowed_methods, reason = "how the other process is told what to hold")]
-fn hold() {
-    let path = std::env::var_os("HOLD_DATABASE").expect("only other tests run this");
-    let _connection = duckdb::Connection::open(path).unwrap();
-    println!("holding");
-    loop {
-        std::thread::park();
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// The rows of a relation, with the columns that `like` has, in the order of the table's key.
 pub(crate) fn read(
-    database: Option<&Path>,
+    connection: &Connection,
     relation: &str,
     table: &str,
     columns: &[String],
@@ -31,7 +31,6 @@ pub(crate) fn read(
         fields.join(", "),
         declared.key.join(", ")
     );
-    let connection = open(database);
     let mut statement = connection.prepare(&sql).unwrap();
     let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     rows.map(|row| {
@@ -49,22 +48,44 @@ pub(crate) fn read(
     .collect()
 }
 
-/// A single number.
+/// The name of the database that [`attach`] attaches.
+pub(crate) const ATTACHED: &str = "delivered";
+
+/// A database in memory that has a DuckDB file attached, and so reads both it and Parquet files.
+pub(crate) fn attach(database: &Path) -> Connection {
+    let connection = in_memory();
+    let sql = format!("ATTACH '{}' AS {ATTACHED} (READ_ONLY)", database.display());
+    connection.execute_batch(&sql).unwrap();
+    connection
+}
+
+/// The single number that a query of a DuckDB file returns.
 pub(crate) fn count(database: &Path, sql: &str) -> i64 {
-    open(Some(database)).query_row(sql, [], |row| row.get(0)).unwrap()
+    let config = one_thread().access_mode(AccessMode::ReadOnly).unwrap();
+    let connection = Connection::open_with_flags(database, config).unwrap();
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-fn open(database: Option<&Path>) -> Connection {
-    match database {
-        Some(path) => {
-            let config = Config::default().access_mode(AccessMode::ReadOnly).unwrap();
-            Connection::open_with_flags(path, config).unwrap()
-        }
-        None => Connection::open_in_memory().unwrap(),
-    }
-}
-
-/// A single number from a question that needs no database.
+/// The single number that a query of Parquet files returns.
 pub(crate) fn count_in_memory(sql: &str) -> i64 {
-    open(None).query_row(sql, [], |row| row.get(0)).unwrap()
+    in_memory().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// The single column of text that a query of Parquet files returns, sorted.
+pub(crate) fn texts(sql: &str) -> Vec<String> {
+    let connection = in_memory();
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    let mut texts: Vec<String> = rows.map(Result::unwrap).collect();
+    texts.sort();
+    texts
+}
+
+/// So little is read here that more threads would take longer to start.
+fn one_thread() -> Config {
+    Config::default().threads(1).unwrap()
+}
+
+fn in_memory() -> Connection {
+    Connection::open_in_memory_with_flags(one_thread()).unwrap()
 }
