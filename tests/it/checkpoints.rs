@@ -16,7 +16,7 @@ use armature_export::verify::{repair, verify};
 use serde_json::json;
 
 use crate::offline::replay::replayed;
-use crate::support::TestExport;
+use crate::support::{TestExport, temporary_folder};
 
 /// A lake of so many commits, each of which adds two files, replaces a table, and ends a sync; every
 /// fifth takes the place of one file of the commit before.
@@ -73,7 +73,7 @@ async fn from_all_commits(lake: &Path) -> Snapshot {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_reads_no_commit_before_its_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let root = folder.path().join("lake");
     many_commits(&root, 203).await;
     let checkpoint = head(&root).await.files_checkpoint.unwrap();
@@ -94,7 +94,7 @@ async fn a_snapshot_reads_no_commit_before_its_checkpoint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_last_checkpoints_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let root = folder.path().join("lake");
     many_commits(&root, 260).await;
     Lake::open(&root)

@@ -20,8 +20,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::compact::{at, compacted, options, small_commits};
 use crate::offline::replay::replayed;
-use crate::support::TestExport;
 use crate::support::rows;
+use crate::support::{TestExport, temporary_folder};
 
 fn column(name: &str, kind: Kind) -> ColumnOverride {
     let (table, name, kind) = ("runs".to_owned(), name.to_owned(), Some(kind));
@@ -281,7 +281,7 @@ async fn files_whose_columns_have_other_ids_are_not_merged() {
 /// The folder of a replaced table is lost between two commits: the second one is published.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_folder_of_a_replaced_table_keeps_no_commit_from_being_published() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let root = folder.path().join("lake");
     let mut lake = Lake::open(&root).await.unwrap();
     lake.bind(Some("organization"), &Filters::default()).await.unwrap();

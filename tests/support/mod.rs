@@ -53,7 +53,7 @@ impl TestExport {
     pub(crate) fn new(settings: SimulatorSettings) -> Self {
         let start = settings.start.unwrap_or_else(birth);
         let settings = SimulatorSettings { start: Some(start), ..settings };
-        let folder = TempDir::new().unwrap();
+        let folder = temporary_folder();
         let (lake, duckdb) = (folder.path().join("lake"), folder.path().join("armature.duckdb"));
         let simulator = Arc::new(start_simulator(settings));
         let mut settings = Settings::default();
@@ -125,6 +125,22 @@ impl TestExport {
     pub(crate) fn count(&self, sql: &str) -> i64 {
         rows::count(&self.duckdb, sql)
     }
+}
+
+/// A folder that is removed when dropped: in memory where there is room, as most of the tests write
+/// many small files and wait for each to be on disk. The crash tests stay on the disk, whose
+/// behavior is what they are about, and so does everything where a person sets `TMPDIR`.
+#[expect(clippy::disallowed_methods, reason = "how a person says where temporary files go")]
+pub(crate) fn temporary_folder() -> TempDir {
+    const IN_MEMORY: &str = "/dev/shm";
+    const ROOM_BYTES: u64 = 1 << 30;
+    let may_choose = env!("CARGO_CRATE_NAME") != "crash" && std::env::var_os("TMPDIR").is_none();
+    #[cfg(target_os = "linux")]
+    let has_room = rustix::fs::statvfs(IN_MEMORY)
+        .is_ok_and(|folder| folder.f_bavail * folder.f_frsize >= ROOM_BYTES);
+    #[cfg(not(target_os = "linux"))]
+    let has_room = false;
+    if may_choose && has_room { TempDir::new_in(IN_MEMORY) } else { TempDir::new() }.unwrap()
 }
 
 /// The runtime of all simulators, so that tests need none of their own, and those that have one
