@@ -71,7 +71,7 @@ fn bodies(runs: &[FetchedRun]) -> Vec<Bytes> {
 }
 
 fn pieces(criterion: &mut Criterion) {
-    armature_export::api::install_tls();
+    armature_export::tls::install();
     let runtime = Runtime::new().unwrap();
     let runs = runtime.block_on(fetched());
     let bodies = bodies(&runs);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
 use crate::job::JobError;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, RequestProblem};
 use crate::notify::NotifyError;
 use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
@@ -272,6 +272,30 @@ impl From<LakeError> for Failure {
             LakeError::Io { .. } | LakeError::Store { .. } => {
                 (Exit::Storage, "check that the folder is writable and the disk is not full")
             }
+            LakeError::Address { .. } => {
+                (Exit::Usage, "see [store] in the configuration; `armature-export doctor` tries it")
+            }
+            LakeError::Request { problem, .. } => match problem {
+                RequestProblem::Credentials(_) => (
+                    Exit::Storage,
+                    "check the credentials in the environment or in [store], whether they have expired, and this machine's clock",
+                ),
+                RequestProblem::Forbidden(_) => (
+                    Exit::Storage,
+                    "the lake's credentials must be allowed to list, read, write and delete below its prefix",
+                ),
+                RequestProblem::NotFound(_) => {
+                    (Exit::Storage, "check the bucket's name and region; it is not made here")
+                }
+                RequestProblem::Other(_) => (
+                    Exit::Storage,
+                    "nothing is lost: the next sync goes on where this one ended; check that the store can be reached",
+                ),
+            },
+            LakeError::Conditions { .. } => (
+                Exit::Usage,
+                "two writers could make the same commit there: use a store with conditional writes (Amazon S3, Google Cloud Storage, Azure Blob Storage, MinIO, Ceph, R2, SeaweedFS)",
+            ),
             LakeError::Parquet { .. } => (Exit::Storage, ""),
         };
         Self::hinted(exit, error, hint)

@@ -1,7 +1,6 @@
 //! What jobs on a lake share: their errors, and the input of those that need no API (compaction,
 //! replay, verification and repair).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,7 +8,7 @@ use tokio::sync::watch;
 use crate::config::Settings;
 use crate::data_files::DataFilesError;
 use crate::event::Events;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, LakeStore};
 use crate::query::{QueryError, QueryOptions};
 use crate::tables::{Mapping, MappingError};
 use crate::targets::{self, Target};
@@ -18,8 +17,8 @@ use crate::time::Timestamp;
 /// The input of a job on an existing lake: the part of the configuration that such jobs use.
 #[derive(Clone, Debug)]
 pub struct LakeJob {
-    /// The root folder of the lake.
-    pub lake: PathBuf,
+    /// The storage of the lake.
+    pub lake: LakeStore,
     /// The zstd level of new data files.
     pub compression_level: i32,
     /// The dashboard's address, if it is configured.
@@ -41,15 +40,16 @@ impl LakeJob {
     /// early.
     ///
     /// # Errors
-    /// [`MappingError`] if a configured column or list is not valid.
+    /// [`JobError`] if a configured column or list is not valid, or the settings of an object store do
+    /// not suffice.
     pub fn new(
         settings: &Settings,
         events: Events,
         now: Timestamp,
         stop: Option<watch::Receiver<bool>>,
-    ) -> Result<Self, MappingError> {
+    ) -> Result<Self, JobError> {
         Ok(Self {
-            lake: settings.lake.path.clone(),
+            lake: LakeStore::configured(settings)?,
             compression_level: settings.lake.compression_level,
             dashboard_url: settings.api.dashboard_url.clone(),
             mapping: Arc::new(settings.mapping()?),

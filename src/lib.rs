@@ -33,4 +33,5 @@ pub mod sync;
 pub mod tables;
 pub mod targets;
 pub mod time;
+pub mod tls;
 pub mod verify;

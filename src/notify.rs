@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{certificates_looked_in, describe, install_tls};
+use crate::api::{certificates_looked_in, describe};
 use crate::config::{ConfigError, NotifySettings, WebhookFormat, WebhookUrl, mask_keys};
 use crate::observe::Metrics;
 
@@ -136,7 +136,7 @@ impl Notifier {
     /// [`NotifyError`] if a URL cannot be used.
     pub fn start(settings: &NotifySettings, metrics: &Arc<Metrics>) -> Result<Self, NotifyError> {
         let (webhook, ping) = (settings.webhook()?, settings.ping()?);
-        install_tls();
+        crate::tls::install();
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
             .timeout(Duration::from_secs(settings.timeout_secs))

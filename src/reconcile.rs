@@ -176,7 +176,7 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
     let session = Session::open(options, Instant::now()).await?;
     let Session { client, organization, .. } = &session;
     let filters = &options.filters;
-    let lake = LakeView::open(&options.lake.path).await?;
+    let lake = LakeView::open(&options.store).await?;
     lake.check_export(organization.id.as_deref(), filters)?;
     let (ledger, _) = lake.ledger().await?;
     let window = session.window(options, RangeChoice::Month, lake.head());

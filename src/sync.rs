@@ -46,7 +46,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let session = Session::open(&options, started).await?;
     let Session { client, organization, .. } = &session;
-    let mut lake = Lake::open(&options.lake.path).await?;
+    let mut lake = Lake::open(&options.store).await?;
     lake.bind(organization.id.as_deref(), &options.filters).await?;
     let mapping = Arc::new(options.mapping.clone().with_field_ids(lake.view().field_ids()));
     let window = session.window(&options, options.sync.range, lake.head());

@@ -32,7 +32,7 @@ use scenarios::{Bench, Scenario};
 
 fn main() {
     let arguments = Arguments::read(std::env::args().skip(1));
-    armature_export::api::install_tls();
+    armature_export::tls::install();
     let bench = Bench::new(arguments.sizes());
     let chosen = Scenario::ALL.into_iter().filter(|scenario| arguments.takes(*scenario));
     let tables: Vec<String> = chosen

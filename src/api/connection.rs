@@ -53,19 +53,13 @@ pub fn describe(error: reqwest::Error) -> String {
     parts.join(": ")
 }
 
-/// Installs the cryptography provider of TLS, once per process.
-pub fn install_tls() {
-    // If another part of the process has installed a provider already, that one is used.
-    let _already = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// A client for the hosts to which documents are redirected. It does not have the key, and follows
 /// no redirects itself.
 pub(super) fn keyless_client(
     settings: &ApiSettings,
     base: &Url,
 ) -> Result<reqwest::Client, ApiError> {
-    install_tls();
+    crate::tls::install();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -95,7 +89,7 @@ pub(super) fn http_client(
     base: &Url,
 ) -> Result<reqwest::Client, ApiError> {
     let setup = |error: String| ApiError::Setup(error);
-    install_tls();
+    crate::tls::install();
     // Authentication: every request of this client carries the key as a bearer token.
     let mut authorization = HeaderValue::from_str(&key.authorization())
         .map_err(|_| setup("the key cannot stand in a header".to_owned()))?;

@@ -188,13 +188,17 @@ fn local_path_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(crate::config::local_path)
 }
 
+fn lake_path_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(crate::config::lake_path)
+}
+
 /// Where the data goes.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct TargetArguments {
-    /// Folder for the Parquet files (default: `lake`).
+    /// Folder for the Parquet files, or its address in an object store (default: `lake`).
     ///
-    /// Overrides the configuration file.
-    #[arg(long, value_name = "DIR", value_parser = local_path_parser())]
+    /// Overrides the configuration file. Addresses begin with `s3://`, `gs://` or `az://`.
+    #[arg(long, value_name = "DIR", value_parser = lake_path_parser())]
     pub(super) lake: Option<PathBuf>,
 
     /// DuckDB file (default: `armature.duckdb`).

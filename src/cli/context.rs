@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::args::{ConnectionArguments, Global, OutputFormat, TargetArguments};
-use crate::config::{ApiKey, Settings, check_path, load};
+use crate::config::{ApiKey, Settings, StoreUrl, check_path, load};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::observe::{LogFormat, Progress, Verbosity, events, start_log};
@@ -66,7 +66,9 @@ impl Context {
             settings.duckdb.path.clone_from(duckdb);
             settings.duckdb.enabled = true;
         }
-        settings.lake.path = absolute(&settings.lake.path);
+        if StoreUrl::of_path(&settings.lake.path).is_none() {
+            settings.lake.path = absolute(&settings.lake.path);
+        }
         settings.duckdb.path = absolute(&settings.duckdb.path);
         settings
     }

@@ -4,12 +4,12 @@ use super::args::DeliverArguments;
 use super::context::Context;
 use super::table::counted;
 use crate::failure::{Exit, Failure};
-use crate::lake::LakeView;
+use crate::lake::{LakeStore, LakeView};
 use crate::targets::{self, Delivery};
 
 pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Result<Exit, Failure> {
     let mut settings = context.targets(&arguments.targets);
-    let lake = LakeView::open(&settings.lake.path).await?;
+    let lake = LakeView::open(LakeStore::configured(&settings)?).await?;
     let mapping = settings.mapping()?;
     let (events, progress) = context.events();
     // Asking for a delivery enables the one target that every configuration names.

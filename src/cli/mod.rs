@@ -72,9 +72,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let context = Context::new(&arguments.global)?;
     match arguments.command {
-        Command::Sync(arguments) => sync::run(&context, &arguments).await,
+        Command::Sync(arguments) => Box::pin(sync::run(&context, &arguments)).await,
         Command::Plan(arguments) => plan::run(&context, &arguments).await,
-        Command::Reconcile(arguments) => reconcile::run(&context, &arguments).await,
+        Command::Reconcile(arguments) => Box::pin(reconcile::run(&context, &arguments)).await,
         Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
         Command::Ready(arguments) => ready::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
@@ -86,7 +86,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Verify(arguments) => verify::run(&context, &arguments).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
-        Command::Demo(arguments) => demo::run(&context, &arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&context, &arguments)).await,
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "armature-export", &mut std::io::stdout());

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, arguments: &ReadyArguments) -> Result
         let hint = "start `armature-export schedule` with --listen or schedule.listen";
         Failure { exit: Exit::Unreachable, error, hint: Some(hint.to_owned()) }
     };
-    crate::api::install_tls();
+    crate::tls::install();
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
     let client = client.map_err(|error| Failure::new(Exit::Bug, error.into()))?;
     let response = client.get(&url).send().await.map_err(unreachable)?;

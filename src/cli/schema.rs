@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
     }
     let entries = dictionary(&mapping, table);
     match arguments.format {
-        SchemaFormat::Sql => write_stdout(&lake_views(&LakeStore::local(&settings.lake.path)))?,
+        SchemaFormat::Sql => write_stdout(&lake_views(&LakeStore::configured(&settings)?)?)?,
         SchemaFormat::Json => write_stdout(&json(&entries)?)?,
         _ if context.is_json() => write_stdout(&json(&entries)?)?,
         SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,

@@ -10,7 +10,7 @@ use super::context::{Context, now};
 use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
-use crate::lake::{Gap, LakeView, SyncRecord};
+use crate::lake::{Gap, LakeStore, LakeView, SyncRecord};
 use crate::ledger::{Entry, Ledger, RunState};
 use crate::targets::{self, Target};
 use crate::time::{Interval, Timestamp};
@@ -63,7 +63,7 @@ struct TargetStatus {
 
 pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Result<Exit, Failure> {
     let settings = context.targets(arguments);
-    let lake = LakeView::open(&settings.lake.path).await?;
+    let lake = LakeView::open(LakeStore::configured(&settings)?).await?;
     let (ledger, _) = lake.ledger().await?;
     let mut status = base(&lake, &ledger);
     status.syncs = lake.last_syncs(SHOWN).await?;

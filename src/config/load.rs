@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ApiSettings, PagingStyle, Settings, check_path};
+use super::{ApiSettings, PagingStyle, Settings, check_lake_path, check_path};
 use crate::tables::MappingError;
 
 /// The commented default file, as `init` writes it.
@@ -141,9 +141,17 @@ pub fn parse(text: &str, path: &Path) -> Result<Settings, ConfigError> {
 }
 
 fn check_paths(settings: &Settings) -> Result<(), ConfigError> {
+    check_lake_path(&settings.lake.path)
+        .map_err(|problem| ConfigError::Value { option: "lake.path", problem })?;
+    settings
+        .store
+        .check_endpoint()
+        .map_err(|problem| ConfigError::Value { option: "store.endpoint", problem })?;
     let notify = &settings.notify;
     let paths = [
-        ("lake.path", Some(&settings.lake.path)),
+        ("lake.cache", settings.lake.cache.as_ref()),
+        ("store.secret_key_file", settings.store.secret_key_file.as_ref()),
+        ("store.service_account_file", settings.store.service_account_file.as_ref()),
         ("duckdb.path", Some(&settings.duckdb.path)),
         ("api.key_file", settings.api.key_file.as_ref()),
         ("notify.webhook_url_file", notify.webhook_url_file.as_ref()),
@@ -161,7 +169,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
     let api = &settings.api;
     let sync = &settings.sync;
     let schedule = &settings.schedule;
-    let numbers: [(&'static str, u64, u64, u64); 25] = [
+    let numbers: [(&'static str, u64, u64, u64); 27] = [
         ("config_version", settings.config_version.unwrap_or(CONFIG_VERSION), 1, CONFIG_VERSION),
         ("schedule.jitter_secs", schedule.jitter_secs, 0, 86_400),
         ("schedule.stale_after_secs", schedule.stale_after_secs.unwrap_or(1), 1, 366 * 86_400),
@@ -185,6 +193,8 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("compact.target_bytes", settings.compact.target_bytes, 1, 4 << 30),
         ("compact.closed_after_secs", settings.compact.closed_after_secs, 0, 366 * 86_400),
         ("compact.grace_secs", settings.compact.grace_secs, 0, 366 * 86_400),
+        ("store.lease_secs", settings.store.lease_secs, 2, 3600),
+        ("lake.cache_bytes", settings.lake.cache_bytes, 1 << 26, 1 << 50),
         ("duckdb.lock_wait_secs", settings.duckdb.lock_wait_secs, 0, 3600),
         ("duckdb.memory_limit_mb", settings.duckdb.memory_limit_mb, 32, 1 << 20),
     ];
@@ -278,6 +288,13 @@ mod tests {
             "sort",
             "max_requests",
             "deadline_secs",
+            "cache",
+            "endpoint",
+            "region",
+            "access_key_id",
+            "account",
+            "secret_key_file",
+            "service_account_file",
             "[[columns]]",
         ] {
             assert!(DEFAULT_FILE.contains(option), "{option}");
@@ -301,7 +318,12 @@ mod tests {
     #[test]
     fn every_path_is_checked() {
         for (option, text) in [
-            ("lake.path", "[lake]\npath = \"s3://b/lake\"\n"),
+            ("lake.path", "[lake]\npath = \"http://b/lake\"\n"),
+            ("lake.path", "[lake]\npath = \"s3://id:secret@b/lake\"\n"),
+            ("lake.cache", "[lake]\ncache = \"s3://b/cache\"\n"),
+            ("store.endpoint", "[store]\nendpoint = \"http://minio.example.com\"\n"),
+            ("store.secret_key_file", "[store]\nsecret_key_file = \"~/key\"\n"),
+            ("store.service_account_file", "[store]\nservice_account_file = \"$HOME/key\"\n"),
             ("duckdb.path", "[duckdb]\npath = \"~/a.duckdb\"\n"),
             ("api.key_file", "[api]\nkey_file = \"$HOME/key\"\n"),
             ("notify.webhook_url_file", "[notify]\nwebhook_url_file = \"%HOME%/hook\"\n"),

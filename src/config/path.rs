@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::object_store::StoreUrl;
+
 /// Refuses a path that is not in a local or mounted file system: an address, or a path with a part
 /// that only a shell expands. A folder of such a name can be created, but the user would not find
 /// it.
@@ -20,9 +22,8 @@ pub fn check_path(path: &Path) -> Result<(), String> {
             "is an address (`file:…`): write the path itself, such as `/data/lake`".to_owned()
         } else {
             format!(
-                "is an address (`{scheme}:…`), and this version writes to local or mounted folders \
-                 only, not to object stores or servers; if it is the name of a file, write `./` \
-                 before it"
+                "is an address (`{scheme}:…`), and must be local or mounted; if it is the name of a \
+                 file, write `./` before it"
             )
         });
     }
@@ -45,6 +46,32 @@ pub fn check_path(path: &Path) -> Result<(), String> {
 /// As [`check_path`].
 pub fn local_path(path: PathBuf) -> Result<PathBuf, String> {
     check_path(&path).map(|()| path).map_err(|problem| format!("the path {problem}"))
+}
+
+/// Refuses a path of a lake that is neither in a local or mounted file system nor the address of an
+/// object store.
+///
+/// # Errors
+/// As [`check_path`].
+pub fn check_lake_path(path: &Path) -> Result<(), String> {
+    let text = path.to_string_lossy();
+    if StoreUrl::is_meant(&text) {
+        return text.parse::<StoreUrl>().map(drop);
+    }
+    check_path(path).map_err(|problem| {
+        problem.replace(
+            ", and must be local or mounted;",
+            ", and a lake is in a folder, or in an object store (`s3://`, `gs://`, `az://`);",
+        )
+    })
+}
+
+/// [`check_lake_path`] for an argument of the command line.
+///
+/// # Errors
+/// As [`check_lake_path`].
+pub fn lake_path(path: PathBuf) -> Result<PathBuf, String> {
+    check_lake_path(&path).map(|()| path).map_err(|problem| format!("the path {problem}"))
 }
 
 /// The text before the first colon, if it can be the scheme of an address. A single letter is a

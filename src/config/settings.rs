@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::object_store::{ObjectStoreSettings, ReadBy};
 use crate::tables::{ColumnOverride, ListOverride, Mapping, MappingError};
 
 /// Everything that can be configured.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub sync: SyncSettings,
     /// Where the Parquet files go.
     pub lake: LakeSettings,
+    /// How the object store of the lake is reached, if it is in one.
+    pub store: ObjectStoreSettings,
     /// Where the DuckDB file goes.
     pub duckdb: DuckdbSettings,
     /// How `compact` merges small data files.
@@ -245,7 +248,8 @@ impl Default for SyncSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LakeSettings {
-    /// The root folder of the lake.
+    /// The root folder of the lake, or its address in an object store
+    /// ([`super::StoreUrl::of_path`]).
     pub path: PathBuf,
     /// Whether raw bodies are kept in the `documents` table.
     pub documents: bool,
@@ -254,6 +258,29 @@ pub struct LakeSettings {
     /// Who else may read the files that this program writes: lake, DuckDB file, and everything
     /// beside them.
     pub access: Access,
+    /// How engines read a lake in an object store.
+    pub read_by: ReadBy,
+    /// The folder for local copies of data files of a lake in an object store; `None` for the
+    /// folder of the user's caches.
+    pub cache: Option<PathBuf>,
+    /// Most bytes of local copies.
+    pub cache_bytes: u64,
+}
+
+impl LakeSettings {
+    /// The folder for local copies: the configured one, or one in the folder of the user's caches.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment says where the user's caches are"
+    )]
+    pub fn cache_folder(&self) -> PathBuf {
+        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        self.cache.clone().unwrap_or_else(|| {
+            let caches = folder("XDG_CACHE_HOME").map(PathBuf::from);
+            let home = || folder("HOME").map(|home| PathBuf::from(home).join(".cache"));
+            caches.or_else(home).unwrap_or_else(std::env::temp_dir).join("armature-export")
+        })
+    }
 }
 
 /// Who else may read new files. The modes of existing files are not changed.
@@ -287,6 +314,9 @@ impl Default for LakeSettings {
             documents: true,
             compression_level: 3,
             access: Access::Owner,
+            read_by: ReadBy::Files,
+            cache: None,
+            cache_bytes: 4 << 30,
         }
     }
 }

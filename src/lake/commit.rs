@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
@@ -47,6 +48,18 @@ impl Lake {
     /// Starts staging the next commit.
     pub fn stage(&self) -> Staging {
         Staging::new(self.store().clone(), self.next_commit())
+    }
+
+    /// After the lock was taken over from a process that may come back: takes the number of the
+    /// commit that this process may be about to create, with an empty commit.
+    pub(super) async fn overtake(&mut self) -> Result<(), LakeError> {
+        let Some(created_at) = self.head().map(|head| head.created_at) else { return Ok(()) };
+        if !self.was_taken_over() {
+            return Ok(());
+        }
+        let sync_id = format!("takeover-{}", Uuid::new_v4());
+        let draft = CommitBuilder { sync_id, created_at, ..CommitBuilder::default() };
+        self.commit(self.stage(), draft).await.map(drop)
     }
 
     /// Makes a commit. When this returns, the commit is durable and its data files are published. The
@@ -111,6 +124,7 @@ impl Lake {
         if draft.has_checkpoint || commit_file.sync.is_some() && self.files_checkpoint_is_due() {
             self.write_files_checkpoint(&mut commit_file, draft.has_checkpoint).await?;
         }
+        self.check_lock()?;
         // After everything that can fill the disk: sealed data files stay until their number is taken.
         staging.seal()?;
         crash::point("before_commit_file");
@@ -199,7 +213,7 @@ impl Lake {
         action: &'static str,
     ) -> Result<Option<String>, LakeError> {
         let sha256 = sha256_hex(&bytes);
-        if anew && !self.store().contains(&commit_path(commit)) {
+        if anew && !self.store().contains(&commit_path(commit))? {
             self.store().delete(path)?;
         }
         let is_written = self.store().put_if_absent(path, bytes, action).await?;
@@ -225,7 +239,7 @@ impl Lake {
             Err(error) => {
                 // The write failed. If no commit file exists, no commit will be made of these data
                 // files: remove them, as a full disk needs the space.
-                if self.store().length(&path)?.is_none() {
+                if self.store().failed_create_is_final() && self.store().length(&path)?.is_none() {
                     self.store().delete_folder(&staging_path(&commit_file.staging))?;
                 }
                 Err(error)

@@ -210,7 +210,8 @@ fn open(
     store: &LakeStore,
     part: &DataFile,
 ) -> Result<ParquetRecordBatchReaderBuilder<StoredFile>, LakeError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(store.open(&part.path)?);
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(store.open(&part.path, Some(&part.sha256))?);
     reader.map_err(LakeError::parquet("read", part.path.as_str()))
 }
 

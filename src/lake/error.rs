@@ -116,6 +116,32 @@ pub enum LakeError {
         /// The error of the store.
         source: Box<object_store::Error>,
     },
+    /// The settings of an object store do not suffice to reach it.
+    #[error("the lake `{path}` cannot be reached: {problem}")]
+    Address {
+        /// The address of the lake.
+        path: Location,
+        /// What is missing or wrong, without secrets.
+        problem: String,
+    },
+    /// An object store refused a request, or did not answer it.
+    #[error("failed to {action} `{path}`: {problem}")]
+    Request {
+        /// The operation, as a verb phrase.
+        action: &'static str,
+        /// The object, or the lake.
+        path: Location,
+        /// What the store answered, without secrets.
+        problem: RequestProblem,
+    },
+    /// An object store does not keep the conditions of writes.
+    #[error("the object store of `{path}` does not keep the condition {missing} of a write")]
+    Conditions {
+        /// The address of the lake.
+        path: Location,
+        /// The condition.
+        missing: &'static str,
+    },
     /// A Parquet file cannot be written or read.
     #[error("failed to {action} the Parquet file `{path}`")]
     Parquet {
@@ -147,6 +173,15 @@ impl LakeError {
         move |source| Self::Store { action, path, source: Box::new(source) }
     }
 
+    /// A request to an object store that failed.
+    pub(super) fn request(
+        action: &'static str,
+        path: Location,
+        error: &object_store::Error,
+    ) -> Self {
+        Self::Request { action, path, problem: RequestProblem::of(error) }
+    }
+
     /// For `map_err` on Parquet operations.
     pub(super) fn parquet(
         action: &'static str,
@@ -154,6 +189,93 @@ impl LakeError {
     ) -> impl FnOnce(parquet::errors::ParquetError) -> Self {
         let path = path.into();
         move |source| Self::Parquet { action, path, source: Box::new(source) }
+    }
+}
+
+/// Why an object store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestProblem {
+    /// The credentials are missing, wrong or expired.
+    #[error("the object store does not accept the credentials{0}")]
+    Credentials(String),
+    /// The credentials do not allow the operation.
+    #[error("the object store does not allow it{0}")]
+    Forbidden(String),
+    /// The bucket, or the object, does not exist.
+    #[error("it does not exist{0}")]
+    NotFound(String),
+    /// The store gave another answer, or none.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Codes of answers to credentials that are missing, wrong or expired; some come with 403, some with
+/// 400.
+const CREDENTIALS: [&str; 10] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "AuthenticationFailed",
+    "TokenRefreshRequired",
+    "InvalidAuthenticationInfo",
+    "RequestTimeTooSkewed",
+    "AuthorizationHeaderMalformed",
+];
+
+/// Codes of answers that there is no such bucket; a list that has none is an error like any other.
+const MISSING: [&str; 3] = ["ContainerNotFound", "NoSuchBucket", "NotFound"];
+
+/// The addresses of services that give a cloud machine its credentials.
+const METADATA_SERVICES: [&str; 3] =
+    ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+
+impl RequestProblem {
+    fn of(error: &object_store::Error) -> Self {
+        use object_store::Error;
+
+        let text = error.to_string();
+        let code = code_of(&text);
+        let shown = code.as_deref().map_or(String::new(), |code| format!(" ({code})"));
+        if code.as_deref().is_some_and(|code| CREDENTIALS.contains(&code)) {
+            return Self::Credentials(shown);
+        }
+        // Where nothing else is set, the client asks the services of cloud machines for a role.
+        if METADATA_SERVICES.iter().any(|service| text.contains(service)) {
+            let none =
+                ": there are none in [store], in the environment, or in a role of this machine";
+            return Self::Credentials(none.to_owned());
+        }
+        if code.as_deref().is_some_and(|code| MISSING.contains(&code)) {
+            return Self::NotFound(shown);
+        }
+        match error {
+            Error::Unauthenticated { .. } => Self::Credentials(shown),
+            Error::PermissionDenied { .. } => Self::Forbidden(shown),
+            Error::NotFound { .. } => Self::NotFound(shown),
+            _ => Self::Other(without_queries(&text)),
+        }
+    }
+}
+
+/// The code in the answer of a store, such as `NoSuchBucket`.
+fn code_of(text: &str) -> Option<String> {
+    let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| code.to_owned())
+}
+
+/// A text of one line without the queries of addresses, which can hold a signature.
+fn without_queries(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let words = text.split_whitespace().map(|word| {
+        let query = word.find('?').filter(|_| word.contains("://"));
+        query.and_then(|at| word.get(..at)).unwrap_or(word)
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
     }
 }
 

@@ -7,6 +7,7 @@
 //! forever, or export them a second time beside the first.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::error::missing;
 use super::paths::commit_of;
@@ -38,12 +39,19 @@ impl ExpectedFiles {
 
     /// Checks each file once: its length, or its SHA-256 if its name does not identify the commit.
     /// Reading all data files would make every opening slow; `verify` does that.
-    pub(super) fn check(&self, store: &LakeStore) -> Result<(), LakeError> {
+    ///
+    /// `lengths` are those of files that were listed already.
+    pub(super) fn check(
+        &self,
+        store: &LakeStore,
+        lengths: &BTreeMap<String, u64>,
+    ) -> Result<(), LakeError> {
         let damaged = |path: &str, problem: String| {
             Err(LakeError::Damaged { path: store.location(path), problem })
         };
         for (path, (bytes, commit)) in &self.added {
-            match store.length(path)? {
+            let listed = lengths.get(path).copied();
+            match listed.map_or_else(|| store.length(path), |length| Ok(Some(length)))? {
                 Some(length) if length == *bytes => {}
                 Some(length) => {
                     let problem =
@@ -64,19 +72,48 @@ impl ExpectedFiles {
     }
 }
 
+/// Data files of a later commit hold runs that started no longer than this before it: the API lists 30 days (documented), and some days are added for runs whose state was
+/// not final.
+const REACH: Duration = Duration::from_hours(46 * 24);
+
 /// Refuses a lake that has a data file of a later commit than its newest one. The commit is taken
-/// from the file name: folders are listed, and no file is opened.
-pub(super) fn check_none_later(store: &LakeStore, newest: u64) -> Result<(), LakeError> {
-    let check = |folder: &str| {
-        for name in store.list(folder)? {
-            if let Some(commit) = commit_of(&name).filter(|commit| *commit > newest) {
-                let path = store.location(&format!("{folder}/{name}"));
-                return Err(LakeError::Uncommitted { path, commit, newest });
-            }
+/// from the file name: folders are listed, and no file is opened. Returns the lengths of the files
+/// where they were listed.
+///
+/// An object store lists whole tables at once, but only so many files with one request: there, only
+/// the days are listed that a later commit can have files for.
+pub(super) fn check_none_later(
+    store: &LakeStore,
+    head: Option<&CommitFile>,
+) -> Result<BTreeMap<String, u64>, LakeError> {
+    let newest = head.map_or(0, |head| head.commit);
+    let check_name = |folder: &str, name: &str| {
+        if let Some(commit) = commit_of(name).filter(|commit| *commit > newest) {
+            let path = store.location(&format!("{folder}/{name}"));
+            return Err(LakeError::Uncommitted { path, commit, newest });
         }
         Ok(())
     };
+    let check =
+        |folder: &str| store.list(folder)?.iter().try_for_each(|name| check_name(folder, name));
+    let earliest = head.and_then(|head| (head.created_at - REACH).utc_day());
+    let mut lengths = BTreeMap::new();
     for table in ALL {
+        let offset = match (&earliest, table.write) {
+            (Some(day), WriteDisposition::Append) => format!("{}/date={day}", table.name),
+            _ => table.name.to_owned(),
+        };
+        let listed = match table.write {
+            WriteDisposition::CommitLog => continue,
+            _ => store.lengths_below(table.name, &offset)?,
+        };
+        if let Some(listed) = listed {
+            for (folder, name) in listed.keys().filter_map(|path| path.rsplit_once('/')) {
+                check_name(folder, name)?;
+            }
+            lengths.extend(listed);
+            continue;
+        }
         match table.write {
             WriteDisposition::Append => {
                 let days = store.list(table.name)?;
@@ -88,5 +125,5 @@ pub(super) fn check_none_later(store: &LakeStore, newest: u64) -> Result<(), Lak
             WriteDisposition::CommitLog => {}
         }
     }
-    Ok(())
+    Ok(lengths)
 }

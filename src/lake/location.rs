@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The place of a lake or of one of its files, for messages and for engines that read the files: a
-/// path of the local file system. It is text: only [`super::LakeStore`] opens files.
+/// path of the local file system, or an address in an object store. It is text: only
+/// [`super::LakeStore`] opens files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location(String);
 
@@ -36,6 +37,12 @@ impl From<PathBuf> for Location {
 impl From<&PathBuf> for Location {
     fn from(path: &PathBuf) -> Self {
         path.as_path().into()
+    }
+}
+
+impl From<String> for Location {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 

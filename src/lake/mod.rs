@@ -37,7 +37,7 @@ pub use data_file::{
     DataFileOptions, DataFileWriter, WrittenFile, data_file_columns, data_file_rows,
     data_file_schema,
 };
-pub use error::LakeError;
+pub use error::{LakeError, RequestProblem};
 pub use files_checkpoint::LakeTotals;
 pub use identity::{FORMAT_MAJOR, Identity};
 pub use live_file::LiveFile;
@@ -46,4 +46,4 @@ pub use open::{CommittedLake, Lake, LakeView};
 pub use snapshot::{FileGroup, Snapshot};
 pub use staging::{MergedFiles, Merging, NewDataFile, Staging};
 pub use statistics::{Bound, ColumnStatistics, FileStatistics};
-pub use store::{LakeStore, StagedFile, StoredFile, try_lock_in};
+pub use store::{LakeStore, LocalCopy, StagedFile, StoredFile, try_lock_in};

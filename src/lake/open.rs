@@ -1,17 +1,14 @@
 //! Opening a lake: its identity, its ledger, and recovery of what a crash left unfinished.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use bytes::Bytes;
 
 use super::integrity::{ExpectedFiles, check_none_later};
 use super::paths::{
-    COMMITS, FILES, IDENTITY, LEDGER, OWN, STAGING, checkpoint_path, commit_of, commit_path,
-    staging_path,
+    COMMITS, FILES, IDENTITY, LEDGER, STAGING, checkpoint_path, commit_of, commit_path,
 };
-use super::staging::OPEN;
-use super::store::Lock;
+use super::store::WriterLock;
 use super::{
     CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, StoredFile,
     ledger_checkpoint,
@@ -28,7 +25,7 @@ pub struct Lake {
     view: LakeView,
     ledger: Ledger,
     changes_since_checkpoint: usize,
-    _lock: Lock,
+    lock: WriterLock,
 }
 
 /// A lake to which no further commit is made, and which no other process can write yet. Holds the
@@ -36,7 +33,7 @@ pub struct Lake {
 #[derive(Debug)]
 pub struct CommittedLake {
     view: LakeView,
-    _lock: Lock,
+    _lock: WriterLock,
 }
 
 impl CommittedLake {
@@ -61,22 +58,38 @@ const CHECKPOINT_CHANGES: usize = 2_000;
 const CHECKPOINT_COMMITS: u64 = 64;
 
 impl Lake {
-    /// Opens a lake for writing, or creates one in an empty folder. Finishes or discards what a
+    /// Opens a lake for writing, or creates one where nothing is. Finishes or discards what a
     /// crash left.
     ///
     /// # Errors
     /// [`LakeError`]: another writer, another format, a damaged file, or an I/O error.
-    pub async fn open(root: &Path) -> Result<Self, LakeError> {
-        let (view, lock) = Self::take(root).await?;
-        check_none_later(&view.store, view.head.as_ref().map_or(0, |head| head.commit))?;
+    pub async fn open(store: impl Into<LakeStore>) -> Result<Self, LakeError> {
+        let (view, lock) = Self::take(store.into()).await?;
+        let lengths = check_none_later(&view.store, view.head.as_ref())?;
         let mut expected = ExpectedFiles::default();
         let (ledger, changes_since_checkpoint) =
             view.read_ledger(|commit_file| expected.note(commit_file)).await?;
         if let Some(head) = &view.head {
             expected.note(head);
         }
-        expected.check(&view.store)?;
-        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+        expected.check(&view.store, &lengths)?;
+        let mut lake = Self { view, ledger, changes_since_checkpoint, lock };
+        lake.overtake().await?;
+        Ok(lake)
+    }
+
+    /// Whether the process that held the lock before ended without a word, and may come back.
+    pub(super) fn was_taken_over(&self) -> bool {
+        self.lock.was_taken_over()
+    }
+
+    /// Refuses a commit if another process took the lock over.
+    pub(super) fn check_lock(&self) -> Result<(), LakeError> {
+        if self.lock.is_lost() {
+            let commit = self.next_commit();
+            return Err(LakeError::CommitConflict { path: self.store().root(), commit });
+        }
+        Ok(())
     }
 
     /// Opens a lake for repair: the ledger is built from the changes in all commits, and no
@@ -84,24 +97,29 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::open`].
-    pub async fn open_for_repair(root: &Path) -> Result<Self, LakeError> {
-        let (view, lock) = Self::take(root).await?;
+    pub async fn open_for_repair(store: impl Into<LakeStore>) -> Result<Self, LakeError> {
+        let (view, lock) = Self::take(store.into()).await?;
         let (ledger, changes_since_checkpoint) =
             view.ledger_since(Ledger::default(), 0, |_| ()).await?;
-        Ok(Self { view, ledger, changes_since_checkpoint, _lock: lock })
+        let mut lake = Self { view, ledger, changes_since_checkpoint, lock };
+        lake.overtake().await?;
+        Ok(lake)
     }
 
-    async fn take(root: &Path) -> Result<(LakeView, Lock), LakeError> {
-        let store = LakeStore::local(root);
-        if !store.list("")?.is_empty() && !store.contains(OWN) {
-            return Err(LakeError::NotALake { path: store.root() });
+    async fn take(store: LakeStore) -> Result<(LakeView, WriterLock), LakeError> {
+        if !store.is_lake()? {
+            if !store.is_empty()? {
+                return Err(LakeError::NotALake { path: store.root() });
+            }
+            // A lake is new: the one moment when its storage can still be another one.
+            store.check_conditions().await?;
         }
         for folder in [COMMITS, LEDGER, FILES, STAGING] {
             store.make_folder(folder)?;
         }
-        let lock = store.lock()?;
+        let lock = store.lock().await?;
         crash::point("lock_taken");
-        let view = LakeView::open(root).await?;
+        let view = LakeView::open(store).await?;
         // Recover before the data files are checked: the check assumes that all commits are
         // published.
         view.recover().await?;
@@ -139,7 +157,7 @@ impl Lake {
     /// The lake after the last commit: still locked, without the memory of the ledger.
     #[must_use]
     pub fn committed(self) -> CommittedLake {
-        let Self { view, _lock: lock, .. } = self;
+        let Self { view, lock, .. } = self;
         CommittedLake { view, _lock: lock }
     }
 
@@ -182,6 +200,7 @@ impl Lake {
         if commit_file.ledger_checkpoint == Some(commit_file.commit) {
             self.changes_since_checkpoint = 0;
         }
+        self.lock.note_commit(commit_file.commit);
         self.view.head = Some(commit_file.clone());
         self.view.head_sha256 = Some(sha256);
     }
@@ -212,10 +231,10 @@ impl LakeView {
     ///
     /// # Errors
     /// [`LakeError::Missing`] if there is none; otherwise as [`Lake::open`].
-    pub async fn open(root: &Path) -> Result<Self, LakeError> {
-        let mut view = Self::open_without_head(root).await?;
-        if let Some(newest) = view.commits()?.last() {
-            let (head, sha256) = view.commit_file_with_digest(*newest).await?;
+    pub async fn open(store: impl Into<LakeStore>) -> Result<Self, LakeError> {
+        let mut view = Self::open_without_head(store).await?;
+        if let Some(newest) = view.newest_commit().await? {
+            let (head, sha256) = view.commit_file_with_digest(newest).await?;
             view.check_identity(&head)?;
             (view.head, view.head_sha256) = (Some(head), Some(sha256));
         }
@@ -226,9 +245,9 @@ impl LakeView {
     ///
     /// # Errors
     /// As [`LakeView::open`].
-    pub async fn open_without_head(root: &Path) -> Result<Self, LakeError> {
-        let store = LakeStore::local(root);
-        if !store.is_lake() {
+    pub async fn open_without_head(store: impl Into<LakeStore>) -> Result<Self, LakeError> {
+        let store = store.into();
+        if !store.is_lake()? {
             return Err(LakeError::Missing { path: store.root() });
         }
         let (identity, identity_sha256, head, head_sha256) = (None, None, None, None);
@@ -292,12 +311,29 @@ impl LakeView {
         identity.map_or(Ok(()), |it| it.check(organization_id, filters, &self.root()))
     }
 
+    /// The number of the newest commit; `None` if there is none.
+    async fn newest_commit(&self) -> Result<Option<u64>, LakeError> {
+        let known = self.store.known_commit().await?;
+        let mut commits = self.commits_after(known.saturating_sub(1))?;
+        if commits.is_empty() && known > 0 {
+            // The lake was restored to an earlier state.
+            commits = self.commits()?;
+        }
+        Ok(commits.last().copied())
+    }
+
     /// The numbers of the commit files that exist, ascending.
     ///
     /// # Errors
-    /// [`LakeError::Io`] if the folder cannot be listed.
+    /// [`LakeError::Io`] or [`LakeError::Request`] if the folder cannot be listed.
     pub fn listed_commits(&self) -> Result<BTreeSet<u64>, LakeError> {
-        let names = self.store.list(COMMITS)?;
+        self.listed_after(0)
+    }
+
+    fn listed_after(&self, commit: u64) -> Result<BTreeSet<u64>, LakeError> {
+        let path = commit_path(commit);
+        let name = path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name);
+        let names = self.store.list_after(COMMITS, name)?;
         let number = |name: &String| name.strip_suffix(".json")?.parse().ok();
         Ok(names.iter().filter_map(number).collect())
     }
@@ -308,9 +344,18 @@ impl LakeView {
     /// [`LakeError::Io`] if the folder cannot be listed; [`LakeError::Damaged`] if one before the
     /// newest is missing.
     pub fn commits(&self) -> Result<Vec<u64>, LakeError> {
-        let listed = self.listed_commits()?;
-        let newest = listed.last().copied().unwrap_or(0);
-        for commit in (1..newest).filter(|commit| !listed.contains(commit)) {
+        self.commits_after(0)
+    }
+
+    /// The numbers of all commits after one, ascending; 0 is before the first.
+    ///
+    /// # Errors
+    /// As [`LakeView::commits`].
+    pub fn commits_after(&self, commit: u64) -> Result<Vec<u64>, LakeError> {
+        let after = commit;
+        let listed = self.listed_after(after)?;
+        let newest = listed.last().copied().unwrap_or(after);
+        for commit in (after + 1..newest).filter(|commit| !listed.contains(commit)) {
             // A listing of a folder that grows can show a later file and miss an earlier one: look
             // for the file itself.
             let path = commit_path(commit);
@@ -320,15 +365,7 @@ impl LakeView {
                 return Err(LakeError::Damaged { path, problem });
             }
         }
-        Ok((1..=newest).collect())
-    }
-
-    /// The numbers of all commits after one, ascending; 0 is before the first.
-    ///
-    /// # Errors
-    /// As [`LakeView::commits`].
-    pub fn commits_after(&self, commit: u64) -> Result<Vec<u64>, LakeError> {
-        Ok(self.commits()?.into_iter().filter(|number| *number > commit).collect())
+        Ok((after + 1..=newest).collect())
     }
 
     /// One commit.
@@ -433,7 +470,8 @@ impl LakeView {
         if self.store.sha256(&path)? != head.files_checkpoint_sha256 {
             return Ok(None);
         }
-        self.store.open(&path).map(|file| Some((commit, file)))
+        let sha256 = head.files_checkpoint_sha256.as_deref();
+        self.store.open(&path, sha256).map(|file| Some((commit, file)))
     }
 
     async fn read(&self, path: &str) -> Result<Bytes, LakeError> {
@@ -468,11 +506,12 @@ impl LakeView {
     /// a commit that does not exist are removed. Sealed data files without a commit stay until
     /// their number is taken: a writer that bypasses the lock may be about to create that commit.
     async fn recover(&self) -> Result<(), LakeError> {
-        let commits = self.commits()?;
+        // Commits have no holes.
+        let newest = self.head.as_ref().map_or(0, |head| head.commit);
         for folder in self.store.list(STAGING)? {
             crash::point("before_recovery");
             let number = commit_of(&folder);
-            let durable = match number.filter(|number| commits.contains(number)) {
+            let durable = match number.filter(|number| (1..=newest).contains(number)) {
                 Some(number) => Some(self.commit_file(number).await?),
                 None => None,
             };
@@ -482,25 +521,13 @@ impl LakeView {
                     crash::point("recovered");
                 }
                 None if number.is_some() && !folder.contains('.') => {}
-                _ => discard(&self.store, &folder)?,
+                _ => {
+                    self.store.discard_staging(&folder)?;
+                    crash::point("discarded");
+                }
             }
         }
         // A commit without data files has no staging folder, so its removals are repeated here.
         self.head.as_ref().map_or(Ok(()), |head| self.store.remove_superseded(head))
     }
-}
-
-/// Removes a staging folder that belongs to no commit. It is renamed first: a writer that still
-/// adds to it can then no longer seal what is left.
-fn discard(store: &LakeStore, folder: &str) -> Result<(), LakeError> {
-    let discarded = staging_path(&format!("{}.discarded", folder.trim_end_matches(OPEN)));
-    let staged = staging_path(folder);
-    if folder.ends_with(OPEN) {
-        store.rename_folder(&staged, &discarded)?;
-    }
-    crash::point("discarding");
-    store.delete_folder(&staged)?;
-    store.delete_folder(&discarded)?;
-    crash::point("discarded");
-    Ok(())
 }

@@ -1,31 +1,24 @@
 //! File operations of a repair: lists the files in a lake's folders, moves files back or to the
 //! quarantine, and removes copies.
 
-use super::paths::{QUARANTINE, STAGING, staging_path};
-use super::{Lake, LakeError, LakeStore, LakeView, Location};
+use super::paths::{STAGING, staging_path};
+use super::{Lake, LakeError, LakeView, Location};
 use crate::tables::{ALL, WriteDisposition};
 
 impl LakeView {
-    /// Every file below the folders of tables, relative to the lake's root, sorted. Names that
-    /// engines skip are left out.
+    /// Every file below the folders of tables, relative to the lake's root, sorted. Left out are names
+    /// that engines skip, and superseded data files that stay until the grace time is over.
     ///
     /// # Errors
     /// [`LakeError::Io`] if a folder cannot be listed.
     pub fn table_files(&self) -> Result<Vec<String>, LakeError> {
         let tables = ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog);
         let mut found = Vec::new();
-        let mut folders: Vec<String> = tables.map(|table| table.name.to_owned()).collect();
-        while let Some(folder) = folders.pop() {
-            for name in self.store().list(&folder)? {
-                let path = format!("{folder}/{name}");
-                if name.starts_with(['.', '_']) {
-                } else if self.store().is_folder(&path) {
-                    folders.push(path);
-                } else {
-                    found.push(path);
-                }
-            }
+        for table in tables {
+            found.extend(self.store().files_below(table.name)?);
         }
+        let staying = self.store().staying()?;
+        found.retain(|path| !staying.contains(path));
         found.sort();
         Ok(found)
     }
@@ -44,7 +37,10 @@ impl LakeView {
     }
 
     /// Whether a process is writing to the lake now.
-    pub fn is_being_written(&self) -> bool {
+    ///
+    /// # Errors
+    /// [`LakeError::Request`] if an object store cannot be asked.
+    pub fn is_being_written(&self) -> Result<bool, LakeError> {
         self.store().is_locked()
     }
 }
@@ -81,16 +77,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Io`] if it cannot be moved.
     pub fn quarantine(&self, path: &str) -> Result<Location, LakeError> {
-        let to = unused_path(self.store(), &format!("{QUARANTINE}/{path}"));
+        let to = self.store().unused_quarantine(path)?;
         self.store().rename(path, &to)?;
         Ok(self.store().location(&to))
     }
-}
-
-/// The path, or the first numbered variant of it that is unused.
-fn unused_path(store: &LakeStore, path: &str) -> String {
-    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-    let numbered = (1_u32..).map(|number| format!("{stem}.{number}.parquet"));
-    let mut paths = std::iter::once(path.to_owned()).chain(numbered);
-    paths.find(|path| !store.contains(path)).unwrap_or_else(|| path.to_owned())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::paths::{STAGING, staging_path};
+use super::paths::staging_path;
 use super::store::StagedFile;
 use super::{CommitRange, DataFile, LakeError, LakeStore, WrittenFile};
 use crate::crash;
@@ -133,10 +133,6 @@ impl NewDataFile {
     }
 }
 
-/// Suffix of a staging folder while data files are added to it. A writer that opens the lake
-/// removes a folder with this suffix; a folder without it stays until the commit's number is taken.
-pub(super) const OPEN: &str = ".open";
-
 /// The day of runs whose start is unknown: no real run is that old.
 const UNKNOWN_DAY: &str = "1970-01-01";
 
@@ -213,7 +209,7 @@ impl Staging {
 
     /// The staging folder while data files are added to it.
     fn open_folder(&self) -> String {
-        staging_path(&format!("{}{OPEN}", self.folder))
+        staging_path(&self.store.open_staging(&self.folder))
     }
 
     async fn put_new(&self, part: NewDataFile, name: &str) -> Result<DataFile, LakeError> {
@@ -269,7 +265,7 @@ impl Staging {
             path,
         };
         let staged = format!("{}/{}", self.open_folder(), part.path);
-        self.store.put(&staged, bytes, "write the data file").await?;
+        self.store.put_data_file(&staged, &part.path, bytes).await?;
         crash::point("between_staged_parts");
         Ok(part)
     }
@@ -280,12 +276,15 @@ impl Staging {
     /// become wrong.
     pub(super) fn seal(&self) -> Result<(), LakeError> {
         let sealed = staging_path(&self.folder);
-        if self.store.rename_folder(&self.open_folder(), &sealed)? {
-            self.store.sync_folders(&sealed, STAGING)?;
-        }
+        self.store.seal_staging(&self.folder)?;
+        let lengths = self.store.lengths_below(&sealed, "")?;
         for part in self.parts.iter().chain(&self.replaced) {
             let path = format!("{sealed}/{}", part.path);
-            if self.store.length(&path)? != Some(part.bytes) {
+            let length = match &lengths {
+                Some(lengths) => lengths.get(&path).copied(),
+                None => self.store.length(&path)?,
+            };
+            if length != Some(part.bytes) {
                 let path = self.store.location(&path);
                 return Err(LakeError::StagingLost { path, commit: self.commit });
             }

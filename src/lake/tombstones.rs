@@ -46,7 +46,7 @@ async fn remove_retired(
         }
         if published_at(&view.commit_file(commit).await?) + grace <= now {
             crash::point("before_retired_are_removed");
-            view.store().delete_folder(&format!("{TOMBSTONES}/{merge}"))?;
+            view.store().remove_tombstones(&merge)?;
             removed += 1;
         }
     }

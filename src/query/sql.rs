@@ -72,7 +72,7 @@ pub(crate) fn read_parquet<'a>(
     lake: &LakeStore,
     paths: impl IntoIterator<Item = &'a str>,
 ) -> String {
-    let files = paths.into_iter().map(|path| literal(lake.location(path).as_str()));
+    let files = paths.into_iter().map(|path| literal(lake.readable(path).as_str()));
     let files: Vec<String> = files.collect();
     format!("read_parquet([{}], union_by_name = true, hive_partitioning = false)", files.join(", "))
 }
@@ -82,7 +82,7 @@ pub(crate) fn read_parquet<'a>(
 /// # Errors
 /// [`QueryError::Pattern`].
 pub(crate) fn check_path(lake: &LakeStore) -> Result<(), QueryError> {
-    let path = lake.root();
+    let path = lake.readable("");
     if path.as_str().contains(['*', '?', '[']) {
         return Err(QueryError::Pattern { path });
     }

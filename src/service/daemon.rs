@@ -16,6 +16,7 @@ use super::shared::{Receivers, ServiceState};
 use crate::config::{ScheduleSettings, Settings};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
+use crate::lake::LakeStore;
 use crate::ledger::StateCounts;
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
@@ -253,8 +254,11 @@ impl Service {
     /// Updates the lake's metrics. `runs` comes from a sync that has just counted them; without it,
     /// the ledger is read.
     pub(super) async fn show_lake(&mut self, runs: Option<&StateCounts>) -> Option<LakeFigures> {
-        let lake = &self.current.settings.lake.path;
-        match self.lake_watch.look(lake, runs).await {
+        let looked = match LakeStore::configured(&self.current.settings) {
+            Ok(lake) => self.lake_watch.look(&lake, runs).await,
+            Err(error) => Err(error),
+        };
+        match looked {
             Ok(figures) => {
                 let figures = figures.unwrap_or_default();
                 let lag = self.applied.map(|applied| figures.commit.saturating_sub(applied));

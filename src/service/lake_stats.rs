@@ -1,12 +1,10 @@
 //! Statistics of the lake, read again after each job that changed it.
 
-use std::path::Path;
-
 use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::event::Events;
-use crate::lake::{CommitFile, LakeError, LakeView};
+use crate::lake::{CommitFile, LakeError, LakeStore, LakeView};
 use crate::ledger::StateCounts;
 use crate::observe::LakeFigures;
 use crate::targets;
@@ -23,7 +21,7 @@ impl LakeWatch {
     /// `runs`, or from the ledger if that is `None`.
     pub(super) async fn look(
         &mut self,
-        lake: &Path,
+        lake: &LakeStore,
         runs: Option<&StateCounts>,
     ) -> Result<Option<LakeFigures>, LakeError> {
         let view = match LakeView::open(lake).await {

@@ -61,7 +61,7 @@ const COMMITS_LOOKED_AT: usize = 64;
 pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
     let session = Session::open(&options, Instant::now()).await?;
     let Session { client, organization, .. } = &session;
-    let lake = match LakeView::open(&options.lake.path).await {
+    let lake = match LakeView::open(&options.store).await {
         Err(LakeError::Missing { .. }) => None,
         other => Some(other?),
     };

@@ -7,8 +7,10 @@ use tokio::sync::watch;
 
 use crate::config::{ApiKey, ApiSettings, Filters, LakeSettings, Settings, SyncSettings};
 use crate::event::Events;
+use crate::job::JobError;
+use crate::lake::LakeStore;
 use crate::query::QueryOptions;
-use crate::tables::{Mapping, MappingError};
+use crate::tables::Mapping;
 use crate::targets::{self, Target};
 use crate::time::Timestamp;
 
@@ -26,7 +28,9 @@ pub struct SyncOptions {
     pub filters: Filters,
     /// How to sync.
     pub sync: SyncSettings,
-    /// Where the lake is, and how its files are written.
+    /// The storage of the lake.
+    pub store: LakeStore,
+    /// How the files of the lake are written.
     pub lake: LakeSettings,
     /// How long tombstoned data files are kept.
     pub tombstone_grace: Duration,
@@ -50,7 +54,8 @@ impl SyncOptions {
     /// `stop` becomes true when a stop is requested.
     ///
     /// # Errors
-    /// [`MappingError`] if a configured column or list is not valid.
+    /// [`JobError`] if a configured column or list is not valid, or the settings of an object store do
+    /// not suffice.
     pub fn new(
         settings: &Settings,
         url: String,
@@ -58,13 +63,14 @@ impl SyncOptions {
         events: Events,
         stop: watch::Receiver<bool>,
         now: Timestamp,
-    ) -> Result<Self, MappingError> {
+    ) -> Result<Self, JobError> {
         Ok(Self {
             api: settings.api.clone(),
             url,
             key,
             filters: settings.filters.clone(),
             sync: settings.sync.clone(),
+            store: LakeStore::configured(settings)?,
             lake: settings.lake.clone(),
             tombstone_grace: Duration::from_secs(settings.compact.grace_secs),
             mapping: settings.mapping()?,

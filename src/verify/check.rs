@@ -37,7 +37,7 @@ pub async fn verify(job: &LakeJob) -> Result<VerifyReport, JobError> {
 /// Whether the lake is being written, or has another newest commit than the one that was read.
 fn is_moving(view: &LakeView, log: &LogReplay) -> Result<bool, LakeError> {
     let newest = view.listed_commits()?.last().copied();
-    Ok(view.is_being_written() || newest != log.newest)
+    Ok(newest != log.newest || view.is_being_written()?)
 }
 
 fn check(

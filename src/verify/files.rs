@@ -19,13 +19,21 @@ pub(super) fn check_parts(
 ) -> HashSet<String> {
     let mut problems: Vec<(&LiveFile, Option<String>)> = Vec::new();
     for live in log.live.iter() {
-        if !view.store().contains(&live.part.path) {
-            problems.push((live, None));
-            continue;
-        }
+        let length = match view.store().length(&live.part.path) {
+            Ok(Some(length)) => Ok(length),
+            Ok(None) => {
+                problems.push((live, None));
+                continue;
+            }
+            Err(error) => Err(problem(&error)),
+        };
         report.parts += 1;
         report.bytes += live.part.bytes;
-        if let Some(problem) = part_problem(view, live) {
+        let found = match length {
+            Ok(length) => part_problem(view, live, length),
+            Err(problem) => Some(problem),
+        };
+        if let Some(problem) = found {
             problems.push((live, Some(problem)));
         }
     }
@@ -55,23 +63,26 @@ fn remakeable(log: &LogReplay, bad: &HashSet<String>) -> HashSet<String> {
     paths
 }
 
-fn part_problem(view: &LakeView, LiveFile { commit, part }: &LiveFile) -> Option<String> {
+fn part_problem(
+    view: &LakeView,
+    LiveFile { commit, part }: &LiveFile,
+    bytes: u64,
+) -> Option<String> {
     let store = view.store();
-    match store.length(&part.path) {
-        Ok(Some(bytes)) if bytes != part.bytes => {
-            return Some(format!("it has {bytes} bytes, and was written with {}", part.bytes));
-        }
-        Ok(_) => {}
-        Err(error) => return Some(problem(&error)),
+    if bytes != part.bytes {
+        return Some(format!("it has {bytes} bytes, and was written with {}", part.bytes));
     }
     match store.sha256(&part.path) {
         Ok(sha256) if sha256.as_ref() == Some(&part.sha256) => {}
         Ok(_) => return Some("its bytes are not those that were written".to_owned()),
         Err(error) => return Some(problem(&error)),
     }
-    let opened = store.open(&part.path).map_err(|error| problem(&error)).and_then(|file| {
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())
-    });
+    let opened = store
+        .open(&part.path, Some(&part.sha256))
+        .map_err(|error| problem(&error))
+        .and_then(|file| {
+            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())
+        });
     let builder = match opened {
         Ok(builder) => builder,
         Err(problem) => return Some(problem),
@@ -129,7 +140,7 @@ pub(super) fn check_folders(
         } else if log.superseded.contains(&path) {
             Finding::SupersededFile { path }
         } else {
-            let file = view.store().open(&path).ok();
+            let file = view.store().open(&path, None).ok();
             let builder = file.map(ParquetRecordBatchReaderBuilder::try_new);
             let said = builder.and_then(Result::ok).and_then(|builder| {
                 note(builder.metadata().file_metadata(), "commit")?.parse().ok()

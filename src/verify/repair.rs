@@ -327,7 +327,7 @@ impl Repair<'_> {
         }
         let mut dropped = Vec::new();
         for path in lost {
-            let is_there = lake.store().contains(path);
+            let is_there = lake.store().contains(path)?;
             let kept = if is_there { Some(lake.quarantine(path)?) } else { None };
             let kept = kept.map(|kept| kept.to_string());
             dropped.push(RepairAction::Dropped { path: path.clone(), kept });

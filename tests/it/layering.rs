@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules in order: each may use those before it.
-const MODULES: [&str; 29] = [
+const MODULES: [&str; 30] = [
     "crash",
     "digest",
+    "tls",
     "time",
     "json",
     "run",

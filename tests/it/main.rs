@@ -31,6 +31,7 @@ mod retry_after;
 mod schedule_expression;
 mod secrecy;
 mod service;
+mod store_lakes;
 #[path = "../support/stores/mod.rs"]
 mod stores;
 #[path = "../support/mod.rs"]

@@ -19,7 +19,7 @@ use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
 use crate::stores::server::{ObjectStoreServer, unique_prefix};
 
-type Store = Arc<dyn ObjectStore>;
+pub(crate) type Store = Arc<dyn ObjectStore>;
 
 #[test]
 fn seaweedfs_keeps_conditions() {
@@ -204,7 +204,7 @@ async fn content(store: &Store, path: &Path) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn s3(server: &ObjectStoreServer, endpoint: &str) -> Store {
+pub(crate) fn s3(server: &ObjectStoreServer, endpoint: &str) -> Store {
     let builder = AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_allow_http(true)
@@ -216,7 +216,7 @@ fn s3(server: &ObjectStoreServer, endpoint: &str) -> Store {
     Arc::new(builder.build().unwrap())
 }
 
-fn azure(server: &ObjectStoreServer) -> Store {
+pub(crate) fn azure(server: &ObjectStoreServer) -> Store {
     let builder = MicrosoftAzureBuilder::new()
         .with_endpoint(server.endpoint.clone())
         .with_allow_http(true)
@@ -228,7 +228,7 @@ fn azure(server: &ObjectStoreServer) -> Store {
     Arc::new(builder.build().unwrap())
 }
 
-fn gcs(server: &FakeGcs, address: SocketAddr) -> Store {
+pub(crate) fn gcs(server: &FakeGcs, address: SocketAddr) -> Store {
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(server.bucket)
         .with_service_account_key(FakeGcs::service_account_key(address))

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Examination;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
-use crate::lake::{LakeError, LakeView, try_lock_in};
+use crate::lake::{LakeError, LakeStore, LakeView, try_lock_in};
 use crate::query::{Fault, QueryError};
 use crate::targets::DeliverError;
 use crate::targets::duckdb::{inspect, try_folder};
@@ -14,7 +14,11 @@ use crate::targets::duckdb::{inspect, try_folder};
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
     let path = &settings.lake.path;
     let shown = path.display();
-    match LakeView::open(path).await {
+    let store = match LakeStore::configured(settings) {
+        Ok(store) => store,
+        Err(error) => return examination.fail("lake", &error.into()),
+    };
+    match LakeView::open(&store).await {
         Ok(view) => {
             let commit = view.head().map_or(0, |head| head.commit);
             examination.ok("lake", format!("`{shown}` is there, with commit {commit}"));
@@ -24,7 +28,14 @@ pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
         }
         Err(error) => return examination.fail("lake", &error.into()),
     }
-    try_lake_folder(examination, path);
+    match store.local_folder() {
+        Some(folder) => try_lake_folder(examination, folder),
+        None => {
+            if let Err(error) = store.check_conditions().await {
+                examination.fail("lake", &error.into());
+            }
+        }
+    }
 }
 
 /// Checks whether the DuckDB file can be read and written.

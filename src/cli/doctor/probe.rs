@@ -16,7 +16,7 @@ use crate::extract::{
 };
 use crate::failure::{Exit, Failure};
 use crate::json::{Body, Node};
-use crate::lake::LakeView;
+use crate::lake::{LakeStore, LakeView};
 use crate::listing::{Ending, ListQuery, Listing, PageBase};
 use crate::normalize::{ExportContext, Normalizer};
 use crate::run::{DocumentState, Phase, Shortfall};
@@ -95,7 +95,11 @@ impl Probe {
     /// The window that the next sync would list.
     async fn planned(&self, organization: &Organization, mapping: &Mapping) -> Window {
         // The check of the lake reports a lake that cannot be read.
-        let lake = LakeView::open(&self.settings.lake.path).await.ok();
+        let store = LakeStore::configured(&self.settings).ok();
+        let lake = match store {
+            Some(store) => LakeView::open(store).await.ok(),
+            None => None,
+        };
         let head = lake.as_ref().and_then(LakeView::head);
         let now = organization.server_now.unwrap_or(self.now);
         let Settings { sync, filters, .. } = &self.settings;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::database::{Applied, Database};
 use crate::crash;
-use crate::lake::{CommitFile, DataFile, LakeError, LakeView};
+use crate::lake::{CommitFile, DataFile, LakeView, LocalCopy};
 use crate::query::{TablePlan, gap_rows, identifier, literal, read_parquet, sync_row};
 use crate::tables::RUNS;
 use crate::targets::DeliverError;
@@ -70,7 +70,8 @@ pub(super) fn apply(
     step: &DeliveryStep,
     expected: &Applied,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
-    check_digests(lake, step)?;
+    // Local copies stay until the rows are in the file.
+    let _copies = fetch(lake, step)?;
     database.execute("begin", "BEGIN TRANSACTION")?;
     crash::point("after_begin");
     let done = database.check_applied(expected).and_then(|()| match step {
@@ -96,23 +97,16 @@ pub(super) fn apply(
     }
 }
 
-/// Rejects data files that changed after they were written: a changed Parquet file can still be
-/// readable, and its rows would be wrong.
-fn check_digests(lake: &LakeView, step: &DeliveryStep) -> Result<(), DeliverError> {
+/// Makes the data files of a step readable for DuckDB. Rejects those that changed after they were
+/// written: a changed Parquet file can still be readable, and its rows would be wrong.
+fn fetch(lake: &LakeView, step: &DeliveryStep) -> Result<Vec<LocalCopy>, DeliverError> {
+    let mut copies = Vec::new();
     for part in step.parts() {
-        let path = lake.store().locate(&part.path);
-        match lake.store().sha256(&path)? {
-            Some(sha256) if sha256 == part.sha256 => {}
-            Some(_) => {
-                let path = lake.store().location(&path);
-                let problem = "its SHA-256 is not what its commit states".to_owned();
-                return Err(LakeError::Damaged { path, problem }.into());
-            }
-            // A merge may be moving it: DuckDB's statement reports it if it stays missing.
-            None => {}
-        }
+        // If it is not there, a merge may be moving it: DuckDB's statement reports it if it stays
+        // missing.
+        copies.extend(lake.store().fetch(part)?);
     }
-    Ok(())
+    Ok(copies)
 }
 
 /// Adds the rows of merged data files whose run is missing in that revision. A run's rows are added
@@ -228,8 +222,7 @@ fn insert(
 
 /// A `read_parquet` call over data files at their current paths.
 fn read_parts(lake: &LakeView, parts: &[&DataFile]) -> String {
-    let paths: Vec<String> = parts.iter().map(|part| lake.store().locate(&part.path)).collect();
-    read_parquet(lake.store(), paths.iter().map(String::as_str))
+    read_parquet(lake.store(), parts.iter().map(|part| part.path.as_str()))
 }
 
 /// Adds columns that the data files have and the table lacks: user-defined ones, or those of a

@@ -187,15 +187,17 @@ async fn next_group(
 /// Refuses a commit that is not fully published, which a crash can leave: a delivery takes no lock
 /// and moves nothing, so only the next sync can finish it.
 fn check_in_place(lake: &LakeView, commit_file: &CommitFile) -> Result<(), DeliverError> {
-    if let Some(part) = lake.store().unpublished(commit_file) {
+    if let Some(part) = lake.store().unpublished(commit_file)? {
         let path = lake.store().location(&part.path);
         return Err(DeliverError::NotInPlace { path, commit: commit_file.commit });
     }
-    let is_missing = |part: &&DataFile| {
-        let current = lake.store().locate(&part.path);
-        !lake.store().contains(&current)
-    };
-    let Some(part) = commit_file.all_parts().find(is_missing) else { return Ok(()) };
-    let problem = format!("commit {} lists it, and it is not there", commit_file.commit);
-    Err(LakeError::Damaged { path: lake.store().location(&part.path), problem }.into())
+    for part in commit_file.all_parts() {
+        if !lake.store().is_kept(&part.path)? {
+            let problem = format!("commit {} lists it, and it is not there", commit_file.commit);
+            return Err(
+                LakeError::Damaged { path: lake.store().location(&part.path), problem }.into()
+            );
+        }
+    }
+    Ok(())
 }

@@ -87,8 +87,7 @@ async fn a_reader_that_goes_by_commit_files_finds_what_it_looked_up_before() {
     let closed = at(options(&export), (export.simulator.now() + Duration::days(3)).into());
     compacted(&closed).await;
     for live in &parts {
-        let bytes =
-            std::fs::read(export.lake.join(before.store().locate(&live.part.path))).unwrap();
+        let bytes = std::fs::read(before.store().readable(&live.part.path).as_str()).unwrap();
         assert_eq!(armature_export::digest::sha256_hex(&bytes), live.part.sha256);
     }
     let to = DeliveryOptions::new(&export.settings.duckdb, Events::none());

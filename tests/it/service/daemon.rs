@@ -101,7 +101,7 @@ impl Daemon {
     /// Asks one of its endpoints.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let url = format!("http://{}{path}", self.address());
-        armature_export::api::install_tls();
+        armature_export::tls::install();
         let answer = reqwest::get(url).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }

@@ -5,52 +5,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{LakeStore, local};
+use super::{Local, local};
 use crate::crash;
 use crate::lake::error::missing;
-use crate::lake::paths::{STAGING, TOMBSTONES, commit_of};
+use crate::lake::paths::{STAGING, TOMBSTONES};
 use crate::lake::{CommitFile, DataFile, LakeError};
 
-impl LakeStore {
-    /// Publishes the data files of a durable commit; those that are in place already stay. `runs`
-    /// comes last, so that a reader who sees a run finds its rows in the other tables. Every step
-    /// can be repeated: after a crash, the next opening of the lake calls this again. Blocks the
-    /// thread.
-    pub(in crate::lake) fn publish(&self, commit: &CommitFile) -> Result<(), LakeError> {
+impl Local {
+    /// See [`super::LakeStore::publish`].
+    pub(super) fn publish(&self, commit: &CommitFile) -> Result<(), LakeError> {
         if commit.is_merge { publish_merge(self, commit) } else { publish_files(self, commit) }
-    }
-
-    /// Removes sealed staging folders whose commit number is taken: no commit can be made of them.
-    /// Folders that are not sealed may belong to a writer that bypassed the lock; its own commit
-    /// fails and reports that.
-    pub(in crate::lake) fn remove_overtaken(&self, commit: &CommitFile) -> Result<(), LakeError> {
-        for folder in self.list(STAGING)? {
-            let is_sealed = !folder.contains('.');
-            if is_sealed && commit_of(&folder).is_some_and(|number| number <= commit.commit) {
-                self.delete_folder(&format!("{STAGING}/{folder}"))?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes older data files whose place no new one takes. Files that a merge replaced are gone
     /// from there already.
-    pub(in crate::lake) fn remove_superseded(&self, commit: &CommitFile) -> Result<(), LakeError> {
-        commit.removed.iter().try_for_each(|path| self.delete(path))
+    pub(super) fn remove_superseded(&self, commit: &CommitFile) -> Result<(), LakeError> {
+        commit.removed.iter().try_for_each(|path| local::remove_file(&self.path(path)))
     }
 
-    /// A data file of a commit that is not fully published yet; `None` if all are.
-    pub fn unpublished<'c>(&self, commit: &'c CommitFile) -> Option<&'c DataFile> {
+    /// See [`super::LakeStore::unpublished`].
+    pub(super) fn unpublished<'c>(&self, commit: &'c CommitFile) -> Option<&'c DataFile> {
         let staging = format!("{STAGING}/{}", commit.staging);
+        let exists = |path: &str| self.path(path).exists();
         commit.all_parts().find(|part| {
-            let is_staged = self.contains(&format!("{staging}/{}", part.path));
-            let old = part.replaces.as_ref();
-            is_staged || !self.contains(&part.path) && old.is_some_and(|old| self.contains(old))
+            let is_staged = exists(&format!("{staging}/{}", part.path));
+            is_staged || !exists(&part.path) && part.replaces.as_deref().is_some_and(exists)
         })
     }
 }
 
-fn publish_files(store: &LakeStore, commit_file: &CommitFile) -> Result<(), LakeError> {
+fn publish_files(store: &Local, commit_file: &CommitFile) -> Result<(), LakeError> {
     let lake = &*store.root;
     let staging = lake.join(STAGING).join(&commit_file.staging);
     let mut parts: Vec<&DataFile> = commit_file.all_parts().collect();
@@ -115,7 +99,7 @@ struct FolderChange<'m> {
 /// not at all. The complete new folder is therefore prepared in staging, and exchanged with the
 /// live one in one step: a reader that lists a folder sees either all old data files or all new
 /// ones. The old data files become tombstones.
-fn publish_merge(store: &LakeStore, commit_file: &CommitFile) -> Result<(), LakeError> {
+fn publish_merge(store: &Local, commit_file: &CommitFile) -> Result<(), LakeError> {
     let lake = &*store.root;
     let mut changes: BTreeMap<&str, FolderChange<'_>> = BTreeMap::new();
     for (folder, name) in commit_file.parts.iter().filter_map(|part| part.path.rsplit_once('/')) {

@@ -1,0 +1,413 @@
+//! Lakes in object stores: real servers on loopback, and afterwards every row is compared with what the
+//! world holds, as for a lake on a disk.
+
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Arc;
+
+use armature_export::simulator::{SimulatorSettings, WorldSettings};
+use futures::TryStreamExt;
+use object_store::path::Path as ObjectPath;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::object_stores;
+use crate::stores::fake_gcs::FakeGcs;
+use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
+use crate::stores::server::{ObjectStoreServer, unique_prefix};
+use crate::support::{ProgramOutput, TestExport, all_at_once, block_on};
+
+/// A lake in a store, and the export that writes it.
+struct StoreLake {
+    export: TestExport,
+    address: String,
+    /// The objects of the lake, past the program and past a proxy.
+    objects: Arc<dyn ObjectStore>,
+    copies: u32,
+}
+
+/// What else the configuration says.
+#[derive(Clone, Copy)]
+enum ReadBy {
+    Files,
+    Tables,
+}
+
+impl StoreLake {
+    fn new(address: String, store: &str, objects: Arc<dyn ObjectStore>, read_by: ReadBy) -> Self {
+        let export = TestExport::new(SimulatorSettings {
+            world: WorldSettings {
+                runs: 60,
+                days: 2.0,
+                seconds_between_runs: 600.0,
+                ..WorldSettings::default()
+            },
+            ..SimulatorSettings::default()
+        });
+        let read_by = match read_by {
+            ReadBy::Files => "files",
+            ReadBy::Tables => "tables",
+        };
+        export.configure(&format!(
+            "[lake]\npath = \"{address}\"\ncache = \"cache\"\nread_by = \"{read_by}\"\n\
+             [store]\nlease_secs = 2\n{store}\
+             [sync]\ncommit_bytes = 60000\n\
+             [compact]\nclosed_after_secs = 0\ngrace_secs = 0\n"
+        ));
+        Self { export, address, objects, copies: 0 }
+    }
+
+    /// In SeaweedFS, at the endpoint of the server or of a proxy in front of it.
+    fn in_s3(endpoint: &str, read_by: ReadBy) -> Self {
+        let server = ObjectStoreServer::seaweedfs();
+        Self::in_s3_of(server, endpoint, read_by)
+    }
+
+    fn in_s3_of(server: &ObjectStoreServer, endpoint: &str, read_by: ReadBy) -> Self {
+        let prefix = unique_prefix("lake");
+        let objects = Arc::new(PrefixStore::new(
+            object_stores::s3(server, &server.endpoint),
+            prefix.as_str(),
+        ));
+        let address = format!("s3://{}/{prefix}", server.bucket);
+        let store = format!(
+            "endpoint = \"{endpoint}\"\naccess_key_id = \"{}\"\nsecret_key_file = \"key\"\n",
+            server.key_id
+        );
+        let lake = Self::new(address, &store, objects, read_by);
+        std::fs::write(lake.export.path("key"), server.secret).unwrap();
+        lake
+    }
+
+    fn in_azure(read_by: ReadBy) -> Self {
+        let server = ObjectStoreServer::azurite();
+        let prefix = unique_prefix("lake");
+        let objects = Arc::new(PrefixStore::new(object_stores::azure(server), prefix.as_str()));
+        let address = format!("az://{}/{prefix}", server.bucket);
+        let store = format!(
+            "endpoint = \"{}\"\naccount = \"{}\"\nsecret_key_file = \"key\"\n",
+            server.endpoint, server.key_id
+        );
+        let lake = Self::new(address, &store, objects, read_by);
+        std::fs::write(lake.export.path("key"), server.secret).unwrap();
+        lake
+    }
+
+    fn in_gcs(server: &FakeGcs, read_by: ReadBy) -> Self {
+        let prefix = unique_prefix("lake");
+        let objects = object_stores::gcs(server, server.address);
+        let objects = Arc::new(PrefixStore::new(objects, prefix.as_str()));
+        let store = format!(
+            "endpoint = \"http://{}\"\nservice_account_file = \"account.json\"\n",
+            server.address
+        );
+        let lake = Self::new(format!("gs://{}/{prefix}", server.bucket), &store, objects, read_by);
+        let key = FakeGcs::service_account_key(server.address);
+        std::fs::write(lake.export.path("account.json"), key).unwrap();
+        lake
+    }
+
+    fn run(&self, arguments: &[&str]) -> ProgramOutput {
+        self.export.run(arguments)
+    }
+
+    fn succeeds(&self, arguments: &[&str]) -> ProgramOutput {
+        let ran = self.run(arguments);
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, Some(0), "{arguments:?} on {}: {told}", self.address);
+        ran
+    }
+
+    /// Copies the lake to this machine, and compares every row of every table, there and in DuckDB,
+    /// with the world's. `verify` finds nothing.
+    fn assert_equals_the_world(&mut self) {
+        let ran = self.succeeds(&["verify"]);
+        assert!(ran.stdout.contains("all is well"), "{}", ran.stdout);
+        self.copies += 1;
+        self.export.lake = self.export.path(&format!("copy-{}", self.copies));
+        block_on(download(&self.objects, self.export.lake.clone()));
+        self.export.assert_equals_the_world();
+        // The program takes the address from the configuration.
+        self.export.lake = self.export.path("lake");
+    }
+
+    fn sync_brings_everything(&mut self) {
+        self.succeeds(&["sync"]);
+        self.assert_equals_the_world();
+    }
+
+    fn keys(&self, folder: &str) -> Vec<String> {
+        let folder = ObjectPath::from(folder);
+        block_on(async {
+            let found = self.objects.list(Some(&folder)).try_collect::<Vec<_>>().await.unwrap();
+            found.into_iter().map(|object| object.location.to_string()).collect()
+        })
+    }
+}
+
+async fn download(objects: &Arc<dyn ObjectStore>, to: PathBuf) {
+    let found = objects.list(None).try_collect::<Vec<_>>().await.unwrap();
+    for object in found {
+        let path = to.join(object.location.as_ref());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let content = objects.get(&object.location).await.unwrap().bytes().await.unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+}
+
+/// All jobs on a lake, one after the other; the rows are compared after each.
+fn every_job_keeps_every_row(mut lake: StoreLake) {
+    lake.sync_brings_everything();
+    lake.export.simulator.advance(chrono::Duration::hours(7));
+    lake.sync_brings_everything();
+    let ran = lake.succeeds(&["compact"]);
+    assert!(ran.stdout.contains("compacted"), "{}", ran.stdout);
+    lake.assert_equals_the_world();
+    // The tombstones of the merge go with the next one.
+    lake.succeeds(&["compact"]);
+    assert_eq!(lake.keys("_armature/retired"), [""; 0]);
+    lake.assert_equals_the_world();
+    lake.succeeds(&["replay"]);
+    lake.assert_equals_the_world();
+    lake.export.simulator.advance(chrono::Duration::hours(30));
+    lake.sync_brings_everything();
+    lake.succeeds(&["reconcile"]);
+    // Without any local copy.
+    std::fs::remove_dir_all(lake.export.path("cache")).unwrap();
+    std::fs::remove_file(&lake.export.duckdb).unwrap();
+    lake.succeeds(&["deliver"]);
+    lake.assert_equals_the_world();
+    assert_eq!(lake.keys("_armature/staging"), [""; 0]);
+    lake.succeeds(&["doctor"]);
+}
+
+#[test]
+fn every_job_keeps_every_row_in_s3() {
+    let server = ObjectStoreServer::seaweedfs();
+    all_at_once([ReadBy::Files, ReadBy::Tables], |read_by| {
+        every_job_keeps_every_row(StoreLake::in_s3(&server.endpoint, read_by));
+    });
+}
+
+#[test]
+#[ignore = "`make test-stores` fetches Azurite"]
+fn every_job_keeps_every_row_in_azure() {
+    all_at_once([ReadBy::Files, ReadBy::Tables], |read_by| {
+        every_job_keeps_every_row(StoreLake::in_azure(read_by));
+    });
+}
+
+/// The fake of Google Cloud Storage proves nothing of the real one.
+#[test]
+fn every_job_keeps_every_row_in_a_fake_of_gcs() {
+    let server = FakeGcs::start();
+    every_job_keeps_every_row(StoreLake::in_gcs(&server, ReadBy::Files));
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_sync_loses_and_doubles_nothing() {
+    let server = ObjectStoreServer::seaweedfs();
+    let points = [
+        "lock_taken",
+        "after_identity",
+        "after_stage",
+        "between_staged_parts:3",
+        "after_seal",
+        "before_commit_file",
+        "after_commit_file",
+        "before_runs_are_moved",
+        "between_moved_parts:4",
+        "before_staging_is_removed",
+        "after_staging_is_removed",
+        "after_begin",
+        "before_commit",
+        "after_commit",
+    ];
+    all_at_once(points, |point| {
+        let mut lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+        lake.export.crash(&["sync"], point);
+        lake.sync_brings_everything();
+    });
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_merge_loses_and_doubles_nothing() {
+    let server = ObjectStoreServer::seaweedfs();
+    let points = [
+        (ReadBy::Files, "before_commit_file"),
+        (ReadBy::Files, "after_commit_file"),
+        (ReadBy::Files, "before_exchange"),
+        (ReadBy::Files, "after_exchange"),
+        (ReadBy::Files, "between_moved_parts:2"),
+        (ReadBy::Tables, "between_moved_parts:2"),
+        (ReadBy::Tables, "before_runs_are_moved"),
+        (ReadBy::Tables, "before_staging_is_removed"),
+        (ReadBy::Tables, "before_retired_are_removed"),
+    ];
+    all_at_once(points, |(read_by, point)| {
+        let mut lake = StoreLake::in_s3(&server.endpoint, read_by);
+        lake.succeeds(&["sync"]);
+        lake.export.crash(&["compact"], point);
+        lake.succeeds(&["compact"]);
+        lake.succeeds(&["compact"]);
+        lake.succeeds(&["deliver"]);
+        lake.assert_equals_the_world();
+        assert_eq!(lake.keys("_armature/retired"), [""; 0]);
+    });
+}
+
+/// The store carries out the create of a commit file, and the answer is lost, or says otherwise: the
+/// file is read back. Without that, the commit would count as another writer's.
+#[test]
+fn a_commit_whose_answer_is_lost_is_found() {
+    let server = ObjectStoreServer::seaweedfs();
+    let faults = [Fault::LoseAnswer, Fault::LoseRequest, Fault::CONFLICT, Fault::SLOW_DOWN];
+    all_at_once(faults, |fault| {
+        let proxy = FaultProxy::start(server.address());
+        let endpoint = proxy.endpoint(&server.endpoint);
+        let mut lake = StoreLake::in_s3(&endpoint, ReadBy::Files);
+        proxy.set_rules([Rule::new(fault).of(Kind::Put).at("manifests/").after(1).times(2)]);
+        lake.sync_brings_everything();
+        assert!(proxy.strikes()[0] > 0, "the fault did not happen");
+    });
+}
+
+/// Requests of every kind fail now and then, before or after they were carried out.
+#[test]
+fn a_store_that_fails_now_and_then_loses_and_doubles_nothing() {
+    let server = ObjectStoreServer::seaweedfs();
+    all_at_once([1_u64, 2], |seed| {
+        let proxy = FaultProxy::start(server.address());
+        let mut lake = StoreLake::in_s3(&proxy.endpoint(&server.endpoint), ReadBy::Files);
+        let faults = [Fault::LoseAnswer, Fault::LoseRequest, Fault::SLOW_DOWN, Fault::CutBody(40)];
+        proxy.set_rules(faults.map(|fault| Rule::new(fault).now_and_then(15, seed)));
+        // A job may fail; what it committed stays, and the next one goes on.
+        for job in ["sync", "compact", "sync", "compact"] {
+            lake.run(&[job]);
+        }
+        let strikes: u64 = proxy.strikes().iter().sum();
+        assert!(strikes > 0, "no fault happened");
+        proxy.set_rules([]);
+        lake.sync_brings_everything();
+    });
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let id = i32::try_from(child.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+}
+
+/// A writer that stands still loses its lease. The next one takes the number of the commit that the
+/// first was about to make, so that it finds out when it comes back.
+#[test]
+fn a_writer_that_comes_back_after_its_lease_was_taken_over_cannot_commit() {
+    let server = ObjectStoreServer::seaweedfs();
+    let proxy = FaultProxy::start(server.address());
+    let endpoint = proxy.endpoint(&server.endpoint);
+    let mut lake = StoreLake::in_s3(&endpoint, ReadBy::Files);
+    lake.succeeds(&["sync"]);
+    lake.export.simulator.advance(chrono::Duration::hours(9));
+    let before = lake.keys("_armature/manifests").len();
+    // Its commit file is on its way when it stands still.
+    proxy.set_rules([Rule::new(Fault::Delay(std::time::Duration::from_secs(3)))
+        .of(Kind::Put)
+        .at("_armature/staging/")
+        .times(1)]);
+    let first = lake.export.start(&["sync"]);
+    while proxy.strikes()[0] == 0 {
+        std::thread::yield_now();
+    }
+    signal(&first, Signal::STOP);
+    lake.sync_brings_everything();
+    let after = lake.keys("_armature/manifests").len();
+    assert!(after >= before + 2, "an empty commit, and the sync's own");
+    signal(&first, Signal::CONT);
+    let ended = lake.export.wait(first);
+    assert_eq!(ended.code, Some(6), "{}", ended.stderr);
+    assert!(ended.stderr.contains("at the same time"), "{}", ended.stderr);
+    lake.sync_brings_everything();
+}
+
+#[test]
+fn of_two_writers_one_is_told_of_the_other() {
+    let server = ObjectStoreServer::seaweedfs();
+    let proxy = FaultProxy::start(server.address());
+    let mut lake = StoreLake::in_s3(&proxy.endpoint(&server.endpoint), ReadBy::Files);
+    lake.succeeds(&["sync"]);
+    lake.export.simulator.advance(chrono::Duration::hours(9));
+    let slow = Fault::Delay(std::time::Duration::from_secs(6));
+    proxy.set_rules([Rule::new(slow).of(Kind::Put).at("_armature/staging/").times(1)]);
+    let first = lake.export.start(&["sync"]);
+    while proxy.strikes()[0] == 0 {
+        std::thread::yield_now();
+    }
+    let second = lake.run(&["sync"]);
+    assert_eq!(second.code, Some(6), "{}", second.stderr);
+    assert!(second.stderr.contains("is being written by another process"), "{}", second.stderr);
+    let first = lake.export.wait(first);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    lake.assert_equals_the_world();
+}
+
+#[test]
+#[ignore = "`make test-stores` fetches s3rver"]
+fn a_store_that_ignores_conditions_is_refused() {
+    let server = ObjectStoreServer::s3rver();
+    let lake = StoreLake::in_s3_of(server, &server.endpoint, ReadBy::Files);
+    for command in ["sync", "doctor"] {
+        let ran = lake.run(&[command]);
+        assert_eq!(ran.code, Some(2), "{command}: {}", ran.stderr);
+        let told = ran.stderr + &ran.stdout;
+        assert!(told.contains("does not keep the condition"), "{told}");
+    }
+    assert_eq!(lake.keys(""), [""; 0]);
+}
+
+/// What is wrong is told before anything is written, and without the secret.
+#[test]
+fn a_store_that_cannot_be_used_is_told_in_words() {
+    let server = ObjectStoreServer::seaweedfs();
+    let told = |change: &dyn Fn(&StoreLake)| {
+        let lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+        change(&lake);
+        let ran = lake.run(&["sync"]);
+        assert!(!ran.stderr.contains("wr0ng-s3cret"), "{}", ran.stderr);
+        assert_eq!(lake.keys(""), [""; 0]);
+        let told = ran.told().replace(&lake.address, "[lake]");
+        told.replace(&server.endpoint, "[endpoint]")
+    };
+    let configure = |lake: &StoreLake, store: &str| {
+        let path = &lake.address;
+        lake.export.configure(&format!("[lake]\npath = \"{path}\"\n[store]\n{store}"));
+    };
+    let endpoint = format!("endpoint = \"{}\"\n", server.endpoint);
+    let with_key =
+        format!("{endpoint}access_key_id = \"{}\"\nsecret_key_file = \"key\"\n", server.key_id);
+    insta::assert_snapshot!(
+        [
+            told(&|lake| std::fs::write(lake.export.path("key"), "wr0ng-s3cret").unwrap()),
+            told(&|lake| std::fs::write(lake.export.path("key"), " \n").unwrap()),
+            told(&|lake| std::fs::remove_file(lake.export.path("key")).unwrap()),
+            told(&|lake| configure(lake, &with_key.replace(server.key_id, "nobody"))),
+            told(&|lake| {
+                lake.export.configure(&format!(
+                    "[lake]\npath = \"s3://no-such-bucket/x\"\n[store]\n{with_key}"
+                ));
+            }),
+        ]
+        .join("\n\n")
+    );
+}
+
+/// An object in the place of the lake that is no lake, and a lake of another organization.
+#[test]
+fn what_is_there_already_is_not_touched() {
+    let server = ObjectStoreServer::seaweedfs();
+    let lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+    block_on(lake.objects.put(&ObjectPath::from("notes.txt"), "mine".into())).unwrap();
+    let ran = lake.run(&["sync"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not empty and is not a lake"), "{}", ran.stderr);
+    assert_eq!(lake.keys(""), ["notes.txt"]);
+}
