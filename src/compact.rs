@@ -2,7 +2,7 @@
 //! files, and see the same rows.
 //!
 //! One day at a time: merged data files are staged, one commit names them and the data files that
-//! they replace, and then each folder is exchanged in one step (see `lake/store/publish.rs`). The old
+//! they replace, and then each folder is exchanged in one step (see `lake/store/rename.rs`). The old
 //! data files are tombstoned, and kept for a while for programs that follow the commit log.
 
 mod merge;

@@ -1,4 +1,4 @@
-//! The page stream of `GET /runs`. It assumes nothing about paging.
+//! The page stream of `GET /runs`. It assumes nothing about pagination.
 //!
 //! Not documented, and therefore detected: the envelope; whether pages are numbered (from 0 or from
 //! 1), requested by offset, or named by tokens or addresses; how large they may be; whether there

@@ -1,4 +1,4 @@
-//! Chooses which data files are merged. Pure: sizes and columns are arguments.
+//! Chooses which data files a compaction merges. Pure: sizes and columns are arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ const WORTH: u64 = 8;
 /// This many data files are merged in any case, because readers have to open all of them.
 const MANY: usize = 9;
 
-/// Chooses what to merge. A group for which `shape` returns `None` is damaged, and is not merged.
+/// Chooses what a compaction merges. A group for which `shape` returns `None` is damaged, and is not merged.
 pub(super) fn groups_to_rewrite(
     groups: Vec<FileGroup>,
     policy: &CompactionPolicy,

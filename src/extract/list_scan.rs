@@ -186,7 +186,7 @@ where
         !self.summary.ended_early && ending.error.is_some() && !ending.is_stated
     }
 
-    /// The proof that one pass found the complete list; `None` if another pass is needed.
+    /// The proof of completeness after one pass; `None` if another pass is needed.
     fn proof_of_first_pass(&self) -> Option<Proof> {
         if self.summary.ended_early {
             // One response shows one moment, so nothing moved while it was read. With more pages,

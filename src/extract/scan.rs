@@ -1,4 +1,4 @@
-//! A list scan: what to scan, and what came of it.
+//! A list scan: what to scan, and what came of it. The commit file and `_syncs` call it a sweep.
 
 use super::{RunPaths, Window};
 use crate::api::Client;
@@ -6,7 +6,7 @@ use crate::config::Filters;
 use crate::event::Events;
 use crate::time::Timestamp;
 
-/// The evidence that certifies a scan.
+/// The evidence that certifies the completeness of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
     /// Everything that is not yet covered was on one page: one response shows one moment.

@@ -39,7 +39,7 @@ const COLUMNS: [(&str, DataType); 17] = [
     ("problem", DataType::Utf8),
 ];
 
-/// Encodes the whole ledger as a Parquet file.
+/// Encodes a checkpoint of the ledger: the whole ledger as one Parquet file.
 pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
     let fields: Vec<Field> =
         COLUMNS.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();

@@ -1,4 +1,5 @@
-//! Converts one JSON value to one typed cell: it fits exactly, or the problem is reported.
+//! Type coercion: one JSON value is coerced to one typed cell that holds exactly it, or the problem is
+//! reported.
 
 use std::borrow::Cow;
 

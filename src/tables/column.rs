@@ -1,4 +1,4 @@
-//! The words in which tables are declared.
+//! The words in which the schema of each table is declared.
 
 use arrow::datatypes::{DataType, TimeUnit};
 
@@ -6,7 +6,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 /// break a reader raises the major, and is listed first in the changelog.
 pub const SCHEMA_VERSION: &str = "1.4";
 
-/// A table: its name, key and columns.
+/// A table and its schema: name, key and columns. Each table is declared in a file of its own, such
+/// as `runs.rs`.
 #[derive(Debug)]
 pub struct Table {
     /// The name, as the folder in the lake and as the table in DuckDB.

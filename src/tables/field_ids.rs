@@ -29,7 +29,7 @@ pub struct FieldIds(BTreeMap<String, BTreeMap<String, FieldId>>);
 const FIRST: u32 = 1001;
 
 impl FieldIds {
-    /// The id of a column; a new one if the column has none yet. A column that changes its type is
+    /// The `field_id` of a column; a new one if the column has none yet. A column that changes its type is
     /// another column, and gets a new id too: readers could not read its older rows by the new
     /// type.
     pub fn assign(&mut self, table: &str, column: &str, kind: Kind) -> u32 {

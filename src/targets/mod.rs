@@ -1,5 +1,6 @@
 //! Targets: copies of the lake's rows in other systems, brought up to date commit by commit. Uses
-//! commit files, data files and the declarations of tables, not the API.
+//! commit files, data files and the declarations of tables, not the API. `duckdb/apply.rs` inserts the
+//! rows into DuckDB.
 
 pub mod duckdb;
 mod error;
