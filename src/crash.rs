@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
-pub const POINTS: [&str; 34] = [
+pub const POINTS: [&str; 37] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -41,6 +41,9 @@ pub const POINTS: [&str; 34] = [
     "after_exchange",
     "between_exchanged_folders",
     "before_retired_are_removed",
+    "before_iceberg_metadata",
+    "after_iceberg_metadata",
+    "before_iceberg_is_recorded",
 ];
 
 /// A crash point; does nothing in this build.

@@ -361,6 +361,22 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake may have been restored from an older copy: `armature-export deliver --rebuild` rebuilds the file",
             ),
+            DeliverError::IcebergTable { .. } => (
+                Exit::Storage,
+                "the lake is intact; `armature-export deliver --rebuild` registers its files in the table anew",
+            ),
+            DeliverError::IcebergBusy { .. } => (
+                Exit::Storage,
+                "the lake is up to date; the next sync (or `armature-export deliver`) catches up",
+            ),
+            DeliverError::IcebergPath { .. } => (
+                Exit::Usage,
+                "move the lake to a path without these characters, or remove iceberg.catalog from the configuration",
+            ),
+            DeliverError::Avro { .. } => (
+                Exit::Storage,
+                "the lake is intact; `armature-export deliver --rebuild` writes the tables' metadata anew",
+            ),
             DeliverError::NotInPlace { .. } => (
                 Exit::Storage,
                 "a sync was interrupted, or is running: the next `armature-export sync` publishes it",

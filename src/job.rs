@@ -48,13 +48,14 @@ impl LakeJob {
         now: Timestamp,
         stop: Option<watch::Receiver<bool>>,
     ) -> Result<Self, JobError> {
+        let lake = LakeStore::configured(settings)?;
         Ok(Self {
-            lake: LakeStore::configured(settings)?,
             compression_level: settings.lake.compression_level,
             dashboard_url: settings.api.dashboard_url.clone(),
             mapping: Arc::new(settings.mapping()?),
             query: QueryOptions::new(&settings.duckdb),
-            targets: targets::configured(settings, &events, stop).into(),
+            targets: targets::configured(settings, &lake, &events, stop).into(),
+            lake,
             events,
             now,
         })

@@ -121,7 +121,7 @@ pub(super) enum Command {
     /// Print the data dictionary: every table and column with its type, meaning and source.
     Schema(SchemaArguments),
 
-    /// Bring the DuckDB file up to date with the lake.
+    /// Bring the DuckDB file and the Iceberg tables up to date with the lake.
     ///
     /// Makes no API requests.
     Deliver(DeliverArguments),
@@ -343,10 +343,11 @@ pub(super) struct DeliverArguments {
     #[command(flatten)]
     pub(super) targets: TargetArguments,
 
-    /// Rebuild the file from the whole lake.
+    /// Rebuild the targets from the whole lake.
     ///
-    /// The new file is written beside the old one and replaces it at the end. Takes as long as
-    /// reading the lake. Processes that have the old file open keep reading it.
+    /// A new DuckDB file is written beside the old one and replaces it at the end. Takes as long as
+    /// reading the lake. Processes that have the old file open keep reading it. Iceberg tables get
+    /// new metadata, without earlier snapshots and without rows that other programs added.
     #[arg(long)]
     pub(super) rebuild: bool,
 }

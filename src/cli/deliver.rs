@@ -1,4 +1,4 @@
-//! `deliver`: brings the DuckDB file up to date with the lake.
+//! `deliver`: brings the targets up to date with the lake.
 
 use super::args::DeliverArguments;
 use super::context::Context;
@@ -12,10 +12,11 @@ pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Resu
     let lake = LakeView::open(LakeStore::configured(&settings)?).await?;
     let mapping = settings.mapping()?;
     let (events, progress) = context.events();
-    // Asking for a delivery enables the one target that every configuration names.
-    settings.duckdb.enabled = true;
+    // Asking for a delivery enables the one target that every configuration names, if there is no
+    // other.
+    settings.duckdb.enabled |= settings.iceberg.catalog.is_none();
     let mut deliveries = Vec::new();
-    for target in targets::configured(&settings, &events, None) {
+    for target in targets::configured(&settings, lake.store(), &events, None) {
         let delivery = if arguments.rebuild {
             target.rebuild(&lake, &mapping).await
         } else {

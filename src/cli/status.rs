@@ -69,8 +69,8 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     status.syncs = lake.last_syncs(SHOWN).await?;
     let totals = lake.totals().await?;
     (status.parts, status.bytes, status.rows) = (totals.files, totals.bytes, totals.rows);
-    for target in targets::configured(&settings, &Events::none(), None) {
-        status.targets.push(target_status(&*target, status.commit));
+    for target in targets::configured(&settings, lake.store(), &Events::none(), None) {
+        status.targets.push(target_status(&*target, status.commit).await);
     }
     context.print(&status, || text(&status))?;
     Ok(Exit::Done)
@@ -119,8 +119,8 @@ fn moments(from: Timestamp, until: Timestamp) -> Moments {
     Moments { from: moment(from), until: moment(until) }
 }
 
-fn target_status(target: &dyn Target, newest: u64) -> TargetStatus {
-    let (state, commits_behind) = match target.applied() {
+async fn target_status(target: &dyn Target, newest: u64) -> TargetStatus {
+    let (state, commits_behind) = match target.applied().await {
         Ok(None) => ("not there yet".to_owned(), None),
         Ok(Some(applied)) => {
             let behind = newest.saturating_sub(applied);

@@ -169,7 +169,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
     let api = &settings.api;
     let sync = &settings.sync;
     let schedule = &settings.schedule;
-    let numbers: [(&'static str, u64, u64, u64); 27] = [
+    let numbers: [(&'static str, u64, u64, u64); 28] = [
         ("config_version", settings.config_version.unwrap_or(CONFIG_VERSION), 1, CONFIG_VERSION),
         ("schedule.jitter_secs", schedule.jitter_secs, 0, 86_400),
         ("schedule.stale_after_secs", schedule.stale_after_secs.unwrap_or(1), 1, 366 * 86_400),
@@ -190,6 +190,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         ("sync.commit_secs", sync.commit_secs, 1, 3600),
         ("sync.max_requests", sync.max_requests.unwrap_or(1), 1, u64::MAX),
         ("sync.deadline_secs", sync.deadline_secs.unwrap_or(1), 1, 30 * 86_400),
+        ("iceberg.expire_snapshots_days", settings.iceberg.expire_snapshots_days, 1, 3660),
         ("compact.target_bytes", settings.compact.target_bytes, 1, 4 << 30),
         ("compact.closed_after_secs", settings.compact.closed_after_secs, 0, 366 * 86_400),
         ("compact.grace_secs", settings.compact.grace_secs, 0, 366 * 86_400),

@@ -14,13 +14,11 @@ use super::lake_stats::{LakeWatch, applied};
 use super::options::{ServiceOptions, ServiceSettings};
 use super::shared::{Receivers, ServiceState};
 use crate::config::{ScheduleSettings, Settings};
-use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
 use crate::ledger::StateCounts;
 use crate::observe::{LakeFigures, Metrics, Skipped, seconds};
 use crate::schedule::{Expression, Job, Timetable, longest_pause};
-use crate::targets;
 use crate::time::Timestamp;
 
 /// Maximum sleep: after a suspension, or if the clock was set, the process notices within this
@@ -241,11 +239,11 @@ impl Service {
     /// export is known to be complete.
     async fn begin_with_lake(&mut self) {
         let settings = &self.current.settings;
-        self.applied = applied(settings);
-        let is_enabled = !targets::configured(settings, &Events::none(), None).is_empty();
+        self.applied = applied(settings).await;
+        let has_target = settings.duckdb.enabled || settings.iceberg.catalog.is_some();
         // If the lake cannot be read, the first sync reports it.
         let lake = self.show_lake(None).await;
-        let is_whole = |lake: &LakeFigures| !is_enabled || self.applied == Some(lake.commit);
+        let is_whole = |lake: &LakeFigures| !has_target || self.applied == Some(lake.commit);
         let last_success = lake.filter(is_whole).and_then(|lake| lake.proven_until);
         self.shared.health().begin_anew(last_success);
         self.shared.metrics.set_last_success(last_success.map_or(0.0, seconds));

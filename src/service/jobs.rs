@@ -83,7 +83,7 @@ impl Service {
         let (ending, runs) = match ended {
             Ok(report) => {
                 self.shared.metrics.note_sync(&report, now);
-                self.note_deliveries(&report.deliveries);
+                self.note_deliveries(&report.deliveries).await;
                 log_sync(&report);
                 (sync_ending(&report, began), Some(report.ledger))
             }
@@ -165,7 +165,7 @@ impl Service {
         match Box::pin(compact(&options)).await {
             Ok(report) => {
                 log_compacted(&report);
-                self.note_deliveries(&report.deliveries);
+                self.note_deliveries(&report.deliveries).await;
                 // The next sync catches up, and reports a failure if it cannot.
                 for error in report.deliveries.iter().filter_map(DeliveryReport::error) {
                     let job = Job::Compact.name();
@@ -200,15 +200,16 @@ impl Service {
     }
 
     /// Remembers the last commit that the targets have.
-    fn note_deliveries(&mut self, deliveries: &[DeliveryReport]) {
+    async fn note_deliveries(&mut self, deliveries: &[DeliveryReport]) {
         if deliveries.is_empty() {
             return;
         }
         let done: Option<Vec<u64>> =
             deliveries.iter().map(|delivery| Some(delivery.done()?.commit)).collect();
-        self.applied = match done {
-            Some(commits) => commits.into_iter().min(),
-            None => self.applied.or_else(|| applied(&self.current.settings)),
+        self.applied = match (done, self.applied) {
+            (Some(commits), _) => commits.into_iter().min(),
+            (None, Some(known)) => Some(known),
+            (None, None) => applied(&self.current.settings).await,
         };
     }
 }

@@ -61,9 +61,14 @@ impl LakeWatch {
     }
 }
 
-/// The last commit that every target has; `None` if there is no target, or one cannot be read now.
-pub(super) fn applied(settings: &Settings) -> Option<u64> {
-    let targets = targets::configured(settings, &Events::none(), None);
-    let applied = targets.iter().map(|target| target.applied().ok().flatten());
-    applied.collect::<Option<Vec<u64>>>()?.into_iter().min()
+/// The last commit that every target has; `None` if there is no target, or one cannot be read now:
+/// the next delivery then reports why.
+pub(super) async fn applied(settings: &Settings) -> Option<u64> {
+    let lake = LakeStore::configured(settings).ok()?;
+    let mut least = None;
+    for target in targets::configured(settings, &lake, &Events::none(), None) {
+        let applied = target.applied().await.ok()??;
+        least = Some(least.map_or(applied, |least: u64| least.min(applied)));
+    }
+    least
 }

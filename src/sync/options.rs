@@ -64,18 +64,19 @@ impl SyncOptions {
         stop: watch::Receiver<bool>,
         now: Timestamp,
     ) -> Result<Self, JobError> {
+        let store = LakeStore::configured(settings)?;
         Ok(Self {
             api: settings.api.clone(),
             url,
             key,
             filters: settings.filters.clone(),
             sync: settings.sync.clone(),
-            store: LakeStore::configured(settings)?,
             lake: settings.lake.clone(),
             tombstone_grace: Duration::from_secs(settings.compact.grace_secs),
             mapping: settings.mapping()?,
             query: QueryOptions::new(&settings.duckdb),
-            targets: targets::configured(settings, &events, Some(stop.clone())).into(),
+            targets: targets::configured(settings, &store, &events, Some(stop.clone())).into(),
+            store,
             events,
             stop,
             now,

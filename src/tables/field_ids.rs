@@ -45,6 +45,17 @@ impl FieldIds {
         id
     }
 
+    /// The columns of a table, each with the id of its latest type.
+    pub fn current(&self, table: &str) -> impl Iterator<Item = (&str, FieldId)> {
+        let columns = self.0.get(table).into_iter().flatten();
+        columns.filter(|(name, _)| !name.contains('#')).map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// Whether an id was given to a column of a table, also to one that is gone.
+    pub fn contains(&self, table: &str, id: u32) -> bool {
+        self.0.get(table).is_some_and(|columns| columns.values().any(|found| found.id == id))
+    }
+
     /// Whether no id was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

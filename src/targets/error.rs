@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::lake::{LakeError, Location};
 use crate::query::{Fault, QueryError};
 
-/// Why the DuckDB file could not be brought up to date. The lake is not affected.
+/// Why a target could not be brought up to date. The lake is not affected.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// The file holds another lake's runs.
@@ -66,6 +66,36 @@ pub enum DeliverError {
         path: PathBuf,
         /// What it is or holds, as a predicate.
         what: String,
+    },
+    /// An Iceberg table is not what this program left, or cannot be continued.
+    #[error("the Iceberg table `{location}` {problem}")]
+    IcebergTable {
+        /// The address of the table.
+        location: String,
+        /// What is wrong, as a predicate.
+        problem: String,
+    },
+    /// Other processes changed an Iceberg table again and again.
+    #[error("the Iceberg tables in `{location}` were changed by other processes at the same time")]
+    IcebergBusy {
+        /// The address of the folder of all tables.
+        location: String,
+    },
+    /// The lake is at a path that readers of Iceberg tables misinterpret.
+    #[error("the lake's path `{path}` holds `#`, `%` or `?`, which Iceberg readers misinterpret")]
+    IcebergPath {
+        /// The path of the lake.
+        path: String,
+    },
+    /// A manifest or a manifest list of an Iceberg table cannot be written or read.
+    #[error("failed to {action} the Avro file `{path}`")]
+    Avro {
+        /// The operation, as a verb.
+        action: &'static str,
+        /// Its path, relative to the lake's root.
+        path: String,
+        /// The error of the Avro library.
+        source: Box<apache_avro::Error>,
     },
     /// A data file of a commit is not published yet.
     #[error("the data file `{path}` of commit {commit} is not published")]

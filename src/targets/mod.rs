@@ -4,28 +4,38 @@
 
 pub mod duckdb;
 mod error;
+pub mod iceberg;
 mod target;
 
 use tokio::sync::watch;
 
 use self::duckdb::{DeliveryOptions, DuckdbTarget};
-use crate::config::Settings;
+use self::iceberg::{IcebergOptions, IcebergTarget};
+use crate::config::{IcebergCatalog, Settings};
 use crate::event::Events;
+use crate::lake::LakeStore;
 
 pub use error::DeliverError;
 pub use target::{Delivery, DeliveryReport, Target, deliver_all};
 
-/// The targets that are configured and enabled. `stop` becomes true when a stop is requested: a
-/// delivery then ends early, and the next one continues.
+/// The targets of a lake that are configured and enabled. `stop` becomes true when a stop is
+/// requested: a delivery then ends early, and the next one continues.
 pub fn configured(
     settings: &Settings,
+    lake: &LakeStore,
     events: &Events,
     stop: Option<watch::Receiver<bool>>,
 ) -> Vec<Box<dyn Target>> {
     let mut targets: Vec<Box<dyn Target>> = Vec::new();
     if settings.duckdb.enabled {
         let options = DeliveryOptions::new(&settings.duckdb, events.clone());
-        targets.push(Box::new(DuckdbTarget::new(DeliveryOptions { stop, ..options })));
+        targets
+            .push(Box::new(DuckdbTarget::new(DeliveryOptions { stop: stop.clone(), ..options })));
+    }
+    if let Some(IcebergCatalog::Files) = settings.iceberg.catalog {
+        let options = IcebergOptions::new(&settings.iceberg);
+        let options = IcebergOptions { stop, ..options };
+        targets.push(Box::new(IcebergTarget::new(lake.clone(), options)));
     }
     targets
 }

@@ -17,7 +17,7 @@ use crate::tables::Mapping;
 /// and it can be rebuilt from the lake. The lake never waits for a target: if a delivery fails, the
 /// commits stay, and the next delivery applies them.
 pub trait Target: fmt::Debug + Send + Sync {
-    /// The kind of the target, as in reports: `duckdb`.
+    /// The kind of the target, as in reports: `duckdb` or `iceberg`.
     fn kind(&self) -> &'static str;
 
     /// Where it is, as configured, without secrets.
@@ -27,7 +27,7 @@ pub trait Target: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`DeliverError`] if it cannot be read, or was not made by this program.
-    fn applied(&self) -> Result<Option<u64>, DeliverError>;
+    fn applied(&self) -> BoxFuture<'_, Result<Option<u64>, DeliverError>>;
 
     /// Applies all commits that it does not have yet.
     ///
@@ -53,7 +53,7 @@ pub trait Target: fmt::Debug + Send + Sync {
 /// What a delivery applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Delivery {
-    /// Kind of the target: `duckdb`.
+    /// Kind of the target: `duckdb` or `iceberg`.
     pub target: &'static str,
     /// Where it is, as configured.
     pub path: String,

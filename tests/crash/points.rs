@@ -1,5 +1,7 @@
 //! A crash at each point of the way, one after another.
 
+use std::path::Path;
+
 use armature_export::crash::POINTS;
 
 use crate::small_commits::small_commits;
@@ -79,13 +81,37 @@ async fn crash_at_each(points: &[&str]) {
             // All days are over at once, and nothing is kept.
             export.configure_more("[compact]\nclosed_after_secs = 0\ngrace_secs = 0\n");
         }
+        let has_tables = point.contains("iceberg");
+        if has_tables {
+            export.configure_more("[iceberg]\ncatalog = \"files\"\n");
+        }
         export.crash(command, point);
         export.assert_nothing_half_or_double(point).await;
         export.sync_brings_everything();
         export.assert_nothing_half_or_double(point).await;
+        if has_tables {
+            assert_eq!(rows_of_iceberg(&export.lake, "spans"), spans(&export.lake), "{point}");
+        }
         compared += export.compared();
     }
     println!("{} crashes repaired, {compared} rows compared", points.len());
+}
+
+/// The number of rows that the newest snapshot of an Iceberg table states.
+fn rows_of_iceberg(lake: &Path, table: &str) -> i64 {
+    let folder = lake.join("_iceberg").join(table).join("metadata");
+    let version = std::fs::read_to_string(folder.join("version-hint.text")).unwrap();
+    let metadata = std::fs::read(folder.join(format!("v{version}.metadata.json"))).unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
+    let snapshot = metadata["snapshots"].as_array().unwrap().last().unwrap();
+    snapshot["summary"]["total-records"].as_str().unwrap().parse().unwrap()
+}
+
+/// The number of rows of spans in the lake.
+fn spans(lake: &Path) -> i64 {
+    let connection = duckdb::Connection::open_in_memory().unwrap();
+    let sql = format!("SELECT count(*) FROM read_parquet('{}/spans/**/*.parquet')", lake.display());
+    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

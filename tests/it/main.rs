@@ -18,6 +18,7 @@ mod doctor;
 mod file_modes;
 mod foreign_files;
 mod hostile_json;
+mod iceberg;
 mod layering;
 mod long_absence;
 mod memory;

@@ -415,7 +415,7 @@ impl LakeStore {
     ///
     /// # Errors
     /// [`LakeError::Io`] or [`LakeError::Request`] if it cannot be listed.
-    pub(super) fn list(&self, folder: &str) -> Result<Vec<String>, LakeError> {
+    pub fn list(&self, folder: &str) -> Result<Vec<String>, LakeError> {
         match &self.0 {
             Storage::Local(local) => local::names(&local.path(folder)),
             Storage::Remote(remote) => remote.names(folder).map_err(remote.failed("list", folder)),
@@ -578,7 +578,10 @@ impl LakeStore {
     }
 
     /// Removes a file, if it exists.
-    pub(super) fn delete(&self, path: &str) -> Result<(), LakeError> {
+    ///
+    /// # Errors
+    /// [`LakeError::Io`] or [`LakeError::Request`] if it cannot be removed.
+    pub fn delete(&self, path: &str) -> Result<(), LakeError> {
         match &self.0 {
             Storage::Local(local) => local::remove_file(&local.path(path)),
             Storage::Remote(remote) => {

@@ -46,11 +46,14 @@ impl Target for DuckdbTarget {
         self.options.path.display().to_string()
     }
 
-    fn applied(&self) -> Result<Option<u64>, DeliverError> {
-        if !self.options.path.exists() {
-            return Ok(None);
-        }
-        inspect(&self.options.path, &[]).map(|(commit, _)| Some(commit))
+    fn applied(&self) -> BoxFuture<'_, Result<Option<u64>, DeliverError>> {
+        let applied = async {
+            if !self.options.path.exists() {
+                return Ok(None);
+            }
+            inspect(&self.options.path, &[]).map(|(commit, _)| Some(commit))
+        };
+        applied.boxed()
     }
 
     fn deliver<'d>(

@@ -1,0 +1,284 @@
+//! A delivery: the data files that pending commits add to and remove from each table, as one
+//! snapshot per table.
+//!
+//! All pending commits are applied together: a data file that one of them adds and a later one
+//! supersedes is never named, because it may be gone. Each table states the last commit that it has,
+//! in the same commit to the catalog as the snapshot. A delivery can therefore be late, repeated or
+//! interrupted without a row that is missing or there twice.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::addresses::Addresses;
+use super::catalog::{Catalog, Commit, FOLDER};
+use super::options::IcebergOptions;
+use super::record::{Record, RecordedTable};
+use super::table::{DeliveredCommit, OpenTable};
+use crate::crash;
+use crate::lake::{CommitFile, DataFile, LakeError, LakeView};
+use crate::tables::{ALL, RUNS, Table, WriteDisposition};
+use crate::targets::{DeliverError, Delivery};
+
+/// Kind of this target in reports.
+pub(super) const KIND: &str = "iceberg";
+
+/// Tries of a delivery, if other processes change tables meanwhile.
+const TRIES: u32 = 5;
+
+/// Brings all tables up to date with a lake; with `anew`, their old content is replaced.
+///
+/// # Errors
+/// [`DeliverError`]; tables are then as before, or up to date.
+pub(super) async fn deliver(
+    lake: &LakeView,
+    catalog: &dyn Catalog,
+    addresses: &Addresses,
+    options: &IcebergOptions,
+    anew: bool,
+) -> Result<Delivery, DeliverError> {
+    for _ in 0..TRIES {
+        let mut run = Run { lake, catalog, addresses, options, anew };
+        if let Some(delivery) = run.deliver().await? {
+            return Ok(delivery);
+        }
+    }
+    Err(DeliverError::IcebergBusy { location: addresses.of(FOLDER) })
+}
+
+/// One try of a delivery.
+#[derive(Debug)]
+struct Run<'d> {
+    lake: &'d LakeView,
+    catalog: &'d dyn Catalog,
+    addresses: &'d Addresses,
+    options: &'d IcebergOptions,
+    anew: bool,
+}
+
+impl Run<'_> {
+    /// `None` if another process changed a table meanwhile.
+    async fn deliver(&mut self) -> Result<Option<Delivery>, DeliverError> {
+        let mut delivery = Delivery {
+            target: KIND,
+            path: self.lake.store().location(FOLDER).to_string(),
+            state: "current",
+            commit: 0,
+            commits: 0,
+            rows: BTreeMap::new(),
+        };
+        let (Some(head), Some(identity)) = (self.lake.head(), self.lake.identity()) else {
+            return Ok(Some(delivery));
+        };
+        let to = DeliveredCommit {
+            lake_id: identity.lake_id,
+            commit: head.commit,
+            name: head.staging.clone(),
+            created_ms: head.created_at.as_micros().div_euclid(1000),
+        };
+        let record = self.record(&to).await?;
+        let mut tables = self.open_tables(&to, record.as_ref()).await?;
+        let since = tables.iter().map(|table| table.since).min().unwrap_or(0);
+        delivery.commit = record.as_ref().map_or(0, |record| record.commit);
+        delivery.commits = to.commit.saturating_sub(delivery.commit);
+        if !self.stage(&mut tables, since).await? {
+            // Stopped: nothing was committed, and the next delivery begins again.
+            delivery.commits = 0;
+            return Ok(Some(delivery));
+        }
+        let mut next = Record::new(&to);
+        let mut is_changed = delivery.commits > 0;
+        for table in tables {
+            let name = table.table.name;
+            let (rows, before) = (table.new_rows(), table.version());
+            let done = table.commit(self.lake.store(), self.catalog, self.addresses, &to).await?;
+            let Some(done) = done else { continue };
+            let Commit::Done(version) = done.commit else { return Ok(None) };
+            is_changed |= before != Some(version);
+            next.tables.insert(name.to_owned(), RecordedTable { uuid: done.uuid, version });
+            if rows > 0 {
+                delivery.rows.insert(name.to_owned(), rows);
+            }
+        }
+        if is_changed || record.as_ref() != Some(&next) {
+            crash::point("before_iceberg_is_recorded");
+            next.write(self.lake.store()).await?;
+        }
+        delivery.state = if is_changed { "applied" } else { "current" };
+        delivery.commit = to.commit;
+        Ok(Some(delivery))
+    }
+
+    /// What was delivered last; `None` if that is not known, or does not count.
+    async fn record(&self, to: &DeliveredCommit) -> Result<Option<Record>, DeliverError> {
+        if self.anew {
+            return Ok(None);
+        }
+        let Some(record) = Record::read(self.lake.store()).await? else { return Ok(None) };
+        if record.lake_id != to.lake_id {
+            return Err(self.refuse("belong to another lake"));
+        }
+        self.check_history(record.commit, &record.name, || self.addresses.of(FOLDER)).await?;
+        Ok(Some(record))
+    }
+
+    fn refuse(&self, problem: &str) -> DeliverError {
+        let (location, problem) = (self.addresses.of(FOLDER), problem.to_owned());
+        DeliverError::IcebergTable { location, problem }
+    }
+
+    /// Refuses what was delivered from a lake that was restored from an older copy since.
+    async fn check_history(
+        &self,
+        commit: u64,
+        name: &str,
+        location: impl Fn() -> String,
+    ) -> Result<(), DeliverError> {
+        let newest = self.lake.head().map_or(0, |head| head.commit);
+        let problem = if commit > newest {
+            format!("has commit {commit}, and the lake ends at commit {newest}")
+        } else if commit > 0 && self.lake.commit_file(commit).await?.staging != name {
+            format!("has a commit {commit} that differs from the lake's")
+        } else {
+            return Ok(());
+        };
+        Err(DeliverError::IcebergTable { location: location(), problem })
+    }
+
+    /// All tables that have data files, `runs` last: whoever finds a run there finds its rows in the
+    /// other tables.
+    async fn open_tables(
+        &self,
+        to: &DeliveredCommit,
+        record: Option<&Record>,
+    ) -> Result<Vec<OpenTable>, DeliverError> {
+        let mut all: Vec<&'static Table> =
+            ALL.iter().copied().filter(|it| it.write != WriteDisposition::CommitLog).collect();
+        all.sort_by_key(|table| table.name == RUNS.name);
+        let mut tables = Vec::with_capacity(all.len());
+        for table in all {
+            let loaded = self.catalog.load(table.name).await?;
+            let field_ids = self.lake.field_ids();
+            let store = self.lake.store();
+            let mut open =
+                OpenTable::new(table, &field_ids, loaded, store, self.addresses, self.anew)?;
+            open.expire_ms = self.options.expire_ms;
+            if let Some((commit, name)) = open.check(to, &field_ids, self.addresses)? {
+                self.check_history(commit, &name, || open.location()).await?;
+                open.since = commit;
+            }
+            // What was recorded holds for a table that is the recorded one, or a later version, and
+            // for a table that never had a data file.
+            let recorded = record.and_then(|record| record.tables.get(table.name));
+            let is_same = match (recorded, open.version()) {
+                (None, None) => true,
+                (Some(it), Some(version)) => it.uuid == open.uuid() && it.version <= version,
+                _ => false,
+            };
+            if let Some(record) = record.filter(|_| is_same) {
+                open.since = open.since.max(record.commit);
+            }
+            tables.push(open);
+        }
+        Ok(tables)
+    }
+
+    /// Notes for each table what the pending commits add and remove. Returns whether it was not
+    /// stopped.
+    async fn stage(&self, tables: &mut [OpenTable], since: u64) -> Result<bool, DeliverError> {
+        let commits = self.lake.commits_after(since)?;
+        let mut pending = Pending::default();
+        for commit in &commits {
+            pending.note(&self.lake.commit_file(*commit).await?);
+        }
+        for table in tables.iter_mut() {
+            pending.show(table);
+        }
+        for commit in commits {
+            if self.options.is_stopped() {
+                return Ok(false);
+            }
+            let commit_file = self.lake.commit_file(commit).await?;
+            let parts = commit_file.all_parts().filter(|part| pending.is_live(commit, part));
+            for part in parts {
+                let table = tables.iter_mut().find(|table| table.table.name == part.table);
+                let Some(table) = table.filter(|table| table.since < commit) else { continue };
+                check_in_place(self.lake, &commit_file, part)?;
+                table.add(part, self.lake.store(), self.addresses).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What the pending commits state about data files.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Paths of data files that one of these commits replaces or removes, with that commit.
+    superseded: HashMap<String, u64>,
+    /// Paths of data files that one of these commits adds, with that commit.
+    added: HashMap<String, u64>,
+    /// The last of these commits that replaces each table as a whole. Earlier versions gave the file
+    /// of such a table the same path in every commit.
+    replacing: BTreeMap<String, u64>,
+    /// The last of these commits that changed each table other than by a merge.
+    changed: BTreeMap<String, u64>,
+}
+
+impl Pending {
+    fn note(&mut self, commit_file: &CommitFile) {
+        let commit = commit_file.commit;
+        for path in commit_file.superseded() {
+            self.superseded.insert(path.to_owned(), commit);
+            if !commit_file.is_merge {
+                self.changed.insert(table_of(path).to_owned(), commit);
+            }
+        }
+        for part in commit_file.all_parts() {
+            self.added.insert(part.path.clone(), commit);
+            if !commit_file.is_merge {
+                self.changed.insert(part.table.clone(), commit);
+            }
+        }
+        let tables = commit_file.replaced.iter().map(|part| part.table.clone());
+        self.replacing.extend(tables.map(|table| (table, commit)));
+    }
+
+    /// Whether a data file that a pending commit adds is live after all of them.
+    fn is_live(&self, commit: u64, part: &DataFile) -> bool {
+        self.superseded.get(&part.path).is_none_or(|later| *later <= commit)
+            && self.replacing.get(&part.table).is_none_or(|last| *last == commit)
+    }
+
+    /// Tells a table which of its files are no longer live.
+    fn show(&self, table: &mut OpenTable) {
+        let is_new = |path: &str| self.added.get(path).is_some_and(|it| *it > table.since);
+        let removed = self.superseded.iter().filter(|(path, commit)| {
+            table_of(path) == table.table.name && **commit > table.since && !is_new(path)
+        });
+        table.removed = removed.map(|(path, commit)| (path.clone(), *commit)).collect();
+        let changed = self.changed.get(table.table.name);
+        table.only_merges = changed.is_none_or(|commit| *commit <= table.since);
+    }
+}
+
+/// The table of a data file's path.
+fn table_of(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(table, _)| table)
+}
+
+/// Refuses a data file that is not where readers will look for it: a crash can leave a commit that
+/// is not fully published, and only the next sync can finish it.
+fn check_in_place(
+    lake: &LakeView,
+    commit_file: &CommitFile,
+    part: &DataFile,
+) -> Result<(), DeliverError> {
+    if lake.store().contains(&part.path)? {
+        return Ok(());
+    }
+    let (path, commit) = (lake.store().location(&part.path), commit_file.commit);
+    if lake.store().unpublished(commit_file)?.is_some() {
+        return Err(DeliverError::NotInPlace { path, commit });
+    }
+    let problem = format!("commit {commit} lists it, and it is not there");
+    Err(LakeError::Damaged { path, problem }.into())
+}
