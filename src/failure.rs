@@ -371,7 +371,7 @@ impl From<&DeliverError> for Failure {
             ),
             DeliverError::IcebergPath { .. } => (
                 Exit::Usage,
-                "move the lake to a path without these characters, or remove iceberg.catalog from the configuration",
+                "move the lake to another place, or remove iceberg.catalog from the configuration",
             ),
             DeliverError::Avro { .. } => (
                 Exit::Storage,

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ApiSettings, PagingStyle, Settings, check_lake_path, check_path};
+use super::{
+    ApiSettings, PagingStyle, Settings, StoreScheme, StoreUrl, check_lake_path, check_path,
+};
 use crate::tables::MappingError;
 
 /// The commented default file, as `init` writes it.
@@ -206,10 +208,23 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         }
     }
     check_api(api)?;
+    check_iceberg(settings)?;
     let level = settings.lake.compression_level;
     if !(1..=22).contains(&level) {
         let problem = format!("is {level}; allowed are 1 to 22");
         return Err(ConfigError::Value { option: "lake.compression_level", problem });
+    }
+    Ok(())
+}
+
+/// Azure's files have addresses of another form in Iceberg readers (`abfss://`, with the account):
+/// they would not find the files of an `az://` lake.
+fn check_iceberg(settings: &Settings) -> Result<(), ConfigError> {
+    let scheme = StoreUrl::of_path(&settings.lake.path).map(|url| url.scheme());
+    if settings.iceberg.catalog.is_some() && scheme == Some(StoreScheme::Azure) {
+        let problem = "needs a lake in a folder, in S3 or in Google Cloud Storage: Iceberg readers do \
+                       not understand `az://`";
+        return Err(ConfigError::Value { option: "iceberg.catalog", problem: problem.to_owned() });
     }
     Ok(())
 }
@@ -321,6 +336,7 @@ mod tests {
         for (option, text) in [
             ("lake.path", "[lake]\npath = \"http://b/lake\"\n"),
             ("lake.path", "[lake]\npath = \"s3://id:secret@b/lake\"\n"),
+            ("iceberg.catalog", "[lake]\npath = \"az://b/lake\"\n[iceberg]\ncatalog = \"files\"\n"),
             ("lake.cache", "[lake]\ncache = \"s3://b/cache\"\n"),
             ("store.endpoint", "[store]\nendpoint = \"http://minio.example.com\"\n"),
             ("store.secret_key_file", "[store]\nsecret_key_file = \"~/key\"\n"),

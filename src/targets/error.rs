@@ -82,10 +82,12 @@ pub enum DeliverError {
         location: String,
     },
     /// The lake is at a path that readers of Iceberg tables misinterpret.
-    #[error("the lake's path `{path}` holds `#`, `%` or `?`, which Iceberg readers misinterpret")]
+    #[error("the lake's path `{path}` {problem}")]
     IcebergPath {
-        /// The path of the lake.
+        /// The path or the address of the lake.
         path: String,
+        /// What is wrong, as a predicate.
+        problem: &'static str,
     },
     /// A manifest or a manifest list of an Iceberg table cannot be written or read.
     #[error("failed to {action} the Avro file `{path}`")]

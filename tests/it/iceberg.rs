@@ -22,29 +22,32 @@ use crate::offline::replay::replayed;
 use crate::support::rows::count_in_memory;
 use crate::support::{TestExport, files, temporary_folder, write_files};
 
-/// Reads each table with PyIceberg, and writes its rows to a Parquet file of its own.
+/// Reads each table with PyIceberg, and writes its rows to a Parquet file of its own. The versions are
+/// those in a local folder; the metadata is read at an address.
 const READ: &str = "
-import pathlib, sys
+import json, pathlib, sys
 import pyarrow.parquet
 from pyiceberg.table import StaticTable
-lake, out = map(pathlib.Path, sys.argv[1:])
+lake, out = map(pathlib.Path, sys.argv[1:3])
+address, properties, keys = sys.argv[3], json.loads(sys.argv[4]), int(sys.argv[5])
 for folder in sorted((lake / '_iceberg').iterdir()):
     if folder.is_dir():
         version = (folder / 'metadata/version-hint.text').read_text()
-        table = StaticTable.from_metadata(str(folder / f'metadata/v{version}.metadata.json'))
+        metadata = f'{address}/_iceberg/{folder.name}/metadata/v{version}.metadata.json'
+        table = StaticTable.from_metadata(metadata, properties)
         rows = table.scan().to_arrow()
         # What engines compute from the statistics, too.
         days = {day for day in rows['run_date'].to_pylist()} if 'run_date' in rows.column_names else {}
         for day in days:
             part = table.scan(row_filter=f\"run_date = '{day}'\").to_arrow().num_rows
             assert part == rows['run_date'].to_pylist().count(day), (folder, day, part)
-        for key in rows.column(0).to_pylist()[:20]:
+        for key in rows.column(0).to_pylist()[:keys]:
             found = table.scan(row_filter=f\"{rows.column_names[0]} = '{key}'\").to_arrow().num_rows
             assert found == rows.column(0).to_pylist().count(key), (folder, key, found)
         pyarrow.parquet.write_table(rows, out / f'{folder.name}.parquet')
 ";
 
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".readers/bin/python");
     if python.exists() {
         return Some(python);
@@ -53,30 +56,53 @@ fn python() -> Option<PathBuf> {
     None
 }
 
+/// Where PyIceberg reads tables, and with which properties.
+pub(crate) struct Place<'p> {
+    pub(crate) address: &'p str,
+    pub(crate) properties: Value,
+    /// So many rows of each table are also looked up one by one.
+    pub(crate) keys: u32,
+}
+
 /// Compares the rows of every table as PyIceberg reads them with those of the lake's files. Returns
 /// the number of rows.
 fn assert_same_rows(export: &TestExport, python: &Path, when: &str) -> i64 {
+    let place = Place { address: export.lake.to_str().unwrap(), properties: json!({}), keys: 4 };
+    assert_same_rows_at(&place, &export.lake, python, when)
+}
+
+/// The same for a lake at another place, of which `lake` is a copy.
+pub(crate) fn assert_same_rows_at(
+    place: &Place<'_>,
+    lake: &Path,
+    python: &Path,
+    when: &str,
+) -> i64 {
     let out = temporary_folder();
-    let ran = Command::new(python).args(["-c", READ]).arg(&export.lake).arg(out.path()).output();
-    let ran = ran.unwrap();
+    let ran = Command::new(python)
+        .args(["-c", READ])
+        .args([lake, out.path()])
+        .args([place.address, &place.properties.to_string(), &place.keys.to_string()])
+        .output()
+        .unwrap();
     assert!(ran.status.success(), "{when}: {}", String::from_utf8_lossy(&ran.stderr));
     let mut compared = 0;
     for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
-        let (folder, read) = (export.lake.join(table.name), out.path().join(table.name));
+        let (folder, read) = (lake.join(table.name), out.path().join(table.name));
         let read = format!("{}.parquet", read.display());
         assert_eq!(folder.exists(), Path::new(&read).exists(), "{when}: {}", table.name);
         if !folder.exists() {
             continue;
         }
-        let lake = format!(
+        let own = format!(
             "read_parquet('{}/**/*.parquet', union_by_name = true, hive_partitioning = false)",
             folder.display()
         );
         let read = format!("read_parquet('{read}')");
         let rows = |relation: &str| count_in_memory(&format!("SELECT count(*) FROM {relation}"));
-        assert_eq!(rows(&read), rows(&lake), "{when}: {}", table.name);
+        assert_eq!(rows(&read), rows(&own), "{when}: {}", table.name);
         // By name, as the order of columns can differ.
-        for (one, other) in [(&lake, &read), (&read, &lake)] {
+        for (one, other) in [(&own, &read), (&read, &own)] {
             let sql = format!(
                 "SELECT count(*) FROM (SELECT COLUMNS(c -> true) FROM (FROM {one} EXCEPT ALL \
                  SELECT {} FROM {other}))",
@@ -129,7 +155,7 @@ fn summary(lake: &Path, table: &str) -> Value {
     metadata(lake, table)["snapshots"].as_array().unwrap().last().unwrap()["summary"].clone()
 }
 
-fn operations(lake: &Path, table: &str) -> Vec<String> {
+pub(crate) fn operations(lake: &Path, table: &str) -> Vec<String> {
     let metadata = metadata(lake, table);
     let snapshots = metadata["snapshots"].as_array().unwrap().iter();
     snapshots.map(|it| it["summary"]["operation"].as_str().unwrap().to_owned()).collect()

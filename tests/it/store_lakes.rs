@@ -11,7 +11,9 @@ use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
+use crate::iceberg::{Place, assert_same_rows_at, operations, python};
 use crate::object_stores;
 use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
@@ -195,6 +197,32 @@ fn every_job_keeps_every_row_in_s3() {
     all_at_once([ReadBy::Files, ReadBy::Tables], |read_by| {
         every_job_keeps_every_row(StoreLake::in_s3(&server.endpoint, read_by));
     });
+}
+
+/// PyIceberg finds the rows of the lake by the addresses that the metadata states.
+#[test]
+fn a_reader_of_iceberg_finds_the_rows_of_a_lake_in_s3() {
+    let Some(python) = python() else { return };
+    let server = ObjectStoreServer::seaweedfs();
+    let mut lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+    lake.export.configure_more("[iceberg]\ncatalog = \"files\"\n");
+    lake.succeeds(&["sync"]);
+    lake.export.simulator.advance(chrono::Duration::hours(7));
+    lake.succeeds(&["sync"]);
+    lake.succeeds(&["compact"]);
+    // All are up to date, and the metadata is left as it is.
+    let before = lake.keys("_iceberg");
+    lake.succeeds(&["deliver"]);
+    assert_eq!(lake.keys("_iceberg"), before);
+    lake.assert_equals_the_world();
+    let copy = lake.export.path(&format!("copy-{}", lake.copies));
+    let properties = json!({
+        "s3.endpoint": server.endpoint, "s3.region": "us-east-1",
+        "s3.access-key-id": server.key_id, "s3.secret-access-key": server.secret,
+    });
+    let place = Place { address: &lake.address, properties, keys: 1 };
+    assert!(assert_same_rows_at(&place, &copy, &python, "after a merge") > 500);
+    assert_eq!(operations(&copy, "runs"), ["append", "append", "replace"]);
 }
 
 #[test]

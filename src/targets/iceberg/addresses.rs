@@ -18,7 +18,7 @@ impl Addresses {
     ///
     /// # Errors
     /// [`DeliverError`] if the folder cannot be resolved, or has a character that readers
-    /// misinterpret.
+    /// misinterpret, or if the lake is in Azure.
     pub(super) fn new(store: &LakeStore) -> Result<Self, DeliverError> {
         let root = match store.local_folder() {
             Some(folder) => {
@@ -32,7 +32,12 @@ impl Addresses {
         };
         // Addresses are stated without escapes, because readers do not agree about them.
         if root.contains(['#', '%', '?']) {
-            return Err(DeliverError::IcebergPath { path: root });
+            let problem = "contains `#`, `%` or `?`, which Iceberg readers misinterpret";
+            return Err(DeliverError::IcebergPath { path: root, problem });
+        }
+        if root.starts_with("az://") {
+            let problem = "is in Azure, where Iceberg readers use another form of address";
+            return Err(DeliverError::IcebergPath { path: root, problem });
         }
         Ok(Self { root: root.trim_end_matches('/').into() })
     }
