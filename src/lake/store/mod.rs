@@ -299,7 +299,7 @@ impl LakeStore {
 
     /// Writes a file if none of that name exists, in one step: of two writers, one succeeds.
     /// Returns whether the file was written. In an object store, a file of the same content counts as
-    /// written by this call: see [`LakeStore::failed_create_is_final`].
+    /// written by this call, as an answer can be lost.
     ///
     /// # Errors
     /// As [`LakeStore::put`].
