@@ -9,7 +9,7 @@ use super::daemon::Daemon;
 use crate::support::TestExport;
 
 const CONFIGURATION: &str = "[api]\nmax_attempts = 1\n\
-    [schedule]\ncron = \"* * * * * *\"\nreconcile_cron = \"\"\nlisten = \"0\"\nstale_after_secs = 8\n";
+    [schedule]\ncron = \"* * * * * *\"\nreconcile_cron = \"\"\nlisten = \"0\"\nstale_after_secs = 20\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_readiness_say_how_it_stands() {
