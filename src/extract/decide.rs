@@ -46,7 +46,7 @@ pub(super) fn is_check_due(entry: &Entry, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ledger::DocumentStates;
 
@@ -61,7 +61,12 @@ mod tests {
         }
     }
 
-    fn entry(state: RunState, row_fingerprint: u64, check_at: Option<Timestamp>) -> Entry {
+    /// An entry of a run without times and documents.
+    pub(in crate::extract) fn entry(
+        state: RunState,
+        row_fingerprint: u64,
+        check_at: Option<Timestamp>,
+    ) -> Entry {
         Entry {
             state,
             status: None,

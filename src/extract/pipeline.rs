@@ -486,7 +486,7 @@ impl FanOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{DocumentStates, Entry};
+    use crate::ledger::Entry;
 
     #[tokio::test]
     async fn a_channel_that_closes_is_not_an_end() {
@@ -510,21 +510,7 @@ mod tests {
     }
 
     fn entry(state: RunState) -> Entry {
-        Entry {
-            state,
-            status: None,
-            started_at: None,
-            ended_at: None,
-            first_listed_at: Timestamp::EPOCH,
-            row_fingerprint: 7,
-            content_fingerprint: 0,
-            revision: i64::from(state == RunState::Exported),
-            commit: 0,
-            documents: DocumentStates::default(),
-            failures: 0,
-            check_at: None,
-            problem: None,
-        }
+        crate::extract::decide::tests::entry(state, 7, None)
     }
 
     #[test]

@@ -224,7 +224,7 @@ const CREDENTIALS: [&str; 10] = [
     "AuthorizationHeaderMalformed",
 ];
 
-/// Codes of answers that there is no such bucket; a list that has none is an error like any other.
+/// Codes of answers about a bucket that does not exist: a list request for it fails.
 const MISSING: [&str; 3] = ["ContainerNotFound", "NoSuchBucket", "NotFound"];
 
 /// The addresses of services that give a cloud machine its credentials.

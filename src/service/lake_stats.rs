@@ -61,7 +61,7 @@ impl LakeWatch {
     }
 }
 
-/// The last commit that every target has; `None` if there is no target, or one cannot be read now:
+/// The last commit that every target has; `None` without targets, or if one cannot be read now:
 /// the next delivery then reports why.
 pub(super) async fn applied(settings: &Settings) -> Option<u64> {
     let lake = LakeStore::configured(settings).ok()?;

@@ -210,7 +210,7 @@ fn a_reader_of_iceberg_finds_the_rows_of_a_lake_in_s3() {
     lake.export.simulator.advance(chrono::Duration::hours(7));
     lake.succeeds(&["sync"]);
     lake.succeeds(&["compact"]);
-    // All are up to date, and the metadata is left as it is.
+    // All are up to date, and no metadata is written.
     let before = lake.keys("_iceberg");
     lake.succeeds(&["deliver"]);
     assert_eq!(lake.keys("_iceberg"), before);

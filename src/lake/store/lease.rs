@@ -1,8 +1,8 @@
 //! The lease of the one writer of a lake in an object store.
 //!
 //! It is for politeness: two syncs at once would do all the work twice. That no two writers commit
-//! rests on the create of the commit file alone. Whoever takes over an expired lease makes an empty
-//! commit first, so that the number that the old writer is about to create is taken.
+//! rests on the create of the commit file alone. A process that takes over an expired lease makes an
+//! empty commit first, so that the number that the old writer is about to create is taken.
 //!
 //! No clock is compared with another: a lease is expired if its object did not change for
 //! `store.lease_secs` while this process watched it.
@@ -128,7 +128,7 @@ impl Lease {
         Ok(Self { was_taken_over, is_lost, newest_commit, free: Some(free) })
     }
 
-    /// Notes the newest commit, for whoever lists commits next.
+    /// Notes the newest commit, for the process that lists commits next.
     pub(super) fn note_commit(&self, commit: u64) {
         self.newest_commit.fetch_max(commit, Ordering::AcqRel);
     }
@@ -213,7 +213,7 @@ impl Heartbeat {
                 self.is_lost.store(true, Ordering::Release);
             }
             if let Some(done) = done {
-                // Nobody waits any more if this took long.
+                // The waiting thread may have stopped waiting.
                 let _gone = done.map(|done| done.send(()));
                 return;
             }
@@ -264,7 +264,7 @@ impl LeaseFile {
     }
 }
 
-/// The newest commit that the last writer knew; 0 if there is no lease.
+/// The newest commit that the last writer knew; 0 without a lease.
 pub(super) async fn newest_commit(remote: &Remote) -> Result<u64, LakeError> {
     Ok(read(remote).await?.map_or(0, |(lease, _)| lease.newest_commit))
 }

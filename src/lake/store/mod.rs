@@ -93,7 +93,7 @@ impl WriterLock {
         }
     }
 
-    /// Notes the newest commit, for whoever lists commits next.
+    /// Notes the newest commit, for the process that lists commits next.
     pub(super) fn note_commit(&self, commit: u64) {
         if let Self::Remote(lease) = self {
             lease.note_commit(commit);

@@ -14,7 +14,7 @@ use crate::targets::DeliverError;
 /// A catalog of Iceberg tables. Manifests and manifest lists are written beforehand; a commit makes
 /// them visible.
 pub(super) trait Catalog: fmt::Debug + Send + Sync {
-    /// The current metadata of a table; `None` if there is no such table.
+    /// The current metadata of a table; `None` if it does not exist.
     fn load<'c>(
         &'c self,
         table: &'c str,
@@ -95,7 +95,7 @@ impl FilesCatalog {
         Ok(Some(LoadedTable { version, metadata }))
     }
 
-    /// Digits without a line break: some readers take the file as it is.
+    /// Digits without a line break: some readers do not trim the file's content.
     async fn write_hint(&self, table: &str, version: u64) -> Result<(), DeliverError> {
         let hint = version.to_string().into_bytes();
         Ok(self.store.put(&hint_path(table), hint, "write the version hint").await?)

@@ -143,7 +143,7 @@ impl Run<'_> {
         Err(DeliverError::IcebergTable { location: location(), problem })
     }
 
-    /// All tables that have data files, `runs` last: whoever finds a run there finds its rows in the
+    /// All tables that have data files, `runs` last: a reader that finds a run there finds its rows in the
     /// other tables.
     async fn open_tables(
         &self,
@@ -248,7 +248,7 @@ impl Pending {
             && self.replacing.get(&part.table).is_none_or(|last| *last == commit)
     }
 
-    /// Tells a table which of its files are no longer live.
+    /// Tells a table which of its files were superseded or removed.
     fn show(&self, table: &mut OpenTable) {
         let is_new = |path: &str| self.added.get(path).is_some_and(|it| *it > table.since);
         let removed = self.superseded.iter().filter(|(path, commit)| {

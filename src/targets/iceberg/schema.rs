@@ -25,7 +25,7 @@ struct WantedColumn {
 impl Columns {
     /// The declared columns of a table and those of users. Columns that were removed from the
     /// configuration stay, because data files have them. A column that changed its type is another
-    /// column with another id, and the earlier one is no longer part of the table.
+    /// column with another id, and the earlier one leaves the table.
     pub(super) fn new(table: &'static Table, field_ids: &FieldIds) -> Self {
         let declared = |column: &'static crate::tables::Column| WantedColumn {
             id: id(column.id),

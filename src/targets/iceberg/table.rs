@@ -59,7 +59,7 @@ pub(super) struct OpenTable {
     pub(super) since: u64,
     /// Age in milliseconds from which snapshots are removed.
     pub(super) expire_ms: i64,
-    /// Paths of its files that are no longer live, with the commits that removed them.
+    /// Paths of its files that were superseded or removed, with the commits that removed them.
     pub(super) removed: BTreeMap<String, u64>,
     /// Whether all pending commits that concern it only merge files.
     pub(super) only_merges: bool,
@@ -274,7 +274,7 @@ impl OpenTable {
         format!("{}/s{:08}-{name}.avro", metadata_folder(self.table.name), self.sequence_number())
     }
 
-    /// Makes the snapshot, if there is anything to change. `None` if there is no such table.
+    /// Makes the snapshot, if there is anything to change. `None` if the table does not exist.
     ///
     /// # Errors
     /// [`DeliverError::IcebergTable`] if another program changed files that the commits replace.

@@ -51,7 +51,7 @@ impl Fault {
     pub(crate) const SLOW_DOWN: Self = Self::Refuse(503, "SlowDown");
     /// As S3 answers to two conditional writes of one key at once.
     pub(crate) const CONFLICT: Self = Self::Refuse(409, "ConditionalRequestConflict");
-    /// Credentials that are no longer valid. (S3 itself answers 400 to an expired session token.)
+    /// Expired credentials. (S3 itself answers 400 to an expired session token.)
     pub(crate) const EXPIRED: Self = Self::Refuse(403, "ExpiredToken");
 }
 
