@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::paths::staging_path;
+use super::paths::{commit_path, staging_path};
 use super::store::StagedFile;
 use super::{CommitRange, DataFile, LakeError, LakeStore, WrittenFile};
 use crate::crash;
@@ -285,11 +285,20 @@ impl Staging {
                 None => self.store.length(&path)?,
             };
             if length != Some(part.bytes) {
-                let path = self.store.location(&path);
-                return Err(LakeError::StagingLost { path, commit: self.commit });
+                return Err(self.lost(&path)?);
             }
         }
         crash::point("after_seal");
         Ok(())
+    }
+
+    /// The error for a data file that another writer removed. A writer does that after it took the
+    /// number of this commit, which says more.
+    fn lost(&self, path: &str) -> Result<LakeError, LakeError> {
+        let commit = self.commit;
+        if self.store.length(&commit_path(commit))?.is_some() {
+            return Ok(LakeError::CommitConflict { path: self.store.root(), commit });
+        }
+        Ok(LakeError::StagingLost { path: self.store.location(path), commit })
     }
 }

@@ -125,3 +125,20 @@ async fn parts_that_a_second_writer_removed_are_never_committed() {
     assert!(matches!(refused, LakeError::StagingLost { commit: 1, .. }), "{refused}");
     assert_eq!(LakeView::open(folder.path()).await.unwrap().head(), None);
 }
+
+/// The second writer removed the staged files and took the number: that is what the first is told.
+#[tokio::test]
+async fn a_writer_whose_number_and_parts_are_gone_is_told_of_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Lake::open(folder.path()).await.unwrap();
+    first.bind(None, &Filters::default()).await.unwrap();
+    let mut one = first.stage();
+    one.add(vec![part(b"one")]).await.unwrap();
+    let mut second = open_past_the_lock(folder.path()).await;
+    let mut other = second.stage();
+    other.add(vec![part(b"other")]).await.unwrap();
+    second.commit(other, CommitBuilder::default()).await.unwrap();
+    one.add(vec![part(b"after")]).await.unwrap();
+    let refused = first.commit(one, CommitBuilder::default()).await.unwrap_err();
+    assert!(matches!(refused, LakeError::CommitConflict { commit: 1, .. }), "{refused}");
+}
