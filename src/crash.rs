@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
-pub const POINTS: [&str; 37] = [
+pub const POINTS: [&str; 39] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -43,6 +43,8 @@ pub const POINTS: [&str; 37] = [
     "before_retired_are_removed",
     "before_iceberg_metadata",
     "after_iceberg_metadata",
+    "before_rest_catalog_commit",
+    "after_rest_catalog_commit",
     "before_iceberg_is_recorded",
 ];
 

@@ -11,7 +11,7 @@ use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
 use crate::sync::{SyncError, SyncOutcome, SyncReport};
 use crate::tables::MappingError;
-use crate::targets::DeliverError;
+use crate::targets::{CatalogProblem, DeliverError};
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +346,27 @@ impl From<QueryError> for Failure {
     }
 }
 
+/// The exit code and hint for a catalog of Iceberg tables. No problem with it affects the lake.
+fn catalog_hint(problem: &CatalogProblem) -> (Exit, &'static str) {
+    let hint = match problem {
+        CatalogProblem::Credentials(_) => {
+            "check iceberg.auth and the settings after it, and that they allow to make and change tables in iceberg.namespace; the lake is up to date"
+        }
+        CatalogProblem::NotFound(_) => {
+            "check iceberg.uri (without /v1) and iceberg.warehouse; the lake is up to date"
+        }
+        CatalogProblem::Refused { .. } | CatalogProblem::Invalid(_) => {
+            "the lake is up to date; the catalog's log may say more"
+        }
+        CatalogProblem::Unreachable(_) => {
+            "the lake is up to date; the next sync (or `armature-export deliver`) catches up"
+        }
+        CatalogProblem::NoCertificates { .. } => return (Exit::Usage, NO_CERTIFICATES),
+        CatalogProblem::Setup(_) => return (Exit::Bug, REPORT),
+    };
+    (Exit::Storage, hint)
+}
+
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
@@ -365,6 +386,14 @@ impl From<&DeliverError> for Failure {
                 Exit::Storage,
                 "the lake is intact; `armature-export deliver --rebuild` registers its files in the table anew",
             ),
+            DeliverError::IcebergForeign { .. } => (
+                Exit::Usage,
+                "set iceberg.namespace to a namespace of this lake's own; or drop the table, if it is not needed",
+            ),
+            DeliverError::Catalog { problem, .. } => catalog_hint(problem),
+            DeliverError::Config(_) => {
+                (Exit::Usage, "see [iceberg] in the configuration; the lake is up to date")
+            }
             DeliverError::IcebergBusy { .. } => (
                 Exit::Storage,
                 "the lake is up to date; the next sync (or `armature-export deliver`) catches up",

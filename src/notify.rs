@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{certificates_looked_in, describe};
 use crate::config::{ConfigError, NotifySettings, WebhookFormat, WebhookUrl, mask_keys};
 use crate::observe::Metrics;
+use crate::tls::{certificates_looked_in, describe};
 
 /// Maximum number of waiting messages; more are dropped and counted.
 const QUEUE: usize = 32;

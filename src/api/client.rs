@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::adaptive_concurrency::AdaptiveConcurrency;
-use super::connection::{base_url, describe, http_client, is_loopback, keyless_client};
+use super::connection::{base_url, http_client, is_loopback, keyless_client};
 use super::continuation::paging_headers;
 use super::cooldown::Cooldown;
 use super::error_body::{ErrorBody, retry_after_header};
@@ -27,6 +27,7 @@ use crate::config::{ApiKey, ApiSettings, PagingSettings};
 use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::time::Timestamp;
+use crate::tls::describe;
 
 /// Options of a client.
 #[derive(Debug)]

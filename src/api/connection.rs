@@ -1,7 +1,6 @@
 //! Connections to the API: which addresses are allowed, and how the HTTP clients are set up.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -10,6 +9,7 @@ use url::{Host, Url};
 
 use super::ApiError;
 use crate::config::{ApiKey, ApiSettings};
+use crate::tls::{certificates_looked_in, describe};
 
 pub(super) fn base_url(text: &str) -> Result<Url, ApiError> {
     let refuse = |problem: &str| ApiError::Url {
@@ -38,19 +38,6 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
         None => false,
     }
-}
-
-/// The messages of an error and all of its sources, without the URL. The cause is in the sources.
-pub fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut parts = vec![error.to_string()];
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        parts.push(cause.to_string());
-        source = cause.source();
-    }
-    parts.dedup();
-    parts.join(": ")
 }
 
 /// A client for the hosts to which documents are redirected. It does not have the key, and follows
@@ -122,36 +109,6 @@ pub(super) fn http_client(
         builder = builder.tls_certs_only([]);
     }
     built(builder)
-}
-
-/// Where CA certificates were searched, if an HTTPS client could not be created because there are
-/// none; `None` for any other failure.
-///
-/// The TLS library reads them when a client is created. It searches the paths in `SSL_CERT_FILE`
-/// and `SSL_CERT_DIR`, and the system's usual places only if neither is set.
-pub fn certificates_looked_in(error: &reqwest::Error) -> Option<String> {
-    let mut source = std::error::Error::source(error);
-    let mut is_about_certificates = false;
-    while let Some(cause) = source {
-        is_about_certificates |= cause.to_string().contains("CA certificates");
-        source = cause.source();
-    }
-    if !is_about_certificates {
-        return None;
-    }
-    #[expect(clippy::disallowed_methods, reason = "what the TLS library read, for the message")]
-    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| (name, std::env::var_os(name)));
-    let named = named.into_iter().filter_map(|(name, value)| {
-        Some(format!("`{}` ({name})", PathBuf::from(value?).display()))
-    });
-    let named: Vec<String> = named.collect();
-    Some(if named.is_empty() {
-        "the system's usual places, such as /etc/ssl/certs; SSL_CERT_FILE and SSL_CERT_DIR are not \
-         set"
-        .to_owned()
-    } else {
-        named.join(" and ")
-    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ mod request_stats;
 mod retry;
 
 pub use client::{Budget, Client, ClientOptions, FetchResult, Response};
-pub use connection::{certificates_looked_in, describe};
 pub use continuation::{Continuation, Next, Read};
 pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;

@@ -1,116 +1,19 @@
 //! The configuration file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::error::{CONFIG_VERSION, ConfigError, ParseError};
 use super::{
     ApiSettings, PagingStyle, Settings, StoreScheme, StoreUrl, check_lake_path, check_path,
 };
-use crate::tables::MappingError;
 
 /// The commented default file, as `init` writes it.
 pub const DEFAULT_FILE: &str = include_str!("../../config/armature-export.toml");
-
-/// Where and why a configuration file is invalid. Addresses are reduced to their host, because
-/// webhook URLs contain secrets.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ParseError(String);
-
-impl ParseError {
-    fn new(error: &toml::de::Error) -> Self {
-        let lines = error.to_string();
-        let lines = lines.lines().map(|line| match line.split_once('=') {
-            // The value may be an address, whether it is well-formed or not.
-            Some((name, _)) if name.contains("url") => format!("{name}= …"),
-            _ => without_paths(line),
-        });
-        Self(lines.collect::<Vec<_>>().join("\n"))
-    }
-}
-
-/// Reduces the addresses in a text to their host.
-fn without_paths(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
-        let end = after.find(ends).unwrap_or(after.len());
-        let (address, others) = after.split_at_checked(end).unwrap_or((after, ""));
-        let host = address.rsplit('@').next().unwrap_or_default();
-        let host = host.split(['/', '?', '#']).next().unwrap_or_default();
-        out.push_str(before);
-        out.push_str("://");
-        out.push_str(host);
-        if host.len() < address.len() {
-            out.push_str("/…");
-        }
-        rest = others;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The version of the configuration format that this program reads. Within a version, options are
-/// only added, so that an older file keeps its meaning.
-pub const CONFIG_VERSION: u64 = 1;
 
 /// The version of a file, read without the options, which can be unknown to this program.
 #[derive(serde::Deserialize)]
 struct Versioned {
     config_version: Option<u64>,
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("failed to read the configuration `{}`", path.display())]
-    Unreadable {
-        /// The path of the file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// The file is not valid TOML, or has an unknown option or an invalid value.
-    #[error("failed to understand the configuration `{}`", path.display())]
-    Invalid {
-        /// The path of the file.
-        path: PathBuf,
-        /// Where and why it is invalid.
-        source: ParseError,
-    },
-    /// The file was written for a newer version of this program.
-    #[error(
-        "the configuration `{}` has config_version = {found}; this version knows {CONFIG_VERSION}",
-        path.display()
-    )]
-    Newer {
-        /// The path of the file.
-        path: PathBuf,
-        /// The version that it states.
-        found: u64,
-    },
-    /// A file that should hold a URL cannot be read.
-    #[error("failed to read `{option}` from `{}`", path.display())]
-    Hook {
-        /// The option, without the suffix `_file`.
-        option: &'static str,
-        /// The path of the file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// The value of an option is not allowed.
-    #[error("configuration: `{option}` {problem}")]
-    Value {
-        /// The option, such as `api.concurrency`.
-        option: &'static str,
-        /// What is wrong, and which values are allowed.
-        problem: String,
-    },
-    /// A `[[columns]]` or `[[lists]]` entry that cannot be used.
-    #[error("configuration: a `[[columns]]` or `[[lists]]` entry cannot be used")]
-    Mapping(#[from] MappingError),
 }
 
 /// Reads a configuration file.
@@ -155,6 +58,8 @@ fn check_paths(settings: &Settings) -> Result<(), ConfigError> {
         ("store.secret_key_file", settings.store.secret_key_file.as_ref()),
         ("store.service_account_file", settings.store.service_account_file.as_ref()),
         ("duckdb.path", Some(&settings.duckdb.path)),
+        ("iceberg.token_file", settings.iceberg.token_file.as_ref()),
+        ("iceberg.client_secret_file", settings.iceberg.client_secret_file.as_ref()),
         ("api.key_file", settings.api.key_file.as_ref()),
         ("notify.webhook_url_file", notify.webhook_url_file.as_ref()),
         ("notify.ping_url_file", notify.ping_url_file.as_ref()),
@@ -226,7 +131,7 @@ fn check_iceberg(settings: &Settings) -> Result<(), ConfigError> {
                        not understand `az://`";
         return Err(ConfigError::Value { option: "iceberg.catalog", problem: problem.to_owned() });
     }
-    Ok(())
+    settings.iceberg.check()
 }
 
 fn check_api(api: &ApiSettings) -> Result<(), ConfigError> {

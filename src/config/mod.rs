@@ -2,20 +2,25 @@
 //!
 //! The environment and the key file are read here and nowhere else.
 
+mod error;
+mod iceberg;
 mod key;
 mod load;
 mod object_store;
 mod path;
+mod service_url;
 mod settings;
 mod webhook_url;
 
+pub use error::{CONFIG_VERSION, ConfigError, ParseError};
+pub use iceberg::{CatalogAuth, IcebergCatalog, IcebergSettings};
 pub use key::{ApiKey, KeyError, mask_keys};
-pub use load::{CONFIG_VERSION, ConfigError, DEFAULT_FILE, load, parse};
+pub use load::{DEFAULT_FILE, load, parse};
 pub use object_store::{ObjectStoreSettings, ReadBy, StoreScheme, StoreUrl};
 pub use path::{check_lake_path, check_path, lake_path, local_path};
 pub use settings::{
-    Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, IcebergCatalog, IcebergSettings,
-    LakeSettings, NotifySettings, PagingSettings, PagingStyle, RangeChoice, ScheduleSettings,
-    Settings, SyncSettings, WebhookFormat,
+    Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings,
+    PagingSettings, PagingStyle, RangeChoice, ScheduleSettings, Settings, SyncSettings,
+    WebhookFormat,
 };
 pub use webhook_url::WebhookUrl;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
+
+use super::service_url::check_service_url;
 
 /// The kind of an object store, by the scheme of its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,28 +169,7 @@ impl ObjectStoreSettings {
     /// The problem and the remedy, without the address.
     pub(super) fn check_endpoint(&self) -> Result<(), String> {
         let Some(endpoint) = &self.endpoint else { return Ok(()) };
-        if !endpoint.username().is_empty() || endpoint.password().is_some() {
-            return Err(
-                "has a user or a password: set `access_key_id` and `secret_key_file`".into()
-            );
-        }
-        if endpoint.query().is_some() || endpoint.fragment().is_some() {
-            return Err("has a query or a fragment: write only scheme, host, port and path".into());
-        }
-        let is_here = match endpoint.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => return Err("has no host".into()),
-        };
-        match endpoint.scheme() {
-            "https" => Ok(()),
-            "http" if is_here => Ok(()),
-            "http" => Err("is plain HTTP to another machine, where credentials and data could be \
-                           read on the way: use `https://`"
-                .into()),
-            _ => Err("is not an `https://` address".into()),
-        }
+        check_service_url(endpoint, "`access_key_id` and `secret_key_file`")
     }
 }
 

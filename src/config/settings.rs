@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::iceberg::IcebergSettings;
 use super::object_store::{ObjectStoreSettings, ReadBy};
 use crate::tables::{ColumnOverride, ListOverride, Mapping, MappingError};
 
@@ -345,30 +346,6 @@ impl Default for DuckdbSettings {
             lock_wait_secs: 30,
             memory_limit_mb: 40,
         }
-    }
-}
-
-/// Iceberg tables over the lake's data files.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct IcebergSettings {
-    /// Where the tables are registered; `None` for no Iceberg tables.
-    pub catalog: Option<IcebergCatalog>,
-    /// Age in days from which snapshots are removed from the tables' metadata.
-    pub expire_snapshots_days: u64,
-}
-
-/// A catalog of Iceberg tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IcebergCatalog {
-    /// Metadata files in the lake, in `_iceberg`.
-    Files,
-}
-
-impl Default for IcebergSettings {
-    fn default() -> Self {
-        Self { catalog: None, expire_snapshots_days: 3 }
     }
 }
 

@@ -46,4 +46,4 @@ pub use open::{CommittedLake, Lake, LakeView};
 pub use snapshot::{FileGroup, Snapshot};
 pub use staging::{MergedFiles, Merging, NewDataFile, Staging};
 pub use statistics::{Bound, ColumnStatistics, FileStatistics};
-pub use store::{LakeStore, LocalCopy, StagedFile, StoredFile, try_lock_in};
+pub use store::{LakeStore, LocalCopy, StagedFile, StoredFile, aws_credentials, try_lock_in};

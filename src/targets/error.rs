@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
 use crate::lake::{LakeError, Location};
 use crate::query::{Fault, QueryError};
 
@@ -75,6 +76,25 @@ pub enum DeliverError {
         /// What is wrong, as a predicate.
         problem: String,
     },
+    /// A catalog has a table of that name that is not this lake's.
+    #[error("the Iceberg table `{location}` {problem}, and is not replaced")]
+    IcebergForeign {
+        /// What the catalog calls the table.
+        location: String,
+        /// What is wrong, as a predicate.
+        problem: &'static str,
+    },
+    /// A catalog of Iceberg tables cannot be used.
+    #[error("the Iceberg catalog `{uri}` {problem}")]
+    Catalog {
+        /// The address of the catalog.
+        uri: String,
+        /// What is wrong.
+        problem: CatalogProblem,
+    },
+    /// A secret for a catalog cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Other processes changed an Iceberg table again and again.
     #[error("the Iceberg tables in `{location}` were changed by other processes at the same time")]
     IcebergBusy {
@@ -126,6 +146,41 @@ pub enum DeliverError {
     /// The delivery failed because of a bug of this program.
     #[error("the delivery stopped: {0}")]
     Stopped(String),
+}
+
+/// Why a catalog of Iceberg tables cannot be used. The texts are those of the catalog, in one line and
+/// cut off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogProblem {
+    /// It refuses the credentials, or what they are used for.
+    #[error("refuses the credentials: {0}")]
+    Credentials(String),
+    /// It has no such warehouse or path.
+    #[error("does not have what is requested: {0}")]
+    NotFound(String),
+    /// It refuses a request.
+    #[error("refuses to {action}: {answer}")]
+    Refused {
+        /// What was requested, as a verb phrase.
+        action: &'static str,
+        /// Its answer.
+        answer: String,
+    },
+    /// It cannot be reached, or fails.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// Its answer is not that of an Iceberg catalog.
+    #[error("answers in a form that this version does not know: {0}")]
+    Invalid(String),
+    /// HTTPS needs CA certificates, and this machine has none.
+    #[error("needs CA certificates, and none were found in {looked_in}")]
+    NoCertificates {
+        /// The places that were searched for them.
+        looked_in: String,
+    },
+    /// Requests cannot be made.
+    #[error("cannot be requested: {0}")]
+    Setup(String),
 }
 
 impl DeliverError {

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use self::duckdb::{DeliveryOptions, DuckdbTarget};
 use self::iceberg::{IcebergOptions, IcebergTarget};
-use crate::config::{IcebergCatalog, Settings};
+use crate::config::Settings;
 use crate::event::Events;
 use crate::lake::LakeStore;
 
-pub use error::DeliverError;
+pub use error::{CatalogProblem, DeliverError};
 pub use target::{Delivery, DeliveryReport, Target, deliver_all};
 
 /// The targets of a lake that are configured and enabled. `stop` becomes true when a stop is
@@ -32,9 +32,9 @@ pub fn configured(
         targets
             .push(Box::new(DuckdbTarget::new(DeliveryOptions { stop: stop.clone(), ..options })));
     }
-    if let Some(IcebergCatalog::Files) = settings.iceberg.catalog {
+    if settings.iceberg.catalog.is_some() {
         let options = IcebergOptions::new(&settings.iceberg);
-        let options = IcebergOptions { stop, ..options };
+        let options = IcebergOptions { stop, store: settings.store.clone(), ..options };
         targets.push(Box::new(IcebergTarget::new(lake.clone(), options)));
     }
     targets

@@ -86,9 +86,15 @@ pub(crate) fn assert_same_rows_at(
         .output()
         .unwrap();
     assert!(ran.status.success(), "{when}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert_rows_of_lake(lake, out.path(), when)
+}
+
+/// Compares rows that were read, in one Parquet file per table, with those of the lake's files. Returns
+/// the number of rows.
+pub(crate) fn assert_rows_of_lake(lake: &Path, read: &Path, when: &str) -> i64 {
     let mut compared = 0;
     for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
-        let (folder, read) = (lake.join(table.name), out.path().join(table.name));
+        let (folder, read) = (lake.join(table.name), read.join(table.name));
         let read = format!("{}.parquet", read.display());
         assert_eq!(folder.exists(), Path::new(&read).exists(), "{when}: {}", table.name);
         if !folder.exists() {
@@ -258,22 +264,22 @@ async fn a_delivery_that_is_repeated_or_was_interrupted_adds_no_row_twice() {
 }
 
 /// A lake in which each call commits one data file of one row.
-struct SmallLake {
+pub(crate) struct SmallLake {
     folder: tempfile::TempDir,
     commits: u32,
 }
 
 impl SmallLake {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: temporary_folder(), commits: 0 }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
     /// Commits a file. Returns its path.
-    async fn commit(&mut self, removed: &[&str], is_merge: bool) -> String {
+    pub(crate) async fn commit(&mut self, removed: &[&str], is_merge: bool) -> String {
         const QUARTER: std::time::Duration = std::time::Duration::from_mins(15);
         let mut lake = Lake::open(&self.path()).await.unwrap();
         lake.bind(None, &Filters::default()).await.unwrap();

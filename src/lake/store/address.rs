@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AwsCredentialProvider};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as ObjectPath;
@@ -45,14 +45,35 @@ pub(super) fn connect(
 
 type Built = object_store::Result<Arc<dyn ObjectStore>>;
 
+/// The credentials of S3, for requests to other services of AWS: those of the settings, and otherwise
+/// those that the machine offers.
+///
+/// # Errors
+/// What is wrong with the settings, as text. It contains no secret.
+pub fn aws_credentials(settings: &ObjectStoreSettings) -> Result<AwsCredentialProvider, String> {
+    crate::tls::install();
+    let secret = settings.secret_key_file.as_deref().map(read_secret).transpose()?;
+    // The credentials do not depend on the bucket, which the builder insists on.
+    let store = s3_builder("credentials", settings, secret.as_ref()).build();
+    Ok(Arc::clone(store.map_err(|error| error.to_string())?.credentials()))
+}
+
 fn s3(url: &StoreUrl, settings: &ObjectStoreSettings, secret: Option<&SecretString>) -> Built {
+    Ok(Arc::new(s3_builder(url.bucket(), settings, secret).build()?))
+}
+
+fn s3_builder(
+    bucket: &str,
+    settings: &ObjectStoreSettings,
+    secret: Option<&SecretString>,
+) -> AmazonS3Builder {
     let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(url.bucket())
+        .with_bucket_name(bucket)
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_client_options(client_options(settings))
         .with_retry(retries());
     if let Some(endpoint) = &settings.endpoint {
-        builder = builder.with_endpoint(s3_endpoint(endpoint, url.bucket(), settings.path_style));
+        builder = builder.with_endpoint(s3_endpoint(endpoint, bucket, settings.path_style));
     }
     if let Some(region) = &settings.region {
         builder = builder.with_region(region);
@@ -63,7 +84,7 @@ fn s3(url: &StoreUrl, settings: &ObjectStoreSettings, secret: Option<&SecretStri
     if let Some(secret) = secret {
         builder = builder.with_secret_access_key(secret.expose_secret());
     }
-    Ok(Arc::new(builder.build()?))
+    builder
 }
 
 /// The endpoint as the client wants it: with the bucket in its host, unless it goes into the path.

@@ -37,6 +37,7 @@ use lease::Lease;
 use lock::Lock;
 use remote::Remote;
 
+pub use address::aws_credentials;
 pub use cache::LocalCopy;
 pub use lock::try_lock_in;
 

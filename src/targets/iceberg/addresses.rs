@@ -42,6 +42,11 @@ impl Addresses {
         Ok(Self { root: root.trim_end_matches('/').into() })
     }
 
+    /// The address of the lake's root, without a slash at its end.
+    pub(super) fn root(&self) -> &str {
+        &self.root
+    }
+
     /// The address of a path relative to the lake's root.
     pub(super) fn of(&self, path: &str) -> String {
         format!("{}/{path}", self.root)

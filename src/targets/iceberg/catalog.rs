@@ -4,6 +4,7 @@ use std::fmt;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
 use super::addresses::Addresses;
 use super::metadata::{MetadataLogEntry, TableMetadata};
@@ -14,19 +15,97 @@ use crate::targets::DeliverError;
 /// A catalog of Iceberg tables. Manifests and manifest lists are written beforehand; a commit makes
 /// them visible.
 pub(super) trait Catalog: fmt::Debug + Send + Sync {
+    /// Which catalog it is.
+    fn name(&self) -> &CatalogName;
+
+    /// What messages call a table.
+    fn name_of(&self, table: &str) -> String;
+
+    /// The folder of a table's manifests, relative to the lake's root.
+    fn manifest_folder(&self, table: &str, uuid: Uuid) -> String;
+
+    /// The location of a new table.
+    fn location(&self, table: &str, uuid: Uuid) -> String;
+
+    /// Whether a table that is made anew stays the same table, with its id and its numbers. It can then
+    /// have been there before this program, and is replaced only if it is this lake's.
+    fn keeps_tables(&self) -> bool;
+
     /// The current metadata of a table; `None` if it does not exist.
     fn load<'c>(
         &'c self,
         table: &'c str,
     ) -> BoxFuture<'c, Result<Option<LoadedTable>, DeliverError>>;
 
-    /// Replaces the metadata of a table in one step, if it still is `base`; `None` creates the table.
-    fn commit<'c>(
+    /// Makes a table without snapshots, where the catalog chooses numbers that manifests state.
+    fn create<'c>(
         &'c self,
         table: &'c str,
-        base: Option<&'c LoadedTable>,
-        next: TableMetadata,
+        first: TableMetadata,
+    ) -> BoxFuture<'c, Result<Creation, DeliverError>>;
+
+    /// Replaces the metadata of tables, if each still is what it was: all in one step where the
+    /// catalog can, otherwise one table after the other, in this order. After a conflict or an error, each
+    /// table is as before, or has its next metadata.
+    fn commit<'c>(
+        &'c self,
+        changes: &'c [TableChange],
     ) -> BoxFuture<'c, Result<Commit, DeliverError>>;
+}
+
+/// Which catalog it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CatalogName {
+    /// The catalog `files`.
+    Files,
+    /// A namespace of a REST catalog.
+    Rest {
+        /// The base address of the catalog.
+        uri: String,
+        /// The warehouse, if it is configured.
+        warehouse: Option<String>,
+        /// The namespace, with dots between its levels.
+        namespace: String,
+    },
+}
+
+impl CatalogName {
+    /// The path of the record of deliveries, relative to the lake's root.
+    pub(super) fn record_path(&self) -> &'static str {
+        match self {
+            Self::Files => "_iceberg/delivered.json",
+            Self::Rest { .. } => "_iceberg/delivered-rest.json",
+        }
+    }
+
+    /// The namespace with its catalog, as text; `None` for `files`, of which a lake has only one.
+    pub(super) fn service(&self) -> Option<String> {
+        let Self::Rest { uri, warehouse, namespace } = self else { return None };
+        let warehouse = warehouse.as_ref().map(|it| format!(" in warehouse {it}"));
+        Some(format!("{namespace}{} of {uri}", warehouse.unwrap_or_default()))
+    }
+}
+
+/// How the creation of a table ended.
+#[derive(Debug)]
+pub(super) enum Creation {
+    /// The first commit of the table creates it.
+    WithFirstCommit,
+    /// The table, without snapshots.
+    Done(LoadedTable),
+    /// There is a table of that name meanwhile.
+    Conflict,
+}
+
+/// The next metadata of a table.
+#[derive(Debug)]
+pub(super) struct TableChange {
+    /// The name of the table.
+    pub(super) table: &'static str,
+    /// What the catalog has; `None` if the table is new.
+    pub(super) base: Option<LoadedTable>,
+    /// What it should have.
+    pub(super) next: TableMetadata,
 }
 
 /// A table as a catalog knows it.
@@ -39,11 +118,11 @@ pub(super) struct LoadedTable {
 }
 
 /// How a commit to a catalog ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// The metadata is the table's; its version.
-    Done(u64),
-    /// Another process changed the table first, and nothing was changed.
+    /// All tables have their next metadata; its version in each, in the order of the changes.
+    Done(Vec<u64>),
+    /// Another process changed a table first; that table and those after it were not changed.
     Conflict,
 }
 
@@ -101,13 +180,11 @@ impl FilesCatalog {
         Ok(self.store.put(&hint_path(table), hint, "write the version hint").await?)
     }
 
-    async fn commit(
-        &self,
-        table: &str,
-        base: Option<&LoadedTable>,
-        mut next: TableMetadata,
-    ) -> Result<Commit, DeliverError> {
-        let version = base.map_or(0, |base| base.version) + 1;
+    /// The version of the metadata that was created; `None` if another process was faster.
+    async fn commit(&self, change: &TableChange) -> Result<Option<u64>, DeliverError> {
+        let TableChange { table, base, next } = change;
+        let mut next = next.clone();
+        let version = base.as_ref().map_or(0, |base| base.version) + 1;
         if let Some(LoadedTable { version: before, metadata: Ok(metadata) }) = base {
             next.metadata_log.push(MetadataLogEntry {
                 metadata_file: self.addresses.of(&version_path(table, *before)),
@@ -128,18 +205,18 @@ impl FilesCatalog {
             unknown => match (self.store.get(&path).await?, unknown) {
                 (Some(found), _) if *found == *bytes => {}
                 (None, Err(error)) => return Err(error.into()),
-                _ => return Ok(Commit::Conflict),
+                _ => return Ok(None),
             },
         }
         crash::point("after_iceberg_metadata");
         // Old versions are removed, so that a process that was suspended for long could create one
         // again.
         if self.newest(table)? != Some(version) {
-            return Ok(Commit::Conflict);
+            return Ok(None);
         }
         self.write_hint(table, version).await?;
         self.remove_old_versions(table, version)?;
-        Ok(Commit::Done(version))
+        Ok(Some(version))
     }
 
     fn remove_old_versions(&self, table: &str, newest: u64) -> Result<(), DeliverError> {
@@ -154,6 +231,26 @@ impl FilesCatalog {
 }
 
 impl Catalog for FilesCatalog {
+    fn name(&self) -> &CatalogName {
+        &CatalogName::Files
+    }
+
+    fn name_of(&self, table: &str) -> String {
+        self.addresses.of(&table_folder(table))
+    }
+
+    fn manifest_folder(&self, table: &str, _uuid: Uuid) -> String {
+        metadata_folder(table)
+    }
+
+    fn location(&self, table: &str, _uuid: Uuid) -> String {
+        self.name_of(table)
+    }
+
+    fn keeps_tables(&self) -> bool {
+        false
+    }
+
     fn load<'c>(
         &'c self,
         table: &'c str,
@@ -161,13 +258,27 @@ impl Catalog for FilesCatalog {
         self.load(table).boxed()
     }
 
+    fn create<'c>(
+        &'c self,
+        _table: &'c str,
+        _first: TableMetadata,
+    ) -> BoxFuture<'c, Result<Creation, DeliverError>> {
+        async { Ok(Creation::WithFirstCommit) }.boxed()
+    }
+
     fn commit<'c>(
         &'c self,
-        table: &'c str,
-        base: Option<&'c LoadedTable>,
-        next: TableMetadata,
+        changes: &'c [TableChange],
     ) -> BoxFuture<'c, Result<Commit, DeliverError>> {
-        self.commit(table, base, next).boxed()
+        let commit = async move {
+            let mut versions = Vec::with_capacity(changes.len());
+            for change in changes {
+                let Some(version) = self.commit(change).await? else { return Ok(Commit::Conflict) };
+                versions.push(version);
+            }
+            Ok(Commit::Done(versions))
+        };
+        commit.boxed()
     }
 }
 

@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::addresses::Addresses;
-use super::catalog::{Catalog, Commit, FOLDER};
+use super::catalog::{Catalog, CatalogName, Commit, FOLDER};
 use super::options::IcebergOptions;
 use super::record::{Record, RecordedTable};
 use super::table::{DeliveredCommit, OpenTable};
 use crate::crash;
-use crate::lake::{CommitFile, DataFile, LakeError, LakeView};
+use crate::lake::{CommitFile, DataFile, LakeError, LakeStore, LakeView};
 use crate::tables::{ALL, RUNS, Table, WriteDisposition};
 use crate::targets::{DeliverError, Delivery};
 
@@ -41,7 +41,12 @@ pub(super) async fn deliver(
             return Ok(delivery);
         }
     }
-    Err(DeliverError::IcebergBusy { location: addresses.of(FOLDER) })
+    Err(DeliverError::IcebergBusy { location: path_of(catalog.name(), lake.store()) })
+}
+
+/// What reports and messages call all tables.
+pub(super) fn path_of(catalog: &CatalogName, store: &LakeStore) -> String {
+    catalog.service().unwrap_or_else(|| store.location(FOLDER).to_string())
 }
 
 /// One try of a delivery.
@@ -59,7 +64,7 @@ impl Run<'_> {
     async fn deliver(&mut self) -> Result<Option<Delivery>, DeliverError> {
         let mut delivery = Delivery {
             target: KIND,
-            path: self.lake.store().location(FOLDER).to_string(),
+            path: self.path(),
             state: "current",
             commit: 0,
             commits: 0,
@@ -79,32 +84,64 @@ impl Run<'_> {
         let since = tables.iter().map(|table| table.since).min().unwrap_or(0);
         delivery.commit = record.as_ref().map_or(0, |record| record.commit);
         delivery.commits = to.commit.saturating_sub(delivery.commit);
-        if !self.stage(&mut tables, since).await? {
-            // Stopped: nothing was committed, and the next delivery begins again.
-            delivery.commits = 0;
-            return Ok(Some(delivery));
-        }
-        let mut next = Record::new(&to);
-        let mut is_changed = delivery.commits > 0;
-        for table in tables {
-            let name = table.table.name;
-            let (rows, before) = (table.new_rows(), table.version());
-            let done = table.commit(self.lake.store(), self.catalog, self.addresses, &to).await?;
-            let Some(done) = done else { continue };
-            let Commit::Done(version) = done.commit else { return Ok(None) };
-            is_changed |= before != Some(version);
-            next.tables.insert(name.to_owned(), RecordedTable { uuid: done.uuid, version });
-            if rows > 0 {
-                delivery.rows.insert(name.to_owned(), rows);
+        match self.stage(&mut tables, since, &to).await? {
+            Staged::All => {}
+            Staged::Conflict => return Ok(None),
+            Staged::Stopped => {
+                // Nothing was committed, and the next delivery begins again.
+                delivery.commits = 0;
+                return Ok(Some(delivery));
             }
         }
+        let committed = self.commit(&mut tables, &to, &mut delivery.rows).await?;
+        let Some((next, has_changes)) = committed else { return Ok(None) };
+        let is_changed = delivery.commits > 0 || has_changes;
         if is_changed || record.as_ref() != Some(&next) {
             crash::point("before_iceberg_is_recorded");
-            next.write(self.lake.store()).await?;
+            next.write(self.lake.store(), self.catalog.name()).await?;
         }
         delivery.state = if is_changed { "applied" } else { "current" };
         delivery.commit = to.commit;
         Ok(Some(delivery))
+    }
+
+    /// Commits what was staged, and notes the new rows of each table. Returns the record of the
+    /// delivery, and whether a table changed; `None` if another process changed a table meanwhile.
+    async fn commit(
+        &self,
+        tables: &mut [OpenTable],
+        to: &DeliveredCommit,
+        rows: &mut BTreeMap<String, u64>,
+    ) -> Result<Option<(Record, bool)>, DeliverError> {
+        let store = self.lake.store();
+        let mut changes = Vec::new();
+        for table in tables.iter_mut() {
+            changes.extend(table.change(store, self.addresses, to).await?);
+        }
+        let versions = match changes.as_slice() {
+            [] => Vec::new(),
+            changes => match self.catalog.commit(changes).await? {
+                Commit::Done(versions) => versions,
+                Commit::Conflict => return Ok(None),
+            },
+        };
+        let versions: HashMap<&str, u64> =
+            changes.iter().map(|change| change.table).zip(versions).collect();
+        let mut record = Record::new(to, self.catalog.name());
+        for table in tables {
+            let name = table.table.name;
+            let committed = versions.get(name).copied();
+            if committed.is_some() {
+                table.remove_unreferenced(store, self.addresses).await?;
+            }
+            let Some(version) = committed.or(table.version()) else { continue };
+            let recorded = RecordedTable { uuid: table.uuid(), version };
+            record.tables.insert(name.to_owned(), recorded);
+            if table.new_rows() > 0 {
+                rows.insert(name.to_owned(), table.new_rows());
+            }
+        }
+        Ok(Some((record, !changes.is_empty())))
     }
 
     /// What was delivered last; `None` if that is not known, or does not count.
@@ -112,17 +149,21 @@ impl Run<'_> {
         if self.anew {
             return Ok(None);
         }
-        let Some(record) = Record::read(self.lake.store()).await? else { return Ok(None) };
+        let record = Record::read(self.lake.store(), self.catalog.name()).await?;
+        let Some(record) = record else { return Ok(None) };
         if record.lake_id != to.lake_id {
             return Err(self.refuse("belong to another lake"));
         }
-        self.check_history(record.commit, &record.name, || self.addresses.of(FOLDER)).await?;
+        self.check_history(record.commit, &record.name, || self.path()).await?;
         Ok(Some(record))
     }
 
     fn refuse(&self, problem: &str) -> DeliverError {
-        let (location, problem) = (self.addresses.of(FOLDER), problem.to_owned());
-        DeliverError::IcebergTable { location, problem }
+        DeliverError::IcebergTable { location: self.path(), problem: problem.to_owned() }
+    }
+
+    fn path(&self) -> String {
+        path_of(self.catalog.name(), self.lake.store())
     }
 
     /// Refuses what was delivered from a lake that was restored from an older copy since.
@@ -159,10 +200,11 @@ impl Run<'_> {
             let field_ids = self.lake.field_ids();
             let store = self.lake.store();
             let mut open =
-                OpenTable::new(table, &field_ids, loaded, store, self.addresses, self.anew)?;
+                OpenTable::new(table, &field_ids, loaded, store, self.catalog, self.anew)?;
             open.expire_ms = self.options.expire_ms;
-            if let Some((commit, name)) = open.check(to, &field_ids, self.addresses)? {
-                self.check_history(commit, &name, || open.location()).await?;
+            let applied = open.check(to, &field_ids, self.catalog, self.addresses)?;
+            if let Some((commit, name)) = applied {
+                self.check_history(commit, &name, || open.name().to_owned()).await?;
                 open.since = commit;
             }
             // What was recorded holds for a table that is the recorded one, or a later version, and
@@ -181,9 +223,13 @@ impl Run<'_> {
         Ok(tables)
     }
 
-    /// Notes for each table what the pending commits add and remove. Returns whether it was not
-    /// stopped.
-    async fn stage(&self, tables: &mut [OpenTable], since: u64) -> Result<bool, DeliverError> {
+    /// Notes for each table what the pending commits add and remove.
+    async fn stage(
+        &self,
+        tables: &mut [OpenTable],
+        since: u64,
+        to: &DeliveredCommit,
+    ) -> Result<Staged, DeliverError> {
         let commits = self.lake.commits_after(since)?;
         let mut pending = Pending::default();
         for commit in &commits {
@@ -191,13 +237,19 @@ impl Run<'_> {
         }
         for table in tables.iter_mut() {
             pending.show(table);
+            let is_created = !table.is_new()
+                || !pending.adds_to(table.table.name)
+                || table.create(self.catalog, self.addresses, to).await?;
+            if !is_created {
+                return Ok(Staged::Conflict);
+            }
         }
         for commit in commits {
             if self.options.is_stopped() {
-                return Ok(false);
+                return Ok(Staged::Stopped);
             }
             let commit_file = self.lake.commit_file(commit).await?;
-            let parts = commit_file.all_parts().filter(|part| pending.is_live(commit, part));
+            let parts = commit_file.all_parts().filter(|part| pending.is_live(commit, &part.path));
             for part in parts {
                 let table = tables.iter_mut().find(|table| table.table.name == part.table);
                 let Some(table) = table.filter(|table| table.since < commit) else { continue };
@@ -205,8 +257,18 @@ impl Run<'_> {
                 table.add(part, self.lake.store(), self.addresses).await?;
             }
         }
-        Ok(true)
+        Ok(Staged::All)
     }
+}
+
+/// How the staging of a delivery ended.
+enum Staged {
+    /// Everything is staged.
+    All,
+    /// A stop was requested.
+    Stopped,
+    /// Another process made a table meanwhile.
+    Conflict,
 }
 
 /// What the pending commits state about data files.
@@ -243,9 +305,15 @@ impl Pending {
     }
 
     /// Whether a data file that a pending commit adds is live after all of them.
-    fn is_live(&self, commit: u64, part: &DataFile) -> bool {
-        self.superseded.get(&part.path).is_none_or(|later| *later <= commit)
-            && self.replacing.get(&part.table).is_none_or(|last| *last == commit)
+    fn is_live(&self, commit: u64, path: &str) -> bool {
+        self.superseded.get(path).is_none_or(|later| *later <= commit)
+            && self.replacing.get(table_of(path)).is_none_or(|last| *last == commit)
+    }
+
+    /// Whether a table has a data file that the pending commits add and that is live after them.
+    fn adds_to(&self, table: &str) -> bool {
+        let mut added = self.added.iter().filter(|(path, _)| table_of(path) == table);
+        added.any(|(path, commit)| self.is_live(*commit, path))
     }
 
     /// Tells a table which of its files were superseded or removed.

@@ -271,11 +271,12 @@ impl ManifestFile {
         self.added_rows_count + self.existing_rows_count
     }
 
-    /// The description of a manifest with these entries.
+    /// The description of a manifest with these entries, in a partition spec of that number.
     pub(super) fn describe(
         address: String,
         length: usize,
         entries: &[ManifestEntry],
+        partition_spec_id: i32,
         (snapshot_id, sequence_number): (i64, i64),
     ) -> Self {
         let of = |wanted: i32| {
@@ -299,7 +300,7 @@ impl ManifestFile {
         Self {
             manifest_path: address,
             manifest_length: i64::try_from(length).unwrap_or(i64::MAX),
-            partition_spec_id: super::metadata::SPEC_ID,
+            partition_spec_id,
             content: 0,
             sequence_number,
             min_sequence_number: sequence_numbers.min().unwrap_or(sequence_number),
@@ -321,13 +322,13 @@ pub(super) fn encode_manifest(
     entries: &[ManifestEntry],
     is_partitioned: bool,
     (schema_id, schema): (i32, &str),
-    spec: &str,
+    (spec_id, spec): (i32, &str),
 ) -> Result<Vec<u8>, AvroError> {
     let metadata = [
         ("schema", schema.to_owned()),
         ("schema-id", schema_id.to_string()),
         ("partition-spec", spec.to_owned()),
-        ("partition-spec-id", super::metadata::SPEC_ID.to_string()),
+        ("partition-spec-id", spec_id.to_string()),
         ("format-version", "2".to_owned()),
         ("content", "data".to_owned()),
     ];
@@ -375,7 +376,7 @@ mod tests {
     }
 
     fn encoded(entries: &[ManifestEntry], is_partitioned: bool) -> Vec<u8> {
-        encode_manifest(entries, is_partitioned, (0, "{}"), "[]").unwrap()
+        encode_manifest(entries, is_partitioned, (0, "{}"), (0, "[]")).unwrap()
     }
 
     fn column() -> impl Strategy<Value = ColumnStatistics> {
@@ -417,7 +418,7 @@ mod tests {
                 let bytes = encoded(std::slice::from_ref(&added), of.is_partitioned);
                 let entries = [added.clone()];
                 let numbers = (snapshot_id, 7);
-                let listed = ManifestFile::describe("b".into(), bytes.len(), &entries, numbers);
+                let listed = ManifestFile::describe("b".into(), bytes.len(), &entries, 0, numbers);
                 let existing = added.clone().carried_over(&listed);
                 let entries = [added, existing.clone(), existing.deleted(3)];
                 let bytes = encoded(&entries, of.is_partitioned);
@@ -436,7 +437,7 @@ mod tests {
         assert_eq!((file.partition.run_date, &file.split_offsets), (Some(20_780), &None));
         let added = ManifestEntry { snapshot_id: None, ..ManifestEntry::added(5, file) };
         let entries = [added.clone(), added.clone().deleted(9)];
-        let listed = ManifestFile::describe("b".to_owned(), 1, &entries, (5, 7));
+        let listed = ManifestFile::describe("b".to_owned(), 1, &entries, 0, (5, 7));
         assert_eq!((listed.live_files(), listed.live_rows(), listed.deleted_rows_count), (1, 3, 3));
         let range = &listed.partitions.as_ref().unwrap()[0];
         assert_eq!(range.lower_bound.as_deref(), Some(&20_780_i32.to_le_bytes()[..]));

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::schema::{Columns, Schema};
 
-/// The number of the only partition spec that this program writes.
-pub(super) const SPEC_ID: i32 = 0;
+/// The number of the partition spec of a new table, unless its catalog chooses another one.
+const SPEC_ID: i32 = 0;
 
 /// The field id of `run_date`, from which the partition is taken.
 const RUN_DATE: i32 = 905;
@@ -29,6 +29,8 @@ pub(super) mod property {
     pub(in crate::targets::iceberg) const LAKE: &str = "armature.lake";
     /// The newest snapshot that this program made.
     pub(in crate::targets::iceberg) const SNAPSHOT: &str = "armature.snapshot";
+    /// The address of the lake's root, for tables whose location does not tell where the lake is.
+    pub(in crate::targets::iceberg) const ROOT: &str = "armature.root";
     /// Names of columns by field id.
     pub(super) const NAME_MAPPING: &str = "schema.name-mapping.default";
 }
@@ -44,14 +46,14 @@ pub(super) struct TableMetadata {
     pub(super) last_sequence_number: i64,
     /// When it was made, in milliseconds since 1970.
     pub(super) last_updated_ms: i64,
-    last_column_id: i32,
+    pub(super) last_column_id: i32,
     pub(super) current_schema_id: i32,
     pub(super) schemas: Vec<Schema>,
     default_spec_id: i32,
     pub(super) partition_specs: Vec<Value>,
     last_partition_id: i32,
     default_sort_order_id: i32,
-    sort_orders: Vec<Value>,
+    pub(super) sort_orders: Vec<Value>,
     #[serde(default)]
     pub(super) properties: BTreeMap<String, String>,
     /// The snapshot that readers see; absent or -1 if there is none.
@@ -75,9 +77,9 @@ pub(super) struct TableMetadata {
 pub(super) struct SnapshotRef {
     pub(super) snapshot_id: i64,
     #[serde(rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     #[serde(flatten)]
-    rest: Map<String, Value>,
+    pub(super) rest: Map<String, Value>,
 }
 
 /// A snapshot of a table.
@@ -118,21 +120,17 @@ pub(super) struct MetadataLogEntry {
 }
 
 impl TableMetadata {
-    /// The metadata of a new table without snapshots.
-    pub(super) fn new(location: String, columns: &Columns, sequence_number: i64) -> Self {
-        let (fields, last_partition_id) = if columns.is_partitioned {
-            let field = json!({"name": "run_date", "transform": "identity",
-                               "source-id": RUN_DATE, "field-id": PARTITION_ID});
-            (vec![field], PARTITION_ID)
-        } else {
-            (Vec::new(), PARTITION_ID - 1)
-        };
+    /// The metadata of a new table without snapshots, and without a location.
+    pub(super) fn new(columns: &Columns) -> Self {
+        let fields = partition_fields(columns);
+        let last_partition_id =
+            if columns.is_partitioned { PARTITION_ID } else { PARTITION_ID - 1 };
         let schema = columns.schema();
         Self {
             format_version: 2,
             table_uuid: Uuid::new_v4(),
-            location,
-            last_sequence_number: sequence_number,
+            location: String::new(),
+            last_sequence_number: 0,
             last_updated_ms: 0,
             last_column_id: last_id(&schema),
             current_schema_id: schema.id,
@@ -166,19 +164,37 @@ impl TableMetadata {
         let Some(mut schema) = self.schema().and_then(|schema| columns.evolved(schema)) else {
             return false;
         };
-        let greatest = self.schemas.iter().map(|schema| schema.id).max().unwrap_or(0);
-        schema.id = greatest + 1;
-        self.last_column_id = self.last_column_id.max(last_id(&schema));
-        self.current_schema_id = schema.id;
-        self.schemas.push(schema);
+        // Catalogs give an equal schema no second number.
+        if let Some(known) = self.schemas.iter().find(|known| known.fields == schema.fields) {
+            self.current_schema_id = known.id;
+        } else {
+            let greatest = self.schemas.iter().map(|schema| schema.id).max().unwrap_or(0);
+            schema.id = greatest + 1;
+            self.last_column_id = self.last_column_id.max(last_id(&schema));
+            self.current_schema_id = schema.id;
+            self.schemas.push(schema);
+        }
         self.properties.insert(property::NAME_MAPPING.to_owned(), columns.name_mapping());
         true
     }
 
-    /// The partition fields of this program's spec; `None` if the table has no such spec.
-    pub(super) fn partition_fields(&self) -> Option<&Value> {
-        let spec = self.partition_specs.iter().find(|spec| spec["spec-id"] == SPEC_ID)?;
-        spec.get("fields")
+    /// The partition spec that this program gives such a table: its number, which a catalog can
+    /// choose, and its fields. `None` if the table has no such spec.
+    pub(super) fn own_spec(&self, columns: &Columns) -> Option<(i32, &Value)> {
+        let wanted = Value::Array(partition_fields(columns));
+        self.partition_specs.iter().find_map(|spec| {
+            let fields = spec.get("fields").filter(|fields| **fields == wanted)?;
+            let id = spec.get("spec-id")?.as_i64()?;
+            Some((i32::try_from(id).ok()?, fields))
+        })
+    }
+
+    /// Removes all snapshots, branches and tags, and keeps the numbers that were given.
+    pub(super) fn remove_content(&mut self) {
+        self.current_snapshot_id = None;
+        self.refs.clear();
+        self.snapshots.clear();
+        self.snapshot_log.clear();
     }
 
     /// The snapshot that readers see.
@@ -260,6 +276,13 @@ impl TableMetadata {
     }
 }
 
+/// The fields of the partition spec of a table.
+fn partition_fields(columns: &Columns) -> Vec<Value> {
+    let field = json!({"name": "run_date", "transform": "identity",
+                       "source-id": RUN_DATE, "field-id": PARTITION_ID});
+    if columns.is_partitioned { vec![field] } else { Vec::new() }
+}
+
 fn last_id(schema: &Schema) -> i32 {
     schema.fields.iter().map(|field| field.id).max().unwrap_or(0)
 }
@@ -271,7 +294,7 @@ mod tests {
 
     fn table(snapshots: &[(i64, Option<i64>, i64)]) -> TableMetadata {
         let columns = Columns::new(&RUNS, &FieldIds::default());
-        let mut table = TableMetadata::new("file:///lake".to_owned(), &columns, 0);
+        let mut table = TableMetadata::new(&columns);
         for (snapshot_id, parent_snapshot_id, timestamp_ms) in snapshots {
             table.add_snapshot(Snapshot {
                 id: *snapshot_id,

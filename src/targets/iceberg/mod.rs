@@ -1,5 +1,6 @@
 //! Iceberg tables over the lake's own data files, as a target: nothing is copied, only metadata is
-//! written, to `<lake>/_iceberg/<table>/metadata/`.
+//! written, to `<lake>/_iceberg/<table>/`. The tables are registered in a catalog: `files`, in the same
+//! folder, or a service with Iceberg's REST API.
 //!
 //! A delivery makes one snapshot per table of the data files that became live or ceased to be. The
 //! newest snapshot names exactly the live data files of the lake. Older ones can be read as long as
@@ -20,6 +21,7 @@ mod manifest;
 mod metadata;
 mod options;
 mod record;
+mod rest;
 mod schema;
 mod table;
 
@@ -27,15 +29,17 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use self::addresses::Addresses;
-use self::catalog::FilesCatalog;
+use self::catalog::{Catalog, CatalogName, FilesCatalog};
 use self::record::Record;
+use self::rest::RestCatalog;
 use super::{DeliverError, Delivery, Target};
+use crate::config::IcebergCatalog;
 use crate::lake::{LakeStore, LakeView};
 use crate::tables::Mapping;
 
 pub use options::IcebergOptions;
 
-/// Iceberg tables that follow a lake, in the catalog `files`.
+/// Iceberg tables that follow a lake.
 #[derive(Clone, Debug)]
 pub struct IcebergTarget {
     /// The lake, for what is asked without a view of it.
@@ -49,10 +53,34 @@ impl IcebergTarget {
         Self { store, options }
     }
 
+    /// The catalog of the tables. A service is asked what it offers.
+    async fn catalog(
+        &self,
+        lake: &LakeStore,
+        addresses: &Addresses,
+    ) -> Result<Box<dyn Catalog>, DeliverError> {
+        Ok(match self.options.settings.catalog {
+            Some(IcebergCatalog::Rest) => {
+                let (settings, store) = (&self.options.settings, &self.options.store);
+                Box::new(RestCatalog::connect(settings, store, addresses.clone()).await?)
+            }
+            Some(IcebergCatalog::Files) | None => {
+                Box::new(FilesCatalog::new(lake.clone(), addresses.clone()))
+            }
+        })
+    }
+
+    fn catalog_name(&self) -> CatalogName {
+        match self.options.settings.catalog {
+            Some(IcebergCatalog::Rest) => RestCatalog::name(&self.options.settings),
+            Some(IcebergCatalog::Files) | None => CatalogName::Files,
+        }
+    }
+
     async fn deliver(&self, lake: &LakeView, anew: bool) -> Result<Delivery, DeliverError> {
         let addresses = Addresses::new(lake.store())?;
-        let catalog = FilesCatalog::new(lake.store().clone(), addresses.clone());
-        deliver::deliver(lake, &catalog, &addresses, &self.options, anew).await
+        let catalog = self.catalog(lake.store(), &addresses).await?;
+        deliver::deliver(lake, catalog.as_ref(), &addresses, &self.options, anew).await
     }
 }
 
@@ -62,7 +90,7 @@ impl Target for IcebergTarget {
     }
 
     fn location(&self) -> String {
-        self.store.location(catalog::FOLDER).to_string()
+        deliver::path_of(&self.catalog_name(), &self.store)
     }
 
     fn applied(&self) -> BoxFuture<'_, Result<Option<u64>, DeliverError>> {
@@ -70,7 +98,8 @@ impl Target for IcebergTarget {
             if !self.store.is_lake()? {
                 return Ok(None);
             }
-            Ok(Record::read(&self.store).await?.map(|record| record.commit))
+            let record = Record::read(&self.store, &self.catalog_name()).await?;
+            Ok(record.map(|record| record.commit))
         };
         applied.boxed()
     }

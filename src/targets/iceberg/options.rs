@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::config::IcebergSettings;
+use crate::config::{IcebergSettings, ObjectStoreSettings};
 
 /// How tables are delivered.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub struct IcebergOptions {
     pub expire_ms: i64,
     /// Becomes true when a stop is requested: a delivery then ends early.
     pub stop: Option<watch::Receiver<bool>>,
+    /// The catalog, and how it is reached.
+    pub settings: IcebergSettings,
+    /// The credentials with which requests to a catalog in AWS are signed.
+    pub store: ObjectStoreSettings,
 }
 
 impl IcebergOptions {
@@ -18,7 +22,12 @@ impl IcebergOptions {
     pub fn new(settings: &IcebergSettings) -> Self {
         const DAY: i64 = 86_400_000;
         let days = i64::try_from(settings.expire_snapshots_days).unwrap_or(i64::MAX);
-        Self { expire_ms: days.saturating_mul(DAY), stop: None }
+        Self {
+            expire_ms: days.saturating_mul(DAY),
+            stop: None,
+            settings: settings.clone(),
+            store: ObjectStoreSettings::default(),
+        }
     }
 
     pub(super) fn is_stopped(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The record of the last delivery to all tables: `_iceberg/delivered.json`.
+//! The record of the last delivery to all tables: `_iceberg/delivered.json`, or
+//! `_iceberg/delivered-rest.json` for the tables of a REST catalog.
 //!
 //! Tables that get no rows are not changed by a delivery, so the commit that they state falls
 //! behind. The record says that they have everything up to a later one. It is written after all
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::catalog::FOLDER;
+use super::catalog::CatalogName;
 use super::table::DeliveredCommit;
 use crate::lake::LakeStore;
 use crate::targets::DeliverError;
@@ -19,6 +20,9 @@ use crate::targets::DeliverError;
 pub(super) struct Record {
     /// The lake.
     pub(super) lake_id: Uuid,
+    /// The namespace and its catalog; `None` for `files`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    catalog: Option<String>,
     /// The last commit that all tables have.
     pub(super) commit: u64,
     /// The unique name of that commit.
@@ -38,24 +42,29 @@ pub(super) struct RecordedTable {
 
 impl Record {
     /// A record without tables.
-    pub(super) fn new(to: &DeliveredCommit) -> Self {
+    pub(super) fn new(to: &DeliveredCommit, catalog: &CatalogName) -> Self {
         let (commit, name) = (to.commit, to.name.clone());
-        Self { lake_id: to.lake_id, commit, name, tables: BTreeMap::new() }
+        let catalog = catalog.service();
+        Self { lake_id: to.lake_id, catalog, commit, name, tables: BTreeMap::new() }
     }
 
-    fn path() -> String {
-        format!("{FOLDER}/delivered.json")
+    /// `None` if there is none, or it cannot be used, or it is about another catalog.
+    pub(super) async fn read(
+        store: &LakeStore,
+        catalog: &CatalogName,
+    ) -> Result<Option<Self>, DeliverError> {
+        let bytes = store.get(catalog.record_path()).await?;
+        let record = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        Ok(record.filter(|record| record.catalog == catalog.service()))
     }
 
-    /// `None` if there is none, or it cannot be used.
-    pub(super) async fn read(store: &LakeStore) -> Result<Option<Self>, DeliverError> {
-        let bytes = store.get(&Self::path()).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-    }
-
-    pub(super) async fn write(&self, store: &LakeStore) -> Result<(), DeliverError> {
+    pub(super) async fn write(
+        &self,
+        store: &LakeStore,
+        catalog: &CatalogName,
+    ) -> Result<(), DeliverError> {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|error| DeliverError::Stopped(format!("record of a delivery: {error}")))?;
-        Ok(store.put(&Self::path(), bytes, "record the delivery").await?)
+        Ok(store.put(catalog.record_path(), bytes, "record the delivery").await?)
     }
 }

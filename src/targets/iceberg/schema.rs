@@ -72,7 +72,9 @@ impl Columns {
             .filter_map(|field| {
                 // What another program changed about a column other than its name and type stays.
                 let wanted = wanted(field.id)?.field();
-                Some(Field { name: wanted.name, kind: wanted.kind, ..field.clone() })
+                let is_same = same_type(&wanted.kind, &field.kind);
+                let kind = if is_same { field.kind.clone() } else { wanted.kind };
+                Some(Field { name: wanted.name, kind, ..field.clone() })
             })
             .collect();
         for column in &self.columns {
@@ -90,6 +92,12 @@ impl Columns {
         let names = names.map(|column| json!({"field-id": column.id, "names": [column.name]}));
         Value::Array(names.collect()).to_string()
     }
+}
+
+/// Whether two types are the same: catalogs do not agree about spaces in `decimal(38, 18)`.
+fn same_type(one: &Value, other: &Value) -> bool {
+    let letters = |kind: &Value| kind.as_str().map(|kind| kind.replace(' ', ""));
+    one == other || letters(one).is_some_and(|one| letters(other) == Some(one))
 }
 
 fn id(id: u32) -> i32 {

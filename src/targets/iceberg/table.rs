@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::addresses::Addresses;
 use super::avro::{self, AvroError};
-use super::catalog::{Catalog, Commit, LoadedTable, metadata_folder, table_folder};
+use super::catalog::{Catalog, Creation, LoadedTable, TableChange};
 use super::manifest::{
     DataFileEntry, ManifestEntry, ManifestFile, encode_manifest, encode_manifest_list,
 };
@@ -47,6 +47,8 @@ pub(super) struct DeliveredCommit {
 #[derive(Debug)]
 pub(super) struct OpenTable {
     pub(super) table: &'static Table,
+    /// What messages call it.
+    name: String,
     columns: Columns,
     /// What the catalog has; `None` for a new table.
     base: Option<LoadedTable>,
@@ -64,6 +66,8 @@ pub(super) struct OpenTable {
     /// Whether all pending commits that concern it only merge files.
     pub(super) only_merges: bool,
     snapshot_id: i64,
+    /// The folder of its manifests, relative to the lake's root.
+    manifest_folder: String,
     /// New files that are not in a manifest yet.
     entries: Vec<ManifestEntry>,
     /// Manifests that were written.
@@ -87,13 +91,6 @@ impl Sum {
     }
 }
 
-/// How the commit of a table ended.
-#[derive(Debug)]
-pub(super) struct Committed {
-    pub(super) uuid: Uuid,
-    pub(super) commit: Commit,
-}
-
 impl OpenTable {
     /// A table as the catalog has it.
     ///
@@ -104,30 +101,36 @@ impl OpenTable {
         field_ids: &FieldIds,
         base: Option<LoadedTable>,
         store: &LakeStore,
-        addresses: &Addresses,
+        catalog: &dyn Catalog,
         anew: bool,
     ) -> Result<Self, DeliverError> {
         let columns = Columns::new(table, field_ids);
-        let location = addresses.of(&table_folder(table.name));
+        let name = catalog.name_of(table.name);
         let metadata = match &base {
-            Some(base) if !anew => {
-                let known = base.metadata.clone();
+            Some(base) if !anew || catalog.keeps_tables() => {
+                let (known, location) = (base.metadata.clone(), name.clone());
                 known.map_err(|problem| DeliverError::IcebergTable { location, problem })?
             }
             _ => {
                 let last = base.as_ref().and_then(|base| base.metadata.as_ref().ok());
                 let last = last.map_or(0, |metadata| metadata.last_sequence_number);
+                let mut metadata = TableMetadata::new(&columns);
                 // Numbers are in the names of manifests, and are not used again.
-                let names = store.list(&metadata_folder(table.name))?;
+                let names =
+                    store.list(&catalog.manifest_folder(table.name, metadata.table_uuid))?;
                 let named = names.iter().filter_map(|name| sequence_number_of(name)).max();
-                TableMetadata::new(location, &columns, last.max(named.unwrap_or(0)))
+                metadata.last_sequence_number = last.max(named.unwrap_or(0));
+                metadata.location = catalog.location(table.name, metadata.table_uuid);
+                metadata
             }
         };
+        let manifest_folder = catalog.manifest_folder(table.name, metadata.table_uuid);
         let (high, low) = Uuid::new_v4().as_u64_pair();
         // Positive, as all numbers of snapshots.
         let snapshot_id = i64::try_from((high ^ low) >> 1).unwrap_or(i64::MAX);
         Ok(Self {
             table,
+            name,
             columns,
             base,
             metadata,
@@ -138,6 +141,7 @@ impl OpenTable {
             removed: BTreeMap::new(),
             only_merges: true,
             snapshot_id,
+            manifest_folder,
             entries: Vec::new(),
             written: Vec::new(),
             added: Sum::default(),
@@ -154,9 +158,9 @@ impl OpenTable {
         self.metadata.table_uuid
     }
 
-    /// The address of the table.
-    pub(super) fn location(&self) -> String {
-        self.metadata.location.clone()
+    /// What messages call the table.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Rows that are new in the table.
@@ -165,7 +169,13 @@ impl OpenTable {
     }
 
     fn refuse(&self, problem: impl Into<String>) -> DeliverError {
-        DeliverError::IcebergTable { location: self.location(), problem: problem.into() }
+        DeliverError::IcebergTable { location: self.name.clone(), problem: problem.into() }
+    }
+
+    /// The partition spec of its new files: its number and its fields.
+    fn spec(&self) -> Result<(i32, &Value), DeliverError> {
+        let spec = self.metadata.own_spec(&self.columns);
+        spec.ok_or_else(|| self.refuse("has other partitions than this program gave it"))
     }
 
     /// Checks that an existing table can be continued, and gives it today's columns. Returns the
@@ -173,32 +183,65 @@ impl OpenTable {
     ///
     /// # Errors
     /// [`DeliverError::IcebergTable`] if it belongs to something else, or another program changed
-    /// it so that it cannot be continued.
+    /// it so that it cannot be continued; [`DeliverError::IcebergForeign`] if it is not this lake's,
+    /// and is not replaced.
     pub(super) fn check(
         &mut self,
         to: &DeliveredCommit,
         field_ids: &FieldIds,
+        catalog: &dyn Catalog,
         addresses: &Addresses,
     ) -> Result<Option<(u64, String)>, DeliverError> {
-        if self.base.is_none() || self.anew {
+        if self.base.is_none() || (self.anew && !catalog.keeps_tables()) {
             return Ok(None);
         }
-        let (metadata, name) = (&self.metadata, self.table.name);
-        let location = addresses.of(&table_folder(name));
-        if addresses.path_of(&metadata.location) != addresses.path_of(&location) {
-            let problem = format!("is registered at another place: `{}`", metadata.location);
-            return Err(DeliverError::IcebergTable { location, problem });
+        let location = catalog.location(self.table.name, self.metadata.table_uuid);
+        if !self.anew && !self.is_in_place(&location, addresses) {
+            let problem = format!("is registered at another place: `{}`", self.metadata.location);
+            return Err(self.refuse(problem));
         }
-        let Some((commit, commit_name)) = metadata.applied() else {
-            return Err(self.refuse("was not made by this program"));
+        let applied =
+            self.metadata.applied().map(|(commit, commit_name)| (commit, commit_name.to_owned()));
+        let lake = self.metadata.properties.get(property::LAKE);
+        let problem = match (&applied, lake) {
+            (None, _) | (_, None) => Some("was not made by this program"),
+            (_, Some(lake)) if *lake != to.lake_id.to_string() => Some("belongs to another lake"),
+            _ => None,
         };
-        if metadata.properties.get(property::LAKE) != Some(&to.lake_id.to_string()) {
-            return Err(self.refuse("belongs to another lake"));
+        if let Some(problem) = problem {
+            if catalog.keeps_tables() {
+                let location = self.name.clone();
+                return Err(DeliverError::IcebergForeign { location, problem });
+            }
+            return Err(self.refuse(problem));
         }
-        let new = TableMetadata::new(metadata.location.clone(), &self.columns, 0);
-        if metadata.partition_fields() != new.partition_fields() {
-            return Err(self.refuse("has other partitions than this program gave it"));
+        self.spec()?;
+        if self.anew {
+            self.metadata.remove_content();
+            // The location that the catalog chose itself stays.
+            if !self.is_in_place(&location, addresses) {
+                self.metadata.location = location;
+            }
+            self.metadata.properties.insert(property::ROOT.to_owned(), addresses.root().to_owned());
+            self.is_evolved = self.metadata.evolve(&self.columns);
+            return Ok(None);
         }
+        self.check_content(field_ids)?;
+        self.is_evolved = self.metadata.evolve(&self.columns);
+        Ok(applied)
+    }
+
+    /// Whether the lake is where it was when the table was made: data files have full addresses.
+    fn is_in_place(&self, location: &str, addresses: &Addresses) -> bool {
+        match self.metadata.properties.get(property::ROOT) {
+            Some(root) => root == addresses.root(),
+            None => addresses.path_of(&self.metadata.location) == addresses.path_of(location),
+        }
+    }
+
+    /// Checks that this program's columns and last snapshot are still there.
+    fn check_content(&self, field_ids: &FieldIds) -> Result<(), DeliverError> {
+        let (metadata, name) = (&self.metadata, self.table.name);
         let Some(schema) = metadata.schema() else {
             return Err(self.refuse("has no current schema"));
         };
@@ -216,9 +259,45 @@ impl OpenTable {
                 "was rolled back by another program to before this program's last snapshot",
             ));
         }
-        let applied = (commit, commit_name.to_owned());
+        Ok(())
+    }
+
+    /// Whether the catalog does not have the table.
+    pub(super) fn is_new(&self) -> bool {
+        self.base.is_none()
+    }
+
+    /// Makes the table, where the catalog needs it before its first snapshot. Returns whether no other
+    /// process was faster.
+    ///
+    /// # Errors
+    /// [`DeliverError`] if the catalog refuses it, or cannot be reached.
+    pub(super) async fn create(
+        &mut self,
+        catalog: &dyn Catalog,
+        addresses: &Addresses,
+        to: &DeliveredCommit,
+    ) -> Result<bool, DeliverError> {
+        let mut first = self.metadata.clone();
+        for (key, value) in [
+            (property::COMMIT, "0".to_owned()),
+            (property::COMMIT_NAME, String::new()),
+            (property::LAKE, to.lake_id.to_string()),
+            (property::ROOT, addresses.root().to_owned()),
+        ] {
+            first.properties.insert(key.to_owned(), value);
+        }
+        let loaded = match catalog.create(self.table.name, first).await? {
+            Creation::WithFirstCommit => return Ok(true),
+            Creation::Conflict => return Ok(false),
+            Creation::Done(loaded) => loaded,
+        };
+        self.metadata = loaded.metadata.clone().map_err(|problem| self.refuse(problem))?;
+        self.manifest_folder = catalog.manifest_folder(self.table.name, self.metadata.table_uuid);
+        self.base = Some(loaded);
+        self.spec()?;
         self.is_evolved = self.metadata.evolve(&self.columns);
-        Ok(Some(applied))
+        Ok(true)
     }
 
     /// Adds a data file.
@@ -253,44 +332,44 @@ impl OpenTable {
         }
         let name = format!("m-{}", Uuid::new_v4().simple());
         let path = self.file_path(&name);
-        let bytes = self.encode(&entries).map_err(avro_error("write", &path))?;
+        let bytes = self.encode(&entries, &path)?;
         let numbers = (self.snapshot_id, self.sequence_number());
         let address = addresses.of(&path);
-        self.written.push(ManifestFile::describe(address, bytes.len(), &entries, numbers));
+        let (spec, _) = self.spec()?;
+        self.written.push(ManifestFile::describe(address, bytes.len(), &entries, spec, numbers));
         Ok(store.put(&path, bytes, "write the manifest").await?)
     }
 
-    fn encode(&self, entries: &[ManifestEntry]) -> Result<Vec<u8>, AvroError> {
+    fn encode(&self, entries: &[ManifestEntry], path: &str) -> Result<Vec<u8>, DeliverError> {
         let schema = self.metadata.schema().map(serde_json::to_string);
         let schema = schema.and_then(Result::ok).unwrap_or_default();
         let schema = (self.metadata.current_schema_id, schema.as_str());
-        let spec = self.metadata.partition_fields().map(ToString::to_string).unwrap_or_default();
-        encode_manifest(entries, self.columns.is_partitioned, schema, &spec)
+        let (spec_id, fields) = self.spec()?;
+        let fields = fields.to_string();
+        encode_manifest(entries, self.columns.is_partitioned, schema, (spec_id, &fields))
+            .map_err(avro_error("write", path))
     }
 
     /// The path of a manifest or a manifest list of the next snapshot. The number in the name shows
     /// when the file can no longer be needed.
     fn file_path(&self, name: &str) -> String {
-        format!("{}/s{:08}-{name}.avro", metadata_folder(self.table.name), self.sequence_number())
+        format!("{}/s{:08}-{name}.avro", self.manifest_folder, self.sequence_number())
     }
 
-    /// Makes the snapshot, if there is anything to change. `None` if the table does not exist.
+    /// Makes the snapshot, if there is anything to change: `None` if there is not.
     ///
     /// # Errors
     /// [`DeliverError::IcebergTable`] if another program changed files that the commits replace.
-    pub(super) async fn commit(
-        mut self,
+    pub(super) async fn change(
+        &mut self,
         store: &LakeStore,
-        catalog: &dyn Catalog,
         addresses: &Addresses,
         to: &DeliveredCommit,
-    ) -> Result<Option<Committed>, DeliverError> {
-        let uuid = self.metadata.table_uuid;
+    ) -> Result<Option<TableChange>, DeliverError> {
         let has_files = self.added.files > 0 || !self.removed.is_empty();
         let is_replaced = self.anew && self.base.is_some();
         if !has_files && !self.is_evolved && !is_replaced {
-            let version = self.version().map(Commit::Done);
-            return Ok(version.map(|commit| Committed { uuid, commit }));
+            return Ok(None);
         }
         let last_ms = match &self.base {
             Some(LoadedTable { metadata: Ok(metadata), .. }) => metadata.last_updated_ms,
@@ -308,12 +387,8 @@ impl OpenTable {
             self.metadata.properties.insert(key.to_owned(), value);
         }
         self.metadata.expire(self.expire_ms, SNAPSHOTS);
-        let next = self.metadata.clone();
-        let commit = catalog.commit(self.table.name, self.base.as_ref(), next).await?;
-        if matches!(commit, Commit::Done(_)) {
-            self.remove_unreferenced(store, addresses).await?;
-        }
-        Ok(Some(Committed { uuid, commit }))
+        let (base, next) = (self.base.clone(), self.metadata.clone());
+        Ok(Some(TableChange { table: self.table.name, base, next }))
     }
 
     async fn add_snapshot(
@@ -490,9 +565,10 @@ impl OpenTable {
         store: &LakeStore,
         addresses: &Addresses,
     ) -> Result<Vec<ManifestFile>, DeliverError> {
+        let (spec, _) = self.spec()?;
         let is_small = |manifest: &ManifestFile| {
             !manifest.has_row_deletions()
-                && manifest.partition_spec_id == super::metadata::SPEC_ID
+                && manifest.partition_spec_id == spec
                 && manifest.live_files() < SMALL
         };
         if manifests.iter().filter(|manifest| is_small(manifest)).count() <= MANIFESTS {
@@ -514,7 +590,7 @@ impl OpenTable {
 
     /// Removes manifests and manifest lists of this program that no snapshot needs any more, also
     /// those that an interrupted delivery left. Files of other programs stay.
-    async fn remove_unreferenced(
+    pub(super) async fn remove_unreferenced(
         &self,
         store: &LakeStore,
         addresses: &Addresses,
@@ -530,8 +606,8 @@ impl OpenTable {
         } else {
             (snapshots.iter().collect(), self.metadata.last_sequence_number)
         };
-        let folder = metadata_folder(self.table.name);
-        let names = store.list(&folder)?;
+        let folder = &self.manifest_folder;
+        let names = store.list(folder)?;
         let can_go = |name: &&String| sequence_number_of(name).is_some_and(|it| it <= until);
         let mut can_go: BTreeSet<String> =
             names.iter().filter(can_go).map(|name| format!("{folder}/{name}")).collect();

@@ -1,0 +1,190 @@
+//! Iceberg tables, and the catalog in which they are registered.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::error::ConfigError;
+use super::service_url::{check_service_url, is_loopback};
+
+/// Iceberg tables over the lake's data files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IcebergSettings {
+    /// Where the tables are registered; `None` for no Iceberg tables.
+    pub catalog: Option<IcebergCatalog>,
+    /// Age in days from which snapshots are removed from the tables' metadata.
+    pub expire_snapshots_days: u64,
+    /// The base address of the REST catalog, without `/v1`. Plain HTTP is allowed on this machine
+    /// only.
+    pub uri: Option<Url>,
+    /// The warehouse of the REST catalog; `None` for the one that the catalog chooses.
+    pub warehouse: Option<String>,
+    /// The namespace of the tables in the REST catalog. Dots separate its levels.
+    pub namespace: String,
+    /// How requests to the REST catalog are authorized.
+    pub auth: CatalogAuth,
+    /// A file that holds the token for [`CatalogAuth::Token`]. `ARMATURE_ICEBERG_TOKEN` overrides it.
+    pub token_file: Option<PathBuf>,
+    /// The id of the client for [`CatalogAuth::Oauth2`].
+    pub client_id: Option<String>,
+    /// A file that holds the client's secret for [`CatalogAuth::Oauth2`].
+    /// `ARMATURE_ICEBERG_CLIENT_SECRET` overrides it.
+    pub client_secret_file: Option<PathBuf>,
+    /// Where tokens are requested for [`CatalogAuth::Oauth2`]; by default `/v1/oauth/tokens` of the
+    /// catalog.
+    pub oauth2_server_uri: Option<Url>,
+    /// The scope that is requested for [`CatalogAuth::Oauth2`].
+    pub scope: String,
+    /// The service for which requests are signed for [`CatalogAuth::Sigv4`]: `glue` for AWS Glue,
+    /// `s3tables` for S3 Tables.
+    pub signing_name: String,
+    /// The region for which requests are signed for [`CatalogAuth::Sigv4`].
+    pub signing_region: Option<String>,
+}
+
+/// A catalog of Iceberg tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IcebergCatalog {
+    /// Metadata files in the lake, in `_iceberg`.
+    Files,
+    /// A service with the REST API of Iceberg catalogs.
+    Rest,
+}
+
+/// How requests to a REST catalog are authorized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogAuth {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a bearer token that does not change while it is used.
+    Token,
+    /// By a bearer token that is requested with the credentials of a client.
+    Oauth2,
+    /// By AWS Signature Version 4, with the credentials of the object store.
+    Sigv4,
+}
+
+impl Default for IcebergSettings {
+    fn default() -> Self {
+        Self {
+            catalog: None,
+            expire_snapshots_days: 3,
+            uri: None,
+            warehouse: None,
+            namespace: "armature".to_owned(),
+            auth: CatalogAuth::None,
+            token_file: None,
+            client_id: None,
+            client_secret_file: None,
+            oauth2_server_uri: None,
+            scope: "catalog".to_owned(),
+            signing_name: "glue".to_owned(),
+            signing_region: None,
+        }
+    }
+}
+
+impl IcebergSettings {
+    /// The levels of the namespace.
+    pub fn namespace_levels(&self) -> Vec<&str> {
+        self.namespace.split('.').collect()
+    }
+
+    /// Whether the catalog is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let of_tokens = self.oauth2_server_uri.as_ref();
+        self.uri.iter().chain(of_tokens).all(is_loopback)
+    }
+
+    /// The bearer token for [`CatalogAuth::Token`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] if neither the environment nor a file holds it.
+    pub fn token(&self) -> Result<SecretString, ConfigError> {
+        secret("iceberg.token_file", "ARMATURE_ICEBERG_TOKEN", self.token_file.as_deref())
+    }
+
+    /// The secret of the client for [`CatalogAuth::Oauth2`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] if neither the environment nor a file holds it.
+    pub fn client_secret(&self) -> Result<SecretString, ConfigError> {
+        let file = self.client_secret_file.as_deref();
+        secret("iceberg.client_secret_file", "ARMATURE_ICEBERG_CLIENT_SECRET", file)
+    }
+
+    /// Checks the settings of the REST catalog.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong =
+            |option, problem: &str| Err(ConfigError::Value { option, problem: problem.to_owned() });
+        let credentials = "`auth` and the file of a token or a client's secret";
+        for (option, url) in
+            [("iceberg.uri", &self.uri), ("iceberg.oauth2_server_uri", &self.oauth2_server_uri)]
+        {
+            let Some(url) = url else { continue };
+            check_service_url(url, credentials)
+                .map_err(|problem| ConfigError::Value { option, problem })?;
+        }
+        if self.catalog != Some(IcebergCatalog::Rest) {
+            return match self.uri {
+                Some(_) => wrong("iceberg.uri", "is set, and needs `catalog = \"rest\"`"),
+                None => Ok(()),
+            };
+        }
+        if self.uri.is_none() {
+            return wrong(
+                "iceberg.uri",
+                "is not set: `catalog = \"rest\"` needs the address of it",
+            );
+        }
+        // Other characters are escaped differently by catalogs, or need quotes in SQL.
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let is_name = |name: &&str| !name.is_empty() && name.chars().all(in_name);
+        if !self.namespace_levels().iter().all(is_name) {
+            let problem = "has other characters than letters, digits, `_` and `-`, or an empty \
+                           level; dots separate levels";
+            return wrong("iceberg.namespace", problem);
+        }
+        if self.auth == CatalogAuth::Oauth2 && self.client_id.is_none() {
+            return wrong("iceberg.client_id", "is not set: `auth = \"oauth2\"` needs it");
+        }
+        if self.auth == CatalogAuth::Sigv4 && self.signing_region.is_none() {
+            return wrong("iceberg.signing_region", "is not set: `auth = \"sigv4\"` needs it");
+        }
+        Ok(())
+    }
+}
+
+/// A secret from the environment, otherwise from a file.
+fn secret(
+    option: &'static str,
+    variable: &str,
+    file: Option<&Path>,
+) -> Result<SecretString, ConfigError> {
+    let refuse = |problem: String| ConfigError::Value { option, problem };
+    #[expect(clippy::disallowed_methods, reason = "a secret of the environment")]
+    let environment = std::env::var(variable).ok().map(SecretString::from);
+    let usable = |secret: SecretString, origin: &str| {
+        use secrecy::ExposeSecret;
+        let text = secret.expose_secret().trim();
+        if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+            return Ok(SecretString::from(text));
+        }
+        Err(refuse(format!("{origin} is empty, or has characters that no such secret has")))
+    };
+    if let Some(secret) = environment {
+        return usable(secret, &format!("has no effect, as `{variable}`, which overrides it,"));
+    }
+    let Some(path) = file else {
+        return Err(refuse(format!("is not set, and neither is `{variable}` in the environment")));
+    };
+    let text = std::fs::read_to_string(path).map(SecretString::from);
+    let text = text.map_err(|source| ConfigError::Secret { option, path: path.into(), source })?;
+    usable(text, "names a file that")
+}

@@ -1,0 +1,80 @@
+//! Responses of a REST catalog.
+
+use serde::Deserialize;
+
+use crate::targets::CatalogProblem;
+use crate::tls::describe;
+
+/// A larger answer is refused. The metadata of a table with 500 snapshots has less than a megabyte.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// Texts of catalogs are cut off after so many characters.
+const MOST_CHARACTERS: usize = 300;
+
+/// A response that has arrived.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// An error of the REST API.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ErrorModel {
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default, rename = "type")]
+    pub(super) kind: String,
+}
+
+impl Response {
+    /// The whole response.
+    ///
+    /// # Errors
+    /// [`CatalogProblem::Unreachable`] if it did not arrive.
+    pub(super) async fn of(
+        sent: reqwest::Result<reqwest::Response>,
+    ) -> Result<Self, CatalogProblem> {
+        let lost = |error| CatalogProblem::Unreachable(describe(error));
+        let mut response = sent.map_err(lost)?;
+        let (status, mut body) = (response.status().as_u16(), Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MOST_BYTES {
+                return Err(CatalogProblem::Invalid(format!("more than {MOST_BYTES} bytes")));
+            }
+        }
+        Ok(Self { status, body })
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the same request can succeed later. What a change did is then not known.
+    pub(super) fn is_transient(&self) -> bool {
+        self.status >= 500 || matches!(self.status, 408 | 429)
+    }
+
+    /// The error that the body states; `None` if it states none.
+    pub(super) fn error(&self) -> Option<ErrorModel> {
+        #[derive(Deserialize)]
+        struct Body {
+            error: ErrorModel,
+        }
+        serde_json::from_slice::<Body>(&self.body).ok().map(|body| body.error)
+    }
+}
+
+/// A refusal as text in one line: the status, and what the body says.
+pub(super) fn error_text(response: &Response) -> String {
+    let message = match response.error() {
+        Some(error) => error.message,
+        // OAuth2 has a form of its own, and proxies answer in HTML.
+        None => String::from_utf8_lossy(&response.body).into_owned(),
+    };
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let message: String = message.trim().chars().take(MOST_CHARACTERS).map(clean).collect();
+    let status = response.status;
+    if message.is_empty() { status.to_string() } else { format!("{status} ({message})") }
+}
