@@ -152,3 +152,292 @@ async fn a_reader_of_the_catalog_finds_the_rows_of_the_lake_after_every_change()
     let again = namespace.deliver(&export.lake, false).await.unwrap();
     assert_eq!(again.state, "current");
 }
+
+/// A request to the catalog that this program does not make.
+impl Namespace {
+    async fn request(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
+        armature_export::tls::install();
+        let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        let url = format!("{}/v1/{}/{path}", self.catalog.uri, self.catalog.warehouse);
+        let mut request = http.request(method, url).bearer_auth(self.token(&http).await);
+        if !body.is_null() {
+            request = request.header("Content-Type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let (status, body) = (response.status().as_u16(), response.bytes().await.unwrap());
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn token(&self, http: &reqwest::Client) -> String {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            self.catalog.client_id, self.catalog.client_secret
+        );
+        let request = http.post(&self.catalog.oauth_uri);
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = request.body(form).send().await.unwrap().bytes().await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    fn table_path(&self, table: &str) -> String {
+        format!("namespaces/{}/tables/{table}", self.settings.namespace)
+    }
+
+    /// The metadata of a table; `None` if it does not exist.
+    async fn metadata(&self, table: &str) -> Option<Value> {
+        let path = self.table_path(table);
+        let (status, mut body) = self.request(reqwest::Method::GET, &path, &Value::Null).await;
+        (status == 200).then(|| body["metadata"].take())
+    }
+
+    /// The id of the snapshot that readers see, and the rows in it.
+    async fn current(&self, table: &str) -> (i64, String) {
+        let metadata = self.metadata(table).await.unwrap();
+        let id = metadata["current-snapshot-id"].as_i64().unwrap_or(-1);
+        let snapshots = metadata["snapshots"].as_array().unwrap().iter();
+        let current = snapshots.into_iter().find(|it| it["snapshot-id"] == id);
+        let rows = current.map(|it| it["summary"]["total-records"].as_str().unwrap().to_owned());
+        (id, rows.unwrap_or_default())
+    }
+
+    /// Adds a snapshot of another program, with the content of the current one.
+    async fn add_foreign_snapshot(&self, table: &str) {
+        let metadata = self.metadata(table).await.unwrap();
+        let mut snapshot = metadata["snapshots"].as_array().unwrap().last().unwrap().clone();
+        let main = snapshot["snapshot-id"].clone();
+        snapshot["snapshot-id"] = 77.into();
+        snapshot["parent-snapshot-id"] = main.clone();
+        let number = metadata["last-sequence-number"].as_i64().unwrap() + 1;
+        snapshot["sequence-number"] = number.into();
+        let time = metadata["last-updated-ms"].as_i64().unwrap() + 1;
+        snapshot["timestamp-ms"] = time.into();
+        let body = json!({
+            "identifier": {"namespace": [self.settings.namespace], "name": table},
+            "requirements":
+                [{"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": main}],
+            "updates": [
+                {"action": "add-snapshot", "snapshot": snapshot},
+                {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch",
+                 "snapshot-id": 77},
+            ],
+        });
+        let answer = self.request(reqwest::Method::POST, &self.table_path(table), &body).await;
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    }
+}
+
+/// A proxy in front of the catalog.
+fn proxy() -> (FaultProxy, String) {
+    let catalog = ObjectStoreServer::seaweedfs().catalog.as_ref().unwrap();
+    let proxy = FaultProxy::start(catalog.uri.trim_start_matches("http://").parse().unwrap());
+    let uri = proxy.endpoint(&catalog.uri);
+    (proxy, uri)
+}
+
+const TRANSACTION: &str = "transactions/commit";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_or_refused_is_made_once() {
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
+    let (proxy, uri) = proxy();
+    let busy = Fault::Refuse(429, "TooManyRequests");
+    let failed = Fault::RefuseAfter(500, "InternalError");
+    for (place, fault) in [
+        (TRANSACTION, Fault::LoseAnswer),
+        (TRANSACTION, Fault::LoseRequest),
+        (TRANSACTION, Fault::SLOW_DOWN),
+        (TRANSACTION, failed),
+        (TRANSACTION, busy),
+        (TRANSACTION, Fault::CONFLICT),
+        ("tables/runs", Fault::CutBody(10)),
+        ("tables/runs", Fault::SLOW_DOWN),
+        ("tables/spans", Fault::CONFLICT),
+        ("v1/config", Fault::LoseAnswer),
+        ("oauth/tokens", Fault::LoseAnswer),
+    ] {
+        let namespace = Namespace::at(&uri);
+        proxy.set_rules([Rule::new(fault).at(place).times(1)]);
+        let done = namespace.deliver(&export.lake, false).await;
+        let done = done.unwrap_or_else(|error| panic!("{place} {fault:?}: {error}"));
+        assert_eq!(proxy.strikes(), [1], "{place} {fault:?}");
+        assert_eq!((done.state, done.rows["runs"]), ("applied", 12), "{place} {fault:?}");
+        for table in ["runs", "spans"] {
+            let metadata = namespace.metadata(table).await.unwrap();
+            let snapshots = metadata["snapshots"].as_array().unwrap();
+            assert_eq!(snapshots.len(), 1, "{place} {fault:?}: {table}");
+            let rows = done.rows[table].to_string();
+            assert_eq!(snapshots[0]["summary"]["total-records"], rows, "{place} {fault:?}");
+        }
+        let again = namespace.deliver(&export.lake, false).await.unwrap();
+        assert_eq!(again.state, "current", "{place} {fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_is_down_delays_only_its_tables() {
+    let (proxy, uri) = proxy();
+    let namespace = Namespace::at(&uri);
+    let mut export = TestExport::of_growing_world(12);
+    export.settings.iceberg = namespace.settings.clone();
+    let first = export.sync().await;
+    let applied = first.deliveries[1].done().unwrap().commit;
+    let before = namespace.current("runs").await;
+    proxy.set_rules([Rule::new(Fault::LoseRequest)]);
+    export.simulator.advance(Duration::hours(6));
+    let report = export.sync().await;
+    let error = report.deliveries[1].error().unwrap().to_string();
+    assert!(error.contains("cannot be reached"), "{error}");
+    assert!(report.deliveries[0].done().unwrap().commit > applied);
+    // What is known without the catalog.
+    let target = namespace.target(&export.lake);
+    assert_eq!(target.applied().await.unwrap(), Some(applied));
+    assert_eq!(namespace.current("runs").await, before);
+    // Down in the middle of a delivery: no table has moved.
+    proxy.set_rules([Rule::new(Fault::SLOW_DOWN).at(TRANSACTION)]);
+    let error = namespace.deliver(&export.lake, false).await.unwrap_err();
+    let failure = armature_export::failure::Failure::from(error);
+    assert!(failure.hint.unwrap().contains("catches up"));
+    assert_eq!(namespace.current("runs").await, before);
+    proxy.set_rules([]);
+    let done = namespace.deliver(&export.lake, false).await.unwrap();
+    assert_eq!((done.state, Some(done.commit)), ("applied", target.applied().await.unwrap()));
+    let rows = export.count("SELECT count(*) FROM runs");
+    assert!(rows > 12);
+    if let Some(python) = python() {
+        namespace.assert_same_rows(&export.lake, &python, "after the catalog came back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tables_of_a_delivery_are_visible_together_or_not_at_all() {
+    let (proxy, uri) = proxy();
+    let namespace = Namespace::at(&uri);
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
+    namespace.deliver(&export.lake, false).await.unwrap();
+    let before = namespace.current("runs").await;
+    export.simulator.advance(Duration::hours(6));
+    export.sync().await;
+    // Another program changes one table between the reading of the tables and the commit.
+    let delay = Fault::Delay(std::time::Duration::from_secs(5));
+    proxy.set_rules([
+        Rule::new(delay).at(TRANSACTION).times(1),
+        Rule::new(Fault::SLOW_DOWN).at(TRANSACTION),
+    ]);
+    let delivered = namespace.deliver(&export.lake, false);
+    let foreign = async {
+        while proxy.strikes()[0] == 0 {
+            tokio::task::yield_now().await;
+        }
+        namespace.add_foreign_snapshot("spans").await;
+    };
+    let (delivered, ()) = tokio::join!(delivered, foreign);
+    let error = delivered.unwrap_err().to_string();
+    assert!(error.contains("503"), "{error}");
+    assert_eq!(namespace.current("runs").await, before);
+    assert_eq!(namespace.current("spans").await.0, 77);
+    // Appends follow the snapshot of the other program.
+    proxy.set_rules([]);
+    namespace.deliver(&export.lake, false).await.unwrap();
+    let spans = namespace.metadata("spans").await.unwrap();
+    assert_eq!(spans["snapshots"].as_array().unwrap().last().unwrap()["parent-snapshot-id"], 77);
+    if let Some(python) = python() {
+        namespace.assert_same_rows(&export.lake, &python, "after a foreign snapshot");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_not_of_this_lake_is_never_changed() {
+    let namespace = Namespace::new();
+    let mut lake = SmallLake::new();
+    lake.commit(&[], false).await;
+    namespace.deliver(&lake.path(), false).await.unwrap();
+    let before = namespace.metadata("runs").await.unwrap();
+    let mut other = SmallLake::new();
+    other.commit(&[], false).await;
+    for anew in [false, true] {
+        let error = namespace.deliver(&other.path(), anew).await.unwrap_err();
+        let name = format!("`{}.runs of", namespace.settings.namespace);
+        let text = error.to_string();
+        assert!(text.contains(&name) && text.contains("belongs to another lake"), "{text}");
+        let failure = armature_export::failure::Failure::from(error);
+        assert!(failure.hint.unwrap().contains("iceberg.namespace"));
+    }
+    assert!(!other.path().join("_iceberg").exists());
+    assert_eq!(namespace.metadata("runs").await.unwrap(), before);
+    // A table that something else made.
+    let namespace = Namespace::new();
+    let body = json!({"namespace": [namespace.settings.namespace], "properties": {}});
+    assert_eq!(namespace.request(reqwest::Method::POST, "namespaces", &body).await.0, 200);
+    let fields = json!([{"id": 1, "name": "a", "type": "string", "required": false}]);
+    let body = json!({"name": "runs", "schema": {"type": "struct", "fields": fields}});
+    let path = format!("namespaces/{}/tables", namespace.settings.namespace);
+    let answer = namespace.request(reqwest::Method::POST, &path, &body).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let before = namespace.metadata("runs").await.unwrap();
+    for anew in [false, true] {
+        let error = namespace.deliver(&other.path(), anew).await.unwrap_err().to_string();
+        assert!(error.contains("was not made by this program"), "{error}");
+    }
+    assert_eq!(namespace.metadata("runs").await.unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_deliveries_at_once_add_each_row_once() {
+    let namespace = Namespace::new();
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
+    for _ in 0..3 {
+        export.simulator.advance(Duration::hours(2));
+        export.sync().await;
+        let deliveries = [0, 1, 2].map(|_| namespace.deliver(&export.lake, false));
+        for done in futures::future::join_all(deliveries).await {
+            done.unwrap();
+        }
+        let rows = namespace.current("runs").await.1;
+        assert_eq!(rows, export.count("SELECT count(*) FROM runs").to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_authorized_by_a_token_or_a_signature() {
+    let mut namespace = Namespace::new();
+    let server = ObjectStoreServer::seaweedfs();
+    let mut lake = SmallLake::new();
+    armature_export::tls::install();
+    let http = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    let secret = secret.path();
+    let deliver = async |settings: &IcebergSettings, lake: &mut SmallLake| {
+        lake.commit(&[], false).await;
+        let view = LakeView::open(&lake.path()).await.unwrap();
+        let mut options = IcebergOptions::new(settings);
+        options.store.access_key_id = Some(server.key_id.to_owned());
+        options.store.secret_key_file = Some(secret.to_owned());
+        let target = IcebergTarget::new(LakeStore::local(&lake.path()), options);
+        target.deliver(&view, &Mapping::new(&[], &[]).unwrap()).await
+    };
+    namespace.settings.auth = CatalogAuth::Token;
+    namespace.settings.token_file = Some(secret.to_owned());
+    std::fs::write(secret, namespace.token(&http).await).unwrap();
+    deliver(&namespace.settings, &mut lake).await.unwrap();
+    namespace.settings.auth = CatalogAuth::Sigv4;
+    namespace.settings.signing_name = "s3tables".to_owned();
+    namespace.settings.signing_region = Some("us-east-1".to_owned());
+    std::fs::write(secret, server.secret).unwrap();
+    deliver(&namespace.settings, &mut lake).await.unwrap();
+    assert_eq!(namespace.current("runs").await.1, "2");
+    // What is wrong is refused, and not shown.
+    for auth in [CatalogAuth::None, CatalogAuth::Token, CatalogAuth::Sigv4, CatalogAuth::Oauth2] {
+        std::fs::write(secret, "n0t-the-secret").unwrap();
+        namespace.settings.auth = auth;
+        namespace.settings.client_secret_file = Some(secret.to_owned());
+        let error = deliver(&namespace.settings, &mut lake).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("refuses the credentials"), "{auth:?}: {text}");
+        assert!(!format!("{error:?}").contains("n0t-the-secret"), "{auth:?}: {text}");
+    }
+    assert_eq!(namespace.current("runs").await.1, "2");
+}
