@@ -16,11 +16,16 @@ pub struct ParseError(String);
 
 impl ParseError {
     pub(super) fn new(error: &toml::de::Error) -> Self {
-        let lines = error.to_string();
+        let (lines, mut is_masked) = (error.to_string(), false);
         let lines = lines.lines().map(|line| match line.split_once('=') {
             // The value may be an address, whether it is well-formed or not, or a secret that belongs
             // into a file.
-            Some((name, _)) if may_be_secret(name) => format!("{name}= …"),
+            Some((name, _)) if may_be_secret(name) => {
+                is_masked = true;
+                format!("{name}= …")
+            }
+            // The line after it can quote the value.
+            _ if is_masked => without_paths(line.split(": \"").next().unwrap_or_default()),
             _ => without_paths(line),
         });
         Self(lines.collect::<Vec<_>>().join("\n"))
@@ -28,7 +33,9 @@ impl ParseError {
 }
 
 fn may_be_secret(name: &str) -> bool {
-    ["url", "uri", "token", "secret", "credential"].iter().any(|word| name.contains(word))
+    ["url", "uri", "endpoint", "token", "secret", "credential"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// Reduces the addresses in a text to their host.

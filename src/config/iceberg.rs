@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
@@ -140,7 +140,7 @@ impl IcebergSettings {
         if self.uri.is_none() {
             return wrong(
                 "iceberg.uri",
-                "is not set: `catalog = \"rest\"` needs the address of it",
+                "is not set: `catalog = \"rest\"` needs the address of the catalog",
             );
         }
         // Other characters are escaped differently by catalogs, or need quotes in SQL.
@@ -171,7 +171,6 @@ fn secret(
     #[expect(clippy::disallowed_methods, reason = "a secret of the environment")]
     let environment = std::env::var(variable).ok().map(SecretString::from);
     let usable = |secret: SecretString, origin: &str| {
-        use secrecy::ExposeSecret;
         let text = secret.expose_secret().trim();
         if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
             return Ok(SecretString::from(text));
@@ -187,4 +186,58 @@ fn secret(
     let text = std::fs::read_to_string(path).map(SecretString::from);
     let text = text.map_err(|source| ConfigError::Secret { option, path: path.into(), source })?;
     usable(text, "names a file that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest() -> IcebergSettings {
+        let uri = Some(Url::parse("https://catalog.example.com/iceberg").unwrap());
+        IcebergSettings { catalog: Some(IcebergCatalog::Rest), uri, ..IcebergSettings::default() }
+    }
+
+    #[test]
+    fn what_a_rest_catalog_needs_is_named() {
+        assert!(rest().check().is_ok() && IcebergSettings::default().check().is_ok());
+        let namespace = |name: &str| IcebergSettings { namespace: name.to_owned(), ..rest() };
+        assert!(namespace("bi.armature_2").check().is_ok());
+        let with_auth = |auth| IcebergSettings { auth, ..rest() };
+        let told: Vec<String> = [
+            IcebergSettings { uri: None, ..rest() },
+            IcebergSettings { catalog: Some(IcebergCatalog::Files), ..rest() },
+            IcebergSettings { uri: Some(Url::parse("http://c.example.com").unwrap()), ..rest() },
+            IcebergSettings { uri: Some(Url::parse("https://a:b@c").unwrap()), ..rest() },
+            IcebergSettings {
+                oauth2_server_uri: Some(Url::parse("http://c.example.com").unwrap()),
+                ..rest()
+            },
+            namespace("bi..armature"),
+            namespace("bi/armature"),
+            with_auth(CatalogAuth::Oauth2),
+            with_auth(CatalogAuth::Sigv4),
+        ]
+        .iter()
+        .map(|settings| settings.check().unwrap_err().to_string())
+        .collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_and_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let token_file = Some(folder.path().join("token"));
+        let settings = IcebergSettings { token_file, ..rest() };
+        let told = || settings.token().unwrap_err().to_string();
+        assert!(told().contains("cannot be read"));
+        for bad in ["", " \n", "s3cret with spaces"] {
+            std::fs::write(folder.path().join("token"), bad).unwrap();
+            assert!(told().contains("iceberg.token_file") && !told().contains("s3cret"));
+        }
+        std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+        let token = settings.token().unwrap();
+        assert_eq!(token.expose_secret(), "s3cret");
+        assert!(!format!("{token:?}").contains("s3cret"));
+        assert!(rest().client_secret().unwrap_err().to_string().contains("is not set"));
+    }
 }

@@ -216,6 +216,17 @@ mod tests {
             "account",
             "secret_key_file",
             "service_account_file",
+            "uri",
+            "warehouse",
+            "namespace",
+            "auth",
+            "token_file",
+            "client_id",
+            "client_secret_file",
+            "oauth2_server_uri",
+            "scope",
+            "signing_name",
+            "signing_region",
             "[[columns]]",
         ] {
             assert!(DEFAULT_FILE.contains(option), "{option}");
@@ -230,6 +241,9 @@ mod tests {
             "[notify]\nwebhook_url = https://hooks.example.com/services/s3cret\n",
             "[notify]\nwebhook_format = \"https://me:s3cret@hooks.example.com/s3cret\"\n",
             "[notify]\nping_url = { of = \"s3cret\" }\n",
+            "[iceberg]\ntoken = \"s3cret\"\n",
+            "[iceberg]\nclient_secret = \"s3cret\"\n",
+            "[iceberg]\nuri = \"s3cret\"\n",
         ] {
             let told = message(text);
             assert!(!told.contains("s3cret") && told.contains("line 2"), "{told}");
@@ -246,6 +260,9 @@ mod tests {
             ("store.endpoint", "[store]\nendpoint = \"http://minio.example.com\"\n"),
             ("store.secret_key_file", "[store]\nsecret_key_file = \"~/key\"\n"),
             ("store.service_account_file", "[store]\nservice_account_file = \"$HOME/key\"\n"),
+            ("iceberg.uri", "[iceberg]\ncatalog = \"rest\"\nuri = \"http://c.example.com\"\n"),
+            ("iceberg.token_file", "[iceberg]\ntoken_file = \"~/token\"\n"),
+            ("iceberg.client_secret_file", "[iceberg]\nclient_secret_file = \"$HOME/s\"\n"),
             ("duckdb.path", "[duckdb]\npath = \"~/a.duckdb\"\n"),
             ("api.key_file", "[api]\nkey_file = \"$HOME/key\"\n"),
             ("notify.webhook_url_file", "[notify]\nwebhook_url_file = \"%HOME%/hook\"\n"),

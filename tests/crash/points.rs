@@ -53,7 +53,9 @@ const CHAINS: [&[&str]; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_every_point_is_mended_by_the_next_sync() {
-    crash_at_each(&POINTS).await;
+    // A catalog is a service: `iceberg_rest` has the points around its commits.
+    let points = POINTS.into_iter().filter(|point| !point.contains("rest_catalog"));
+    crash_at_each(&points.collect::<Vec<_>>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::compact::{at, compacted, options, small_commits};
 use crate::iceberg::{SmallLake, assert_rows_of_lake, python};
 use crate::offline::replay::replayed;
-use crate::stores::fault_proxy::{Fault, FaultProxy, Rule};
+use crate::stores::fault_proxy::{Fault, FaultProxy, Kind as RequestKind, Rule};
 use crate::stores::server::{Catalog, ObjectStoreServer, unique_prefix};
 use crate::support::{TestExport, temporary_folder};
 
@@ -33,7 +33,7 @@ for identifier in catalog.list_tables(namespace):
 ";
 
 /// A namespace of its own in the catalog of SeaweedFS.
-struct Namespace {
+pub(crate) struct Namespace {
     settings: IcebergSettings,
     catalog: &'static Catalog,
     /// The file with the client's secret.
@@ -41,7 +41,7 @@ struct Namespace {
 }
 
 impl Namespace {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = ObjectStoreServer::seaweedfs();
         let catalog = server.catalog.as_ref().unwrap();
         Self::at(&catalog.uri)
@@ -66,6 +66,17 @@ impl Namespace {
             ..IcebergSettings::default()
         };
         Self { settings, catalog, _secret: secret }
+    }
+
+    /// The section of a configuration file; the client's secret is in the file `secret`.
+    pub(crate) fn configuration(&self) -> String {
+        let Catalog { uri, warehouse, client_id, scope, .. } = self.catalog;
+        let namespace = &self.settings.namespace;
+        format!(
+            "[iceberg]\ncatalog = \"rest\"\nuri = \"{uri}\"\nwarehouse = \"{warehouse}\"\n\
+             namespace = \"{namespace}\"\nauth = \"oauth2\"\nclient_id = \"{client_id}\"\n\
+             client_secret_file = \"secret\"\nscope = \"{scope}\"\n"
+        )
     }
 
     fn target(&self, lake: &Path) -> IcebergTarget {
@@ -99,7 +110,7 @@ impl Namespace {
     }
 
     /// Compares the rows that PyIceberg finds through the catalog with those of a lake.
-    fn assert_same_rows(&self, lake: &Path, python: &Path, when: &str) -> i64 {
+    pub(crate) fn assert_same_rows(&self, lake: &Path, python: &Path, when: &str) -> i64 {
         let out = temporary_folder();
         let ran = Command::new(python)
             .args(["-c", READ])
@@ -237,6 +248,9 @@ fn proxy() -> (FaultProxy, String) {
 
 const TRANSACTION: &str = "transactions/commit";
 
+/// A table is read with GET, and made with POST.
+const CREATION: &str = "tables/spans";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_or_refused_is_made_once() {
     let export = TestExport::of_growing_world(12);
@@ -253,12 +267,18 @@ async fn a_commit_whose_answer_is_lost_or_refused_is_made_once() {
         (TRANSACTION, Fault::CONFLICT),
         ("tables/runs", Fault::CutBody(10)),
         ("tables/runs", Fault::SLOW_DOWN),
-        ("tables/spans", Fault::CONFLICT),
+        (CREATION, Fault::LoseAnswer),
+        (CREATION, Fault::LoseRequest),
+        (CREATION, Fault::CONFLICT),
+        // As to a token that expired.
+        ("tables/runs", Fault::Refuse(401, "NotAuthorized")),
         ("v1/config", Fault::LoseAnswer),
         ("oauth/tokens", Fault::LoseAnswer),
     ] {
         let namespace = Namespace::at(&uri);
-        proxy.set_rules([Rule::new(fault).at(place).times(1)]);
+        let rule = Rule::new(fault).at(place).times(1);
+        let is_creation = place == CREATION;
+        proxy.set_rules([if is_creation { rule.of(RequestKind::Other) } else { rule }]);
         let done = namespace.deliver(&export.lake, false).await;
         let done = done.unwrap_or_else(|error| panic!("{place} {fault:?}: {error}"));
         assert_eq!(proxy.strikes(), [1], "{place} {fault:?}");
@@ -440,4 +460,30 @@ async fn requests_are_authorized_by_a_token_or_a_signature() {
         assert!(!format!("{error:?}").contains("n0t-the-secret"), "{auth:?}: {text}");
     }
     assert_eq!(namespace.current("runs").await.1, "2");
+}
+
+#[test]
+fn a_crash_on_either_side_of_the_commit_doubles_nothing() {
+    let server = ObjectStoreServer::seaweedfs();
+    crate::support::all_at_once(
+        ["before_rest_catalog_commit", "after_rest_catalog_commit", "before_iceberg_is_recorded"],
+        |point| {
+            let namespace = Namespace::new();
+            let export = TestExport::of_growing_world(12);
+            std::fs::write(export.path("secret"), server.secret).unwrap();
+            export.configure(&namespace.configuration());
+            export.crash(&["sync"], point);
+            export.sync_brings_everything();
+            crate::support::block_on(async {
+                let metadata = namespace.metadata("runs").await.unwrap();
+                let snapshots = metadata["snapshots"].as_array().unwrap();
+                assert_eq!(snapshots.len(), 1, "{point}");
+                assert_eq!(snapshots[0]["summary"]["total-records"], "12", "{point}");
+            });
+            let status = export.status();
+            let told = status.to_string();
+            assert!(told.contains(&namespace.settings.namespace), "{point}: {told}");
+            assert!(!told.contains(server.secret), "{point}");
+        },
+    );
 }

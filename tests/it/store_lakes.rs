@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::iceberg::{Place, assert_same_rows_at, operations, python};
+use crate::iceberg_rest::Namespace;
 use crate::object_stores;
 use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
@@ -225,6 +226,25 @@ fn a_reader_of_iceberg_finds_the_rows_of_a_lake_in_s3() {
     let place = Place { address: &lake.address, properties, keys: 1 };
     assert!(assert_same_rows_at(&place, &copy, &python, "after a merge") > 500);
     assert_eq!(operations(&copy, "runs"), ["append", "append", "replace"]);
+}
+
+/// As a warehouse reads it: the catalog and the data files are in one service.
+#[test]
+fn a_reader_of_a_rest_catalog_finds_the_rows_of_a_lake_in_s3() {
+    let Some(python) = python() else { return };
+    let server = ObjectStoreServer::seaweedfs();
+    let (mut lake, namespace) =
+        (StoreLake::in_s3(&server.endpoint, ReadBy::Tables), Namespace::new());
+    std::fs::write(lake.export.path("secret"), server.secret).unwrap();
+    lake.export.configure_more(&namespace.configuration());
+    lake.succeeds(&["sync"]);
+    lake.export.simulator.advance(chrono::Duration::hours(7));
+    lake.succeeds(&["sync"]);
+    lake.succeeds(&["compact"]);
+    lake.succeeds(&["deliver"]);
+    lake.assert_equals_the_world();
+    let copy = lake.export.path(&format!("copy-{}", lake.copies));
+    assert!(namespace.assert_same_rows(&copy, &python, "after a merge") > 500);
 }
 
 #[test]

@@ -195,26 +195,21 @@ impl OpenTable {
         if self.base.is_none() || (self.anew && !catalog.keeps_tables()) {
             return Ok(None);
         }
+        let foreign = self.foreign(to.lake_id);
+        if let Some(problem) = foreign.filter(|_| catalog.keeps_tables()) {
+            let location = self.name.clone();
+            return Err(DeliverError::IcebergForeign { location, problem });
+        }
         let location = catalog.location(self.table.name, self.metadata.table_uuid);
         if !self.anew && !self.is_in_place(&location, addresses) {
             let problem = format!("is registered at another place: `{}`", self.metadata.location);
             return Err(self.refuse(problem));
         }
-        let applied =
-            self.metadata.applied().map(|(commit, commit_name)| (commit, commit_name.to_owned()));
-        let lake = self.metadata.properties.get(property::LAKE);
-        let problem = match (&applied, lake) {
-            (None, _) | (_, None) => Some("was not made by this program"),
-            (_, Some(lake)) if *lake != to.lake_id.to_string() => Some("belongs to another lake"),
-            _ => None,
-        };
-        if let Some(problem) = problem {
-            if catalog.keeps_tables() {
-                let location = self.name.clone();
-                return Err(DeliverError::IcebergForeign { location, problem });
-            }
+        if let Some(problem) = foreign {
             return Err(self.refuse(problem));
         }
+        let applied =
+            self.metadata.applied().map(|(commit, commit_name)| (commit, commit_name.to_owned()));
         self.spec()?;
         if self.anew {
             self.metadata.remove_content();
@@ -229,6 +224,16 @@ impl OpenTable {
         self.check_content(field_ids)?;
         self.is_evolved = self.metadata.evolve(&self.columns);
         Ok(applied)
+    }
+
+    /// Why the table is not one of this lake's, as a predicate; `None` if it is.
+    fn foreign(&self, lake_id: Uuid) -> Option<&'static str> {
+        let lake = self.metadata.properties.get(property::LAKE);
+        match (self.metadata.applied(), lake) {
+            (None, _) | (_, None) => Some("was not made by this program"),
+            (_, Some(lake)) if *lake != lake_id.to_string() => Some("belongs to another lake"),
+            _ => None,
+        }
     }
 
     /// Whether the lake is where it was when the table was made: data files have full addresses.

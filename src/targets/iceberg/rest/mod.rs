@@ -234,38 +234,36 @@ impl RestCatalog {
             first.properties.insert(key.to_owned(), value.to_owned());
         }
         self.make_namespace().await?;
-        let mut has_location = true;
+        let (mut waits, mut has_location) = (pauses(COMMIT_ATTEMPTS).build(), true);
         loop {
             let body = json!({
                 "identifier": self.identifier(table),
                 "requirements": creation_requirements(),
                 "updates": creation_updates(&first, has_location),
             });
-            let sent = self.client.post(&self.table_path(table), &body).await;
-            let response = match sent {
-                Ok(response) if !response.is_transient() => response,
-                // A table that was made is found by the next try.
-                Ok(_) | Err(CatalogProblem::Unreachable(_))
-                    if self.load(table).await?.is_some() =>
-                {
-                    return Ok(Creation::Conflict);
+            let problem = match self.client.post(&self.table_path(table), &body).await {
+                Ok(response) if response.is_transient() => {
+                    CatalogProblem::Unreachable(self.client.text(&response))
                 }
-                Ok(response) => {
-                    let answer = self.client.text(&response);
-                    return Err(self.client.failed(CatalogProblem::Unreachable(answer)));
-                }
+                Ok(response) => match response.status {
+                    200..300 => return Ok(Creation::Done(self.loaded(&response)?)),
+                    409 => return Ok(Creation::Conflict),
+                    // Some catalogs keep tables in their own storage: they choose the location.
+                    400 | 422 if has_location => {
+                        has_location = false;
+                        continue;
+                    }
+                    _ => return Err(self.refused("make a table", &response)),
+                },
+                Err(problem @ CatalogProblem::Unreachable(_)) => problem,
                 Err(problem) => return Err(self.client.failed(problem)),
             };
-            return match response.status {
-                200..300 => Ok(Creation::Done(self.loaded(&response)?)),
-                409 => Ok(Creation::Conflict),
-                // Some catalogs keep tables in their own storage: they choose the location.
-                400 | 422 if has_location => {
-                    has_location = false;
-                    continue;
-                }
-                _ => Err(self.refused("make a table", &response)),
-            };
+            // The delivery begins again with a table that was made although no answer said so.
+            if self.load(table).await?.is_some() {
+                return Ok(Creation::Conflict);
+            }
+            let Some(wait) = waits.next() else { return Err(self.client.failed(problem)) };
+            tokio::time::sleep(wait).await;
         }
     }
 
