@@ -53,6 +53,7 @@ chaos: $(SETUP) ## 300 seeded bad days, some minutes; CHAOS_SEED=17 for one of t
 # Where dlt cannot be had, its rows are left out.
 bench: $(SETUP) ## whole exports and their pieces, timed; ten minutes or more
 	@scripts/fetch-python.sh .peers $(PEERS) || echo "no peers to compare with" >&2
+	@scripts/fetch-stores.sh .stores seaweedfs || echo "no object store to export into" >&2
 	cargo bench --locked $(FEATURES) --bench pieces
 	cargo bench --locked $(FEATURES) --bench whole
 

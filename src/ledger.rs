@@ -1,6 +1,7 @@
 //! The ledger: the state of each run that the API may still list.
 //!
-//! With the coverage, it is the incremental state. It is stored in the lake and changes only with a commit.
+//! With the coverage, it is the incremental state from which a sync resumes. It is stored in the lake
+//! and changes only with a commit.
 
 mod entry;
 mod packed;

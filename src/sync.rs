@@ -1,7 +1,8 @@
 //! One sync, from the list of runs to the DuckDB file. Start reading here.
 //!
 //! Identify the organization of the key, open the lake, choose the window, extract, normalize,
-//! commit in chunks, deliver. If a sync is stopped early, what was complete by then is committed.
+//! commit in chunks, deliver. If a sync is stopped early, what was complete by then is committed, and
+//! the next one resumes from there.
 
 mod accounts;
 mod chunk;

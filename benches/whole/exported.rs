@@ -14,6 +14,11 @@ pub(crate) fn check(folder: &Path, runs: usize) {
     let files = parquet_files(&folder.join("lake").join("runs"));
     let rows: i64 = files.iter().map(|path| rows(path)).sum();
     assert_eq!(usize::try_from(rows).unwrap(), runs, "runs in the lake");
+    check_database(folder, runs);
+}
+
+/// Panics unless the DuckDB file, where there is one, holds so many runs.
+pub(crate) fn check_database(folder: &Path, runs: usize) {
     let database = folder.join("armature.duckdb");
     if database.exists() {
         let counts = "SELECT count(*), count(DISTINCT run_id) FROM runs";

@@ -23,6 +23,8 @@ mod report;
 mod scenarios;
 mod server;
 mod simulated;
+#[path = "../../tests/support/stores/mod.rs"]
+mod stores;
 mod template;
 
 use std::path::Path;

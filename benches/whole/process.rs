@@ -25,6 +25,16 @@ pub(crate) struct Taken {
 
 /// Runs a sync to its end, which must be good.
 pub(crate) fn sync(folder: &Path, base: &str, configuration: &str) -> Taken {
+    sync_with(folder, base, configuration, &[])
+}
+
+/// As [`sync`], with more variables in the environment.
+pub(crate) fn sync_with(
+    folder: &Path,
+    base: &str,
+    configuration: &str,
+    variables: &[(&str, &str)],
+) -> Taken {
     let file = folder.join("export.toml");
     fs::write(&file, configuration).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
@@ -35,6 +45,7 @@ pub(crate) fn sync(folder: &Path, base: &str, configuration: &str) -> Taken {
         .arg("sync")
         .env("ARMATURE_API_URL", base)
         .env("ARMATURE_API_KEY", "amt_bench_key")
+        .envs(variables.iter().copied())
         .stdout(Stdio::null());
     run(&mut command, PAUSE, most_memory)
 }

@@ -208,7 +208,7 @@ fn absolute(path: &Path) -> PathBuf {
 /// What is logged at a stop of a command that commits.
 pub(super) const COMMITTING: &str = "stopping: committing what is complete";
 
-/// The stop signal: becomes true on the first Ctrl-C or SIGTERM. The second one ends the process
+/// The signal for a graceful shutdown: becomes true on the first Ctrl-C or SIGTERM. The second one ends the process
 /// immediately, which is safe at any moment: an unfinished commit is finished or discarded when the
 /// lake is next opened.
 pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
@@ -225,7 +225,7 @@ pub(super) fn stop_on_signal(words: &'static str) -> watch::Receiver<bool> {
     receive
 }
 
-/// Ends the process if a stop takes longer than `schedule.stop_secs`. This is safe at any moment;
+/// Ends the process if a graceful shutdown takes longer than `schedule.stop_secs`. This is safe at any moment;
 /// runs that are not committed are fetched again.
 pub(super) fn force_exit_after(settings: &Settings, mut stop: watch::Receiver<bool>) {
     let within = Duration::from_secs(settings.schedule.stop_secs);

@@ -1,4 +1,5 @@
-//! Carried-over runs: runs that the ledger knows and the scan did not list.
+//! Carried-over runs: runs that the ledger knows and the scan did not list. They bring late-arriving
+//! data, such as an evaluation that is made long after its run has ended.
 
 use super::FetchTask;
 use super::decide::is_check_due;

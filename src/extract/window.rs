@@ -1,7 +1,8 @@
 //! How far back to list, and which time that can cover.
 //!
 //! `range` is `24h`, `7d` or `30d` before the server's current time, measured on the start of runs
-//! (documented values; that it is the start is inferred). There is no `since`.
+//! (documented values; that it is the start is inferred). There is no `since`. Each window overlaps the
+//! one before, for runs that arrive late in the list.
 
 use std::time::Duration;
 

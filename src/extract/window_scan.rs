@@ -31,7 +31,7 @@ impl WindowScan<'_> {
         mut show: impl FnMut(Vec<ListedRun>),
     ) -> Result<(ScanSummary, HashSet<u128>), ApiError> {
         let mut listed = HashSet::new();
-        // Lists of several workflows, and narrower ones, can overlap.
+        // Deduplication: lists of several workflows, and narrower ones, can overlap.
         let mut show_new = |mut runs: Vec<ListedRun>| {
             runs.retain(|run| listed.insert(id_key(&run.run_id)));
             if !runs.is_empty() {

@@ -10,7 +10,7 @@ use super::entry::{ABSENT_SYNCS, DocumentStates, Entry, RunState};
 use crate::run::DocumentState;
 use crate::time::Timestamp;
 
-/// When to request again what is missing.
+/// When to request again what is missing: late-arriving data, mostly evaluations.
 #[derive(Clone, Copy, Debug)]
 pub struct RecheckPolicy {
     /// When the sync began, by the server's clock.

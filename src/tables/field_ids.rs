@@ -1,6 +1,7 @@
 //! Field ids of the columns that users add.
 //!
-//! Table formats such as Iceberg identify a column by a number that never changes, not by its name.
+//! Table formats such as Iceberg identify a column by a number that never changes, not by its name,
+//! so that schema evolution cannot mix up columns.
 //! Declared columns state theirs. Those of `[[columns]]` are given out in the order in which they
 //! appear, and are recorded in the commits of the lake.
 

@@ -4,6 +4,7 @@ mod limited;
 mod oversized;
 mod peers;
 mod start;
+mod store;
 mod tables;
 mod whole;
 
@@ -31,13 +32,15 @@ pub(crate) enum Scenario {
     Limited,
     /// One run that is far larger than all others.
     Large,
+    /// A lake in an object store.
+    Store,
     /// Other programs that can do the same.
     Peers,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Whole, Self::Start, Self::Limited, Self::Large, Self::Peers];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Whole, Self::Start, Self::Limited, Self::Large, Self::Store, Self::Peers];
 
     /// Panics where there is none of that name.
     pub(crate) fn named(name: &str) -> Self {
@@ -53,6 +56,7 @@ impl Scenario {
             Self::Start => "start",
             Self::Limited => "limited",
             Self::Large => "large",
+            Self::Store => "store",
             Self::Peers => "peers",
         }
     }
@@ -64,6 +68,7 @@ impl Scenario {
             Self::Start => vec![start::measure(bench)],
             Self::Limited => vec![limited::measure(bench)],
             Self::Large => vec![oversized::measure(bench)],
+            Self::Store => vec![store::measure(bench)],
             Self::Peers => vec![peers::measure(bench)],
         }
     }
@@ -80,6 +85,8 @@ pub(crate) struct Sizes {
     pub(crate) usual: usize,
     /// Bytes of the large one's trace.
     pub(crate) large: usize,
+    /// Runs that are exported into an object store.
+    pub(crate) store: usize,
     /// Runs that other programs export.
     pub(crate) peers: usize,
 }
@@ -91,6 +98,7 @@ impl Default for Sizes {
             limited: 500,
             usual: 500,
             large: 100_000_000,
+            store: 5_000,
             peers: 5_000,
         }
     }
@@ -100,11 +108,11 @@ impl Sizes {
     /// Exports of these sizes, and as little as still shows something of all else.
     pub(crate) fn small(exports: Vec<usize>) -> Self {
         let peers = exports.iter().copied().max().unwrap_or(0).min(Self::default().peers);
-        Self { exports, limited: 60, usual: 100, large: 5_000_000, peers }
+        Self { exports, limited: 60, usual: 100, large: 5_000_000, store: peers, peers }
     }
 
     fn most(&self) -> usize {
-        let others = [self.limited, self.usual + 1, self.peers];
+        let others = [self.limited, self.usual + 1, self.store, self.peers];
         self.exports.iter().copied().chain(others).max().unwrap_or(0)
     }
 }

@@ -640,9 +640,8 @@ impl LakeStore {
     }
 
     /// Publishes the data files of a durable commit; those that are in place already stay. `runs`
-    /// comes last, so that a reader who sees a run finds its rows in the other tables. Every step
-    /// can be repeated: after a crash, the next opening of the lake calls this again. Blocks the
-    /// thread.
+    /// comes last, so that a reader who sees a run finds its rows in the other tables. It is
+    /// idempotent: after a crash, the next opening of the lake calls this again. Blocks the thread.
     pub(super) fn publish(&self, commit: &CommitFile) -> Result<(), LakeError> {
         match &self.0 {
             Storage::Local(local) => local.publish(commit),

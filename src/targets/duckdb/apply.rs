@@ -1,4 +1,5 @@
-//! Applies some commits to DuckDB, in one transaction.
+//! Loads the rows of some commits into DuckDB: a bulk load from their data files, in one transaction.
+//! A delivery is idempotent: the number of the last commit is stored with the rows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -225,8 +226,8 @@ fn read_parts(lake: &LakeView, parts: &[&DataFile]) -> String {
     read_parquet(lake.store(), parts.iter().map(|part| part.path.as_str()))
 }
 
-/// Adds columns that the data files have and the table lacks: user-defined ones, or those of a
-/// newer version.
+/// Schema evolution: adds columns that the data files have and the table lacks, user-defined ones or
+/// those of a newer version.
 fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), DeliverError> {
     let own = database.columns(&identifier(table))?;
     for (name, kind) in database.columns(files)? {
@@ -239,7 +240,7 @@ fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), Deli
     Ok(())
 }
 
-/// The second half of the upsert: removes rows of runs that have a higher revision. All of `runs` is searched if data files take
+/// The second half of the upsert, which deduplicates: removes rows of runs that have a higher revision. All of `runs` is searched if data files take
 /// the place of others, or if merged data files were applied first: both can hold older revisions
 /// of runs whose latest one is in another file.
 fn supersede(

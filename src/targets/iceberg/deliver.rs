@@ -3,8 +3,8 @@
 //!
 //! All pending commits are applied together: a data file that one of them adds and a later one
 //! supersedes is never named, because it may be gone. Each table states the last commit that it has,
-//! in the same commit to the catalog as the snapshot. A delivery can therefore be late, repeated or
-//! interrupted without a row that is missing or there twice.
+//! in the same commit to the catalog as the snapshot. A delivery is therefore idempotent: it can be late,
+//! repeated or interrupted without a row that is missing or there twice.
 
 use std::collections::{BTreeMap, HashMap};
 

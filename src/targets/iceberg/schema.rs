@@ -1,5 +1,5 @@
 //! The schema of an Iceberg table, from the declarations of tables and the field ids that the lake
-//! recorded.
+//! recorded; and its schema evolution.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
