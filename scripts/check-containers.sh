@@ -14,7 +14,7 @@ compose() {
     fi
 }
 
-"$tools/bin/hadolint" Dockerfile
+"$tools/bin/hadolint" Dockerfile scripts/stores/Dockerfile
 "$tools/bin/yamllint" --strict --config-data \
     '{extends: default, rules: {line-length: {max: 110}, document-start: disable, braces: {max-spaces-inside: 1}}}' \
     docker-compose.yml config/recipes
@@ -27,7 +27,7 @@ if ! docker compose version >/dev/null 2>&1 && ! command -v docker-compose >/dev
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker-compose >/dev/null
 fi
-for profile in simulator real; do
+for profile in simulator lakehouse real; do
     compose --profile "$profile" config >/dev/null
 done
 echo "Dockerfile and docker-compose.yml are in order"

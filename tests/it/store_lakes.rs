@@ -1,9 +1,10 @@
 //! Lakes in object stores: real servers on loopback, and afterwards every row is compared with what the
 //! world holds, as for a lake on a disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 use futures::TryStreamExt;
@@ -19,7 +20,9 @@ use crate::object_stores;
 use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
 use crate::stores::server::{ObjectStoreServer, unique_prefix};
-use crate::support::{ProgramOutput, TestExport, all_at_once, block_on};
+use crate::support::{
+    ProgramOutput, TestExport, all_at_once, block_on, ended_runs, start_simulator,
+};
 
 /// A lake in a store, and the export that writes it.
 struct StoreLake {
@@ -69,10 +72,7 @@ impl StoreLake {
 
     fn in_s3_of(server: &ObjectStoreServer, endpoint: &str, read_by: ReadBy) -> Self {
         let prefix = unique_prefix("lake");
-        let objects = Arc::new(PrefixStore::new(
-            object_stores::s3(server, &server.endpoint),
-            prefix.as_str(),
-        ));
+        let objects = below(object_stores::s3(server, &server.endpoint), &prefix);
         let address = format!("s3://{}/{prefix}", server.bucket);
         let store = format!(
             "endpoint = \"{endpoint}\"\naccess_key_id = \"{}\"\nsecret_key_file = \"key\"\n",
@@ -86,7 +86,7 @@ impl StoreLake {
     fn in_azure(read_by: ReadBy) -> Self {
         let server = ObjectStoreServer::azurite();
         let prefix = unique_prefix("lake");
-        let objects = Arc::new(PrefixStore::new(object_stores::azure(server), prefix.as_str()));
+        let objects = below(object_stores::azure(server), &prefix);
         let address = format!("az://{}/{prefix}", server.bucket);
         let store = format!(
             "endpoint = \"{}\"\naccount = \"{}\"\nsecret_key_file = \"key\"\n",
@@ -100,7 +100,7 @@ impl StoreLake {
     fn in_gcs(server: &FakeGcs, read_by: ReadBy) -> Self {
         let prefix = unique_prefix("lake");
         let objects = object_stores::gcs(server, server.address);
-        let objects = Arc::new(PrefixStore::new(objects, prefix.as_str()));
+        let objects = below(objects, &prefix);
         let store = format!(
             "endpoint = \"http://{}\"\nservice_account_file = \"account.json\"\n",
             server.address
@@ -156,7 +156,12 @@ fn few_at_once<T: Copy + Send + Sync>(cases: &[T], check: impl Fn(T) + Sync) {
     }
 }
 
-async fn download(objects: &Arc<dyn ObjectStore>, to: PathBuf) {
+/// The objects whose keys begin with a prefix.
+pub(crate) fn below(objects: impl ObjectStore, prefix: &str) -> Arc<dyn ObjectStore> {
+    Arc::new(PrefixStore::new(objects, prefix))
+}
+
+pub(crate) async fn download(objects: &Arc<dyn ObjectStore>, to: PathBuf) {
     let found = objects.list(None).try_collect::<Vec<_>>().await.unwrap();
     for object in found {
         let path = to.join(object.location.as_ref());
@@ -467,4 +472,63 @@ fn what_is_there_already_is_not_touched() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("is not empty and is not a lake"), "{}", ran.stderr);
     assert_eq!(lake.keys(""), ["notes.txt"]);
+}
+
+/// What the store refuses is said with the action and the address; what was committed before stays, and
+/// with the rights back the next sync brings everything.
+#[test]
+fn rights_that_the_store_does_not_give_are_told_in_words() {
+    let server = ObjectStoreServer::seaweedfs();
+    let denied = Fault::Refuse(403, "AccessDenied");
+    let skewed = Fault::Refuse(403, "RequestTimeTooSkewed");
+    let told = |rule: Rule, jobs: &[&str]| {
+        let proxy = FaultProxy::start(server.address());
+        let endpoint = proxy.endpoint(&server.endpoint);
+        let mut lake = StoreLake::in_s3(&endpoint, ReadBy::Files);
+        for job in &jobs[..jobs.len() - 1] {
+            lake.succeeds(&[job]);
+        }
+        proxy.set_rules([rule]);
+        lake.export.simulator.advance(chrono::Duration::hours(7));
+        let ran = lake.run(&[jobs[jobs.len() - 1]]);
+        assert!(proxy.strikes()[0] > 0, "the fault did not happen");
+        let told = ran.told().replace(&lake.address, "[lake]").replace(&endpoint, "[endpoint]");
+        proxy.set_rules([]);
+        lake.sync_brings_everything();
+        told
+    };
+    let cases: [(Rule, &[&str]); 7] = [
+        (Rule::new(denied).of(Kind::List), &["sync"]),
+        (Rule::new(denied).of(Kind::Put), &["sync"]),
+        (Rule::new(denied).of(Kind::Put).at("/spans/"), &["sync", "sync"]),
+        (Rule::new(denied).of(Kind::Copy), &["sync"]),
+        (Rule::new(denied).of(Kind::Delete).after(2), &["sync", "compact"]),
+        (Rule::new(Fault::EXPIRED).of(Kind::Put).at("manifests/00000002"), &["sync"]),
+        (Rule::new(skewed), &["sync"]),
+    ];
+    let answers = Mutex::new(BTreeMap::new());
+    all_at_once(cases.into_iter().enumerate(), |(case, (rule, jobs))| {
+        let answer = told(rule, jobs);
+        answers.lock().unwrap().insert(case, answer);
+    });
+    let answers: Vec<String> = answers.into_inner().unwrap().into_values().collect();
+    insta::assert_snapshot!(answers.join("\n\n"));
+}
+
+#[test]
+fn a_lake_of_another_organization_is_not_touched() {
+    let server = ObjectStoreServer::seaweedfs();
+    let mut lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+    lake.succeeds(&["sync"]);
+    let before = lake.keys("");
+    let world = WorldSettings { organization_id: "another".to_owned(), ..ended_runs(5).world };
+    let other = start_simulator(SimulatorSettings { world, ..SimulatorSettings::default() });
+    let mine = std::mem::replace(&mut lake.export.simulator, Arc::new(other));
+    let ran = lake.run(&["sync"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("holds another export"), "{}", ran.stderr);
+    let is_data = |key: &&String| !key.ends_with("lease.json");
+    assert!(lake.keys("").iter().filter(is_data).eq(before.iter().filter(is_data)));
+    lake.export.simulator = mine;
+    lake.sync_brings_everything();
 }

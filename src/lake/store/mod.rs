@@ -13,6 +13,8 @@ mod lease;
 mod local;
 mod lock;
 mod probe;
+#[cfg(test)]
+mod publish_tests;
 mod remote;
 mod rename;
 
@@ -371,7 +373,9 @@ impl LakeStore {
                 let below = remote.objects_below(folder, None);
                 let below = below.map_err(remote.failed("list", folder))?;
                 let paths = below.into_iter().map(|object| object.location.to_string());
-                found.extend(paths.filter(|path| path.split('/').all(is_seen)));
+                let below = |path: &String| path.strip_prefix(folder).map(str::to_owned);
+                let is_seen = |path: String| path.trim_start_matches('/').split('/').all(is_seen);
+                found.extend(paths.filter(|path| below(path).is_some_and(is_seen)));
             }
         }
         Ok(found)

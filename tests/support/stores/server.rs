@@ -31,8 +31,9 @@ const BUCKET: &str = "lake";
 /// The table bucket of SeaweedFS, which is the warehouse of its catalog.
 const WAREHOUSE: &str = "ice";
 
-const KEY_ID: &str = "lake-test-key";
-const SECRET: &str = "lake-test-secret";
+/// As in docker-compose.yml.
+const KEY_ID: &str = "lakehouse";
+const SECRET: &str = "lakehouse-secret";
 
 /// The account of Azurite, and its key as bytes and as Azure's clients take it.
 const AZURE_ACCOUNT: &str = "laketests";
