@@ -348,6 +348,21 @@ impl LakeStore {
         }
     }
 
+    /// Of these files, those that do not exist. In an object store, few requests tell it of many files.
+    ///
+    /// # Errors
+    /// [`LakeError::Request`] if an object store cannot be asked.
+    pub async fn missing(&self, paths: BTreeSet<String>) -> Result<BTreeSet<String>, LakeError> {
+        match &self.0 {
+            Storage::Local(local) => {
+                Ok(paths.into_iter().filter(|path| !local.path(path).exists()).collect())
+            }
+            Storage::Remote(remote) => {
+                remote.missing(paths).await.map_err(remote.failed("look at the data files of", ""))
+            }
+        }
+    }
+
     /// The files below a folder, sorted. Names that engines skip are left out, with what is below
     /// them.
     pub(super) fn files_below(&self, folder: &str) -> Result<Vec<String>, LakeError> {

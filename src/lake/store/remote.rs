@@ -3,6 +3,7 @@
 //! Requests run on threads of their own, so that blocking callers (a merge, a delivery) and the
 //! heartbeat of the lease never wait for each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +39,9 @@ pub(super) struct Remote {
 
 /// Requests at once, where many objects are copied or looked at.
 pub(super) const AT_ONCE: usize = 16;
+
+/// From so many objects in one folder on, the folder is listed: one request then tells of a thousand.
+const LISTED: usize = 2 * AT_ONCE;
 
 /// Times that a create with an unknown outcome is tried, the first included.
 const CREATE_ATTEMPTS: u32 = 5;
@@ -141,12 +145,26 @@ impl Remote {
         folder: &str,
         offset: Option<&str>,
     ) -> Result<Vec<ObjectMeta>, Error> {
+        wait(self.listing(folder, offset))
+    }
+
+    /// The same, without blocking the thread.
+    async fn list(&self, folder: &str, offset: Option<&str>) -> Result<Vec<ObjectMeta>, Error> {
+        run(self.listing(folder, offset)).await
+    }
+
+    /// The requests of a listing.
+    fn listing(
+        &self,
+        folder: &str,
+        offset: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<ObjectMeta>, Error>> + Send + use<> {
         // The client does not repeat a list whose answer was cut off.
         const ATTEMPTS: u32 = 3;
         let (objects, folder) =
             (Arc::clone(&self.objects), (!folder.is_empty()).then(|| key(folder)));
         let offset = offset.map(key);
-        let mut found = wait(async move {
+        async move {
             let mut attempt = 1;
             loop {
                 let listed = match &offset {
@@ -161,13 +179,50 @@ impl Remote {
                         found.retain(|object| {
                             offset.as_ref().is_none_or(|it| object.location > *it)
                         });
+                        found.sort_by(|one, other| one.location.cmp(&other.location));
                         return Ok(found);
                     }
                 }
             }
-        })?;
-        found.sort_by(|one, other| one.location.cmp(&other.location));
-        Ok(found)
+        }
+    }
+
+    /// Of these objects, those that do not exist. Many in one top folder are looked for in its listing,
+    /// from the first of them on; the others are looked at one by one, several at once.
+    pub(super) async fn missing(&self, paths: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+        let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for path in paths {
+            let folder = path.split('/').next().unwrap_or_default().to_owned();
+            folders.entry(folder).or_default().insert(path);
+        }
+        let (mut missing, mut few) = (BTreeSet::new(), Vec::new());
+        for (folder, mut paths) in folders {
+            let first = paths.first().filter(|_| paths.len() >= LISTED).cloned();
+            let Some(mut before) = first else {
+                few.extend(paths);
+                continue;
+            };
+            // A listing begins after its offset.
+            before.pop();
+            for object in self.list(&folder, Some(&before)).await? {
+                paths.remove(object.location.as_ref());
+            }
+            missing.extend(paths);
+        }
+        let objects = Arc::clone(&self.objects);
+        let looked: Vec<Option<String>> = run(async move {
+            let look = |path: String| {
+                let objects = Arc::clone(&objects);
+                async move {
+                    let found = none_if_not_found(objects.head(&key(&path)).await)?;
+                    Ok::<_, Error>(found.is_none().then_some(path))
+                }
+            };
+            futures::stream::iter(few).map(look).buffer_unordered(AT_ONCE).try_collect().await
+        })
+        .await?;
+        missing.extend(looked.into_iter().flatten());
+        Ok(missing)
     }
 
     /// The names in a folder: of objects, and of folders that objects are in. From the objects

@@ -8,18 +8,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
 use super::addresses::Addresses;
 use super::catalog::{Catalog, CatalogName, Commit, FOLDER};
 use super::options::IcebergOptions;
 use super::record::{Record, RecordedTable};
 use super::table::{DeliveredCommit, OpenTable};
 use crate::crash;
-use crate::lake::{CommitFile, DataFile, LakeError, LakeStore, LakeView};
+use crate::lake::{CommitFile, LakeError, LakeStore, LakeView};
 use crate::tables::{ALL, RUNS, Table, WriteDisposition};
 use crate::targets::{DeliverError, Delivery};
 
 /// Kind of this target in reports.
-pub(super) const KIND: &str = "iceberg";
+pub const KIND: &str = "iceberg";
 
 /// Tries of a delivery, if other processes change tables meanwhile.
 const TRIES: u32 = 5;
@@ -49,14 +52,25 @@ pub(super) fn path_of(catalog: &CatalogName, store: &LakeStore) -> String {
     catalog.service().unwrap_or_else(|| store.location(FOLDER).to_string())
 }
 
+/// The tables of the lake that have data files, `runs` last: a reader that finds a run there finds its
+/// rows in the other tables.
+pub(super) fn tables_of_data_files() -> Vec<&'static Table> {
+    let mut all: Vec<&'static Table> =
+        ALL.iter().copied().filter(|it| it.write != WriteDisposition::CommitLog).collect();
+    all.sort_by_key(|table| table.name == RUNS.name);
+    all
+}
+
 /// One try of a delivery.
 #[derive(Debug)]
-struct Run<'d> {
-    lake: &'d LakeView,
-    catalog: &'d dyn Catalog,
-    addresses: &'d Addresses,
-    options: &'d IcebergOptions,
-    anew: bool,
+pub(super) struct Run<'d> {
+    /// The lake, with its newest commit.
+    pub(super) lake: &'d LakeView,
+    pub(super) catalog: &'d dyn Catalog,
+    pub(super) addresses: &'d Addresses,
+    pub(super) options: &'d IcebergOptions,
+    /// Whether the old content of the tables is replaced.
+    pub(super) anew: bool,
 }
 
 impl Run<'_> {
@@ -70,15 +84,7 @@ impl Run<'_> {
             commits: 0,
             rows: BTreeMap::new(),
         };
-        let (Some(head), Some(identity)) = (self.lake.head(), self.lake.identity()) else {
-            return Ok(Some(delivery));
-        };
-        let to = DeliveredCommit {
-            lake_id: identity.lake_id,
-            commit: head.commit,
-            name: head.staging.clone(),
-            created_ms: head.created_at.as_micros().div_euclid(1000),
-        };
+        let Some(to) = DeliveredCommit::newest(self.lake) else { return Ok(Some(delivery)) };
         let record = self.record(&to).await?;
         let mut tables = self.open_tables(&to, record.as_ref()).await?;
         let since = tables.iter().map(|table| table.since).min().unwrap_or(0);
@@ -145,7 +151,10 @@ impl Run<'_> {
     }
 
     /// What was delivered last; `None` if that is not known, or does not count.
-    async fn record(&self, to: &DeliveredCommit) -> Result<Option<Record>, DeliverError> {
+    pub(super) async fn record(
+        &self,
+        to: &DeliveredCommit,
+    ) -> Result<Option<Record>, DeliverError> {
         if self.anew {
             return Ok(None);
         }
@@ -184,43 +193,50 @@ impl Run<'_> {
         Err(DeliverError::IcebergTable { location: location(), problem })
     }
 
-    /// All tables that have data files, `runs` last: a reader that finds a run there finds its rows in the
-    /// other tables.
     async fn open_tables(
         &self,
         to: &DeliveredCommit,
         record: Option<&Record>,
     ) -> Result<Vec<OpenTable>, DeliverError> {
-        let mut all: Vec<&'static Table> =
-            ALL.iter().copied().filter(|it| it.write != WriteDisposition::CommitLog).collect();
-        all.sort_by_key(|table| table.name == RUNS.name);
-        let mut tables = Vec::with_capacity(all.len());
-        for table in all {
-            let loaded = self.catalog.load(table.name).await?;
-            let field_ids = self.lake.field_ids();
-            let store = self.lake.store();
-            let mut open =
-                OpenTable::new(table, &field_ids, loaded, store, self.catalog, self.anew)?;
-            open.expire_ms = self.options.expire_ms;
-            let applied = open.check(to, &field_ids, self.catalog, self.addresses)?;
-            if let Some((commit, name)) = applied {
-                self.check_history(commit, &name, || open.name().to_owned()).await?;
-                open.since = commit;
-            }
-            // What was recorded holds for a table that is the recorded one, or a later version, and
-            // for a table that never had a data file.
-            let recorded = record.and_then(|record| record.tables.get(table.name));
-            let is_same = match (recorded, open.version()) {
-                (None, None) => true,
-                (Some(it), Some(version)) => it.uuid == open.uuid() && it.version <= version,
-                _ => false,
-            };
-            if let Some(record) = record.filter(|_| is_same) {
-                open.since = open.since.max(record.commit);
-            }
-            tables.push(open);
+        let mut tables = Vec::new();
+        for table in tables_of_data_files() {
+            tables.push(self.open_table(table, to, record).await?);
         }
         Ok(tables)
+    }
+
+    /// A table as the catalog has it, and the last commit that it has.
+    ///
+    /// # Errors
+    /// [`DeliverError::IcebergTable`] if it cannot be continued.
+    pub(super) async fn open_table(
+        &self,
+        table: &'static Table,
+        to: &DeliveredCommit,
+        record: Option<&Record>,
+    ) -> Result<OpenTable, DeliverError> {
+        let loaded = self.catalog.load(table.name).await?;
+        let field_ids = self.lake.field_ids();
+        let store = self.lake.store();
+        let mut open = OpenTable::new(table, &field_ids, loaded, store, self.catalog, self.anew)?;
+        open.expire_ms = self.options.expire_ms;
+        let applied = open.check(to, &field_ids, self.catalog, self.addresses)?;
+        if let Some((commit, name)) = applied {
+            self.check_history(commit, &name, || open.name().to_owned()).await?;
+            open.since = commit;
+        }
+        // What was recorded holds for a table that is the recorded one, or a later version, and
+        // for a table that never had a data file.
+        let recorded = record.and_then(|record| record.tables.get(table.name));
+        let is_same = match (recorded, open.version()) {
+            (None, None) => true,
+            (Some(it), Some(version)) => it.uuid == open.uuid() && it.version <= version,
+            _ => false,
+        };
+        if let Some(record) = record.filter(|_| is_same) {
+            open.since = open.since.max(record.commit);
+        }
+        Ok(open)
     }
 
     /// Notes for each table what the pending commits add and remove.
@@ -232,8 +248,9 @@ impl Run<'_> {
     ) -> Result<Staged, DeliverError> {
         let commits = self.lake.commits_after(since)?;
         let mut pending = Pending::default();
-        for commit in &commits {
-            pending.note(&self.lake.commit_file(*commit).await?);
+        let mut files = self.commit_files(&commits);
+        while let Some(commit_file) = files.try_next().await? {
+            pending.note(&commit_file);
         }
         for table in tables.iter_mut() {
             pending.show(table);
@@ -244,20 +261,55 @@ impl Run<'_> {
                 return Ok(Staged::Conflict);
             }
         }
-        for commit in commits {
+        let needed: BTreeMap<&str, u64> =
+            tables.iter().map(|table| (table.table.name, table.since)).collect();
+        let is_needed = |commit: u64, path: &str| {
+            pending.is_live(commit, path)
+                && needed.get(table_of(path)).is_some_and(|since| *since < commit)
+        };
+        let added = pending.added.iter().filter(|(path, commit)| is_needed(**commit, path));
+        self.check_in_place(added.map(|(path, commit)| (path.clone(), *commit)).collect()).await?;
+        let mut files = self.commit_files(&commits);
+        while let Some(commit_file) = files.try_next().await? {
             if self.options.is_stopped() {
                 return Ok(Staged::Stopped);
             }
-            let commit_file = self.lake.commit_file(commit).await?;
-            let parts = commit_file.all_parts().filter(|part| pending.is_live(commit, &part.path));
-            for part in parts {
+            let commit = commit_file.commit;
+            for part in commit_file.all_parts().filter(|part| is_needed(commit, &part.path)) {
                 let table = tables.iter_mut().find(|table| table.table.name == part.table);
-                let Some(table) = table.filter(|table| table.since < commit) else { continue };
-                check_in_place(self.lake, &commit_file, part)?;
+                let Some(table) = table else { continue };
                 table.add(part, self.lake.store(), self.addresses).await?;
             }
         }
         Ok(Staged::All)
+    }
+
+    /// Commits in order; the next ones are read meanwhile.
+    fn commit_files<'c>(
+        &'c self,
+        commits: &'c [u64],
+    ) -> BoxStream<'c, Result<CommitFile, LakeError>> {
+        /// A commit file can be large, and this many of them are in memory.
+        const AT_ONCE: usize = 8;
+        let commits = futures::stream::iter(commits);
+        commits.map(|commit| self.lake.commit_file(*commit)).buffered(AT_ONCE).boxed()
+    }
+
+    /// Refuses data files that are not where readers will look for them: a crash can leave a commit that
+    /// is not fully published, and only the next sync can finish it. The files come with their commits.
+    async fn check_in_place(&self, files: BTreeMap<String, u64>) -> Result<(), DeliverError> {
+        let store = self.lake.store();
+        let missing = store.missing(files.keys().cloned().collect()).await?;
+        // The oldest commit, so that the message does not depend on the order of tables.
+        let first = missing.iter().filter_map(|path| Some((*files.get(path)?, path))).min();
+        let Some((commit, path)) = first else { return Ok(()) };
+        let commit_file = self.lake.commit_file(commit).await?;
+        let path = store.location(path);
+        if store.unpublished(&commit_file)?.is_some() {
+            return Err(DeliverError::NotInPlace { path, commit });
+        }
+        let problem = format!("commit {commit} lists it, and it is not there");
+        Err(LakeError::Damaged { path, problem }.into())
     }
 }
 
@@ -331,22 +383,4 @@ impl Pending {
 /// The table of a data file's path.
 fn table_of(path: &str) -> &str {
     path.split_once('/').map_or(path, |(table, _)| table)
-}
-
-/// Refuses a data file that is not where readers will look for it: a crash can leave a commit that
-/// is not fully published, and only the next sync can finish it.
-fn check_in_place(
-    lake: &LakeView,
-    commit_file: &CommitFile,
-    part: &DataFile,
-) -> Result<(), DeliverError> {
-    if lake.store().contains(&part.path)? {
-        return Ok(());
-    }
-    let (path, commit) = (lake.store().location(&part.path), commit_file.commit);
-    if lake.store().unpublished(commit_file)?.is_some() {
-        return Err(DeliverError::NotInPlace { path, commit });
-    }
-    let problem = format!("commit {commit} lists it, and it is not there");
-    Err(LakeError::Damaged { path, problem }.into())
 }

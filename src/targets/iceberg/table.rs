@@ -13,7 +13,7 @@ use super::manifest::{
 };
 use super::metadata::{Snapshot, TableMetadata, property};
 use super::schema::Columns;
-use crate::lake::{DataFile, LakeStore};
+use crate::lake::{DataFile, LakeStore, LakeView};
 use crate::tables::{FieldIds, Table};
 use crate::targets::DeliverError;
 
@@ -41,6 +41,19 @@ pub(super) struct DeliveredCommit {
     pub(super) name: String,
     /// When it was made, in milliseconds since 1970.
     pub(super) created_ms: i64,
+}
+
+impl DeliveredCommit {
+    /// The newest commit of a lake; `None` if it has none.
+    pub(super) fn newest(lake: &LakeView) -> Option<Self> {
+        let (head, identity) = (lake.head()?, lake.identity()?);
+        Some(Self {
+            lake_id: identity.lake_id,
+            commit: head.commit,
+            name: head.staging.clone(),
+            created_ms: head.created_at.as_micros().div_euclid(1000),
+        })
+    }
 }
 
 /// A table during a delivery.
@@ -156,6 +169,11 @@ impl OpenTable {
     /// The id of the table.
     pub(super) fn uuid(&self) -> Uuid {
         self.metadata.table_uuid
+    }
+
+    /// The metadata, as it would be continued.
+    pub(super) fn metadata(&self) -> &TableMetadata {
+        &self.metadata
     }
 
     /// What messages call the table.
@@ -476,7 +494,11 @@ impl OpenTable {
         summary
     }
 
-    async fn manifests_of(
+    /// The manifests of a snapshot.
+    ///
+    /// # Errors
+    /// As [`OpenTable::read`].
+    pub(super) async fn manifests_of(
         &self,
         snapshot: &Snapshot,
         store: &LakeStore,
@@ -485,7 +507,12 @@ impl OpenTable {
         self.read(&snapshot.manifest_list, store, addresses).await
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(
+    /// The records of an Avro file.
+    ///
+    /// # Errors
+    /// [`DeliverError::IcebergTable`] if it is missing or elsewhere, and [`DeliverError::Avro`] if it
+    /// cannot be decoded.
+    pub(super) async fn read<T: serde::de::DeserializeOwned>(
         &self,
         address: &str,
         store: &LakeStore,
