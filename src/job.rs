@@ -60,11 +60,6 @@ impl LakeJob {
             now,
         })
     }
-
-    /// Whether a DuckDB file is among the targets.
-    pub fn has_duckdb(&self) -> bool {
-        self.targets.iter().any(|target| target.kind() == targets::duckdb::KIND)
-    }
 }
 
 /// Why a job on a lake failed.

@@ -1,11 +1,10 @@
-//! Checks a lake, its ledger and its DuckDB file for damage, and repairs them, without the API.
+//! Checks a lake, its ledger and its targets for damage, and repairs them, without the API.
 //!
 //! Commit files are checked first, because all other checks depend on them; then files, rows, and
-//! the DuckDB file.
+//! the targets, each by its own comparison.
 
 mod check;
 mod commit_log;
-mod database;
 mod files;
 mod finding;
 mod ledger_repair;

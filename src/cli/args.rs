@@ -143,7 +143,7 @@ pub(super) enum Command {
     /// it would load merged files again.
     Compact(CompactArguments),
 
-    /// Check the lake, its ledger and the DuckDB file for damage.
+    /// Check the lake, its ledger and its targets for damage.
     ///
     /// Reads every byte and every row. Makes no API requests, and changes nothing without --repair.
     /// Exit code 0 only if everything was checked and nothing is wrong.

@@ -1,7 +1,6 @@
-//! `verify`: checks the lake and the DuckDB file, and repairs what can be repaired offline.
+//! `verify`: checks the lake and its targets, and repairs what can be repaired offline.
 
 use std::fmt::Write as _;
-use std::mem::discriminant;
 
 use serde::Serialize;
 
@@ -92,10 +91,7 @@ fn text(report: &VerifyReport, repaired: &[RepairAction], failed: &[String]) -> 
     }
     let mut rest = report.findings.as_slice();
     while let Some(first) = rest.first() {
-        let is_like = |it: &&Finding| {
-            discriminant(*it) == discriminant(first) && it.remedy() == first.remedy()
-        };
-        let length = rest.iter().take_while(is_like).count();
+        let length = rest.iter().take_while(|finding| finding.is_like(first)).count();
         let (own, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         for finding in own.iter().take(SHOWN) {
             line(finding.to_string());

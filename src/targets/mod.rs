@@ -4,6 +4,7 @@
 
 pub mod duckdb;
 mod error;
+mod finding;
 pub mod iceberg;
 mod target;
 
@@ -16,7 +17,11 @@ use crate::event::Events;
 use crate::lake::LakeStore;
 
 pub use error::{CatalogProblem, DeliverError};
-pub use target::{Delivery, DeliveryReport, Target, deliver_all};
+pub use finding::{TargetFinding, TargetRepair};
+pub use target::{CheckedLake, Delivery, DeliveryReport, Target, TargetReport, deliver_all};
+
+/// Kinds of all targets that can be configured.
+pub const KINDS: [&str; 2] = [duckdb::KIND, iceberg::KIND];
 
 /// The targets of a lake that are configured and enabled. `stop` becomes true when a stop is
 /// requested: a delivery then ends early, and the next one continues.

@@ -1,13 +1,14 @@
 //! What a target is, and the results of bringing targets up to date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use super::DeliverError;
-use crate::lake::LakeView;
+use super::{DeliverError, TargetFinding};
+use crate::lake::{CommitFile, LakeView, Snapshot};
+use crate::query::LakeReader;
 use crate::tables::Mapping;
 
 /// A copy of the lake's rows in another system.
@@ -20,6 +21,9 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// The kind of the target, as in reports: `duckdb` or `iceberg`.
     fn kind(&self) -> &'static str;
 
+    /// What it is, for messages: `the DuckDB file` or `the Iceberg tables`.
+    fn name(&self) -> &'static str;
+
     /// Where it is, as configured, without secrets.
     fn location(&self) -> String;
 
@@ -28,6 +32,13 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`DeliverError`] if it cannot be read, or was not made by this program.
     fn applied(&self) -> BoxFuture<'_, Result<Option<u64>, DeliverError>>;
+
+    /// The last commit that it applied; `None` if it does not exist yet. Checks first, as far as
+    /// reading shows it, that a delivery from this lake could continue it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DeliverError`] as of a delivery that is refused.
+    fn check<'c>(&'c self, lake: &'c LakeView) -> BoxFuture<'c, Result<Option<u64>, DeliverError>>;
 
     /// Applies all commits that it does not have yet.
     ///
@@ -48,6 +59,42 @@ pub trait Target: fmt::Debug + Send + Sync {
         lake: &'d LakeView,
         mapping: &'d Mapping,
     ) -> BoxFuture<'d, Result<Delivery, DeliverError>>;
+
+    /// Compares it with its lake. Changes nothing. Can block the thread.
+    ///
+    /// # Errors
+    /// [`DeliverError`] if it cannot be compared, for example because its catalog does not answer. A
+    /// difference is not an error.
+    fn verify<'v>(
+        &'v self,
+        lake: &'v mut CheckedLake<'_>,
+    ) -> BoxFuture<'v, Result<TargetReport, DeliverError>>;
+}
+
+/// A lake whose commits and data files are intact, for the comparison with its targets.
+#[derive(Debug)]
+pub struct CheckedLake<'l> {
+    /// The lake; its newest commit may not be read yet.
+    pub view: &'l LakeView,
+    /// The newest commit.
+    pub head: &'l CommitFile,
+    /// The live data files.
+    pub live: &'l Snapshot,
+    /// Paths of the data files that a commit replaced or removed, with the last such commit.
+    pub superseded: &'l HashMap<String, u64>,
+    /// The commits that end a sync, without their data files.
+    pub syncs: &'l [CommitFile],
+    /// A reader of the live data files.
+    pub reader: &'l mut LakeReader,
+}
+
+/// The result of a comparison of a target with its lake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetReport {
+    /// How it differs.
+    pub findings: Vec<TargetFinding>,
+    /// The process that holds it, so that it could not be compared.
+    pub holder: Option<String>,
 }
 
 /// What a delivery applied.

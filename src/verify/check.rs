@@ -1,12 +1,17 @@
-//! The check of a lake and its DuckDB file.
+//! The check of a lake and its targets.
+
+use std::error::Error;
+
+use tokio::runtime::Handle;
 
 use super::commit_log::LogReplay;
-use super::{VerifyReport, commit_log, database, files, rows};
+use super::{Finding, VerifyReport, commit_log, files, rows};
 use crate::job::{JobError, LakeJob};
 use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::query::LakeReader;
+use crate::targets::{CheckedLake, Target};
 
-/// Checks a lake and its DuckDB file. Changes nothing, and takes no lock.
+/// Checks a lake and its targets. Changes nothing, and takes no lock.
 ///
 /// # Errors
 /// [`JobError`] if the check cannot be made. Damage is not an error but a finding: [`super::Finding`].
@@ -30,8 +35,9 @@ pub async fn verify(job: &LakeJob) -> Result<VerifyReport, JobError> {
     }
     // A process wrote the lake during the check: files may have moved, so what was found is not
     // reliable.
-    let what = "files, rows and the DuckDB file, as a process writes the lake: verify again later";
-    Ok(VerifyReport { unchecked: vec![what.to_owned()], ..sound })
+    let what = listed(&["files", "rows"], job);
+    let what = format!("{what}, as a process writes the lake: verify again later");
+    Ok(VerifyReport { unchecked: vec![what], ..sound })
 }
 
 /// Whether the lake is being written, or has another newest commit than the one that was read.
@@ -53,15 +59,59 @@ fn check(
     let bad = files::check_parts(view, log, &mut report);
     files::check_folders(view, log, &bad, &mut report.findings)?;
     if !bad.is_empty() || !log.is_whole {
-        let what = "rows and the DuckDB file, as not every commit file and data file is intact";
-        report.unchecked.push(what.to_owned());
+        let what = listed(&["rows"], job);
+        let why = "as not every commit file and data file is intact";
+        report.unchecked.push(format!("{what}, {why}"));
         return Ok(report);
     }
     let parts = log.live.iter().map(|LiveFile { part, .. }| part);
     let mut reader = LakeReader::open(view.store(), parts, &job.mapping, &job.query)?;
     report.runs = rows::check(&mut reader, log, &mut report.findings)?;
-    if job.has_duckdb() {
-        database::check(&mut reader, view, log, &job.query.path, &mut report)?;
+    let Some(head) = &log.head else { return Ok(report) };
+    let mut lake = CheckedLake {
+        view,
+        head,
+        live: &log.live,
+        superseded: &log.superseded,
+        syncs: &log.syncs,
+        reader: &mut reader,
+    };
+    for target in &*job.targets {
+        check_target(&**target, &mut lake, &mut report);
     }
     Ok(report)
+}
+
+/// Compares a target with the lake. Must run on a thread for blocking tasks.
+fn check_target(target: &dyn Target, lake: &mut CheckedLake<'_>, report: &mut VerifyReport) {
+    let what = || format!("{} `{}`", target.name(), target.location());
+    // DuckDB blocks the thread, and a catalog is asked over the network: this thread may wait for
+    // both.
+    match Handle::current().block_on(target.verify(lake)) {
+        Ok(compared) => {
+            let found = compared.findings.into_iter();
+            let target = target.kind();
+            report.findings.extend(found.map(|finding| Finding::Target { target, finding }));
+            if let Some(holder) = compared.holder {
+                report.unchecked.push(format!("{}, held by {holder}", what()));
+                report.database_holder = Some(holder);
+            }
+        }
+        Err(error) => {
+            let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+            let causes = causes.map(ToString::to_string);
+            let causes: Vec<String> = std::iter::once(error.to_string()).chain(causes).collect();
+            report.unchecked.push(format!("{}: {}", what(), causes.join(": ")));
+        }
+    }
+}
+
+/// What is not checked, as a list: the first items, and the targets.
+fn listed(first: &[&str], job: &LakeJob) -> String {
+    let targets = job.targets.iter().map(|target| target.name());
+    let all: Vec<&str> = first.iter().copied().chain(targets).collect();
+    match all.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        all => all.concat(),
+    }
 }

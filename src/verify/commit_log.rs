@@ -1,7 +1,7 @@
 //! Checks the commit log: the numbers of the commits, their chain of SHA-256, and the ledger that
 //! follows from them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Finding;
 use crate::lake::{CommitFile, LakeError, LakeView, Snapshot};
@@ -16,8 +16,8 @@ pub(super) struct LogReplay {
     pub(super) head: Option<CommitFile>,
     /// The data files that readers see.
     pub(super) live: Snapshot,
-    /// Paths of data files that a later commit replaced or removed.
-    pub(super) superseded: HashSet<String>,
+    /// Paths of data files that a later commit replaced or removed, with the last such commit.
+    pub(super) superseded: HashMap<String, u64>,
     /// The ledger after all changes.
     pub(super) ledger: Ledger,
     /// The ledger after the changes up to its newest checkpoint, and the commit of that checkpoint.
@@ -97,7 +97,8 @@ impl LogReplay {
     fn take(&mut self, mut commit_file: CommitFile) {
         self.commits.insert(commit_file.commit);
         self.live.apply(&commit_file);
-        self.superseded.extend(commit_file.superseded().map(str::to_owned));
+        let commit = commit_file.commit;
+        self.superseded.extend(commit_file.superseded().map(|path| (path.to_owned(), commit)));
         self.ledger.apply(std::mem::take(&mut commit_file.ledger_changes));
         if commit_file.ledger_checkpoint == Some(commit_file.commit) {
             self.at_checkpoint = Some((commit_file.commit, self.ledger.clone()));

@@ -11,6 +11,20 @@ use super::{Finding, VerifyReport};
 use crate::lake::{LakeError, LakeView, LiveFile};
 use crate::tables::{DOCUMENTS, find};
 
+/// Data files of an object store that are checked at once: each takes several requests.
+const AT_ONCE: usize = 8;
+
+/// Data files that are checked at once have at most so many bytes together, unless it is only one:
+/// a local copy is in memory while it is made.
+const BYTES_AT_ONCE: u64 = 64 * 1024 * 1024;
+
+/// What was found at the place of a data file.
+enum State {
+    Intact,
+    Missing,
+    Damaged(String),
+}
+
 /// Reads every data file. Returns the paths of those that are missing or damaged.
 pub(super) fn check_parts(
     view: &LakeView,
@@ -18,24 +32,23 @@ pub(super) fn check_parts(
     report: &mut VerifyReport,
 ) -> HashSet<String> {
     let mut problems: Vec<(&LiveFile, Option<String>)> = Vec::new();
-    for live in log.live.iter() {
-        let length = match view.store().length(&live.part.path) {
-            Ok(Some(length)) => Ok(length),
-            Ok(None) => {
+    let at_once = if view.store().local_folder().is_some() { 1 } else { AT_ONCE };
+    let all: Vec<&LiveFile> = log.live.iter().collect();
+    let mut rest = all.as_slice();
+    while !rest.is_empty() {
+        let (batch, others) = rest.split_at(batch_length(rest, at_once));
+        for (live, state) in batch.iter().zip(check_batch(view, batch)) {
+            if let State::Missing = state {
                 problems.push((live, None));
                 continue;
             }
-            Err(error) => Err(problem(&error)),
-        };
-        report.parts += 1;
-        report.bytes += live.part.bytes;
-        let found = match length {
-            Ok(length) => part_problem(view, live, length),
-            Err(problem) => Some(problem),
-        };
-        if let Some(problem) = found {
-            problems.push((live, Some(problem)));
+            report.parts += 1;
+            report.bytes += live.part.bytes;
+            if let State::Damaged(problem) = state {
+                problems.push((live, Some(problem)));
+            }
         }
+        rest = others;
     }
     let bad: HashSet<String> = problems.iter().map(|(live, _)| live.part.path.clone()).collect();
     let remade = remakeable(log, &bad);
@@ -48,6 +61,41 @@ pub(super) fn check_parts(
         });
     }
     bad
+}
+
+/// How many of these data files are checked at once; at least one.
+fn batch_length(files: &[&LiveFile], at_once: usize) -> usize {
+    let mut bytes = 0_u64;
+    let fits = |live: &&&LiveFile| {
+        bytes = bytes.saturating_add(live.part.bytes);
+        bytes <= BYTES_AT_ONCE
+    };
+    files.iter().take(at_once).take_while(fits).count().max(1)
+}
+
+/// Checks data files at once. The results are in the order of the files.
+fn check_batch(view: &LakeView, batch: &[&LiveFile]) -> Vec<State> {
+    if let [live] = batch {
+        return vec![check_part(view, live)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            batch.iter().map(|live| scope.spawn(move || check_part(view, live))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, State>| match thread.join() {
+            Ok(state) => state,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().map(join).collect()
+    })
+}
+
+fn check_part(view: &LakeView, live: &LiveFile) -> State {
+    let found = match view.store().length(&live.part.path) {
+        Ok(Some(length)) => part_problem(view, live, length),
+        Ok(None) => return State::Missing,
+        Err(error) => Some(problem(&error)),
+    };
+    found.map_or(State::Intact, State::Damaged)
 }
 
 /// The data files whose rows can be rebuilt: the `documents` of the same runs are intact.
@@ -137,7 +185,7 @@ pub(super) fn check_folders(
             } else {
                 Finding::DoubledFile { path, of }
             }
-        } else if log.superseded.contains(&path) {
+        } else if log.superseded.contains_key(&path) {
             Finding::SupersededFile { path }
         } else {
             let file = view.store().open(&path, None).ok();

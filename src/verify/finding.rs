@@ -2,8 +2,11 @@
 //! to do.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use serde::Serialize;
+
+use crate::targets::TargetFinding;
 
 /// Something that is wrong. Contains run ids, and no other data of runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -167,43 +170,14 @@ pub enum Finding {
         /// The number of rows in the table.
         found: u64,
     },
-    /// The DuckDB file does not exist.
-    DatabaseMissing {
-        /// The file.
-        path: String,
-    },
-    /// The DuckDB file cannot be read.
-    DatabaseUnreadable {
-        /// The error.
-        problem: String,
-    },
-    /// The DuckDB file was not delivered from this lake.
-    DatabaseOfAnother {
-        /// The file.
-        path: String,
-    },
-    /// The DuckDB file holds a commit of another history.
-    DatabaseHistory {
-        /// The last commit that the file holds.
-        applied: u64,
-        /// The lake's newest commit.
-        newest: u64,
-    },
-    /// The DuckDB file is behind the lake.
-    DatabaseBehind {
-        /// Number of commits that it lacks.
-        commits: u64,
-    },
-    /// A table of the DuckDB file differs from the lake.
-    DatabaseDiffers {
-        /// The table.
-        table: &'static str,
-        /// Rows in the lake.
-        lake: u64,
-        /// Rows in the file.
-        database: u64,
-        /// Some runs whose rows differ.
-        runs: Vec<String>,
+    /// A target differs from the lake.
+    #[serde(untagged)]
+    Target {
+        /// Kind of the target: `duckdb` or `iceberg`.
+        target: &'static str,
+        /// How it differs.
+        #[serde(flatten)]
+        finding: TargetFinding,
     },
 }
 
@@ -221,12 +195,7 @@ impl fmt::Display for Finding {
             | Self::RowsLost { .. }
             | Self::RunAwaited { .. }
             | Self::LedgerBehind { .. } => self.fmt_ledger(f),
-            Self::DatabaseMissing { .. }
-            | Self::DatabaseUnreadable { .. }
-            | Self::DatabaseOfAnother { .. }
-            | Self::DatabaseHistory { .. }
-            | Self::DatabaseBehind { .. }
-            | Self::DatabaseDiffers { .. } => self.fmt_database(f),
+            Self::Target { finding, .. } => finding.fmt(f),
             Self::DoubledRows { .. } | Self::RowsWithoutRun { .. } | Self::CountDiffers { .. } => {
                 self.fmt_rows(f)
             }
@@ -346,39 +315,15 @@ impl Finding {
         }
     }
 
-    fn fmt_database(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DatabaseMissing { path } => write!(f, "there is no DuckDB file `{path}`"),
-            Self::DatabaseUnreadable { problem } => {
-                write!(f, "the DuckDB file cannot be read: {problem}")
+    /// Whether it is of the same kind, and has the same remedy.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let is_same = match (self, other) {
+            (Self::Target { finding, .. }, Self::Target { finding: other, .. }) => {
+                discriminant(finding) == discriminant(other)
             }
-            Self::DatabaseOfAnother { path } => {
-                write!(f, "the DuckDB file `{path}` was not delivered from this lake")
-            }
-            Self::DatabaseHistory { applied, newest } => write!(
-                f,
-                "the DuckDB file holds another commit {applied} than the lake, which ends at \
-                 commit {newest}"
-            ),
-            Self::DatabaseBehind { commits } => {
-                write!(f, "the DuckDB file is {} behind", counted(*commits, "commit", "commits"))
-            }
-            Self::DatabaseDiffers { table, lake, database, runs } => {
-                if lake == database {
-                    write!(f, "`{table}` in the DuckDB file holds other values than in the lake")?;
-                } else {
-                    write!(
-                        f,
-                        "`{table}` in the DuckDB file has {}, and {lake} in the lake",
-                        counted(*database, "row", "rows")
-                    )?;
-                }
-                let runs: Vec<String> =
-                    runs.iter().map(|run_id| run_id.escape_debug().to_string()).collect();
-                if runs.is_empty() { Ok(()) } else { write!(f, " (runs {})", runs.join(", ")) }
-            }
-            _ => Ok(()),
-        }
+            _ => discriminant(self) == discriminant(other),
+        };
+        is_same && self.remedy() == other.remedy()
     }
 
     /// What the user can do about it.
@@ -409,15 +354,7 @@ impl Finding {
                  the API still has it"
             }
             Self::DoubledRows { .. } => "please report this: no row may ever be written twice",
-            Self::DatabaseMissing { .. } | Self::DatabaseBehind { .. } => {
-                "`armature-export deliver` brings it up to date"
-            }
-            Self::DatabaseOfAnother { .. } => "name another file with --duckdb",
-            Self::DatabaseUnreadable { .. }
-            | Self::DatabaseHistory { .. }
-            | Self::DatabaseDiffers { .. } => {
-                "`armature-export verify --repair` or `deliver --rebuild` rebuilds it from the lake"
-            }
+            Self::Target { finding, .. } => finding.remedy(),
             _ => "`armature-export verify --repair` repairs it",
         }
     }

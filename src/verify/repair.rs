@@ -14,6 +14,7 @@ use super::{Finding, VerifyReport, verify};
 use crate::job::{JobError, LakeJob};
 use crate::lake::{CommitBuilder, FileGroup, Lake, LakeView};
 use crate::replay::remake;
+use crate::targets::TargetRepair;
 
 /// One repair that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,13 +67,23 @@ pub enum RepairAction {
         /// Number of runs that the next sync fetches again.
         awaited: u64,
     },
-    /// The DuckDB file was brought up to date.
+    /// A target was brought up to date.
     Delivered {
+        /// Kind of the target: `duckdb` or `iceberg`.
+        target: &'static str,
+        /// What it is, for messages.
+        #[serde(skip)]
+        name: &'static str,
         /// The commit that it holds.
         commit: u64,
     },
-    /// The DuckDB file was rebuilt from the lake.
+    /// A target was rebuilt from the lake.
     Rebuilt {
+        /// Kind of the target: `duckdb` or `iceberg`.
+        target: &'static str,
+        /// What it is, for messages.
+        #[serde(skip)]
+        name: &'static str,
         /// The commit that it holds.
         commit: u64,
     },
@@ -104,11 +115,11 @@ impl fmt::Display for RepairAction {
                 let runs = counted(*awaited, "run", "runs");
                 write!(f, "; the next sync fetches {runs} again")
             }
-            Self::Delivered { commit } => {
-                write!(f, "brought the DuckDB file up to date (commit {commit})")
+            Self::Delivered { name, commit, .. } => {
+                write!(f, "brought {name} up to date (commit {commit})")
             }
-            Self::Rebuilt { commit } => {
-                write!(f, "rebuilt the DuckDB file from the lake (commit {commit})")
+            Self::Rebuilt { name, commit, .. } => {
+                write!(f, "rebuilt {name} from the lake (commit {commit})")
             }
         }
     }
@@ -200,8 +211,8 @@ impl Repair<'_> {
             RepairStep::Files => self.repair_files(findings).await,
             RepairStep::Parts => self.repair_parts(findings, drop_parts).await,
             RepairStep::Ledger => self.repair_ledger(findings).await,
-            RepairStep::Deliver => self.repair_database(findings, false).await,
-            RepairStep::Rebuild => self.repair_database(findings, true).await,
+            RepairStep::Deliver => self.repair_targets(findings, TargetRepair::Deliver).await,
+            RepairStep::Rebuild => self.repair_targets(findings, TargetRepair::Rebuild).await,
         }
     }
 
@@ -397,32 +408,33 @@ impl Repair<'_> {
         Ok(RepairAction::Ledger { commit, runs, awaited })
     }
 
-    /// Brings the DuckDB file up to date, or rebuilds it if `again` is set, if a finding requires
-    /// it.
-    async fn repair_database(&mut self, findings: &[Finding], again: bool) -> Result<(), JobError> {
-        let asks = |finding: &Finding| match finding {
-            Finding::DatabaseMissing { .. } | Finding::DatabaseBehind { .. } => !again,
-            Finding::DatabaseUnreadable { .. }
-            | Finding::DatabaseHistory { .. }
-            | Finding::DatabaseDiffers { .. } => again,
-            _ => false,
-        };
-        if !findings.iter().any(asks) {
-            return Ok(());
-        }
-        let lake = LakeView::open(&self.job.lake).await?;
-        for target in &*self.job.targets {
-            let done = if again {
-                target.rebuild(&lake, &self.job.mapping).await
-            } else {
-                target.deliver(&lake, &self.job.mapping).await
-            };
-            match done.map(|delivery| delivery.commit) {
-                Ok(commit) if again => self.repaired.push(RepairAction::Rebuilt { commit }),
-                Ok(commit) => self.repaired.push(RepairAction::Delivered { commit }),
-                Err(error) => {
-                    self.failed.push(format!("the DuckDB file was not changed: {error}"));
+    /// Brings the targets up to date, or rebuilds them, whose findings require it.
+    async fn repair_targets(
+        &mut self,
+        findings: &[Finding],
+        how: TargetRepair,
+    ) -> Result<(), JobError> {
+        let needs = |kind: &str| {
+            findings.iter().any(|finding| match finding {
+                Finding::Target { target, finding } => {
+                    *target == kind && finding.repair() == Some(how)
                 }
+                _ => false,
+            })
+        };
+        for target in self.job.targets.iter().filter(|target| needs(target.kind())) {
+            let lake = LakeView::open(&self.job.lake).await?;
+            let done = match how {
+                TargetRepair::Deliver => target.deliver(&lake, &self.job.mapping).await,
+                TargetRepair::Rebuild => target.rebuild(&lake, &self.job.mapping).await,
+            };
+            let (name, target) = (target.name(), target.kind());
+            match done.map(|delivery| delivery.commit) {
+                Ok(commit) => self.repaired.push(match how {
+                    TargetRepair::Deliver => RepairAction::Delivered { target, name, commit },
+                    TargetRepair::Rebuild => RepairAction::Rebuilt { target, name, commit },
+                }),
+                Err(error) => self.failed.push(format!("{name}: {error}")),
             }
         }
         Ok(())

@@ -129,7 +129,7 @@ fn columns(relation: &str) -> String {
     names.map(|name| format!("\"{}\"", name.unwrap())).collect::<Vec<_>>().join(", ")
 }
 
-fn settings() -> IcebergSettings {
+pub(crate) fn settings() -> IcebergSettings {
     IcebergSettings { catalog: Some(IcebergCatalog::Files), ..IcebergSettings::default() }
 }
 
@@ -152,9 +152,17 @@ fn metadata_path(lake: &Path, table: &str, version: u64) -> PathBuf {
     lake.join("_iceberg").join(table).join(format!("metadata/v{version}.metadata.json"))
 }
 
-fn metadata(lake: &Path, table: &str) -> Value {
+pub(crate) fn metadata(lake: &Path, table: &str) -> Value {
     let path = metadata_path(lake, table, version(lake, table));
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Changes the newest metadata of a table in its place.
+pub(crate) fn edit_metadata(lake: &Path, table: &str, edit: impl Fn(&mut Value)) {
+    let mut newest = metadata(lake, table);
+    edit(&mut newest);
+    let path = metadata_path(lake, table, version(lake, table));
+    fs::write(path, serde_json::to_vec(&newest).unwrap()).unwrap();
 }
 
 fn summary(lake: &Path, table: &str) -> Value {
@@ -355,7 +363,7 @@ fn move_folder(from: &Path, to: &Path) {
 }
 
 /// Adds a snapshot of another program, which has the manifests of an earlier one.
-fn add_foreign_snapshot(lake: &Path, manifests_of: usize) {
+pub(crate) fn add_foreign_snapshot(lake: &Path, manifests_of: usize) {
     let (version, mut table) = (version(lake, "runs"), metadata(lake, "runs"));
     let snapshots = table["snapshots"].as_array().unwrap();
     let mut snapshot = snapshots[manifests_of].clone();

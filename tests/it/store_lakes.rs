@@ -25,17 +25,17 @@ use crate::support::{
 };
 
 /// A lake in a store, and the export that writes it.
-struct StoreLake {
-    export: TestExport,
-    address: String,
+pub(crate) struct StoreLake {
+    pub(crate) export: TestExport,
+    pub(crate) address: String,
     /// The objects of the lake, past the program and past a proxy.
-    objects: Arc<dyn ObjectStore>,
-    copies: u32,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) copies: u32,
 }
 
 /// What else the configuration says.
 #[derive(Clone, Copy)]
-enum ReadBy {
+pub(crate) enum ReadBy {
     Files,
     Tables,
 }
@@ -65,7 +65,7 @@ impl StoreLake {
     }
 
     /// In SeaweedFS, at the endpoint of the server or of a proxy in front of it.
-    fn in_s3(endpoint: &str, read_by: ReadBy) -> Self {
+    pub(crate) fn in_s3(endpoint: &str, read_by: ReadBy) -> Self {
         let server = ObjectStoreServer::seaweedfs();
         Self::in_s3_of(server, endpoint, read_by)
     }
@@ -111,11 +111,11 @@ impl StoreLake {
         lake
     }
 
-    fn run(&self, arguments: &[&str]) -> ProgramOutput {
+    pub(crate) fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.export.run(arguments)
     }
 
-    fn succeeds(&self, arguments: &[&str]) -> ProgramOutput {
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> ProgramOutput {
         let ran = self.run(arguments);
         let told = format!("{}{}", ran.stdout, ran.stderr);
         assert_eq!(ran.code, Some(0), "{arguments:?} on {}: {told}", self.address);
@@ -124,7 +124,7 @@ impl StoreLake {
 
     /// Copies the lake to this machine, and compares every row of every table, there and in DuckDB,
     /// with the world's. `verify` finds nothing.
-    fn assert_equals_the_world(&mut self) {
+    pub(crate) fn assert_equals_the_world(&mut self) {
         let ran = self.succeeds(&["verify"]);
         assert!(ran.stdout.contains("all is well"), "{}", ran.stdout);
         self.copies += 1;
@@ -140,7 +140,7 @@ impl StoreLake {
         self.assert_equals_the_world();
     }
 
-    fn keys(&self, folder: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, folder: &str) -> Vec<String> {
         let folder = ObjectPath::from(folder);
         block_on(async {
             let found = self.objects.list(Some(&folder)).try_collect::<Vec<_>>().await.unwrap();
@@ -355,7 +355,7 @@ fn a_store_that_fails_now_and_then_loses_and_doubles_nothing() {
     });
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let id = i32::try_from(child.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
@@ -424,6 +424,41 @@ fn a_store_that_ignores_conditions_is_refused() {
         assert!(told.contains("does not keep the condition"), "{told}");
     }
     assert_eq!(lake.keys(""), [""; 0]);
+}
+
+/// Data files are checked several at once, and what is found is in their order.
+#[test]
+fn damage_in_a_store_is_named_in_the_order_of_the_files() {
+    let server = ObjectStoreServer::seaweedfs();
+    let lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+    lake.succeeds(&["sync"]);
+    let files = lake.keys("spans");
+    let mut damaged: Vec<String> = files.into_iter().step_by(3).collect();
+    damaged.sort();
+    assert!(damaged.len() > 3, "{damaged:?}");
+    for (place, file) in damaged.iter().enumerate() {
+        let key = ObjectPath::from(file.as_str());
+        if place % 2 == 0 {
+            block_on(lake.objects.delete(&key)).unwrap();
+        } else {
+            let content = block_on(async { lake.objects.get(&key).await?.bytes().await }).unwrap();
+            let mut content = content.to_vec();
+            *content.last_mut().unwrap() ^= 1;
+            block_on(lake.objects.put(&key, content.into())).unwrap();
+        }
+    }
+    let ran = lake.run(&["verify", "--output", "json"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let report = ran.json();
+    let text =
+        |finding: &serde_json::Value, member: &str| finding[member].as_str().unwrap().to_owned();
+    // Those of the files, before those of the rows that they held.
+    let found = report["findings"].as_array().unwrap().iter();
+    let found = found.filter(|finding| finding["path"].is_string());
+    let found: Vec<(String, String)> =
+        found.map(|finding| (text(finding, "path"), text(finding, "kind"))).collect();
+    let kinds = ["part_missing", "part_damaged"].into_iter().cycle().map(str::to_owned);
+    assert_eq!(found, damaged.into_iter().zip(kinds).collect::<Vec<_>>());
 }
 
 /// What is wrong is told before anything is written, and without the secret.

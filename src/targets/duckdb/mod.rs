@@ -10,12 +10,13 @@ mod deliver;
 mod open_file;
 mod options;
 mod rebuild;
+mod verify;
 mod views;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{DeliverError, Delivery, Target};
+use super::{CheckedLake, DeliverError, Delivery, Target, TargetReport};
 use crate::lake::LakeView;
 use crate::tables::Mapping;
 
@@ -42,6 +43,10 @@ impl Target for DuckdbTarget {
         KIND
     }
 
+    fn name(&self) -> &'static str {
+        "the DuckDB file"
+    }
+
     fn location(&self) -> String {
         self.options.path.display().to_string()
     }
@@ -54,6 +59,13 @@ impl Target for DuckdbTarget {
             inspect(&self.options.path, &[]).map(|(commit, _)| Some(commit))
         };
         applied.boxed()
+    }
+
+    fn check<'c>(
+        &'c self,
+        _lake: &'c LakeView,
+    ) -> BoxFuture<'c, Result<Option<u64>, DeliverError>> {
+        self.applied()
     }
 
     fn deliver<'d>(
@@ -70,5 +82,12 @@ impl Target for DuckdbTarget {
         mapping: &'d Mapping,
     ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
         rebuild(lake, mapping, &self.options).boxed()
+    }
+
+    fn verify<'v>(
+        &'v self,
+        lake: &'v mut CheckedLake<'_>,
+    ) -> BoxFuture<'v, Result<TargetReport, DeliverError>> {
+        async { verify::verify(lake, &self.options.path) }.boxed()
     }
 }

@@ -137,6 +137,8 @@ pub(super) enum Commit {
 pub(super) struct FilesCatalog {
     store: LakeStore,
     addresses: Addresses,
+    /// Whether a version hint that a crash left behind is corrected.
+    corrects_hints: bool,
 }
 
 /// Earlier versions of the metadata that are kept, for readers that have just found their name.
@@ -145,7 +147,12 @@ const KEPT_VERSIONS: u64 = 20;
 impl FilesCatalog {
     /// The catalog in a lake.
     pub(super) fn new(store: LakeStore, addresses: Addresses) -> Self {
-        Self { store, addresses }
+        Self { store, addresses, corrects_hints: true }
+    }
+
+    /// The same catalog, for commands that change nothing.
+    pub(super) fn read_only(self) -> Self {
+        Self { corrects_hints: false, ..self }
     }
 
     fn newest(&self, table: &str) -> Result<Option<u64>, DeliverError> {
@@ -166,8 +173,9 @@ impl FilesCatalog {
             None => Err("lost its metadata while it was read".to_owned()),
         };
         // A crash after a commit leaves the hint behind.
-        if self.store.get(&hint_path(table)).await?.as_deref()
-            != Some(version.to_string().as_bytes())
+        if self.corrects_hints
+            && self.store.get(&hint_path(table)).await?.as_deref()
+                != Some(version.to_string().as_bytes())
         {
             self.write_hint(table, version).await?;
         }

@@ -197,7 +197,7 @@ impl DataFileEntry {
 }
 
 /// The day of a data file's folder, in days since 1970.
-fn day_of(path: &str) -> Option<i32> {
+pub(super) fn day_of(path: &str) -> Option<i32> {
     let (_, rest) = path.split_once("/date=")?;
     let day: chrono::NaiveDate = rest.split('/').next()?.parse().ok()?;
     let days = day.signed_duration_since(chrono::NaiveDate::default()).num_days();

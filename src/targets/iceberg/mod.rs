@@ -24,6 +24,7 @@ mod record;
 mod rest;
 mod schema;
 mod table;
+mod verify;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -32,11 +33,13 @@ use self::addresses::Addresses;
 use self::catalog::{Catalog, CatalogName, FilesCatalog};
 use self::record::Record;
 use self::rest::RestCatalog;
-use super::{DeliverError, Delivery, Target};
+use self::verify::DataFiles;
+use super::{CheckedLake, DeliverError, Delivery, Target, TargetReport};
 use crate::config::IcebergCatalog;
 use crate::lake::{LakeStore, LakeView};
 use crate::tables::Mapping;
 
+pub use deliver::KIND;
 pub use options::IcebergOptions;
 
 /// Iceberg tables that follow a lake.
@@ -86,7 +89,11 @@ impl IcebergTarget {
 
 impl Target for IcebergTarget {
     fn kind(&self) -> &'static str {
-        deliver::KIND
+        KIND
+    }
+
+    fn name(&self) -> &'static str {
+        "the Iceberg tables"
     }
 
     fn location(&self) -> String {
@@ -104,6 +111,15 @@ impl Target for IcebergTarget {
         applied.boxed()
     }
 
+    fn check<'c>(&'c self, lake: &'c LakeView) -> BoxFuture<'c, Result<Option<u64>, DeliverError>> {
+        let checked = async {
+            let addresses = Addresses::new(lake.store())?;
+            let catalog = FilesCatalog::new(lake.store().clone(), addresses.clone()).read_only();
+            verify::check(lake, &catalog, &addresses, &self.options).await
+        };
+        checked.boxed()
+    }
+
     fn deliver<'d>(
         &'d self,
         lake: &'d LakeView,
@@ -118,5 +134,19 @@ impl Target for IcebergTarget {
         _mapping: &'d Mapping,
     ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
         self.deliver(lake, true).boxed()
+    }
+
+    fn verify<'v>(
+        &'v self,
+        lake: &'v mut CheckedLake<'_>,
+    ) -> BoxFuture<'v, Result<TargetReport, DeliverError>> {
+        let files = DataFiles { live: lake.live, superseded: lake.superseded };
+        let store = lake.view.store();
+        let verified = async move {
+            let addresses = Addresses::new(store)?;
+            let catalog = FilesCatalog::new(store.clone(), addresses.clone()).read_only();
+            verify::verify(store, files, &catalog, &addresses, &self.options).await
+        };
+        verified.boxed()
     }
 }

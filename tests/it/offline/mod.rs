@@ -3,4 +3,4 @@
 
 mod binary;
 pub(crate) mod replay;
-mod verify;
+pub(crate) mod verify;

@@ -21,7 +21,8 @@ async fn said(export: &TestExport) -> String {
     told(export, &verify(&options(export)).await.unwrap())
 }
 
-fn told(export: &TestExport, report: &VerifyReport) -> String {
+/// The findings of a report with their remedies.
+pub(crate) fn told(export: &TestExport, report: &VerifyReport) -> String {
     let findings = report.findings.iter();
     let lines = findings.map(|finding| format!("{finding}\n  hint: {}", finding.remedy()));
     let unchecked = report.unchecked.iter().map(|what| format!("not checked: {what}"));
@@ -29,7 +30,8 @@ fn told(export: &TestExport, report: &VerifyReport) -> String {
     if lines.is_empty() { "all is well".to_owned() } else { same(export, &lines.join("\n")) }
 }
 
-fn same(export: &TestExport, text: &str) -> String {
+/// A text without what differs from one lake to another.
+pub(crate) fn same(export: &TestExport, text: &str) -> String {
     let folder = export.lake.parent().unwrap().display().to_string();
     let text = text.replace(&folder, "[dir]");
     let words = text.split_inclusive(['-', '.']).map(|word| {
