@@ -1,5 +1,6 @@
 //! Prometheus metrics. All names are declared here and nowhere else.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::ledger::StateCounts;
 use crate::reconcile::Reconciliation;
 use crate::schedule::Job;
 use crate::sync::{SyncOutcome, SyncReport};
+use crate::targets;
 use crate::time::Timestamp;
 
 /// Histogram buckets in seconds: single long responses take seconds, whole syncs up to hours.
@@ -86,7 +88,9 @@ pub struct Metrics {
     lake_bytes: IntGauge,
     lake_parts: IntGauge,
     lake_commit: IntGauge,
-    delivery_lag: IntGauge,
+    delivery_lag: IntGaugeVec,
+    delivered_commit: IntGaugeVec,
+    delivery_failures: IntCounterVec,
     reconciliations: IntCounterVec,
     reconciled_runs: IntGaugeVec,
     skipped: IntCounterVec,
@@ -159,7 +163,9 @@ impl Metrics {
             lake_bytes: made.gauge("lake_bytes", "Bytes of the Parquet files that readers see.")?,
             lake_parts: made.gauge("lake_parts", "Parquet files that readers see.")?,
             lake_commit: made.gauge("lake_commit", "The number of the lake's last commit.")?,
-            delivery_lag: made.gauge("delivery_lag_commits", "Commits that the DuckDB file does not have yet.")?,
+            delivery_lag: made.gauges("delivery_lag_commits", "Commits of the lake that a target does not have yet.", &["target"])?,
+            delivered_commit: made.gauges("delivered_commit", "The last commit that a target has; 0 for none.", &["target"])?,
+            delivery_failures: made.counters("delivery_failures_total", "Deliveries to a target that failed.", &["target"])?,
             reconciliations: made.counters("reconciliations_total", "Reconciliations that ended, by outcome.", &["outcome"])?,
             reconciled_runs: made.gauges("reconciled_runs", "Runs that the API listed at the last reconciliation, by how they compared with the lake.", &["verdict"])?,
             skipped: made.counters("firings_skipped_total", "Firings that started nothing, and why.", &["job", "reason"])?,
@@ -297,9 +303,8 @@ impl Metrics {
         }
     }
 
-    /// Updates the statistics of the lake, and how many commits the DuckDB file is behind; `lag` is
-    /// `None` if there is no such file, or it cannot be read.
-    pub fn show_lake(&self, lake: &LakeFigures, lag: Option<u64>) {
+    /// Updates the statistics of the lake.
+    pub fn show_lake(&self, lake: &LakeFigures) {
         self.lake_bytes.set(signed(lake.bytes));
         self.lake_parts.set(signed(lake.parts));
         self.lake_commit.set(signed(lake.commit));
@@ -309,7 +314,31 @@ impl Metrics {
             self.runs.with_label_values(&[*state]).set(signed(*runs));
         }
         self.proven_until.set(lake.proven_until.map_or(0.0, seconds));
-        self.delivery_lag.set(signed(lag.unwrap_or(0)));
+    }
+
+    /// Updates how far the targets of a lake are that ends at commit `newest`: by their kind, the last
+    /// commit that they have, or `None` where it is not known. Kinds that are left out are not
+    /// configured.
+    pub fn show_targets(&self, newest: u64, applied: &BTreeMap<&'static str, Option<u64>>) {
+        for kind in targets::KINDS {
+            if applied.contains_key(kind) {
+                self.delivery_failures.with_label_values(&[kind]).inc_by(0);
+            }
+            if let Some(Some(commit)) = applied.get(kind) {
+                let lag = newest.saturating_sub(*commit);
+                self.delivery_lag.with_label_values(&[kind]).set(signed(lag));
+                self.delivered_commit.with_label_values(&[kind]).set(signed(*commit));
+            } else {
+                // A series that does not exist cannot be removed, which is no error.
+                let _absent = self.delivery_lag.remove_label_values(&[kind]);
+                let _absent = self.delivered_commit.remove_label_values(&[kind]);
+            }
+        }
+    }
+
+    /// Counts a delivery that failed, by the kind of its target.
+    pub fn note_failed_delivery(&self, target: &str) {
+        self.delivery_failures.with_label_values(&[target]).inc();
     }
 
     /// Counts firings that did not start their job.

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::endpoints::{self, listen_address};
 use super::health::Health;
-use super::lake_stats::{LakeWatch, applied};
+use super::lake_stats::{AppliedCommits, LakeWatch, applied};
 use super::options::{ServiceOptions, ServiceSettings};
 use super::shared::{Receivers, ServiceState};
 use crate::config::{ScheduleSettings, Settings};
@@ -39,7 +39,8 @@ pub struct Service {
     pub(super) timetable: Timetable,
     pub(super) shared: Arc<ServiceState>,
     pub(super) lake_watch: LakeWatch,
-    pub(super) applied: Option<u64>,
+    /// The last commit that each target has.
+    pub(super) applied: AppliedCommits,
 }
 
 /// Why [`Service::wait`] returned.
@@ -81,7 +82,14 @@ impl Service {
             tokio::spawn(endpoints::serve(listener, Arc::clone(&shared)));
         }
         let lake_watch = LakeWatch::default();
-        let mut service = Self { options, current, timetable, shared, lake_watch, applied: None };
+        let mut service = Self {
+            options,
+            current,
+            timetable,
+            shared,
+            lake_watch,
+            applied: AppliedCommits::new(),
+        };
         service.begin_with_lake().await;
         service.announce();
         Ok(service)
@@ -211,8 +219,10 @@ impl Service {
         self.shared.health().set_stale_after(stale_after);
         let old = self.shared.receivers().replace(receivers);
         self.timetable = timetable.in_place_of(&self.timetable, now);
-        let (lake, duckdb) = (&self.current.settings.lake.path, &self.current.settings.duckdb);
-        let is_elsewhere = *lake != new.settings.lake.path || *duckdb != new.settings.duckdb;
+        let (before, after) = (&self.current.settings, &new.settings);
+        let is_elsewhere = before.lake.path != after.lake.path
+            || before.duckdb != after.duckdb
+            || before.iceberg != after.iceberg;
         self.current = new;
         if is_elsewhere {
             self.begin_with_lake().await;
@@ -230,6 +240,10 @@ impl Service {
         if !self.current.only_sync && !schedule.reconcile_cron.is_empty() {
             tracing::info!("reconciling by `{}` ({zone})", schedule.reconcile_cron);
         }
+        let compact_cron = self.current.settings.compact_cron();
+        if !self.current.only_sync && !compact_cron.is_empty() {
+            tracing::info!("compacting by `{compact_cron}` ({zone})");
+        }
         for (firing, job) in self.timetable.upcoming((self.options.clock)(), 3) {
             tracing::info!("next: {} {}", firing.format("%Y-%m-%d %H:%M:%S UTC"), job.name());
         }
@@ -238,12 +252,11 @@ impl Service {
     /// Reads the state of the configured lake and DuckDB file, and sets the time until which the
     /// export is known to be complete.
     async fn begin_with_lake(&mut self) {
-        let settings = &self.current.settings;
-        self.applied = applied(settings).await;
-        let has_target = settings.duckdb.enabled || settings.iceberg.catalog.is_some();
         // If the lake cannot be read, the first sync reports it.
+        self.applied = applied(&self.current.settings).await.unwrap_or_default();
         let lake = self.show_lake(None).await;
-        let is_whole = |lake: &LakeFigures| !has_target || self.applied == Some(lake.commit);
+        let is_whole =
+            |lake: &LakeFigures| self.applied.values().all(|applied| *applied == Some(lake.commit));
         let last_success = lake.filter(is_whole).and_then(|lake| lake.proven_until);
         self.shared.health().begin_anew(last_success);
         self.shared.metrics.set_last_success(last_success.map_or(0.0, seconds));
@@ -259,8 +272,8 @@ impl Service {
         match looked {
             Ok(figures) => {
                 let figures = figures.unwrap_or_default();
-                let lag = self.applied.map(|applied| figures.commit.saturating_sub(applied));
-                self.shared.metrics.show_lake(&figures, lag);
+                self.shared.metrics.show_lake(&figures);
+                self.shared.metrics.show_targets(figures.commit, &self.applied);
                 Some(figures)
             }
             Err(error) => {
@@ -321,8 +334,9 @@ fn timetable(current: &ServiceSettings, now: DateTime<Utc>) -> Result<Timetable,
     if !current.only_sync && !schedule.reconcile_cron.trim().is_empty() {
         jobs.push((Job::Reconcile, expression(schedule, &schedule.reconcile_cron)?));
     }
-    if !current.only_sync && !schedule.compact_cron.trim().is_empty() {
-        jobs.push((Job::Compact, expression(schedule, &schedule.compact_cron)?));
+    let compact_cron = current.settings.compact_cron();
+    if !current.only_sync && !compact_cron.is_empty() {
+        jobs.push((Job::Compact, expression(schedule, compact_cron)?));
     }
     let mut timetable = Timetable::new(jobs, now);
     if timetable.next(now).is_none() {

@@ -199,18 +199,26 @@ impl Service {
         Ok((options, progress))
     }
 
-    /// Remembers the last commit that the targets have.
+    /// Remembers the last commit that each target has, and counts failures.
     async fn note_deliveries(&mut self, deliveries: &[DeliveryReport]) {
-        if deliveries.is_empty() {
-            return;
+        let mut is_unknown = false;
+        for delivery in deliveries {
+            match delivery {
+                DeliveryReport::Done(delivery) => {
+                    self.applied.insert(delivery.target, Some(delivery.commit));
+                }
+                // It may have some of the commits that it lacked before, or none.
+                DeliveryReport::Failed { target, .. } => {
+                    self.shared.metrics.note_failed_delivery(target);
+                    is_unknown = true;
+                }
+            }
         }
-        let done: Option<Vec<u64>> =
-            deliveries.iter().map(|delivery| Some(delivery.done()?.commit)).collect();
-        self.applied = match (done, self.applied) {
-            (Some(commits), _) => commits.into_iter().min(),
-            (None, Some(known)) => Some(known),
-            (None, None) => applied(&self.current.settings).await,
-        };
+        if is_unknown && let Ok(applied) = applied(&self.current.settings).await {
+            for (target, commit) in applied.into_iter().filter(|(_, commit)| commit.is_some()) {
+                self.applied.insert(target, commit);
+            }
+        }
     }
 }
 

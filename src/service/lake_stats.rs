@@ -1,5 +1,7 @@
 //! Statistics of the lake, read again after each job that changed it.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::config::Settings;
@@ -61,14 +63,17 @@ impl LakeWatch {
     }
 }
 
-/// The last commit that every target has; `None` without targets, or if one cannot be read now:
-/// the next delivery then reports why.
-pub(super) async fn applied(settings: &Settings) -> Option<u64> {
-    let lake = LakeStore::configured(settings).ok()?;
-    let mut least = None;
+/// The last commit that each configured target has, by its kind: 0 if it does not exist yet, and `None`
+/// if it cannot be read now. The next delivery then reports why.
+pub(super) async fn applied(settings: &Settings) -> Result<AppliedCommits, LakeError> {
+    let lake = LakeStore::configured(settings)?;
+    let mut commits = AppliedCommits::new();
     for target in targets::configured(settings, &lake, &Events::none(), None) {
-        let applied = target.applied().await.ok()??;
-        least = Some(least.map_or(applied, |least: u64| least.min(applied)));
+        let applied = target.applied().await.ok();
+        commits.insert(target.kind(), applied.map(Option::unwrap_or_default));
     }
-    least
+    Ok(commits)
 }
+
+/// By the kind of a target, the last commit that it has; `None` if that is not known.
+pub(super) type AppliedCommits = BTreeMap<&'static str, Option<u64>>;

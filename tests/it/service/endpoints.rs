@@ -92,7 +92,9 @@ async fn metrics_are_well_written_and_their_names_do_not_change() {
     insta::assert_snapshot!(names.join("\n"), @r"
     gauge armature_export_build_info version
     counter armature_export_configuration_reloads_total outcome
-    gauge armature_export_delivery_lag_commits
+    gauge armature_export_delivered_commit target
+    counter armature_export_delivery_failures_total target
+    gauge armature_export_delivery_lag_commits target
     counter armature_export_firings_skipped_total job reason
     gauge armature_export_gap_seconds
     gauge armature_export_gaps

@@ -7,3 +7,4 @@ mod endpoints;
 mod exposition;
 mod signals;
 mod soak;
+mod targets;

@@ -206,7 +206,7 @@ fn compare(metrics: &Exposition, export: &TestExport) {
     assert!(requests >= sum("requests"), "reconciliations and failed syncs ask too");
     let proven = question("SELECT epoch(max(proven_until))::BIGINT FROM _syncs");
     assert_eq!(metrics.value("armature_export_proven_until_timestamp_seconds"), proven);
-    assert_eq!(metrics.value("armature_export_delivery_lag_commits"), 0);
+    assert_eq!(metrics.value("armature_export_delivery_lag_commits{target=\"duckdb\"}"), 0);
     let runs = question("SELECT count(*) FROM runs");
     let exported = metrics.value("armature_export_runs{state=\"exported\"}");
     assert_eq!(exported, runs, "none is out of the ledger's reach yet");
