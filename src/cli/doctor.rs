@@ -98,6 +98,7 @@ pub(super) async fn run(context: &Context, arguments: &DoctorArguments) -> Resul
     }
     checks::lake(&mut examination, &settings).await;
     checks::duckdb(&mut examination, &settings);
+    checks::iceberg(&mut examination, &settings).await;
     if let Some(progress) = progress {
         progress.end();
     }

@@ -1,5 +1,6 @@
 //! What `doctor` says of an API before the first sync: what a sync would find, and what to do.
 
+use crate::iceberg::edit_metadata;
 use crate::support::{TestExport, answer, ended_runs, hand_made_run};
 use armature_export::simulator::{
     Answer, Endpoint, Paging, PagingStyle, Rule, Shape, SimulatorSettings,
@@ -112,4 +113,51 @@ fn listed_runs_that_are_not_known_by_their_ids() {
     export.simulator.add_rule(Rule::new(Endpoint::Run, unknown));
     let told = findings(&export);
     assert!(told.starts_with("exit 3") && told.contains("`GET /runs/{id}` answers 404"), "{told}");
+}
+
+/// The Iceberg tables: not there yet, there, late, and those that a delivery would refuse.
+#[test]
+fn iceberg_tables_and_how_far_they_are() {
+    let export = TestExport::of_growing_world(3);
+    let told = |export: &TestExport| {
+        let told = findings(export);
+        let mut lines = told.lines().skip_while(|line| !line.contains("  iceberg "));
+        let shown = lines.by_ref().take(2).collect::<Vec<_>>().join("\n");
+        format!("{} {}", told.lines().next().unwrap(), shown.trim_end())
+    };
+    assert!(!findings(&export).contains("iceberg"), "it is not configured");
+    let with_tables = "[iceberg]\ncatalog = \"files\"\n";
+    export.configure(with_tables);
+    let mut shown = vec![told(&export)];
+    export.configure("");
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    export.configure(with_tables);
+    shown.push(told(&export));
+    assert_eq!(export.run(&["deliver"]).code, Some(0));
+    shown.push(told(&export));
+    export.configure("");
+    export.simulator.advance(chrono::Duration::hours(1));
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    export.configure(with_tables);
+    shown.push(told(&export));
+    edit_metadata(&export.lake, "runs", |table| {
+        table["properties"]["armature.lake"] = json!("00000000-0000-0000-0000-000000000000");
+    });
+    shown.push(told(&export));
+    assert_snapshot!(shown.join("\n\n"), @"
+    exit 0 ok       iceberg        `[dir]/lake/_iceberg` is new: the first sync makes the tables
+    ready to sync, warnings: 1
+
+    exit 0 ok       iceberg        `[dir]/lake/_iceberg` is new: the next sync makes the tables
+    ready to sync, warnings: 1
+
+    exit 0 ok       iceberg        the tables in `[dir]/lake/_iceberg` are there, with commit 1
+    ready to sync, warnings: 1
+
+    exit 0 warning  iceberg        the tables in `[dir]/lake/_iceberg` have commit 1, and the lake has commit 2
+                             → `armature-export deliver` or the next sync brings them up to date
+
+    exit 6 FAILED   iceberg        the Iceberg table `file://[dir]/lake/_iceberg/runs` belongs to another lake
+                             → the lake is intact; `armature-export deliver --rebuild` registers its files in the table anew
+    ");
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::Examination;
 use crate::config::Settings;
+use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::lake::{LakeError, LakeStore, LakeView, try_lock_in};
 use crate::query::{Fault, QueryError};
-use crate::targets::DeliverError;
 use crate::targets::duckdb::{inspect, try_folder};
+use crate::targets::{self, DeliverError, iceberg};
 
 /// Checks whether the lake can be read and written.
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
@@ -54,6 +55,43 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
                 .ok("duckdb", format!("`{}` is there, with commit {commit}", path.display()));
         }
         Err(error) => examination.fail("duckdb", &error.into()),
+    }
+}
+
+/// Checks whether the Iceberg tables can be continued, if they are configured.
+pub(super) async fn iceberg(examination: &mut Examination, settings: &Settings) {
+    const CHECK: &str = iceberg::KIND;
+    // What is wrong with the lake is a finding already.
+    let Ok(store) = LakeStore::configured(settings) else { return };
+    let targets = targets::configured(settings, &store, &Events::none(), None);
+    for target in targets.iter().filter(|target| target.kind() == iceberg::KIND) {
+        let place = target.location();
+        let lake = match LakeView::open(&store).await {
+            Ok(lake) => lake,
+            Err(LakeError::Missing { .. }) => {
+                examination.ok(CHECK, format!("`{place}` is new: the first sync makes the tables"));
+                continue;
+            }
+            Err(_) => return,
+        };
+        let newest = lake.head().map_or(0, |head| head.commit);
+        match target.check(&lake).await {
+            Ok(None) => {
+                examination.ok(CHECK, format!("`{place}` is new: the next sync makes the tables"));
+            }
+            Ok(Some(commit)) if commit < newest => {
+                let found = format!(
+                    "the tables in `{place}` have commit {commit}, and the lake has commit {newest}"
+                );
+                let advice = "`armature-export deliver` or the next sync brings them up to date";
+                examination.warn(CHECK, found, advice);
+            }
+            Ok(Some(commit)) => {
+                examination
+                    .ok(CHECK, format!("the tables in `{place}` are there, with commit {commit}"));
+            }
+            Err(error) => examination.fail(CHECK, &error.into()),
+        }
     }
 }
 
