@@ -227,10 +227,27 @@ mod tests {
             "scope",
             "signing_name",
             "signing_region",
+            "compact_cron",
             "[[columns]]",
         ] {
             assert!(DEFAULT_FILE.contains(option), "{option}");
         }
+    }
+
+    #[test]
+    fn compaction_is_nightly_where_engines_read_tables_in_a_store() {
+        let cron = |text: &str| {
+            let settings = parse(text, Path::new("armature-export.toml")).unwrap();
+            settings.compact_cron().to_owned()
+        };
+        let tables = "[lake]\npath = \"s3://bucket/lake\"\nread_by = \"tables\"\n";
+        assert_eq!(cron(tables), "15 4 * * *");
+        assert_eq!(cron(&tables.replace("s3://bucket/lake", "folder")), "");
+        assert_eq!(cron(&tables.replace("tables", "files")), "");
+        let set = |expression: &str| format!("[schedule]\ncompact_cron = \"{expression}\"\n");
+        assert_eq!(cron(&format!("{tables}{}", set(""))), "");
+        assert_eq!(cron(&format!("{tables}{}", set("0 5 * * *"))), "0 5 * * *");
+        assert_eq!(cron(&set("0 5 * * *")), "0 5 * * *");
     }
 
     #[test]

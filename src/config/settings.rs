@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::iceberg::IcebergSettings;
-use super::object_store::{ObjectStoreSettings, ReadBy};
+use super::object_store::{ObjectStoreSettings, ReadBy, StoreUrl};
 use crate::tables::{ColumnOverride, ListOverride, Mapping, MappingError};
 
 /// Everything that can be configured.
@@ -48,6 +48,19 @@ impl Settings {
     /// [`MappingError`] for the first column or list that is not valid.
     pub fn mapping(&self) -> Result<Mapping, MappingError> {
         Mapping::new(&self.columns, &self.lists)
+    }
+
+    /// When to compact: a crontab expression; empty for never. Where no time is configured, every
+    /// night if engines read tables in an object store: small files then affect no reader of
+    /// folders, and merged ones nobody who loads each new file.
+    pub fn compact_cron(&self) -> &str {
+        const NIGHTLY: &str = "15 4 * * *";
+        let reads_tables = self.lake.read_by == ReadBy::Tables;
+        match self.schedule.compact_cron.as_deref() {
+            Some(expression) => expression.trim(),
+            None if reads_tables && StoreUrl::of_path(&self.lake.path).is_some() => NIGHTLY,
+            None => "",
+        }
     }
 }
 
@@ -379,8 +392,8 @@ pub struct ScheduleSettings {
     pub reconcile_cron: String,
     /// Whether a reconciliation that finds differences fetches them.
     pub reconcile_repair: bool,
-    /// When to compact; empty for never.
-    pub compact_cron: String,
+    /// When to compact; empty for never. `None`: as [`Settings::compact_cron`] says.
+    pub compact_cron: Option<String>,
     /// The time zone of all expressions, such as `Europe/Berlin`.
     pub time_zone: String,
     /// Whether to run a sync at startup.
@@ -403,7 +416,7 @@ impl Default for ScheduleSettings {
             cron: "*/15 * * * *".to_owned(),
             reconcile_cron: "30 3 * * *".to_owned(),
             reconcile_repair: true,
-            compact_cron: String::new(),
+            compact_cron: None,
             time_zone: "UTC".to_owned(),
             run_at_start: true,
             jitter_secs: 0,

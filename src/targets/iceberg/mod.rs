@@ -42,6 +42,15 @@ use crate::tables::Mapping;
 pub use deliver::KIND;
 pub use options::IcebergOptions;
 
+/// What a catalog is used for.
+#[derive(Clone, Copy, Debug)]
+enum Access {
+    /// Nothing is changed, not even the version hint that a crash left behind.
+    Read,
+    /// A delivery.
+    Write,
+}
+
 /// Iceberg tables that follow a lake.
 #[derive(Clone, Debug)]
 pub struct IcebergTarget {
@@ -61,6 +70,7 @@ impl IcebergTarget {
         &self,
         lake: &LakeStore,
         addresses: &Addresses,
+        access: Access,
     ) -> Result<Box<dyn Catalog>, DeliverError> {
         Ok(match self.options.settings.catalog {
             Some(IcebergCatalog::Rest) => {
@@ -68,7 +78,11 @@ impl IcebergTarget {
                 Box::new(RestCatalog::connect(settings, store, addresses.clone()).await?)
             }
             Some(IcebergCatalog::Files) | None => {
-                Box::new(FilesCatalog::new(lake.clone(), addresses.clone()))
+                let files = FilesCatalog::new(lake.clone(), addresses.clone());
+                Box::new(match access {
+                    Access::Read => files.read_only(),
+                    Access::Write => files,
+                })
             }
         })
     }
@@ -82,7 +96,7 @@ impl IcebergTarget {
 
     async fn deliver(&self, lake: &LakeView, anew: bool) -> Result<Delivery, DeliverError> {
         let addresses = Addresses::new(lake.store())?;
-        let catalog = self.catalog(lake.store(), &addresses).await?;
+        let catalog = self.catalog(lake.store(), &addresses, Access::Write).await?;
         deliver::deliver(lake, catalog.as_ref(), &addresses, &self.options, anew).await
     }
 }
@@ -114,8 +128,8 @@ impl Target for IcebergTarget {
     fn check<'c>(&'c self, lake: &'c LakeView) -> BoxFuture<'c, Result<Option<u64>, DeliverError>> {
         let checked = async {
             let addresses = Addresses::new(lake.store())?;
-            let catalog = FilesCatalog::new(lake.store().clone(), addresses.clone()).read_only();
-            verify::check(lake, &catalog, &addresses, &self.options).await
+            let catalog = self.catalog(lake.store(), &addresses, Access::Read).await?;
+            verify::check(lake, catalog.as_ref(), &addresses, &self.options).await
         };
         checked.boxed()
     }
@@ -144,8 +158,8 @@ impl Target for IcebergTarget {
         let store = lake.view.store();
         let verified = async move {
             let addresses = Addresses::new(store)?;
-            let catalog = FilesCatalog::new(store.clone(), addresses.clone()).read_only();
-            verify::verify(store, files, &catalog, &addresses, &self.options).await
+            let catalog = self.catalog(store, &addresses, Access::Read).await?;
+            verify::verify(store, files, catalog.as_ref(), &addresses, &self.options).await
         };
         verified.boxed()
     }
