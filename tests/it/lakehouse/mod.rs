@@ -183,4 +183,6 @@ fn two_engines_find_the_rows_of_the_world_in_a_bucket() {
     lakehouse.succeeds(&["sync"]);
     lakehouse.succeeds(&["compact"]);
     lakehouse.assert_both_engines_read_the_world(&python, "after late evaluations and a merge");
+    lakehouse.succeeds(&["verify"]);
+    lakehouse.succeeds(&["doctor"]);
 }
