@@ -19,6 +19,7 @@ pub mod json;
 pub mod lake;
 pub mod ledger;
 pub mod listing;
+pub mod metrics;
 pub mod normalize;
 pub mod notify;
 pub mod observe;

@@ -311,13 +311,21 @@ pub(super) struct ReadyArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArguments {
-    /// Table to print; all tables if omitted.
+    /// Table to print; all tables if omitted. With `--metrics`, the view.
     pub(super) table: Option<String>,
+
+    /// Print the metrics and the views that show them, in place of the tables.
+    ///
+    /// Each metric with its question, unit, formula and least sample. `--format sql` prints tables
+    /// and metrics together and needs no `--metrics`.
+    #[arg(long)]
+    pub(super) metrics: bool,
 
     /// Format of the data dictionary.
     ///
-    /// `sql` prints views over the lake's files for any DuckDB session, each with only the latest
-    /// revision of every run. `--output json` is the same as `--format json`.
+    /// `sql` prints views over the lake's files for any DuckDB session: one per table, with only the
+    /// latest revision of every run, and those of the metrics. `--output json` is the same as
+    /// `--format json`.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: SchemaFormat,
 

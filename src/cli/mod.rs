@@ -8,6 +8,7 @@ mod deliver;
 mod demo;
 mod doctor;
 mod init;
+mod metrics;
 mod plan;
 mod ready;
 mod reconcile;
@@ -79,7 +80,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Ready(arguments) => ready::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,
-        Command::Schema(arguments) => schema::run(&context, &arguments),
+        Command::Schema(arguments) => schema::run(&context, &arguments).await,
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
         Command::Replay(arguments) => replay::run(&context, &arguments).await,
         Command::Compact(arguments) => compact::run(&context, &arguments).await,

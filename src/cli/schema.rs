@@ -9,9 +9,12 @@ use crate::lake::LakeStore;
 use crate::query::lake_views;
 use crate::tables::{ALL, TableEntry, dictionary, find};
 
-pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let mapping = settings.mapping()?;
+    if arguments.metrics && arguments.format != SchemaFormat::Sql {
+        return super::metrics::run(context, arguments);
+    }
     let table = arguments.table.as_deref();
     if let Some(name) = table.filter(|name| find(name).is_none()) {
         let known: Vec<&str> = ALL.iter().map(|table| table.name).collect();
@@ -22,7 +25,9 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
     }
     let entries = dictionary(&mapping, table);
     match arguments.format {
-        SchemaFormat::Sql => write_stdout(&lake_views(&LakeStore::configured(&settings)?)?)?,
+        SchemaFormat::Sql => {
+            write_stdout(&lake_views(&LakeStore::configured(&settings)?, &mapping).await?)?;
+        }
         SchemaFormat::Json => write_stdout(&json(&entries)?)?,
         _ if context.is_json() => write_stdout(&json(&entries)?)?,
         SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,

@@ -10,12 +10,23 @@ fn timestamp(at: Timestamp) -> String {
     format!("to_timestamp({}::DOUBLE / 1000000)", at.as_micros())
 }
 
-fn system(commit_file: &CommitFile) -> String {
-    format!("NULL, {}, {}, 1", commit_file.commit, timestamp(commit_file.created_at))
+/// The values of a row of `_gaps`, each with its column.
+pub(super) fn gap_values(gap: &Gap, commit_file: &CommitFile) -> [(&'static str, String); 6] {
+    [
+        ("gap_from", timestamp(gap.from)),
+        ("gap_until", timestamp(gap.until)),
+        ("found_at", timestamp(gap.found_at)),
+        ("_commit", commit_file.commit.to_string()),
+        ("_extracted_at", timestamp(commit_file.created_at)),
+        ("_revision", "1".to_owned()),
+    ]
 }
 
-/// A row of `_syncs`. Columns are named, because a file of an older version has them in another order.
-pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
+/// The values of a row of `_syncs`, each with its column.
+pub(super) fn sync_values(
+    sync: &SyncRecord,
+    commit_file: &CommitFile,
+) -> Vec<(&'static str, String)> {
     let doubts = &sync.uncertified_because;
     let doubts = (!doubts.is_empty()).then(|| doubts.join("; "));
     let text = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), literal);
@@ -24,7 +35,7 @@ pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
         |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
     let of_sweep = |number: fn(&ScanRecord) -> u64| counted(sync.sweep.as_ref().map(number));
     let proof = sync.sweep.as_ref().and_then(|sweep| sweep.proof.as_deref());
-    let values = [
+    vec![
         ("sync_id", literal(&sync.sync_id)),
         ("outcome", literal(&sync.outcome)),
         ("started_at", timestamp(sync.started_at)),
@@ -50,7 +61,12 @@ pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
         ("_commit", commit_file.commit.to_string()),
         ("_extracted_at", timestamp(commit_file.created_at)),
         ("_revision", "1".to_owned()),
-    ];
+    ]
+}
+
+/// A row of `_syncs`. Columns are named, because a file of an older version has them in another order.
+pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
+    let values = sync_values(sync, commit_file);
     let (names, values): (Vec<String>, Vec<String>) =
         values.into_iter().map(|(name, value)| (identifier(name), value)).unzip();
     format!("INSERT INTO _syncs ({}) VALUES ({})", names.join(", "), values.join(", "))
@@ -60,14 +76,11 @@ pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
 pub(crate) fn gap_rows(gaps: &[Gap], commit_file: &CommitFile) -> String {
     let mut sql = "DELETE FROM _gaps;".to_owned();
     for gap in gaps {
-        let _infallible = write!(
-            sql,
-            "INSERT INTO _gaps VALUES ({}, {}, {}, {});",
-            timestamp(gap.from),
-            timestamp(gap.until),
-            timestamp(gap.found_at),
-            system(commit_file),
-        );
+        let (names, values) =
+            gap_values(gap, commit_file).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (names, values) = (names.join(", "), values.join(", "));
+        // Writing to a String cannot fail.
+        let _infallible = write!(sql, "INSERT INTO _gaps ({names}) VALUES ({values});");
     }
     sql
 }

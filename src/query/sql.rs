@@ -52,7 +52,8 @@ impl TablePlan {
     }
 }
 
-fn comment(out: &mut String, what: &str, name: &str, text: &str) {
+/// Adds a statement that sets the comment of a table, a view or a column.
+pub(super) fn comment(out: &mut String, what: &str, name: &str, text: &str) {
     // Writing to a String cannot fail.
     let _infallible = writeln!(out, "COMMENT ON {what} {name} IS {};", literal(text));
 }

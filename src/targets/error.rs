@@ -15,12 +15,15 @@ pub enum DeliverError {
         /// Path of the DuckDB file.
         path: PathBuf,
     },
-    /// The file has a table with the name of one of ours that this program did not create.
-    #[error("the DuckDB file `{}` has a table `{table}` that this program did not make", path.display())]
+    /// The file has a table or a view with the name of one of ours that this program did not create.
+    #[error(
+        "the DuckDB file `{}` has a table or view `{table}` that this program did not make",
+        path.display()
+    )]
     ForeignTable {
         /// Path of the DuckDB file.
         path: PathBuf,
-        /// Name of the table.
+        /// Name of the table or view.
         table: String,
     },
     /// The file states a newer commit than the lake has.

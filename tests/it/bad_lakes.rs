@@ -60,7 +60,7 @@ fn a_duckdb_file_with_a_table_of_the_same_name() {
     let ran = export.run(&["sync", "--duckdb", "mine.duckdb"]);
     assert_snapshot!(ran.told(), @"
     exit 2
-    error: the DuckDB file `[dir]/mine.duckdb` has a table `runs` that this program did not make
+    error: the DuckDB file `[dir]/mine.duckdb` has a table or view `runs` that this program did not make
     hint: name another file with --duckdb
     ");
     assert_eq!(export.lake_ids(), export.expected_ids());

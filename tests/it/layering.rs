@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules in order: each may use those before it.
-const MODULES: [&str; 30] = [
+const MODULES: [&str; 31] = [
     "crash",
     "digest",
     "tls",
@@ -14,6 +14,7 @@ const MODULES: [&str; 30] = [
     "event",
     "ledger",
     "tables",
+    "metrics",
     "config",
     "api",
     "listing",

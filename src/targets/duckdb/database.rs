@@ -8,11 +8,14 @@ use duckdb::{Config, Connection};
 use uuid::Uuid;
 
 use super::options::DeliveryOptions;
-use super::views::views;
 use crate::crash;
+use crate::digest::fingerprint;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
-use crate::query::{Fault, QueryError, TablePlan, connect_to_read, identifier, literal};
+use crate::query::{
+    Fault, QueryError, TablePlan, connect_to_read, identifier, literal, metric_view_names,
+    metric_views,
+};
 use crate::tables::SCHEMA_VERSION;
 use crate::targets::DeliverError;
 
@@ -106,8 +109,7 @@ impl Database {
         if !known {
             for planned in &plan.tables {
                 if self.table_exists(planned.table.name)? {
-                    let table = planned.table.name.to_owned();
-                    return Err(DeliverError::ForeignTable { path: self.path.clone(), table });
+                    return Err(self.foreign(planned.table.name));
                 }
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
@@ -158,8 +160,9 @@ impl Database {
             sql.push_str(";\n");
             sql.push_str(&planned.comments);
         }
-        sql.push_str(&views());
-        let version = literal(SCHEMA_VERSION);
+        self.check_views()?;
+        sql.push_str(&metric_views());
+        let version = literal(&declared_version());
         // Writing to a String cannot fail.
         let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
         self.execute("create the tables", &sql)?;
@@ -167,13 +170,14 @@ impl Database {
         Ok(())
     }
 
-    /// Upgrades a file of an older version, which lacks the columns that were added since and has
-    /// older views. The comment of the table `_armature` is the version that last upgraded the
-    /// file.
+    /// Upgrades a file of another version, which lacks the columns that were added since or has
+    /// other views. The comment of the table `_armature` is the [`declared_version`] that last
+    /// upgraded the file.
     fn upgrade(&self, plan: &TablePlan) -> Result<(), DeliverError> {
         let sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() \
                    AND schema_name = 'main' AND table_name = '_armature' AND comment = ?";
-        let current = self.connection.query_row(sql, [SCHEMA_VERSION], |row| row.get::<_, u64>(0));
+        let version = declared_version();
+        let current = self.connection.query_row(sql, [&version], |row| row.get::<_, u64>(0));
         if current.map_err(|error| self.failed("read the version of the tables", &error))? > 0 {
             return Ok(());
         }
@@ -191,11 +195,36 @@ impl Database {
                 let _infallible = write!(sql, "ALTER TABLE {table} ADD COLUMN {name} {kind};");
             }
         }
-        sql.push_str(&views());
+        self.check_views()?;
+        sql.push_str(&metric_views());
         // Writing to a String cannot fail.
-        let version = literal(SCHEMA_VERSION);
+        let version = literal(&version);
         let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
         self.execute("bring the tables to this version", &sql)
+    }
+
+    /// Refuses a file in which a name of the metrics' views is taken: by a table, which a view
+    /// cannot replace, or by a view of somebody else, which would be lost. The views of this
+    /// program have comments.
+    fn check_views(&self) -> Result<(), DeliverError> {
+        let names: Vec<String> = metric_view_names().map(literal).collect();
+        let names = names.join(", ");
+        let sql = format!(
+            "SELECT min(name) FROM (SELECT table_name AS name FROM duckdb_tables() \
+             WHERE database_name = current_database() AND schema_name = 'main' \
+             UNION ALL SELECT view_name FROM duckdb_views() \
+             WHERE database_name = current_database() AND schema_name = 'main' \
+             AND comment IS NULL) WHERE name IN ({names})"
+        );
+        let taken = self.connection.query_row(&sql, [], |row| row.get::<_, Option<String>>(0));
+        match taken.map_err(|error| self.failed("look for views", &error))? {
+            Some(name) => Err(self.foreign(&name)),
+            None => Ok(()),
+        }
+    }
+
+    fn foreign(&self, name: &str) -> DeliverError {
+        DeliverError::ForeignTable { path: self.path.clone(), table: name.to_owned() }
     }
 
     pub(super) fn execute(&self, action: &str, sql: &str) -> Result<(), DeliverError> {
@@ -247,6 +276,12 @@ impl Database {
     fn failed(&self, action: &str, error: &duckdb::Error) -> DeliverError {
         QueryError::duckdb(action, &self.path, error).into()
     }
+}
+
+/// The version of the tables, and a fingerprint of the views: a view changes without a change of the
+/// tables.
+fn declared_version() -> String {
+    format!("{SCHEMA_VERSION}, views {:016x}", fingerprint([metric_views().as_bytes()]))
 }
 
 /// Opens the file without a journal: a transaction becomes durable with the next

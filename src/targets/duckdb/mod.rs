@@ -11,7 +11,6 @@ mod open_file;
 mod options;
 mod rebuild;
 mod verify;
-mod views;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;

@@ -16,11 +16,10 @@ use duckdb::Connection;
 
 use super::deliver::deliver;
 use super::options::DeliveryOptions;
-use super::views::VIEWS;
 use crate::crash;
 use crate::event::Event;
 use crate::lake::LakeView;
-use crate::query::{Fault, QueryError, TablePlan, connect_to_read};
+use crate::query::{Fault, QueryError, TablePlan, connect_to_read, metric_view_names};
 use crate::tables::Mapping;
 use crate::targets::{DeliverError, Delivery};
 
@@ -199,7 +198,7 @@ fn foreign_content(
                 "table" => {
                     name == "_armature" || plan.tables.iter().any(|own| own.table.name == name)
                 }
-                "view" => view_names().any(|own| own == name),
+                "view" => metric_view_names().any(|own| own == name),
                 _ => false,
             }
     };
@@ -230,11 +229,6 @@ SELECT kind, schema_name, name FROM (
     UNION ALL SELECT 'macro', schema_name, function_name, internal, database_name
     FROM duckdb_functions()
 ) WHERE NOT internal AND database_name = current_database() ORDER BY ALL";
-
-/// The names of the views that a delivery creates.
-fn view_names() -> impl Iterator<Item = &'static str> {
-    VIEWS.split("CREATE OR REPLACE VIEW ").skip(1).filter_map(|rest| rest.split_whitespace().next())
-}
 
 /// Opens and locks a damaged file if it contains the id of this lake, which every file that was
 /// delivered from it does.
@@ -435,11 +429,5 @@ mod tests {
             file.rewind().unwrap();
             assert_eq!(contains(&mut file, b"wanted").unwrap(), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn the_views_are_known_by_name() {
-        let names: Vec<&str> = view_names().collect();
-        assert!(names.contains(&"run_overview") && names.len() >= 4, "{names:?}");
     }
 }
