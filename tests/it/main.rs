@@ -20,6 +20,7 @@ mod foreign_files;
 mod hostile_json;
 mod iceberg;
 mod iceberg_rest;
+mod iceberg_stores;
 mod iceberg_verify;
 mod lakehouse;
 mod layering;
