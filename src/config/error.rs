@@ -18,8 +18,8 @@ impl ParseError {
     pub(super) fn new(error: &toml::de::Error) -> Self {
         let (lines, mut is_masked) = (error.to_string(), false);
         let lines = lines.lines().map(|line| match line.split_once('=') {
-            // The value may be an address, whether it is well-formed or not, or a secret that belongs
-            // into a file.
+            // The value may be an address, whether it is well-formed or not, or a secret that
+            // belongs into a file.
             Some((name, _)) if may_be_secret(name) => {
                 is_masked = true;
                 format!("{name}= …")

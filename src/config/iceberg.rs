@@ -26,7 +26,8 @@ pub struct IcebergSettings {
     pub namespace: String,
     /// How requests to the REST catalog are authorized.
     pub auth: CatalogAuth,
-    /// A file that holds the token for [`CatalogAuth::Token`]. `ARMATURE_ICEBERG_TOKEN` overrides it.
+    /// A file that holds the token for [`CatalogAuth::Token`]. `ARMATURE_ICEBERG_TOKEN` overrides
+    /// it.
     pub token_file: Option<PathBuf>,
     /// The id of the client for [`CatalogAuth::Oauth2`].
     pub client_id: Option<String>,

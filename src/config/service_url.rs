@@ -2,8 +2,8 @@
 
 use url::{Host, Url};
 
-/// What is wrong with the address of a service, as a predicate. `settings` names the settings that hold
-/// credentials for it.
+/// What is wrong with the address of a service, as a predicate. `settings` names the settings that
+/// hold credentials for it.
 ///
 /// # Errors
 /// The problem and the remedy, without the address.

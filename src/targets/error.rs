@@ -151,8 +151,8 @@ pub enum DeliverError {
     Stopped(String),
 }
 
-/// Why a catalog of Iceberg tables cannot be used. The texts are those of the catalog, in one line and
-/// cut off.
+/// Why a catalog of Iceberg tables cannot be used. The texts are those of the catalog, in one line
+/// and cut off.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogProblem {
     /// It refuses the credentials, or what they are used for.

@@ -89,8 +89,8 @@ pub(crate) fn assert_same_rows_at(
     assert_rows_of_lake(lake, out.path(), when)
 }
 
-/// Compares rows that were read, in one Parquet file per table, with those of the lake's files. Returns
-/// the number of rows.
+/// Compares rows that were read, in one Parquet file per table, with those of the lake's files.
+/// Returns the number of rows.
 pub(crate) fn assert_rows_of_lake(lake: &Path, read: &Path, when: &str) -> i64 {
     let mut compared = 0;
     for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {

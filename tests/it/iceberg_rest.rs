@@ -1,5 +1,5 @@
-//! Iceberg tables in a REST catalog: a real one (SeaweedFS), through a proxy that loses what networks
-//! lose, and fakes that check how requests are authorized.
+//! Iceberg tables in a REST catalog: that of SeaweedFS, also through a proxy that loses what
+//! networks lose.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,8 @@ use crate::stores::fault_proxy::{Fault, FaultProxy, Kind as RequestKind, Rule};
 use crate::stores::server::{Catalog, ObjectStoreServer, unique_prefix};
 use crate::support::{TestExport, temporary_folder};
 
-/// Reads each table of a namespace with PyIceberg, and writes its rows to a Parquet file of its own.
+/// Reads each table of a namespace with PyIceberg, and writes its rows to a Parquet file of its
+/// own.
 const READ: &str = "
 import json, pathlib, sys
 import pyarrow.parquet
@@ -164,7 +165,7 @@ async fn a_reader_of_the_catalog_finds_the_rows_of_the_lake_after_every_change()
     assert_eq!(again.state, "current");
 }
 
-/// A request to the catalog that this program does not make.
+/// Requests to the catalog that this program does not make.
 impl Namespace {
     async fn request(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
         armature_export::tls::install();
@@ -265,6 +266,11 @@ async fn a_commit_whose_answer_is_lost_or_refused_is_made_once() {
         (TRANSACTION, failed),
         (TRANSACTION, busy),
         (TRANSACTION, Fault::CONFLICT),
+        // Catalogs without transactions of several tables.
+        (TRANSACTION, Fault::Refuse(404, "NotFound")),
+        (TRANSACTION, Fault::Refuse(405, "MethodNotAllowed")),
+        // A catalog that does not accept a location in the lake.
+        (CREATION, Fault::Refuse(400, "BadRequest")),
         ("tables/runs", Fault::CutBody(10)),
         ("tables/runs", Fault::SLOW_DOWN),
         (CREATION, Fault::LoseAnswer),
@@ -349,11 +355,13 @@ async fn all_tables_of_a_delivery_are_visible_together_or_not_at_all() {
     let delivered = namespace.deliver(&export.lake, false);
     let foreign = async {
         while proxy.strikes()[0] == 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         namespace.add_foreign_snapshot("spans").await;
     };
-    let (delivered, ()) = tokio::join!(delivered, foreign);
+    let limit = std::time::Duration::from_mins(2);
+    let both = tokio::time::timeout(limit, async { tokio::join!(delivered, foreign) });
+    let (delivered, ()) = both.await.expect("the delivery makes a transaction");
     let error = delivered.unwrap_err().to_string();
     assert!(error.contains("503"), "{error}");
     assert_eq!(namespace.current("runs").await, before);

@@ -45,8 +45,8 @@ pub(super) fn connect(
 
 type Built = object_store::Result<Arc<dyn ObjectStore>>;
 
-/// The credentials of S3, for requests to other services of AWS: those of the settings, and otherwise
-/// those that the machine offers.
+/// The credentials of S3, for requests to other services of AWS: those of the settings, and
+/// otherwise those that the machine offers.
 ///
 /// # Errors
 /// What is wrong with the settings, as text. It contains no secret.

@@ -27,8 +27,8 @@ pub(super) trait Catalog: fmt::Debug + Send + Sync {
     /// The location of a new table.
     fn location(&self, table: &str, uuid: Uuid) -> String;
 
-    /// Whether a table that is made anew stays the same table, with its id and its numbers. It can then
-    /// have been there before this program, and is replaced only if it is this lake's.
+    /// Whether a table that is made anew stays the same table, with its id and its numbers. It
+    /// can then have been there before this program, and is replaced only if it is this lake's.
     fn keeps_tables(&self) -> bool;
 
     /// The current metadata of a table; `None` if it does not exist.
@@ -45,8 +45,8 @@ pub(super) trait Catalog: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'c, Result<Creation, DeliverError>>;
 
     /// Replaces the metadata of tables, if each still is what it was: all in one step where the
-    /// catalog can, otherwise one table after the other, in this order. After a conflict or an error, each
-    /// table is as before, or has its next metadata.
+    /// catalog can, otherwise one table after the other, in this order. After a conflict or an
+    /// error, each table is as before, or has its next metadata.
     fn commit<'c>(
         &'c self,
         changes: &'c [TableChange],
@@ -92,7 +92,7 @@ pub(super) enum Creation {
     /// The first commit of the table creates it.
     WithFirstCommit,
     /// The table, without snapshots.
-    Done(LoadedTable),
+    Done(Box<LoadedTable>),
     /// There is a table of that name meanwhile.
     Conflict,
 }

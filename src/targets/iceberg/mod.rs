@@ -1,6 +1,6 @@
 //! Iceberg tables over the lake's own data files, as a target: nothing is copied, only metadata is
-//! written, to `<lake>/_iceberg/<table>/`. The tables are registered in a catalog: `files`, in the same
-//! folder, or a service with Iceberg's REST API.
+//! written, to `<lake>/_iceberg/<table>/`. The tables are registered in a catalog: `files`, in the
+//! same folder, or a service with Iceberg's REST API.
 //!
 //! A delivery makes one snapshot per table of the data files that became live or ceased to be. The
 //! newest snapshot names exactly the live data files of the lake. Older ones can be read as long as

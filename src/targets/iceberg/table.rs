@@ -290,8 +290,8 @@ impl OpenTable {
         self.base.is_none()
     }
 
-    /// Makes the table, where the catalog needs it before its first snapshot. Returns whether no other
-    /// process was faster.
+    /// Makes the table, where the catalog needs it before its first snapshot. Returns whether no
+    /// other process was faster.
     ///
     /// # Errors
     /// [`DeliverError`] if the catalog refuses it, or cannot be reached.
@@ -317,7 +317,7 @@ impl OpenTable {
         };
         self.metadata = loaded.metadata.clone().map_err(|problem| self.refuse(problem))?;
         self.manifest_folder = catalog.manifest_folder(self.table.name, self.metadata.table_uuid);
-        self.base = Some(loaded);
+        self.base = Some(*loaded);
         self.spec()?;
         self.is_evolved = self.metadata.evolve(&self.columns);
         Ok(true)

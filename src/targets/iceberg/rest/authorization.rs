@@ -78,8 +78,8 @@ impl Authorization {
         }
     }
 
-    /// Forgets a token that was requested. Returns whether there was one, so that another attempt can
-    /// succeed.
+    /// Forgets a token that was requested. Returns whether there was one, so that another attempt
+    /// can succeed.
     pub(super) async fn renew(&self) -> bool {
         match self {
             Self::Oauth2(oauth2) => oauth2.token.lock().await.take().is_some(),

@@ -1,8 +1,9 @@
-//! The catalog `rest`: a service with Iceberg's REST API. It names the current metadata of each table,
-//! and writes the files of metadata itself; manifests and manifest lists are written to the lake.
+//! The catalog `rest`: a service with Iceberg's REST API. It names the current metadata of each
+//! table, and writes the files of metadata itself; manifests and manifest lists are written to the
+//! lake.
 //!
-//! A change whose outcome is not known (no answer, or an error of the server) is resolved by loading
-//! the table: its properties and its newest snapshot tell whether the change was made.
+//! A change whose outcome is not known (no answer, or an error of the server) is resolved by
+//! loading the table: its properties tell whether the change was made.
 
 mod authorization;
 mod client;
@@ -57,7 +58,8 @@ pub(super) struct RestCatalog {
 struct Config {
     defaults: Defaults,
     overrides: Defaults,
-    /// What the catalog offers, such as `POST /v1/{prefix}/transactions/commit`; older ones do not say.
+    /// What the catalog offers, such as `POST /v1/{prefix}/transactions/commit`; older ones do
+    /// not say.
     endpoints: Option<Vec<String>>,
 }
 
@@ -246,7 +248,7 @@ impl RestCatalog {
                     CatalogProblem::Unreachable(self.client.text(&response))
                 }
                 Ok(response) => match response.status {
-                    200..300 => return Ok(Creation::Done(self.loaded(&response)?)),
+                    200..300 => return Ok(Creation::Done(Box::new(self.loaded(&response)?))),
                     409 => return Ok(Creation::Conflict),
                     // Some catalogs keep tables in their own storage: they choose the location.
                     400 | 422 if has_location => {

@@ -243,7 +243,7 @@ mod tests {
         table
     }
 
-    /// Without what a catalog writes itself. A catalog keeps the greatest sequence number of a table.
+    /// Without what a catalog writes itself.
     fn comparable(table: &TableMetadata) -> Value {
         let mut table = serde_json::to_value(table).unwrap();
         for member in ["snapshot-log", "metadata-log", "last-updated-ms"] {
@@ -260,9 +260,13 @@ mod tests {
         ) {
             let mut ids = FieldIds::default();
             let mut base = TableMetadata::new(&Columns::new(&RUNS, &ids));
-            first.iter().for_each(|step| carried_out(&mut base, &mut ids, step));
+            for step in &first {
+                carried_out(&mut base, &mut ids, step);
+            }
             let mut next = base.clone();
-            second.iter().for_each(|step| carried_out(&mut next, &mut ids, step));
+            for step in &second {
+                carried_out(&mut next, &mut ids, step);
+            }
             // A snapshot that was added and removed again was never there.
             next.last_sequence_number =
                 next.snapshots.iter().map(|it| it.sequence_number).max().unwrap_or(0)
