@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::ConfigError;
-use super::service_url::{check_service_url, is_loopback};
+use super::service_url::check_service_url;
 
 /// Iceberg tables over the lake's data files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -97,10 +97,10 @@ impl IcebergSettings {
         self.namespace.split('.').collect()
     }
 
-    /// Whether the catalog is on this machine.
-    pub fn is_loopback(&self) -> bool {
+    /// Whether no request uses TLS. The catalog is then on this machine.
+    pub fn is_plain_http(&self) -> bool {
         let of_tokens = self.oauth2_server_uri.as_ref();
-        self.uri.iter().chain(of_tokens).all(is_loopback)
+        self.uri.iter().chain(of_tokens).all(|url| url.scheme() == "http")
     }
 
     /// The bearer token for [`CatalogAuth::Token`].

@@ -28,7 +28,7 @@ pub(super) fn check_service_url(url: &Url, settings: &str) -> Result<(), String>
 }
 
 /// Whether an address is one of this machine, where plain HTTP is allowed.
-pub(super) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -60,8 +60,8 @@ impl Client {
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT);
-        if settings.is_loopback() {
-            // Nothing here uses TLS.
+        if settings.is_plain_http() {
+            // CA certificates are not needed.
             http = http.no_proxy().tls_certs_only([]);
         }
         let http = http.build().map_err(|error| {
