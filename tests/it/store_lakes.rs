@@ -390,6 +390,41 @@ fn a_writer_that_comes_back_after_its_lease_was_taken_over_cannot_commit() {
     lake.sync_brings_everything();
 }
 
+/// The same where its commit file is already on its way, and where its successor has nothing to commit:
+/// only the empty commit keeps the old commit from coming after the takeover.
+#[test]
+fn a_commit_that_was_on_its_way_when_the_lease_was_taken_over_comes_too_late() {
+    let server = ObjectStoreServer::seaweedfs();
+    let proxy = FaultProxy::start(server.address());
+    let mut lake = StoreLake::in_s3(&proxy.endpoint(&server.endpoint), ReadBy::Files);
+    lake.succeeds(&["sync"]);
+    // Nothing is left to merge.
+    lake.succeeds(&["compact"]);
+    lake.succeeds(&["compact"]);
+    lake.export.simulator.advance(chrono::Duration::hours(9));
+    let before = lake.keys("_armature/manifests");
+    proxy.set_rules([Rule::new(Fault::Hold).of(Kind::Put).at("_armature/manifests/").times(1)]);
+    let first = lake.export.start(&["sync"]);
+    while proxy.strikes()[0] == 0 {
+        std::thread::yield_now();
+    }
+    signal(&first, Signal::STOP);
+    lake.succeeds(&["compact"]);
+    proxy.set_rules([]);
+    signal(&first, Signal::CONT);
+    let ended = lake.export.wait(first);
+    assert_eq!(ended.code, Some(6), "{}", ended.stderr);
+    let mut after = lake.keys("_armature/manifests");
+    after.retain(|commit| !before.contains(commit));
+    let [taken] = after.as_slice() else { panic!("{after:?}") };
+    let taken = ObjectPath::from(taken.as_str());
+    let commit = block_on(async { lake.objects.get(&taken).await?.bytes().await }).unwrap();
+    let commit: serde_json::Value = serde_json::from_slice(&commit).unwrap();
+    let sync_id = commit["sync_id"].as_str().unwrap();
+    assert!(sync_id.starts_with("takeover-"), "{sync_id}");
+    lake.sync_brings_everything();
+}
+
 #[test]
 fn of_two_writers_one_is_told_of_the_other() {
     let server = ObjectStoreServer::seaweedfs();

@@ -38,11 +38,14 @@ pub(super) async fn deliver(
     options: &IcebergOptions,
     anew: bool,
 ) -> Result<Delivery, DeliverError> {
+    let mut lake = lake.clone();
     for _ in 0..TRIES {
-        let mut run = Run { lake, catalog, addresses, options, anew };
+        let mut run = Run { lake: &lake, catalog, addresses, options, anew };
         if let Some(delivery) = run.deliver().await? {
             return Ok(delivery);
         }
+        // The other process may have delivered commits that are newer than this view of the lake.
+        lake = LakeView::open(lake.store()).await?;
     }
     Err(DeliverError::IcebergBusy { location: path_of(catalog.name(), lake.store()) })
 }
@@ -88,6 +91,9 @@ impl Run<'_> {
         let record = self.record(&to).await?;
         let mut tables = self.open_tables(&to, record.as_ref()).await?;
         let since = tables.iter().map(|table| table.since).min().unwrap_or(0);
+        if tables.iter().any(|table| table.since > to.commit) {
+            return Ok(None);
+        }
         delivery.commit = record.as_ref().map_or(0, |record| record.commit);
         delivery.commits = to.commit.saturating_sub(delivery.commit);
         match self.stage(&mut tables, since, &to).await? {
@@ -184,6 +190,11 @@ impl Run<'_> {
     ) -> Result<(), DeliverError> {
         let newest = self.lake.head().map_or(0, |head| head.commit);
         let problem = if commit > newest {
+            // The lake may have gone on since it was opened, and another process delivered that.
+            let is_there = self.lake.commits_after(newest)?.contains(&commit);
+            if is_there && self.lake.commit_file(commit).await?.staging == name {
+                return Ok(());
+            }
             format!("has commit {commit}, and the lake ends at commit {newest}")
         } else if commit > 0 && self.lake.commit_file(commit).await?.staging != name {
             format!("has a commit {commit} that differs from the lake's")
@@ -246,7 +257,10 @@ impl Run<'_> {
         since: u64,
         to: &DeliveredCommit,
     ) -> Result<Staged, DeliverError> {
-        let commits = self.lake.commits_after(since)?;
+        let mut commits = self.lake.commits_after(since)?;
+        // Another process may go on committing: what the tables will not state that they have is for
+        // the next delivery, which would add it again.
+        commits.retain(|commit| *commit <= to.commit);
         let mut pending = Pending::default();
         let mut files = self.commit_files(&commits);
         while let Some(commit_file) = files.try_next().await? {
@@ -268,7 +282,12 @@ impl Run<'_> {
                 && needed.get(table_of(path)).is_some_and(|since| *since < commit)
         };
         let added = pending.added.iter().filter(|(path, commit)| is_needed(**commit, path));
-        self.check_in_place(added.map(|(path, commit)| (path.clone(), *commit)).collect()).await?;
+        let added = added.map(|(path, commit)| (path.clone(), *commit)).collect();
+        if let Err(error) = self.check_in_place(added).await {
+            // A later commit can have replaced it meanwhile.
+            let has_gone_on = !self.lake.commits_after(to.commit)?.is_empty();
+            return if has_gone_on { Ok(Staged::Conflict) } else { Err(error) };
+        }
         let mut files = self.commit_files(&commits);
         while let Some(commit_file) = files.try_next().await? {
             if self.options.is_stopped() {
@@ -319,7 +338,7 @@ enum Staged {
     All,
     /// A stop was requested.
     Stopped,
-    /// Another process made a table meanwhile.
+    /// Another process made a table, or a commit that replaces a data file, meanwhile.
     Conflict,
 }
 

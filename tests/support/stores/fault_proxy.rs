@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     RefuseAfter(u16, &'static str),
     /// The request is carried out and answered, after this time.
     Delay(Duration),
+    /// The request waits until the rules are set again, and is then carried out and answered.
+    Hold,
     /// The connection closes after so many bytes of the answer's body.
     CutBody(usize),
 }
@@ -129,12 +131,16 @@ pub(crate) struct FaultProxy {
 struct Shared {
     server: SocketAddr,
     state: Mutex<State>,
+    /// Wakes the requests that are held.
+    rules_set: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// With how many requests matched, and how many it struck.
     rules: Vec<(Rule, u64, u64)>,
+    /// How often the rules were set.
+    times_set: u64,
     traffic: Traffic,
     stops: bool,
 }
@@ -144,7 +150,8 @@ impl FaultProxy {
     pub(crate) fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { server, state: Mutex::default() });
+        let shared =
+            Arc::new(Shared { server, state: Mutex::default(), rules_set: Condvar::new() });
         let proxy = Self { address, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -171,7 +178,10 @@ impl FaultProxy {
     /// From now on these rules, and no others.
     pub(crate) fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
         let rules = rules.into_iter().map(|rule| (rule, 0, 0)).collect();
-        self.shared.state.lock().unwrap().rules = rules;
+        let mut state = self.shared.state.lock().unwrap();
+        state.rules = rules;
+        state.times_set += 1;
+        self.shared.rules_set.notify_all();
     }
 
     /// How often each rule struck.
@@ -192,6 +202,7 @@ impl Drop for FaultProxy {
         if let Ok(mut state) = self.shared.state.lock() {
             state.stops = true;
         }
+        self.shared.rules_set.notify_all();
         // Wakes the thread that accepts.
         drop(TcpStream::connect(self.address));
     }
@@ -225,6 +236,7 @@ impl Shared {
                     continue;
                 }
                 Some(Fault::Delay(time)) => pause(time),
+                Some(Fault::Hold) => self.wait_for_other_rules(),
                 _ => {}
             }
             (&mut &server).write_all(&[head.bytes.as_slice(), &body].concat())?;
@@ -252,6 +264,14 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    fn wait_for_other_rules(&self) {
+        let state = self.state.lock().unwrap();
+        let before = state.times_set;
+        let other =
+            self.rules_set.wait_while(state, |state| state.times_set == before && !state.stops);
+        drop(other.unwrap());
     }
 
     /// Counts a request, and says what happens to it.
