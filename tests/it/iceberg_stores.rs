@@ -117,6 +117,8 @@ fn overtake(kind: Kind, path: &str, delivers: bool) {
     }
     let verified = lake.succeeds(&["verify"]);
     assert!(verified.stdout.contains("all is well"), "{}", verified.stdout);
+    let status = lake.succeeds(&["status", "--output", "json"]).json();
+    assert_eq!(status["targets"][0]["commits_behind"], 0, "{status}");
 }
 
 /// Its metadata is on its way when another delivery, of newer commits, is faster: the table does not go
