@@ -316,8 +316,8 @@ impl Metrics {
         self.proven_until.set(lake.proven_until.map_or(0.0, seconds));
     }
 
-    /// Updates how far the targets of a lake are that ends at commit `newest`: by their kind, the last
-    /// commit that they have, or `None` where it is not known. Kinds that are left out are not
+    /// Updates how far the targets of a lake are that ends at commit `newest`: by their kind, the
+    /// last commit that they have, or `None` where it is not known. Kinds that are left out are not
     /// configured.
     pub fn show_targets(&self, newest: u64, applied: &BTreeMap<&'static str, Option<u64>>) {
         for kind in targets::KINDS {

@@ -63,8 +63,8 @@ impl LakeWatch {
     }
 }
 
-/// The last commit that each configured target has, by its kind: 0 if it does not exist yet, and `None`
-/// if it cannot be read now. The next delivery then reports why.
+/// The last commit that each configured target has, by its kind: 0 if it does not exist yet, and
+/// `None` if it cannot be read now. The next delivery then reports why.
 pub(super) async fn applied(settings: &Settings) -> Result<AppliedCommits, LakeError> {
     let lake = LakeStore::configured(settings)?;
     let mut commits = AppliedCommits::new();

@@ -1,5 +1,5 @@
-//! Iceberg tables of a lake in S3, while several processes change them, while a reader reads them, and
-//! while the exporter is killed.
+//! Iceberg tables of a lake in S3, while several processes change them, while a reader reads them,
+//! and while the exporter is killed.
 
 use std::fs;
 use std::path::Path;
@@ -41,8 +41,8 @@ fn assert_tables_equal_the_world(
     assert!(assert_same_rows_at(&place, &copy, python, when) > 100);
 }
 
-/// Several deliveries to the same tables at once: whoever creates a version of the metadata first wins,
-/// and the others begin again.
+/// Several deliveries to the same tables at once: whoever creates a version of the metadata first
+/// wins, and the others begin again.
 #[test]
 fn deliveries_at_the_same_time_add_each_row_once() {
     let Some(python) = python() else { return };
@@ -121,8 +121,8 @@ fn overtake(kind: Kind, path: &str, delivers: bool) {
     assert_eq!(status["targets"][0]["commits_behind"], 0, "{status}");
 }
 
-/// Its metadata is on its way when another delivery, of newer commits, is faster: the table does not go
-/// back.
+/// Its metadata is on its way when another delivery, of newer commits, is faster: the table does
+/// not go back.
 #[test]
 fn a_delivery_that_was_overtaken_begins_again() {
     overtake(Kind::Put, "_iceberg/runs/metadata/v", true);
@@ -173,8 +173,9 @@ fn a_delivery_of_many_files_sends_few_requests() {
     assert!(refused.stderr.contains(&spans[spans.len() / 2]), "{}", refused.stderr);
 }
 
-/// Reads the newest snapshots again and again until it is told to stop: all columns of `runs`, and then
-/// its runs in another table. A delivery writes `runs` last, so what is read after it has these runs.
+/// Reads the newest snapshots again and again until it is told to stop: all columns of `runs`, and
+/// then its runs in another table. A delivery writes `runs` last, so what is read after it has
+/// these runs.
 const READER: &str = "
 import json, os, sys
 from pyiceberg.io import load_file_io
@@ -209,7 +210,8 @@ while not os.path.exists(f'{folder}/stop'):
                                  'rows': len(keys), 'operations': sorted({it[1] for it in snapshots})}))
 ";
 
-/// A reader of the newest snapshot finds a complete set of rows at every moment of syncs and merges.
+/// A reader of the newest snapshot finds a complete set of rows at every moment of syncs and
+/// merges.
 #[test]
 fn a_reader_finds_each_snapshot_whole_while_syncs_and_merges_go_on() {
     let Some(python) = python() else { return };
@@ -258,8 +260,8 @@ fn a_reader_finds_each_snapshot_whole_while_syncs_and_merges_go_on() {
     lake.assert_equals_the_world();
 }
 
-/// Killed at any request of a sync, a merge or a delivery, several times; in the end the rows are those
-/// of the world, in the tables too.
+/// Killed at any request of a sync, a merge or a delivery, several times; in the end the rows are
+/// those of the world, in the tables too.
 #[test]
 fn an_exporter_that_is_killed_at_any_request_loses_and_doubles_nothing() {
     let Some(python) = python() else { return };

@@ -1,5 +1,5 @@
-//! `verify` compares the Iceberg tables with the lake: damage of every kind, planted in metadata and
-//! manifests, what is said of it, and what a repair makes of it.
+//! `verify` compares the Iceberg tables with the lake: damage of every kind, planted in metadata
+//! and manifests, what is said of it, and what a repair makes of it.
 
 use std::collections::BTreeMap;
 use std::fs;

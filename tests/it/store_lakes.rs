@@ -211,7 +211,8 @@ fn a_reader_of_iceberg_finds_the_rows_of_a_lake_in_s3() {
     let Some(python) = python() else { return };
     let server = ObjectStoreServer::seaweedfs();
     let mut lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
-    // A sync's commit has the server's time, and a merge's that of this machine: no snapshot expires.
+    // A sync's commit has the server's time, and a merge's that of this machine: no snapshot
+    // expires.
     lake.export.configure_more("[iceberg]\ncatalog = \"files\"\nexpire_snapshots_days = 3660\n");
     lake.succeeds(&["sync"]);
     lake.export.simulator.advance(chrono::Duration::hours(7));
@@ -390,8 +391,8 @@ fn a_writer_that_comes_back_after_its_lease_was_taken_over_cannot_commit() {
     lake.sync_brings_everything();
 }
 
-/// The same where its commit file is already on its way, and where its successor has nothing to commit:
-/// only the empty commit keeps the old commit from coming after the takeover.
+/// The same where its commit file is already on its way, and where its successor has nothing to
+/// commit: only the empty commit keeps the old commit from coming after the takeover.
 #[test]
 fn a_commit_that_was_on_its_way_when_the_lease_was_taken_over_comes_too_late() {
     let server = ObjectStoreServer::seaweedfs();
@@ -543,8 +544,8 @@ fn what_is_there_already_is_not_touched() {
     assert_eq!(lake.keys(""), ["notes.txt"]);
 }
 
-/// What the store refuses is said with the action and the address; what was committed before stays, and
-/// with the rights back the next sync brings everything.
+/// What the store refuses is said with the action and the address; what was committed before stays,
+/// and with the rights back the next sync brings everything.
 #[test]
 fn rights_that_the_store_does_not_give_are_told_in_words() {
     let server = ObjectStoreServer::seaweedfs();

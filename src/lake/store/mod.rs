@@ -348,7 +348,8 @@ impl LakeStore {
         }
     }
 
-    /// Of these files, those that do not exist. In an object store, few requests tell it of many files.
+    /// Of these files, those that do not exist. In an object store, few requests tell it of many
+    /// files.
     ///
     /// # Errors
     /// [`LakeError::Request`] if an object store cannot be asked.

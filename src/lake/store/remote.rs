@@ -40,7 +40,8 @@ pub(super) struct Remote {
 /// Requests at once, where many objects are copied or looked at.
 pub(super) const AT_ONCE: usize = 16;
 
-/// From so many objects in one folder on, the folder is listed: one request then tells of a thousand.
+/// From so many objects in one folder on, the folder is listed: one request then tells of a
+/// thousand.
 const LISTED: usize = 2 * AT_ONCE;
 
 /// Times that a create with an unknown outcome is tried, the first included.
@@ -187,8 +188,8 @@ impl Remote {
         }
     }
 
-    /// Of these objects, those that do not exist. Many in one top folder are looked for in its listing,
-    /// from the first of them on; the others are looked at one by one, several at once.
+    /// Of these objects, those that do not exist. Many in one top folder are looked for in its
+    /// listing, from the first of them on; the others are looked at one by one, several at once.
     pub(super) async fn missing(&self, paths: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
         let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for path in paths {

@@ -2,9 +2,9 @@
 //! snapshot per table.
 //!
 //! All pending commits are applied together: a data file that one of them adds and a later one
-//! supersedes is never named, because it may be gone. Each table states the last commit that it has,
-//! in the same commit to the catalog as the snapshot. A delivery is therefore idempotent: it can be late,
-//! repeated or interrupted without a row that is missing or there twice.
+//! supersedes is never named, because it may be gone. Each table states the last commit that it
+//! has, in the same commit to the catalog as the snapshot. A delivery is therefore idempotent: it
+//! can be late, repeated or interrupted without a row that is missing or there twice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,8 +55,8 @@ pub(super) fn path_of(catalog: &CatalogName, store: &LakeStore) -> String {
     catalog.service().unwrap_or_else(|| store.location(FOLDER).to_string())
 }
 
-/// The tables of the lake that have data files, `runs` last: a reader that finds a run there finds its
-/// rows in the other tables.
+/// The tables of the lake that have data files, `runs` last: a reader that finds a run there finds
+/// its rows in the other tables.
 pub(super) fn tables_of_data_files() -> Vec<&'static Table> {
     let mut all: Vec<&'static Table> =
         ALL.iter().copied().filter(|it| it.write != WriteDisposition::CommitLog).collect();
@@ -258,8 +258,8 @@ impl Run<'_> {
         to: &DeliveredCommit,
     ) -> Result<Staged, DeliverError> {
         let mut commits = self.lake.commits_after(since)?;
-        // Another process may go on committing: what the tables will not state that they have is for
-        // the next delivery, which would add it again.
+        // Another process may go on committing: what the tables will not state that they have is
+        // for the next delivery, which would add it again.
         commits.retain(|commit| *commit <= to.commit);
         let mut pending = Pending::default();
         let mut files = self.commit_files(&commits);
@@ -314,8 +314,9 @@ impl Run<'_> {
         commits.map(|commit| self.lake.commit_file(*commit)).buffered(AT_ONCE).boxed()
     }
 
-    /// Refuses data files that are not where readers will look for them: a crash can leave a commit that
-    /// is not fully published, and only the next sync can finish it. The files come with their commits.
+    /// Refuses data files that are not where readers will look for them: a crash can leave a commit
+    /// that is not fully published, and only the next sync can finish it. The files come with their
+    /// commits.
     async fn check_in_place(&self, files: BTreeMap<String, u64>) -> Result<(), DeliverError> {
         let store = self.lake.store();
         let missing = store.missing(files.keys().cloned().collect()).await?;

@@ -1,5 +1,5 @@
-//! Comparison of the tables with the lake: the newest snapshot of a table must name exactly the data
-//! files that were live at the commit that the table has.
+//! Comparison of the tables with the lake: the newest snapshot of a table must name exactly the
+//! data files that were live at the commit that the table has.
 //!
 //! One manifest is in memory at a time, and of the lake's data files of one table only references.
 
@@ -23,8 +23,8 @@ pub(super) struct DataFiles<'l> {
     pub(super) superseded: &'l HashMap<String, u64>,
 }
 
-/// The last commit that all tables have; `None` if there are none. Checks that a delivery can continue
-/// them.
+/// The last commit that all tables have; `None` if there are none. Checks that a delivery can
+/// continue them.
 ///
 /// # Errors
 /// [`DeliverError`] as of a delivery that is refused.
@@ -207,8 +207,8 @@ impl Comparison<'_> {
         };
         let owned = path.to_owned();
         if let Some(live) = expected.rest.remove(path) {
-            // Earlier versions gave the file of a table that is replaced as a whole the same path in
-            // every commit.
+            // Earlier versions gave the file of a table that is replaced as a whole the same path
+            // in every commit.
             if live.commit > open.since {
                 expected.is_late = true;
             } else if let Some(problem) = difference(live, file) {
