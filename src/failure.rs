@@ -371,8 +371,9 @@ impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
             DeliverError::ConcurrentUpdate { .. } => (Exit::Storage, HELD),
-            DeliverError::OtherLake { .. } | DeliverError::ForeignTable { .. } => {
-                (Exit::Usage, "name another file with --duckdb")
+            DeliverError::OtherLake { .. } => (Exit::Usage, "name another file with --duckdb"),
+            DeliverError::ForeignTable { .. } => {
+                (Exit::Usage, "rename it, or name another file with --duckdb")
             }
             DeliverError::NotReplaced { .. } => (
                 Exit::Usage,

@@ -25,23 +25,24 @@ const FOLDER: &str = "armature-demo";
 const QUERIES: [(&str, &str); 3] = [
     (
         "Which workflows fail, and what does it cost?",
-        "SELECT workflow_name, count(*) AS runs,\n       \
-         round(100 * count(*) FILTER (status = 'pass') / nullif(count(*) FILTER (status <> 'error'), 0)) || '%' AS pass_rate,\n       \
+        "SELECT workflow_name, sum(runs) AS runs,\n       \
+         round(100 * sum(passed) / nullif(sum(decided), 0)) || '%' AS pass_rate,\n       \
          '$' || round(sum(cost), 2) AS cost\n\
-         FROM runs GROUP BY ALL ORDER BY count(*) FILTER (status = 'pass') / count(*) LIMIT 5",
-    ),
-    (
-        "Which tool is to blame?",
-        "SELECT tool_name, calls, errors, round(100 * error_rate, 1) || '%' AS error_rate, median_ms::BIGINT AS median_ms\n\
-         FROM tool_usage ORDER BY errors DESC LIMIT 5",
+         FROM workflow_daily GROUP BY ALL ORDER BY sum(passed) / nullif(sum(decided), 0) LIMIT 5",
     ),
     (
         "Since when?",
-        "SELECT r.workflow_version AS version, left(min(r.started_at)::VARCHAR, 10) AS first_run, count(DISTINCT r.run_id) AS runs,\n       \
-         count(*) FILTER (t.is_error) AS tool_errors\n\
-         FROM runs r JOIN tool_calls t USING (run_id)\n\
-         WHERE r.workflow_name = (SELECT workflow_name FROM tool_usage ORDER BY errors DESC LIMIT 1)\n\
-         GROUP BY ALL ORDER BY version",
+        "SELECT workflow_name, workflow_version AS version, left(first_started_at::VARCHAR, 10) AS since,\n       \
+         round(100 * pass_rate_change) || ' points' AS change, round(100 * pass_rate_change_low) || ' to ' ||\n       \
+         round(100 * pass_rate_change_high) AS interval_95, comparison\n\
+         FROM workflow_versions WHERE is_latest ORDER BY pass_rate_change LIMIT 3",
+    ),
+    (
+        "Which tool is to blame?",
+        "SELECT tool_name, calls, errors, round(100 * tool_error_rate, 1) || '%' AS error_rate,\n       \
+         round(100 * pass_rate_where_erred) || '%' AS passes_where_erred,\n       \
+         round(100 * pass_rate_where_worked) || '%' AS passes_where_worked\n\
+         FROM tool_health ORDER BY errors DESC LIMIT 5",
     ),
 ];
 

@@ -28,6 +28,9 @@ mod tools;
 mod view;
 mod workflows;
 
+#[cfg(test)]
+mod tests;
+
 pub use column::{Column, ColumnType, unit};
 pub use metric::{Interval, Metric, NOT_ENOUGH_RUNS, Sample};
 pub use view::{Item, Step, View, ViewColumn};

@@ -1,6 +1,6 @@
 //! `run_facts`: one row per run, in the types that BI tools expect. The other views read it.
 
-use super::{Column, Item, Step, View, unit};
+use super::{Column, Item, View, unit};
 
 /// One row per run.
 pub static RUN_FACTS: View = View {
@@ -9,11 +9,11 @@ pub static RUN_FACTS: View = View {
                   a zone, the cost also as a floating-point number, and the outcome as one of five \
                   words.",
     key: &["run_id"],
-    steps: &[
-        Step {
-            name: "understood",
-            sql: "SELECT r.run_id, coalesce(r.workflow_id, r.workflow_name) AS workflow_key, \
-                  r.workflow_id,
+    steps: &[],
+    // A subquery: DuckDB computes all columns of a common table expression, and most queries of this
+    // view need few.
+    from: "(
+  SELECT r.run_id, coalesce(r.workflow_id, r.workflow_name) AS workflow_key, r.workflow_id,
     r.workflow_name, r.workflow_version, r.mcp_server_id, r.model, r.harness, r.trigger_type,
     r.status, {run meaning} AS status_meaning,
     r.verdict, {run verdict} AS verdict_meaning,
@@ -22,18 +22,8 @@ pub static RUN_FACTS: View = View {
     make_timestamp(epoch_us(r.ended_at)) AS ended_at,
     r.duration_ms, r.cost, r.cost_currency, r.input_tokens, r.output_tokens, r.tool_call_count,
     r.span_count, r.run_url
-  FROM runs r",
-        },
-        // A status such as `completed` leaves the result to the verdict. Any other status stands,
-        // whatever the verdict: Armature counts by status.
-        Step {
-            name: "resulting",
-            sql: "SELECT understood.*, CASE WHEN status_meaning = 'ended'
-      AND verdict_meaning IN {decided} THEN verdict_meaning ELSE status_meaning END AS result
-  FROM understood",
-        },
-    ],
-    from: "resulting",
+  FROM runs r
+) AS understood",
     items: &[
         Item::Column(Column::text("run_id", "The run's id.")),
         Item::Column(Column::text(
@@ -65,9 +55,13 @@ pub static RUN_FACTS: View = View {
                  else, such as a cancelled run or a status that is not known. A status that does \
                  not state the result, such as `completed`, leaves it to the verdict.",
             )
+            // A status such as `completed` leaves the result to the verdict. Any other status
+            // stands, whatever the verdict: Armature counts by status.
             .sql(
-                "CASE WHEN result IN {decided} OR result = 'error' THEN result \
-                 ELSE 'undecided' END",
+                "CASE WHEN status_meaning IN {decided} OR status_meaning = 'error'
+      THEN status_meaning
+    WHEN status_meaning = 'ended' AND verdict_meaning IN {decided} THEN verdict_meaning
+    ELSE 'undecided' END",
             ),
         ),
         Item::Column(Column::text("verdict", "The judge's verdict, in the API's word.")),

@@ -18,7 +18,7 @@ pub struct View {
     pub key: &'static [&'static str],
     /// Common table expressions, in order.
     pub steps: &'static [Step],
-    /// What the columns are selected from: usually the last step.
+    /// What the columns are selected from: the last step, or a subquery.
     pub from: &'static str,
     /// The columns in order.
     pub items: &'static [Item],
@@ -63,7 +63,7 @@ impl View {
     pub fn query(&self) -> String {
         let mut steps: Vec<(String, String)> =
             self.steps.iter().map(|step| (step.name.to_owned(), expand(step.sql))).collect();
-        let mut from = self.from.to_owned();
+        let mut from = expand(self.from);
         // Each level of metrics is a step, so that a formula can use the metrics before it by name.
         let mut levels: BTreeMap<u8, Vec<&Metric>> = BTreeMap::new();
         for metric in self.metrics() {

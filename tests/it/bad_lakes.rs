@@ -61,7 +61,7 @@ fn a_duckdb_file_with_a_table_of_the_same_name() {
     assert_snapshot!(ran.told(), @"
     exit 2
     error: the DuckDB file `[dir]/mine.duckdb` has a table or view `runs` that this program did not make
-    hint: name another file with --duckdb
+    hint: rename it, or name another file with --duckdb
     ");
     assert_eq!(export.lake_ids(), export.expected_ids());
     export.sync_brings_everything();

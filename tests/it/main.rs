@@ -26,6 +26,7 @@ mod lakehouse;
 mod layering;
 mod long_absence;
 mod memory;
+mod metrics;
 mod object_stores;
 mod offline;
 mod one_document;
