@@ -26,22 +26,22 @@ const QUERIES: [(&str, &str); 3] = [
     (
         "Which workflows fail, and what does it cost?",
         "SELECT workflow_name, sum(runs) AS runs,\n       \
-         round(100 * sum(passed) / nullif(sum(decided), 0)) || '%' AS pass_rate,\n       \
+         round(100 * sum(passed) / nullif(sum(decided), 0))::BIGINT || '%' AS pass_rate,\n       \
          '$' || round(sum(cost), 2) AS cost\n\
          FROM workflow_daily GROUP BY ALL ORDER BY sum(passed) / nullif(sum(decided), 0) LIMIT 5",
     ),
     (
         "Since when?",
         "SELECT workflow_name, workflow_version AS version, left(first_started_at::VARCHAR, 10) AS since,\n       \
-         round(100 * pass_rate_change) || ' points' AS change, round(100 * pass_rate_change_low) || ' to ' ||\n       \
-         round(100 * pass_rate_change_high) AS interval_95, comparison\n\
+         round(100 * pass_rate_change)::BIGINT || ' points' AS change, round(100 * pass_rate_change_low)::BIGINT || ' to ' ||\n       \
+         round(100 * pass_rate_change_high)::BIGINT AS interval_95, comparison\n\
          FROM workflow_versions WHERE is_latest ORDER BY pass_rate_change LIMIT 3",
     ),
     (
         "Which tool is to blame?",
         "SELECT tool_name, calls, errors, round(100 * tool_error_rate, 1) || '%' AS error_rate,\n       \
-         round(100 * pass_rate_where_erred) || '%' AS passes_where_erred,\n       \
-         round(100 * pass_rate_where_worked) || '%' AS passes_where_worked\n\
+         round(100 * pass_rate_where_erred)::BIGINT || '%' AS passes_where_erred,\n       \
+         round(100 * pass_rate_where_worked)::BIGINT || '%' AS passes_where_worked\n\
          FROM tool_health ORDER BY errors DESC LIMIT 5",
     ),
 ];

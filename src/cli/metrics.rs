@@ -10,19 +10,17 @@ use crate::failure::{Exit, Failure};
 use crate::metrics::{Interval, Metric, VIEWS, View, find};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
-    let views = match arguments.table.as_deref() {
-        None => VIEWS.to_vec(),
-        Some(name) => match find(name) {
-            Some(view) => vec![view],
-            None => {
-                let known: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
-                return Err(Failure::usage(
-                    format!("there is no view `{name}`"),
-                    format!("the views are {}", known.join(", ")),
-                ));
-            }
-        },
-    };
+    let mut views = VIEWS.to_vec();
+    if let Some(name) = arguments.table.as_deref() {
+        let Some(view) = find(name) else {
+            let known: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
+            return Err(Failure::usage(
+                format!("there is no view `{name}`"),
+                format!("the views are {}", known.join(", ")),
+            ));
+        };
+        views = vec![view];
+    }
     let text = match arguments.format {
         SchemaFormat::Json => json(&views)?,
         _ if context.is_json() => json(&views)?,

@@ -73,7 +73,10 @@ pub static WORKFLOW_DAYS: View = View {
         Step { name: "names", sql: "{names}" },
         Step {
             name: "measured",
-            sql: "SELECT workflow_key, day, min(workflow_id) AS workflow_id, sum(cost) AS cost,
+            // Two costs of 20 digits are more than a decimal holds, and would fail the query.
+            sql: "SELECT workflow_key, day, min(workflow_id) AS workflow_id,
+    CASE WHEN max(abs(cost)) < 1000000000000
+      THEN sum(CASE WHEN abs(cost) < 1000000000000 THEN cost END) END AS cost,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS median_duration_ms,
     {outcomes}
   FROM run_facts GROUP BY workflow_key, day",
@@ -104,7 +107,10 @@ pub static WORKFLOW_DAYS: View = View {
             )
             .sql("1e0 * passed / nullif(decided, 0)"),
         ),
-        Item::Column(Column::exact_cost("cost", "The sum of the costs that are stated.")),
+        Item::Column(Column::exact_cost(
+            "cost",
+            "The sum of the costs that are stated; null if one of them is 10^12 or more.",
+        )),
         Item::Column(Column::float(
             "median_duration_ms",
             unit::MILLISECONDS,

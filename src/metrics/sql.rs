@@ -27,10 +27,9 @@ pub(super) fn wilson(with: &str, of: &str) -> [String; 2] {
 /// intervals.
 pub(super) fn newcombe(share: &str, subtracted: &str) -> [String; 2] {
     let (one, other) = (share, subtracted);
-    let distance = |upper: &str, lower: &str| {
-        // The square of a difference, written as a product: `^` and `**` differ between engines.
-        format!("sqrt(({upper}) * ({upper}) + ({lower}) * ({lower}))", upper = upper, lower = lower)
-    };
+    // Squares are written as products: `^` and `**` differ between engines.
+    let distance =
+        |one: &str, other: &str| format!("sqrt(({one}) * ({one}) + ({other}) * ({other}))");
     let below = distance(&format!("{one} - {one}_low"), &format!("{other}_high - {other}"));
     let above = distance(&format!("{one}_high - {one}"), &format!("{other} - {other}_low"));
     [format!("{one} - {other} - {below}"), format!("{one} - {other} + {above}")]

@@ -227,7 +227,7 @@ pub static WORKFLOW_DAILY: View = View {
             unit::RUNS,
             "Runs that state a duration.",
         )),
-        Item::Column(Column::integer(
+        Item::Column(Column::float(
             "duration_ms",
             unit::MILLISECONDS,
             "The sum of their durations.",
