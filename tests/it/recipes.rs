@@ -67,7 +67,7 @@ fn containers_run_what_there_is() {
         matches!(name, "command" | "args").then(|| words.collect::<Vec<_>>())
     });
     let lists: Vec<Vec<&str>> = lists.collect();
-    assert_eq!(lists.len(), 4, "{lists:?}");
+    assert_eq!(lists.len(), 5, "{lists:?}");
     for arguments in lists {
         assert_taken(&arguments, "containers");
     }
