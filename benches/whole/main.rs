@@ -7,7 +7,12 @@
 //! Figures of one machine and one hour only compare with each other: hence the ratios. Nothing
 //! here fails for being slow; an export that is not right does.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on panics")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot go on panics"
+)]
 #![expect(clippy::disallowed_methods, reason = "it is about real time, and blocks as it likes")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its result is printed")]
 #![expect(clippy::indexing_slicing, reason = "of what the simulator made")]
