@@ -323,8 +323,8 @@ pub(super) struct SchemaArguments {
 
     /// Format of the data dictionary.
     ///
-    /// `sql` prints views over the lake's files for any DuckDB session: one per table, with only the
-    /// latest revision of every run, and those of the metrics. `--output json` is the same as
+    /// `sql` prints views over the lake's files for any DuckDB session: one per table, with only
+    /// the latest revision of every run, and those of the metrics. `--output json` is the same as
     /// `--format json`.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: SchemaFormat,

@@ -32,14 +32,17 @@ const QUERIES: [(&str, &str); 3] = [
     ),
     (
         "Since when?",
-        "SELECT workflow_name, workflow_version AS version, left(first_started_at::VARCHAR, 10) AS since,\n       \
-         round(100 * pass_rate_change)::BIGINT || ' points' AS change, round(100 * pass_rate_change_low)::BIGINT || ' to ' ||\n       \
+        "SELECT workflow_name, workflow_version AS version, \
+         left(first_started_at::VARCHAR, 10) AS since,\n       \
+         round(100 * pass_rate_change)::BIGINT || ' points' AS change,\n       \
+         round(100 * pass_rate_change_low)::BIGINT || ' to ' ||\n       \
          round(100 * pass_rate_change_high)::BIGINT AS interval_95, comparison\n\
          FROM workflow_versions WHERE is_latest ORDER BY pass_rate_change LIMIT 3",
     ),
     (
         "Which tool is to blame?",
-        "SELECT tool_name, calls, errors, round(100 * tool_error_rate, 1) || '%' AS error_rate,\n       \
+        "SELECT tool_name, calls, errors,\n       \
+         round(100 * tool_error_rate, 1) || '%' AS error_rate,\n       \
          round(100 * pass_rate_where_erred)::BIGINT || '%' AS passes_where_erred,\n       \
          round(100 * pass_rate_where_worked)::BIGINT || '%' AS passes_where_worked\n\
          FROM tool_health ORDER BY errors DESC LIMIT 5",

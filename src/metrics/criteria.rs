@@ -9,8 +9,8 @@ static MET_RATE: Metric = Metric {
     question: "How often is the criterion met?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Grades that mean `passed` divided by decided grades (passed, partial, failed). The \
-                  interval is Wilson's.",
+    description: "Grades that mean `passed` divided by decided grades (passed, partial, failed). \
+                  The interval is Wilson's.",
     sql: "1e0 * met / nullif(graded, 0)",
     interval: Some(Interval::Wilson { with: "met", of: "graded" }),
     sample: Sample { size: "graded", least: 1 },
@@ -23,9 +23,9 @@ static BLOCKING_RATE: Metric = Metric {
     question: "Which criterion keeps runs from passing?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Of the workflow's graded runs that did not pass: the share in which this criterion \
-                  was required and not met. The shares of a workflow can add up to more than 1, as a \
-                  run can miss several criteria.",
+    description: "Of the workflow's graded runs that did not pass: the share in which this \
+                  criterion was required and not met. The shares of a workflow can add up to more \
+                  than 1, as a run can miss several criteria.",
     sql: "1e0 * blocked_runs / nullif(unsuccessful_runs, 0)",
     interval: None,
     sample: Sample { size: "unsuccessful_runs", least: LEAST_FOR_RATIO },
@@ -35,8 +35,8 @@ static BLOCKING_RATE: Metric = Metric {
 /// One row per workflow and criterion.
 pub static CRITERION_HEALTH: View = View {
     name: "criterion_health",
-    description: "One row per workflow and criterion: how often it is met, and how many runs it kept \
-                  from passing.",
+    description: "One row per workflow and criterion: how often it is met, and how many runs it \
+                  kept from passing.",
     key: &["workflow_key", "criterion"],
     steps: &[
         Step { name: "names", sql: "{names}" },

@@ -9,8 +9,8 @@ static AGREEMENT_RATE: Metric = Metric {
     question: "Does the judge's verdict agree with the status of the run?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Evaluations whose verdict means the same as the status of the run, divided by those \
-                  in which both are decided. The interval is Wilson's.",
+    description: "Evaluations whose verdict means the same as the status of the run, divided by \
+                  those in which both are decided. The interval is Wilson's.",
     sql: "1e0 * agreed / nullif(compared, 0)",
     interval: Some(Interval::Wilson { with: "agreed", of: "compared" }),
     sample: Sample { size: "compared", least: 1 },
@@ -23,10 +23,10 @@ static CONTRADICTION_RATE: Metric = Metric {
     question: "Does the judge contradict its own grades?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Evaluations that passed a run with a required criterion that was not fully met, or \
-                  did not pass one with all required criteria met, divided by the evaluations with a \
-                  decided verdict and a decided grade for each required criterion. The interval is \
-                  Wilson's.",
+    description: "Evaluations that passed a run with a required criterion that was not fully met, \
+                  or did not pass one with all required criteria met, divided by the evaluations \
+                  with a decided verdict and a decided grade for each required criterion. The \
+                  interval is Wilson's.",
     sql: "1e0 * contradictions / nullif(graded_evaluations, 0)",
     interval: Some(Interval::Wilson { with: "contradictions", of: "graded_evaluations" }),
     sample: Sample { size: "graded_evaluations", least: 1 },
@@ -36,8 +36,8 @@ static CONTRADICTION_RATE: Metric = Metric {
 /// One row per workflow and judge model.
 pub static JUDGE_CONSISTENCY: View = View {
     name: "judge_consistency",
-    description: "One row per workflow and judge model: whether its verdicts agree with the status of \
-                  the runs, and with its own grades of their required criteria.",
+    description: "One row per workflow and judge model: whether its verdicts agree with the status \
+                  of the runs, and with its own grades of their required criteria.",
     key: &["workflow_key", "judge_model"],
     steps: &[
         Step { name: "names", sql: "{names}" },

@@ -1,5 +1,5 @@
-//! The metrics: what each figure answers, how it is computed, and from how many runs on it is shown.
-//! Each is declared once, and so is each view that shows it.
+//! The metrics: what each figure answers, how it is computed, and from how many runs on it is
+//! shown. Each is declared once, and so is each view that shows it.
 //!
 //! The views of the DuckDB file, the SQL for the Parquet files and `docs/METRICS.md` all come from
 //! these declarations. [`VIEWS`] lists the views in the order in which they must be created: most

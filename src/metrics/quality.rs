@@ -5,8 +5,8 @@ use super::{Column, Item, Step, View, unit};
 /// One row.
 pub static DATA_QUALITY: View = View {
     name: "data_quality",
-    description: "One row about the data itself: up to when it is complete, what is missing, and what \
-                  could not be read.",
+    description: "One row about the data itself: up to when it is complete, what is missing, and \
+                  what could not be read.",
     key: &[],
     steps: &[
         Step {

@@ -5,13 +5,13 @@ use super::{Column, Item, View, unit};
 /// One row per run.
 pub static RUN_FACTS: View = View {
     name: "run_facts",
-    description: "One row per run that has ended, in types that BI tools read: times in UTC without \
-                  a zone, the cost also as a floating-point number, and the outcome as one of five \
-                  words.",
+    description: "One row per run that has ended, in types that BI tools read: times in UTC \
+                  without a zone, the cost also as a floating-point number, and the outcome as one \
+                  of five words.",
     key: &["run_id"],
     steps: &[],
-    // A subquery: DuckDB computes all columns of a common table expression, and most queries of this
-    // view need few.
+    // A subquery: DuckDB computes all columns of a common table expression, and most queries of
+    // this view need few.
     from: "(
   SELECT r.run_id, coalesce(r.workflow_id, r.workflow_name) AS workflow_key, r.workflow_id,
     r.workflow_name, r.workflow_version, r.mcp_server_id, r.model, r.harness, r.trigger_type,

@@ -68,8 +68,8 @@ const NAMES: &str = "SELECT workflow_key, workflow_name FROM (
   ) AS named WHERE place = 1";
 
 /// SQL for the meaning of a word: the column that states it, or, for rows of versions without that
-/// column, the same table of words. Not a list of words with `IN`: DuckDB makes a join of a long one,
-/// which takes its time even where the column states the meaning of every row.
+/// column, the same table of words. Not a list of words with `IN`: DuckDB makes a join of a long
+/// one, which takes its time even where the column states the meaning of every row.
 fn meaning_of(meaning: &str, word: &str) -> String {
     let mut sql = format!(
         "coalesce({meaning}, CASE WHEN {word} IS NOT NULL THEN

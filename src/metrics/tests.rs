@@ -313,13 +313,14 @@ fn add_worlds(tables: &Tables, seed: u32, workflows: u32, (before, after): (u32,
              CASE WHEN number < {before} THEN '1' ELSE '2' END AS workflow_version, \
              CASE WHEN {DRAW} < {rate} THEN 'pass' ELSE 'fail' END AS status, \
              to_timestamp(number * 60) AS started_at \
-             FROM (SELECT {seed} AS seed), range({workflows}) w (workflow), range({runs}) n (number)"
+             FROM (SELECT {seed} AS seed), range({workflows}) w (workflow), \
+             range({runs}) n (number)"
         ),
     );
 }
 
-/// A/A worlds: nothing changed, so every regression is a false alarm. Nominally one comparison in 40
-/// is called a regression and one an improvement.
+/// A/A worlds: nothing changed, so every regression is a false alarm. Nominally one comparison in
+/// 40 is called a regression and one an improvement.
 #[test]
 fn where_nothing_changed_one_comparison_in_forty_is_called_a_regression() {
     for (seed, sizes, rate) in
@@ -584,9 +585,9 @@ fn judges_that_contradict_the_run_or_their_grades_are_seen() {
             ),
         );
     }
-    let sql = "SELECT judge_model, evaluations, decided_verdicts, compared, agreed, agreement_rate, \
-               graded_evaluations, passed_with_unmet, unpassed_with_all_met, contradiction_rate \
-               FROM judge_consistency";
+    let sql = "SELECT judge_model, evaluations, decided_verdicts, compared, agreed, \
+               agreement_rate, graded_evaluations, passed_with_unmet, unpassed_with_all_met, \
+               contradiction_rate FROM judge_consistency";
     assert_eq!(tables.rows(sql), ["j 7 6 5 3 0.6 5 1 1 0.4"]);
 }
 
@@ -622,8 +623,8 @@ fn the_state_of_the_data_is_one_row() {
         "SELECT 'a-0' AS run_id, n AS position, CASE n WHEN 1 THEN 5 END AS rows_received \
          FROM range(3) t (n)",
     );
-    let sql = "SELECT covered_until, last_sync_outcome, last_sync_certified, gaps, gap_hours, runs, \
-               open_runs, oldest_open_started_at FROM data_quality";
+    let sql = "SELECT covered_until, last_sync_outcome, last_sync_certified, gaps, gap_hours, \
+               runs, open_runs, oldest_open_started_at FROM data_quality";
     assert_eq!(
         tables.rows(sql),
         ["1970-01-01 03:00:00 stopped false 1 1.5 5 1 1970-01-01 00:01:00"]

@@ -9,9 +9,9 @@ static TOOL_ERROR_RATE: Metric = Metric {
     question: "How often do calls of this tool fail?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Failed calls divided by the calls that state whether they failed. Calls that state \
-                  nothing are not successes. There is no interval: calls of one run depend on each \
-                  other.",
+    description: "Failed calls divided by the calls that state whether they failed. Calls that \
+                  state nothing are not successes. There is no interval: calls of one run depend \
+                  on each other.",
     sql: "1e0 * errors / nullif(calls_with_result, 0)",
     interval: None,
     sample: Sample { size: "calls_with_result", least: LEAST_FOR_RATIO },
@@ -24,8 +24,9 @@ static REPEAT_RATE: Metric = Metric {
     question: "How often does the agent repeat a call?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "Repeated calls divided by the calls that state their arguments. A call is repeated \
-                  if an earlier call of the same tool in the same run had the same arguments.",
+    description: "Repeated calls divided by the calls that state their arguments. A call is \
+                  repeated if an earlier call of the same tool in the same run had the same \
+                  arguments.",
     sql: "1e0 * repeats / nullif(calls_with_arguments, 0)",
     interval: None,
     sample: Sample { size: "calls_with_arguments", least: LEAST_FOR_RATIO },
@@ -53,8 +54,8 @@ static PASS_RATE_WHERE_WORKED: Metric = Metric {
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
     description: "The pass rate of the decided runs that called the tool and in which every call \
-                  states that it did not fail. The interval is Wilson's. A lower rate where the tool \
-                  failed does not show that the tool is the cause.",
+                  states that it did not fail. The interval is Wilson's. A lower rate where the \
+                  tool failed does not show that the tool is the cause.",
     sql: "1e0 * passed_where_worked / nullif(decided_where_worked, 0)",
     interval: Some(Interval::Wilson { with: "passed_where_worked", of: "decided_where_worked" }),
     sample: Sample { size: "decided_where_worked", least: 1 },
@@ -90,8 +91,8 @@ static CALL_DURATION_P95: Metric = Metric {
 /// One row per workflow and tool.
 pub static TOOL_HEALTH: View = View {
     name: "tool_health",
-    description: "One row per workflow and tool: errors, repeats and durations of its calls, and the \
-                  pass rates of the runs in which it failed and in which it worked.",
+    description: "One row per workflow and tool: errors, repeats and durations of its calls, and \
+                  the pass rates of the runs in which it failed and in which it worked.",
     key: &["workflow_key", "tool_name"],
     steps: &[
         Step { name: "names", sql: "{names}" },

@@ -182,8 +182,8 @@ pub static WORKFLOW_VERSIONS: View = View {
 pub static WORKFLOW_DAILY: View = View {
     name: "workflow_daily",
     description: "One row per workflow and UTC day, with counts and sums only: add them up over \
-                  days or workflows, then divide. There is no rate, because rates of days cannot be \
-                  averaged.",
+                  days or workflows, then divide. There is no rate, because rates of days cannot \
+                  be averaged.",
     key: &["workflow_key", "day"],
     steps: &[
         Step { name: "names", sql: "{names}" },
@@ -242,8 +242,8 @@ static PASS_CUBED: Metric = Metric {
     question: "How often do three runs in a row all pass?",
     kind: ColumnType::Float,
     unit: Some(unit::PROBABILITY),
-    description: "pass^3: the probability that three decided runs, drawn at random from those there \
-                  are, all passed. A workflow that passes 80 % of the time has about 0.5.",
+    description: "pass^3: the probability that three decided runs, drawn at random from those \
+                  there are, all passed. A workflow that passes 80 % of the time has about 0.5.",
     sql: "1e0 * passed / decided * (passed - 1) / (decided - 1) * (passed - 2) / (decided - 2)",
     interval: None,
     sample: Sample { size: "decided", least: LEAST_FOR_RATIO },
@@ -256,9 +256,9 @@ static RUNS_TEST_P: Metric = Metric {
     question: "Could the order of passes and failures be chance?",
     kind: ColumnType::Float,
     unit: Some(unit::PROBABILITY),
-    description: "The runs test (Wald–Wolfowitz), one-sided and exact: the probability that a random \
-                  order of the same passes and failures has as few stretches as this one or fewer. \
-                  A stretch is a longest sequence of runs that all pass or all do not.",
+    description: "The runs test (Wald–Wolfowitz), one-sided and exact: the probability that a \
+                  random order of the same passes and failures has as few stretches as this one or \
+                  fewer. A stretch is a longest sequence of runs that all pass or all do not.",
     sql: "least(1e0, p_value)",
     interval: None,
     sample: Sample { size: STABILITY_SIZE, least: LEAST_TO_COMPARE },
@@ -272,10 +272,10 @@ static STABILITY: Metric = Metric {
     kind: ColumnType::Text,
     unit: None,
     description: "`changed`: passes and failures come in longer stretches than chance makes them \
-                  (p below 0.025 in the runs test), so something changed at a moment, at least once. \
-                  `flaky`: there are both, in no such order. `always passes` and `never passes`: \
-                  there is one kind only. `not enough runs` also stands where there are both, and \
-                  fewer than five of one kind.",
+                  (p below 0.025 in the runs test), so something changed at a moment, at least \
+                  once. `flaky`: there are both, in no such order. `always passes` and `never \
+                  passes`: there is one kind only. `not enough runs` also stands where there are \
+                  both, and fewer than five of one kind.",
     sql: "CASE WHEN not_passed = 0 THEN 'always passes' WHEN passed = 0 THEN 'never passes'
       WHEN runs_test_p < 0.025 THEN 'changed' ELSE 'flaky' END",
     interval: None,
@@ -326,18 +326,18 @@ static PASS_RATE_AFTER: Metric = Metric {
     level: 3,
 };
 
-/// What the stability of a workflow is judged by: all its runs, or none of them where there are both
-/// kinds and fewer than five of one. One failure among a hundred runs is at the end of the order by
-/// chance often enough.
+/// What the stability of a workflow is judged by: all its runs, or none of them where there are
+/// both kinds and fewer than five of one. One failure among a hundred runs is at the end of the
+/// order by chance often enough.
 const STABILITY_SIZE: &str =
     "CASE WHEN least(passed, not_passed) BETWEEN 1 AND 4 THEN 0 ELSE decided END";
 
 /// One row per workflow.
 pub static WORKFLOW_STABILITY: View = View {
     name: "workflow_stability",
-    description: "One row per workflow, over its decided runs in the order of their starts: whether \
-                  it is flaky, or changed at a moment. Runs that state no workflow or no start are \
-                  left out.",
+    description: "One row per workflow, over its decided runs in the order of their starts: \
+                  whether it is flaky, or changed at a moment. Runs that state no workflow or no \
+                  start are left out.",
     key: &["workflow_key"],
     steps: &[
         Step { name: "names", sql: "{names}" },
@@ -359,14 +359,15 @@ pub static WORKFLOW_STABILITY: View = View {
   FROM ordered GROUP BY workflow_key",
         },
         // The number of orders of p passes and q failures with exactly s stretches is
-        // C(p-1, k-1) C(q-1, k-1) times 2 if s = 2k, or times (p+q-2k)/k if s = 2k+1; all orders are
-        // C(p+q, p). Each row of `ordered` with a place from 2 to the number of stretches stands
-        // for one s, so that no series of numbers is needed.
+        // C(p-1, k-1) C(q-1, k-1) times 2 if s = 2k, or times (p+q-2k)/k if s = 2k+1; all orders
+        // are C(p+q, p). Each row of `ordered` with a place from 2 to the number of stretches
+        // stands for one s, so that no series of numbers is needed.
         Step {
             name: "tested",
             sql: "SELECT m.workflow_key, sum(exp(
       lgamma(passed) - lgamma(floor(place / 2e0)) - lgamma(passed - floor(place / 2e0) + 1)
-      + lgamma(not_passed) - lgamma(floor(place / 2e0)) - lgamma(not_passed - floor(place / 2e0) + 1)
+      + lgamma(not_passed) - lgamma(floor(place / 2e0))
+      - lgamma(not_passed - floor(place / 2e0) + 1)
       - lgamma(decided + 1) + lgamma(passed + 1) + lgamma(not_passed + 1)
     ) * CASE WHEN place % 2 = 0 THEN 2 ELSE decided / floor(place / 2e0) - 2 END) AS p_value
   FROM measured m JOIN ordered o ON o.workflow_key = m.workflow_key
@@ -391,8 +392,8 @@ pub static WORKFLOW_STABILITY: View = View {
         },
         Step {
             name: "judged",
-            sql: "SELECT m.*, names.workflow_name, tested.p_value, s.decided_before, s.passed_before,
-    s.after_started_at
+            sql: "SELECT m.*, names.workflow_name, tested.p_value, s.decided_before,
+    s.passed_before, s.after_started_at
   FROM measured m LEFT JOIN names ON names.workflow_key = m.workflow_key
   LEFT JOIN tested ON tested.workflow_key = m.workflow_key
   LEFT JOIN splits s ON s.workflow_key = m.workflow_key AND s.likeliest = 1",

@@ -1,4 +1,5 @@
-//! Rows of the tables that have no data files (`_syncs`, `_gaps`): SQL that fills them from commits.
+//! Rows of the tables that have no data files (`_syncs`, `_gaps`): SQL that fills them from
+//! commits.
 
 use std::fmt::Write as _;
 
@@ -64,7 +65,8 @@ pub(super) fn sync_values(
     ]
 }
 
-/// A row of `_syncs`. Columns are named, because a file of an older version has them in another order.
+/// A row of `_syncs`. Columns are named, because a file of an older version has them in another
+/// order.
 pub(crate) fn sync_row(sync: &SyncRecord, commit_file: &CommitFile) -> String {
     let values = sync_values(sync, commit_file);
     let (names, values): (Vec<String>, Vec<String>) =

@@ -11,9 +11,9 @@ use crate::tables::{GAPS, Mapping, SYNCS, WriteDisposition};
 /// Statements that create views over the lake's files in any DuckDB session: one per table, which
 /// shows only the latest revision of each run, and those of the metrics.
 ///
-/// A view of files reads what is in the lake when it is queried. Tables that have no file yet are
-/// empty until the statements are made again, because DuckDB cannot create a view of no files; and so
-/// are `_syncs` and `_gaps` as of now, because their rows are in the commit log.
+/// A view of files reads what is in the lake when it is queried. A table that has no file yet stays
+/// empty until the statements are made again, because DuckDB cannot create a view of no files. The
+/// rows of `_gaps`, and the newest of `_syncs`, are those of the commit log as of now.
 ///
 /// # Errors
 /// [`LakeError`] if the commit log cannot be read, or an object store cannot be asked which tables

@@ -15,7 +15,8 @@ pub enum DeliverError {
         /// Path of the DuckDB file.
         path: PathBuf,
     },
-    /// The file has a table or a view with the name of one of ours that this program did not create.
+    /// The file has a table or a view with the name of one of ours that this program did not
+    /// create.
     #[error(
         "the DuckDB file `{}` has a table or view `{table}` that this program did not make",
         path.display()

@@ -278,8 +278,8 @@ impl Database {
     }
 }
 
-/// The version of the tables, and a fingerprint of the views: a view changes without a change of the
-/// tables.
+/// The version of the tables, and a fingerprint of the views: a view changes without a change of
+/// the tables.
 fn declared_version() -> String {
     format!("{SCHEMA_VERSION}, views {:016x}", fingerprint([metric_views().as_bytes()]))
 }
