@@ -1,5 +1,5 @@
 //! Tombstoned data files: superseded by a merge or by a new file of a replaced table, and kept for
-//! the grace time because a program that follows the commit log may still read them.
+//! the grace time (their retention) because a program that follows the commit log may still read them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::crash;
 use crate::time::Timestamp;
 
 impl Lake {
-    /// Removes data files for good that were superseded longer than `grace` before `now`, and
+    /// Garbage collection: removes data files for good that were superseded longer than `grace` before `now`, and
     /// checkpoints that newer ones replaced. Returns the number of commits whose old files were
     /// removed.
     ///

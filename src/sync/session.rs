@@ -79,7 +79,8 @@ pub fn planned_window(
     head: Option<&CommitFile>,
     mapping: &Mapping,
 ) -> Window {
-    // Coverage from another mapping of list rows does not count: its time is listed again.
+    // The coverage is the watermark. One from another mapping of list rows does not count: its time is
+    // listed again.
     let mapped_anew = is_mapped_anew(head, RunPaths::new(mapping).fingerprint());
     let coverage = head.filter(|_| !mapped_anew).map(|head| head.coverage.as_slice());
     let coverage = coverage.unwrap_or_default();

@@ -68,7 +68,7 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, LakeError> {
     }
 }
 
-/// Syncs a folder, which makes the names in it durable.
+/// Syncs a folder (fsync), which makes the names in it durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), LakeError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(LakeError::io("sync the folder", path))

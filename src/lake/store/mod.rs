@@ -808,7 +808,7 @@ impl Write for StagedFile {
 }
 
 impl StagedFile {
-    /// Syncs the file to disk, or uploads it. Returns its length in bytes and its SHA-256 in
+    /// Syncs the file to disk (fsync), or uploads it. Returns its length in bytes and its SHA-256 in
     /// hexadecimal.
     pub(super) fn finish(self) -> Result<(u64, String), LakeError> {
         let (mut file, bytes, sha256) = self.writer.finish();

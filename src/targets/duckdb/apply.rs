@@ -240,9 +240,9 @@ fn add_columns(database: &Database, table: &str, files: &str) -> Result<(), Deli
     Ok(())
 }
 
-/// The second half of the upsert, which deduplicates: removes rows of runs that have a higher revision. All of `runs` is searched if data files take
-/// the place of others, or if merged data files were applied first: both can hold older revisions
-/// of runs whose latest one is in another file.
+/// The second half of the upsert, which deduplicates: removes rows of runs that have a higher
+/// revision. All of `runs` is searched if data files take the place of others, or if merged data files
+/// were applied first: both can hold older revisions of runs whose latest one is in another file.
 fn supersede(
     database: &Database,
     lake: &LakeView,

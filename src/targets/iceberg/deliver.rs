@@ -1,5 +1,5 @@
-//! A delivery: the data files that pending commits add to and remove from each table, as one
-//! snapshot per table.
+//! A delivery to Iceberg: the data files that pending commits add to and remove from each table, as
+//! one snapshot per table.
 //!
 //! All pending commits are applied together: a data file that one of them adds and a later one
 //! supersedes is never named, because it may be gone. Each table states the last commit that it

@@ -620,7 +620,7 @@ impl OpenTable {
         Ok(kept)
     }
 
-    /// Removes manifests and manifest lists of this program that no snapshot needs any more, also
+    /// Garbage collection: removes manifests and manifest lists of this program that no snapshot needs any more, also
     /// those that an interrupted delivery left. Files of other programs stay.
     pub(super) async fn remove_unreferenced(
         &self,
