@@ -18,6 +18,8 @@ READERS := polars==2.1.0 pyarrow==26.0.1 pyiceberg==0.12.0
 # Engines that read Iceberg tables by a catalog: DuckDB, and Sail with the interface of Spark.
 ENGINES := duckdb==1.5.5 duckdb-extension-iceberg==1.5.5 duckdb-extension-avro==1.5.5 \
 	duckdb-extension-httpfs==1.5.5 pysail==0.7.2 pyspark-client==4.2.0 pandas==2.3.3 pyarrow==26.0.1
+# ClickHouse, as a library.
+CLICKHOUSE := chdb==4.4.0 chdb-core==26.9.0
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
@@ -44,9 +46,14 @@ test: $(SETUP) ## every test
 test-long: $(SETUP) ## the tests that take long (a 200 MB body), under a minute each
 	cargo test --locked $(TESTED) --test it -- --ignored bad_documents
 
-test-stores: $(SETUP) ## the tests on each object store: SeaweedFS, Azurite, s3rver
+test-stores: $(SETUP) ## the tests on each object store, and with each engine that reads Iceberg
 	@scripts/fetch-stores.sh .stores all
-	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores
+	@scripts/fetch-python.sh .readers $(READERS)
+	@scripts/fetch-python.sh .engines $(ENGINES)
+	@scripts/fetch-python.sh .clickhouse $(CLICKHOUSE)
+	@scripts/fetch-spark.sh .spark
+	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores store_lakes \
+		iceberg_engines
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports

@@ -35,8 +35,8 @@ for identifier in catalog.list_tables(namespace):
 
 /// A namespace of its own in the catalog of SeaweedFS.
 pub(crate) struct Namespace {
-    settings: IcebergSettings,
-    catalog: &'static Catalog,
+    pub(crate) settings: IcebergSettings,
+    pub(crate) catalog: &'static Catalog,
     /// The file with the client's secret.
     _secret: tempfile::NamedTempFile,
 }

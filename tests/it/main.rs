@@ -19,6 +19,7 @@ mod file_modes;
 mod foreign_files;
 mod hostile_json;
 mod iceberg;
+mod iceberg_engines;
 mod iceberg_rest;
 mod iceberg_stores;
 mod iceberg_verify;
