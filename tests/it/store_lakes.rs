@@ -2,6 +2,7 @@
 //! world holds, as for a lake on a disk.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
@@ -83,30 +84,29 @@ impl StoreLake {
         lake
     }
 
-    fn in_azure(read_by: ReadBy) -> Self {
+    /// In Azurite, at the endpoint of the server or of a proxy in front of it.
+    fn in_azure(endpoint: &str, read_by: ReadBy) -> Self {
         let server = ObjectStoreServer::azurite();
         let prefix = unique_prefix("lake");
         let objects = below(object_stores::azure(server), &prefix);
         let address = format!("az://{}/{prefix}", server.bucket);
         let store = format!(
-            "endpoint = \"{}\"\naccount = \"{}\"\nsecret_key_file = \"key\"\n",
-            server.endpoint, server.key_id
+            "endpoint = \"{endpoint}\"\naccount = \"{}\"\nsecret_key_file = \"key\"\n",
+            server.key_id
         );
         let lake = Self::new(address, &store, objects, read_by);
         std::fs::write(lake.export.path("key"), server.secret).unwrap();
         lake
     }
 
-    fn in_gcs(server: &FakeGcs, read_by: ReadBy) -> Self {
+    /// In a fake of GCS, at its address or that of a proxy in front of it.
+    fn in_gcs(server: &FakeGcs, address: SocketAddr, read_by: ReadBy) -> Self {
         let prefix = unique_prefix("lake");
-        let objects = object_stores::gcs(server, server.address);
-        let objects = below(objects, &prefix);
-        let store = format!(
-            "endpoint = \"http://{}\"\nservice_account_file = \"account.json\"\n",
-            server.address
-        );
+        let objects = below(object_stores::gcs(server, server.address), &prefix);
+        let store =
+            format!("endpoint = \"http://{address}\"\nservice_account_file = \"account.json\"\n");
         let lake = Self::new(format!("gs://{}/{prefix}", server.bucket), &store, objects, read_by);
-        let key = FakeGcs::service_account_key(server.address);
+        let key = FakeGcs::service_account_key(address);
         std::fs::write(lake.export.path("account.json"), key).unwrap();
         lake
     }
@@ -256,7 +256,8 @@ fn a_reader_of_a_rest_catalog_finds_the_rows_of_a_lake_in_s3() {
 #[ignore = "`make test-stores` fetches Azurite"]
 fn every_job_keeps_every_row_in_azure() {
     all_at_once([ReadBy::Files, ReadBy::Tables], |read_by| {
-        every_job_keeps_every_row(StoreLake::in_azure(read_by));
+        let server = ObjectStoreServer::azurite();
+        every_job_keeps_every_row(StoreLake::in_azure(&server.endpoint, read_by));
     });
 }
 
@@ -264,51 +265,51 @@ fn every_job_keeps_every_row_in_azure() {
 #[test]
 fn every_job_keeps_every_row_in_a_fake_of_gcs() {
     let server = FakeGcs::start();
-    every_job_keeps_every_row(StoreLake::in_gcs(&server, ReadBy::Files));
+    every_job_keeps_every_row(StoreLake::in_gcs(&server, server.address, ReadBy::Files));
 }
 
-#[test]
-fn a_crash_at_any_point_of_a_sync_loses_and_doubles_nothing() {
-    let server = ObjectStoreServer::seaweedfs();
-    let points = [
-        "lock_taken",
-        "after_identity",
-        "after_stage",
-        "between_staged_parts:3",
-        "after_seal",
-        "before_commit_file",
-        "after_commit_file",
-        "before_runs_are_moved",
-        "between_moved_parts:4",
-        "before_staging_is_removed",
-        "after_staging_is_removed",
-        "after_begin",
-        "before_commit",
-        "after_commit",
-    ];
-    few_at_once(&points, |point| {
-        let mut lake = StoreLake::in_s3(&server.endpoint, ReadBy::Files);
+const POINTS_OF_A_SYNC: [&str; 14] = [
+    "lock_taken",
+    "after_identity",
+    "after_stage",
+    "between_staged_parts:3",
+    "after_seal",
+    "before_commit_file",
+    "after_commit_file",
+    "before_runs_are_moved",
+    "between_moved_parts:4",
+    "before_staging_is_removed",
+    "after_staging_is_removed",
+    "after_begin",
+    "before_commit",
+    "after_commit",
+];
+
+const POINTS_OF_A_MERGE: [(ReadBy, &str); 9] = [
+    (ReadBy::Files, "before_commit_file"),
+    (ReadBy::Files, "after_commit_file"),
+    (ReadBy::Files, "before_exchange"),
+    (ReadBy::Files, "after_exchange"),
+    (ReadBy::Files, "between_moved_parts:2"),
+    (ReadBy::Tables, "between_moved_parts:2"),
+    (ReadBy::Tables, "before_runs_are_moved"),
+    (ReadBy::Tables, "before_staging_is_removed"),
+    (ReadBy::Tables, "before_retired_are_removed"),
+];
+
+/// A sync that ends at each of these points loses and doubles nothing.
+fn crash_syncs(points: &[&str], new_lake: impl Fn(ReadBy) -> StoreLake + Sync) {
+    few_at_once(points, |point| {
+        let mut lake = new_lake(ReadBy::Files);
         lake.export.crash(&["sync"], point);
         lake.sync_brings_everything();
     });
 }
 
-#[test]
-fn a_crash_at_any_point_of_a_merge_loses_and_doubles_nothing() {
-    let server = ObjectStoreServer::seaweedfs();
-    let points = [
-        (ReadBy::Files, "before_commit_file"),
-        (ReadBy::Files, "after_commit_file"),
-        (ReadBy::Files, "before_exchange"),
-        (ReadBy::Files, "after_exchange"),
-        (ReadBy::Files, "between_moved_parts:2"),
-        (ReadBy::Tables, "between_moved_parts:2"),
-        (ReadBy::Tables, "before_runs_are_moved"),
-        (ReadBy::Tables, "before_staging_is_removed"),
-        (ReadBy::Tables, "before_retired_are_removed"),
-    ];
-    few_at_once(&points, |(read_by, point)| {
-        let mut lake = StoreLake::in_s3(&server.endpoint, read_by);
+/// The same for a merge.
+fn crash_merges(points: &[(ReadBy, &str)], new_lake: impl Fn(ReadBy) -> StoreLake + Sync) {
+    few_at_once(points, |(read_by, point)| {
+        let mut lake = new_lake(read_by);
         lake.succeeds(&["sync"]);
         lake.export.crash(&["compact"], point);
         lake.succeeds(&["compact"]);
@@ -317,6 +318,48 @@ fn a_crash_at_any_point_of_a_merge_loses_and_doubles_nothing() {
         lake.assert_equals_the_world();
         assert_eq!(lake.keys("_armature/retired"), [""; 0]);
     });
+}
+
+fn new_lake_in_s3(read_by: ReadBy) -> StoreLake {
+    StoreLake::in_s3(&ObjectStoreServer::seaweedfs().endpoint, read_by)
+}
+
+fn new_lake_in_azure(read_by: ReadBy) -> StoreLake {
+    StoreLake::in_azure(&ObjectStoreServer::azurite().endpoint, read_by)
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_sync_loses_and_doubles_nothing() {
+    crash_syncs(&POINTS_OF_A_SYNC, new_lake_in_s3);
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_merge_loses_and_doubles_nothing() {
+    crash_merges(&POINTS_OF_A_MERGE, new_lake_in_s3);
+}
+
+#[test]
+#[ignore = "`make test-stores` fetches Azurite"]
+fn a_crash_at_any_point_of_a_sync_loses_and_doubles_nothing_in_azure() {
+    crash_syncs(&POINTS_OF_A_SYNC, new_lake_in_azure);
+}
+
+#[test]
+#[ignore = "`make test-stores` fetches Azurite"]
+fn a_crash_at_any_point_of_a_merge_loses_and_doubles_nothing_in_azure() {
+    crash_merges(&POINTS_OF_A_MERGE, new_lake_in_azure);
+}
+
+/// On either side of the commit, and while its files are copied.
+#[test]
+fn a_crash_of_a_sync_or_a_merge_loses_and_doubles_nothing_in_a_fake_of_gcs() {
+    let server = FakeGcs::start();
+    let new_lake = |read_by| StoreLake::in_gcs(&server, server.address, read_by);
+    crash_syncs(&["after_seal", "after_commit_file", "between_moved_parts:4"], new_lake);
+    crash_merges(
+        &[(ReadBy::Files, "after_exchange"), (ReadBy::Tables, "before_runs_are_moved")],
+        new_lake,
+    );
 }
 
 /// The store carries out the create of a commit file, and the answer is lost, or says otherwise: the
@@ -336,23 +379,45 @@ fn a_commit_whose_answer_is_lost_is_found() {
 }
 
 /// Requests of every kind fail now and then, before or after they were carried out.
+fn fail_now_and_then(seed: u64, proxy: &FaultProxy, mut lake: StoreLake) {
+    let faults = [Fault::LoseAnswer, Fault::LoseRequest, Fault::SLOW_DOWN, Fault::CutBody(40)];
+    proxy.set_rules(faults.map(|fault| Rule::new(fault).now_and_then(15, seed)));
+    // A job may fail; what it committed stays, and the next one goes on.
+    for job in ["sync", "compact", "sync", "compact"] {
+        lake.run(&[job]);
+    }
+    let strikes: u64 = proxy.strikes().iter().sum();
+    assert!(strikes > 0, "no fault happened");
+    proxy.set_rules([]);
+    lake.sync_brings_everything();
+}
+
 #[test]
 fn a_store_that_fails_now_and_then_loses_and_doubles_nothing() {
     let server = ObjectStoreServer::seaweedfs();
     all_at_once([1_u64, 2], |seed| {
         let proxy = FaultProxy::start(server.address());
-        let mut lake = StoreLake::in_s3(&proxy.endpoint(&server.endpoint), ReadBy::Files);
-        let faults = [Fault::LoseAnswer, Fault::LoseRequest, Fault::SLOW_DOWN, Fault::CutBody(40)];
-        proxy.set_rules(faults.map(|fault| Rule::new(fault).now_and_then(15, seed)));
-        // A job may fail; what it committed stays, and the next one goes on.
-        for job in ["sync", "compact", "sync", "compact"] {
-            lake.run(&[job]);
-        }
-        let strikes: u64 = proxy.strikes().iter().sum();
-        assert!(strikes > 0, "no fault happened");
-        proxy.set_rules([]);
-        lake.sync_brings_everything();
+        let lake = StoreLake::in_s3(&proxy.endpoint(&server.endpoint), ReadBy::Files);
+        fail_now_and_then(seed, &proxy, lake);
     });
+}
+
+#[test]
+#[ignore = "`make test-stores` fetches Azurite"]
+fn a_store_that_fails_now_and_then_loses_and_doubles_nothing_in_azure() {
+    let server = ObjectStoreServer::azurite();
+    all_at_once([1_u64, 2, 3, 4], |seed| {
+        let proxy = FaultProxy::start(server.address());
+        let lake = StoreLake::in_azure(&proxy.endpoint(&server.endpoint), ReadBy::Files);
+        fail_now_and_then(seed, &proxy, lake);
+    });
+}
+
+#[test]
+fn a_store_that_fails_now_and_then_loses_and_doubles_nothing_in_a_fake_of_gcs() {
+    let server = FakeGcs::start();
+    let proxy = FaultProxy::start(server.address);
+    fail_now_and_then(1, &proxy, StoreLake::in_gcs(&server, proxy.address(), ReadBy::Files));
 }
 
 pub(crate) fn signal(child: &Child, signal: Signal) {
