@@ -1,21 +1,23 @@
 //! Lakes in object stores: real servers on loopback, and afterwards every row is compared with what the
 //! world holds, as for a lake on a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
+use armature_export::tables::ALL;
 use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::iceberg::{Place, assert_same_rows_at, operations, python};
+use crate::iceberg::{Place, assert_same_rows_at, metadata, operations, python};
 use crate::iceberg_rest::Namespace;
 use crate::object_stores;
 use crate::stores::fake_gcs::FakeGcs;
@@ -230,6 +232,71 @@ fn a_reader_of_iceberg_finds_the_rows_of_a_lake_in_s3() {
     });
     let place = Place { address: &lake.address, properties, keys: 1 };
     assert!(assert_same_rows_at(&place, &copy, &python, "after a merge") > 500);
+    assert_eq!(operations(&copy, "runs"), ["append", "append", "replace"]);
+}
+
+/// The data files of a table's newest snapshot, as its manifests name them. `lake` is a copy of the
+/// lake at this address.
+fn files_of_newest_snapshot(address: &str, lake: &Path, table: &str) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        manifest_path: String,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        status: i32,
+        data_file: DataFile,
+    }
+    #[derive(Deserialize)]
+    struct DataFile {
+        file_path: String,
+    }
+    const DELETED: i32 = 2;
+    fn read<T: serde::de::DeserializeOwned>(address: &str, lake: &Path, file: &str) -> Vec<T> {
+        let path = file.strip_prefix(address).unwrap().trim_start_matches('/');
+        let bytes = std::fs::read(lake.join(path)).unwrap();
+        let values = apache_avro::Reader::new(&bytes[..]).unwrap().map(Result::unwrap);
+        values.map(|value| apache_avro::from_value(&value).unwrap()).collect()
+    }
+    let metadata = metadata(lake, table);
+    assert_eq!(metadata["location"], format!("{address}/_iceberg/{table}"));
+    let newest = metadata["snapshots"].as_array().unwrap().last().unwrap();
+    let manifests: Vec<Manifest> = read(address, lake, newest["manifest-list"].as_str().unwrap());
+    let entries =
+        manifests.iter().flat_map(|manifest| read::<Entry>(address, lake, &manifest.manifest_path));
+    let live = entries.filter(|entry| entry.status != DELETED);
+    live.map(|entry| entry.data_file.file_path).collect()
+}
+
+/// No reader of Iceberg asks the fake: the manifests are read one by one.
+#[test]
+fn iceberg_tables_of_a_lake_in_a_fake_of_gcs_name_its_files() {
+    let server = FakeGcs::start();
+    let mut lake = StoreLake::in_gcs(&server, server.address, ReadBy::Files);
+    // A sync's commit has the simulated time, and a merge's that of this machine: no snapshot
+    // expires.
+    lake.export.configure_more("[iceberg]\ncatalog = \"files\"\nexpire_snapshots_days = 3660\n");
+    lake.succeeds(&["sync"]);
+    lake.export.simulator.advance(chrono::Duration::hours(7));
+    lake.succeeds(&["sync"]);
+    lake.succeeds(&["compact"]);
+    let before = lake.keys("_iceberg");
+    lake.succeeds(&["deliver"]);
+    assert_eq!(lake.keys("_iceberg"), before);
+    // `verify` reads the manifests, too.
+    lake.assert_equals_the_world();
+    let copy = lake.export.path(&format!("copy-{}", lake.copies));
+    assert!(lake.address.starts_with("gs://"), "{}", lake.address);
+    let mut files = 0;
+    for table in ALL.iter().filter(|table| copy.join(table.name).exists()) {
+        let in_place = lake.keys(table.name).into_iter();
+        let in_place: BTreeSet<String> =
+            in_place.map(|key| format!("{}/{key}", lake.address)).collect();
+        let named = files_of_newest_snapshot(&lake.address, &copy, table.name);
+        assert_eq!(named, in_place, "{}", table.name);
+        files += named.len();
+    }
+    assert!(files > 10, "{files}");
     assert_eq!(operations(&copy, "runs"), ["append", "append", "replace"]);
 }
 
