@@ -301,6 +301,23 @@ async fn a_commit_whose_answer_is_lost_or_refused_is_made_once() {
     }
 }
 
+/// The pauses between four attempts that no one asks for are shorter than this wait, all together.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_asks_to_wait_is_not_asked_before() {
+    let (proxy, uri) = proxy();
+    let namespace = Namespace::at(&uri);
+    let export = TestExport::of_growing_world(12);
+    export.sync().await;
+    proxy.set_rules([Rule::new(Fault::AskToWait(8)).at("v1/config")]);
+    let done = namespace.deliver(&export.lake, false).await.unwrap();
+    assert_eq!((done.state, proxy.strikes()), ("applied", vec![1]));
+    // A wait that is too long ends the delivery.
+    proxy.set_rules([Rule::new(Fault::AskToWait(3600)).at("v1/config")]);
+    let error = namespace.deliver(&export.lake, false).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be reached: 503"), "{error}");
+    assert_eq!(proxy.strikes(), [1]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_is_down_delays_only_its_tables() {
     let (proxy, uri) = proxy();

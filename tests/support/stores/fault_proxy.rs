@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a request asks of a store, told from its method, its query and its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,9 @@ pub(crate) enum Fault {
     Hold,
     /// The connection closes after so many bytes of the answer's body.
     CutBody(usize),
+    /// Until so many seconds have passed since the first request, the server sees none: 503, with
+    /// the seconds as `Retry-After`.
+    AskToWait(u16),
 }
 
 impl Fault {
@@ -141,6 +144,8 @@ struct State {
     rules: Vec<(Rule, u64, u64)>,
     /// How often the rules were set.
     times_set: u64,
+    /// When the first request was asked to wait.
+    asked: Option<Instant>,
     traffic: Traffic,
     stops: bool,
 }
@@ -179,7 +184,7 @@ impl FaultProxy {
     pub(crate) fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
         let rules = rules.into_iter().map(|rule| (rule, 0, 0)).collect();
         let mut state = self.shared.state.lock().unwrap();
-        state.rules = rules;
+        (state.rules, state.asked) = (rules, None);
         state.times_set += 1;
         self.shared.rules_set.notify_all();
     }
@@ -235,6 +240,14 @@ impl Shared {
                     (&mut &*client).write_all(&refusal(status, code, &head))?;
                     continue;
                 }
+                Some(Fault::AskToWait(seconds)) => {
+                    let answer = format!(
+                        "HTTP/1.1 503 SlowDown\r\nRetry-After: {seconds}\r\n\
+                         Content-Length: 0\r\n\r\n"
+                    );
+                    (&mut &*client).write_all(answer.as_bytes())?;
+                    continue;
+                }
                 Some(Fault::Delay(time)) => pause(time),
                 Some(Fault::Hold) => self.wait_for_other_rules(),
                 _ => {}
@@ -280,9 +293,15 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         *state.traffic.requests.entry(kind).or_default() += 1;
         state.traffic.sent += u64::try_from(body).unwrap();
-        let target = head.target();
-        for (rule, matches, strikes) in &mut state.rules {
+        let (target, now) = (head.target(), Instant::now());
+        let State { rules, asked, .. } = &mut *state;
+        for (rule, matches, strikes) in rules {
             if rule.kind.is_some_and(|only| only != kind) || !target.contains(&rule.path) {
+                continue;
+            }
+            if let Fault::AskToWait(seconds) = rule.fault
+                && now - *asked.get_or_insert(now) >= Duration::from_secs(seconds.into())
+            {
                 continue;
             }
             *matches += 1;

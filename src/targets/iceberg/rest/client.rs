@@ -25,6 +25,9 @@ const READ_ATTEMPTS: usize = 4;
 /// The first and the longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(5));
 
+/// A catalog that asks for a longer wait is left alone: the next delivery brings what is missing.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// A client of a REST catalog.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -80,23 +83,30 @@ impl Client {
         DeliverError::Catalog { uri: self.base.clone(), problem }
     }
 
-    /// Reads, and repeats a request that failed for the moment. Any status but those of a refused
-    /// credential is returned.
+    /// Reads, and repeats a request that failed for the moment, after the wait that the catalog
+    /// asks for. Any status but those of a refused credential is returned.
     ///
     /// # Errors
     /// [`DeliverError::Catalog`] if no answer comes, or the credentials are refused.
     pub(super) async fn get(&self, path: &str) -> Result<Response, DeliverError> {
         let send = || async {
-            let response = self.send(&Method::GET, path, None).await?;
+            let response = self.send(&Method::GET, path, None).await;
+            let response = response.map_err(|problem| (problem, Duration::ZERO))?;
             if response.is_transient() {
-                return Err(CatalogProblem::Unreachable(self.text(&response)));
+                let problem = CatalogProblem::Unreachable(self.text(&response));
+                return Err((problem, response.retry_after.unwrap_or_default()));
             }
             Ok(response)
         };
-        let is_transient =
-            |problem: &CatalogProblem| matches!(problem, CatalogProblem::Unreachable(_));
-        let sent = send.retry(pauses(READ_ATTEMPTS)).sleep(tokio::time::sleep);
-        sent.when(is_transient).await.map_err(|problem| self.failed(problem))
+        let sent = send
+            .retry(pauses(READ_ATTEMPTS))
+            .sleep(tokio::time::sleep)
+            .when(|(problem, asked)| {
+                matches!(problem, CatalogProblem::Unreachable(_)) && *asked <= LONGEST_WAIT
+            })
+            .adjust(|(_, asked), planned| planned.map(|it| it.max(*asked)))
+            .await;
+        sent.map_err(|(problem, _)| self.failed(problem))
     }
 
     /// Sends a change once. Its outcome is not known after [`CatalogProblem::Unreachable`], or a

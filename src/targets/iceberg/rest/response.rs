@@ -1,5 +1,8 @@
 //! Responses of a REST catalog.
 
+use std::time::Duration;
+
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use serde::Deserialize;
 
 use crate::targets::CatalogProblem;
@@ -15,6 +18,8 @@ const MOST_CHARACTERS: usize = 300;
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: u16,
+    /// How long the catalog asks to wait before the next request, if it says so.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
 }
 
@@ -38,13 +43,14 @@ impl Response {
         let lost = |error| CatalogProblem::Unreachable(describe(error));
         let mut response = sent.map_err(lost)?;
         let (status, mut body) = (response.status().as_u16(), Vec::new());
+        let retry_after = retry_after(response.headers());
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             body.extend_from_slice(&chunk);
             if body.len() > MOST_BYTES {
                 return Err(CatalogProblem::Invalid(format!("more than {MOST_BYTES} bytes")));
             }
         }
-        Ok(Self { status, body })
+        Ok(Self { status, retry_after, body })
     }
 
     pub(super) fn is_success(&self) -> bool {
@@ -66,6 +72,18 @@ impl Response {
     }
 }
 
+/// The wait that `Retry-After` names: seconds, or a date, which is compared with the server's own
+/// clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let value = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    until.duration_since(httpdate::parse_http_date(text(DATE)?).ok()?).ok()
+}
+
 /// A refusal as text in one line: the status, and what the body says.
 pub(super) fn error_text(response: &Response) -> String {
     let message = match response.error() {
@@ -77,4 +95,26 @@ pub(super) fn error_text(response: &Response) -> String {
     let message: String = message.trim().chars().take(MOST_CHARACTERS).map(clean).collect();
     let status = response.status;
     if message.is_empty() { status.to_string() } else { format!("{status} ({message})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn retry_after_names_seconds_or_a_date() {
+        let wait = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+            retry_after(&headers)
+        };
+        assert_eq!(wait("12"), Some(Duration::from_secs(12)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
+        for other in ["Sun, 06 Nov 1994 08:00:00 GMT", "-3", "soon"] {
+            assert_eq!(wait(other), None, "{other}");
+        }
+    }
 }
