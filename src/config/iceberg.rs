@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::ConfigError;
+use super::object_store::ObjectStoreSettings;
 use super::service_url::check_service_url;
 
 /// Iceberg tables over the lake's data files.
@@ -42,7 +43,8 @@ pub struct IcebergSettings {
     /// The service for which requests are signed for [`CatalogAuth::Sigv4`]: `glue` for AWS Glue,
     /// `s3tables` for S3 Tables.
     pub signing_name: String,
-    /// The region for which requests are signed for [`CatalogAuth::Sigv4`].
+    /// The region for which requests are signed for [`CatalogAuth::Sigv4`]; by default that of the
+    /// bucket.
     pub signing_region: Option<String>,
 }
 
@@ -120,8 +122,27 @@ impl IcebergSettings {
         secret("iceberg.client_secret_file", "ARMATURE_ICEBERG_CLIENT_SECRET", file)
     }
 
-    /// Checks the settings of the REST catalog.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    /// The region for which requests are signed for [`CatalogAuth::Sigv4`]: the configured one,
+    /// that of `[store]`, or that of the environment, in the variables of AWS's own tools.
+    pub fn region(&self, store: &ObjectStoreSettings) -> Option<String> {
+        #[expect(clippy::disallowed_methods, reason = "as AWS's own tools read it")]
+        let variable = |name: &str| std::env::var(name).ok();
+        self.region_with(store, variable)
+    }
+
+    fn region_with(
+        &self,
+        store: &ObjectStoreSettings,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Option<String> {
+        let of_environment =
+            || ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(environment);
+        let configured = self.signing_region.clone().or_else(|| store.region.clone());
+        configured.or_else(of_environment).filter(|region| !region.is_empty())
+    }
+
+    /// Checks the settings of the REST catalog. `region` is that of [`Self::region`].
+    pub(super) fn check(&self, region: Option<&str>) -> Result<(), ConfigError> {
         let wrong =
             |option, problem: &str| Err(ConfigError::Value { option, problem: problem.to_owned() });
         let credentials = "`auth` and the file of a token or a client's secret";
@@ -155,8 +176,10 @@ impl IcebergSettings {
         if self.auth == CatalogAuth::Oauth2 && self.client_id.is_none() {
             return wrong("iceberg.client_id", "is not set: `auth = \"oauth2\"` needs it");
         }
-        if self.auth == CatalogAuth::Sigv4 && self.signing_region.is_none() {
-            return wrong("iceberg.signing_region", "is not set: `auth = \"sigv4\"` needs it");
+        if self.auth == CatalogAuth::Sigv4 && region.is_none() {
+            let problem = "is not set, and neither are `store.region` and `AWS_REGION`: \
+                           `auth = \"sigv4\"` needs a region";
+            return wrong("iceberg.signing_region", problem);
         }
         Ok(())
     }
@@ -198,11 +221,33 @@ mod tests {
         IcebergSettings { catalog: Some(IcebergCatalog::Rest), uri, ..IcebergSettings::default() }
     }
 
+    fn check(settings: &IcebergSettings) -> Result<(), ConfigError> {
+        settings.check(None)
+    }
+
+    #[test]
+    fn requests_are_signed_for_the_nearest_region_that_is_stated() {
+        let region = |signing: Option<&str>, store: Option<&str>, variables: &[(&str, &str)]| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let settings = IcebergSettings { signing_region: owned(signing), ..rest() };
+            let store = ObjectStoreSettings { region: owned(store), ..Default::default() };
+            settings.region_with(&store, |name| {
+                variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let both = [("AWS_DEFAULT_REGION", "default"), ("AWS_REGION", "machine")];
+        assert_eq!(region(Some("signing"), Some("store"), &both).unwrap(), "signing");
+        assert_eq!(region(None, Some("store"), &both).unwrap(), "store");
+        assert_eq!(region(None, None, &both).unwrap(), "machine");
+        assert_eq!(region(None, None, &both[..1]).unwrap(), "default");
+        assert_eq!(region(None, None, &[("AWS_REGION", "")]), None);
+    }
+
     #[test]
     fn what_a_rest_catalog_needs_is_named() {
-        assert!(rest().check().is_ok() && IcebergSettings::default().check().is_ok());
+        assert!(check(&rest()).is_ok() && check(&IcebergSettings::default()).is_ok());
         let namespace = |name: &str| IcebergSettings { namespace: name.to_owned(), ..rest() };
-        assert!(namespace("bi.armature_2").check().is_ok());
+        assert!(check(&namespace("bi.armature_2")).is_ok());
         let with_auth = |auth| IcebergSettings { auth, ..rest() };
         let told: Vec<String> = [
             IcebergSettings { uri: None, ..rest() },
@@ -219,7 +264,7 @@ mod tests {
             with_auth(CatalogAuth::Sigv4),
         ]
         .iter()
-        .map(|settings| settings.check().unwrap_err().to_string())
+        .map(|settings| check(settings).unwrap_err().to_string())
         .collect();
         insta::assert_snapshot!(told.join("\n"));
     }

@@ -131,7 +131,7 @@ fn check_iceberg(settings: &Settings) -> Result<(), ConfigError> {
                        not understand `az://`";
         return Err(ConfigError::Value { option: "iceberg.catalog", problem: problem.to_owned() });
     }
-    settings.iceberg.check()
+    settings.iceberg.check(settings.iceberg.region(&settings.store).as_deref())
 }
 
 fn check_api(api: &ApiSettings) -> Result<(), ConfigError> {

@@ -459,6 +459,8 @@ async fn requests_are_authorized_by_a_token_or_a_signature() {
         lake.commit(&[], false).await;
         let view = LakeView::open(&lake.path()).await.unwrap();
         let mut options = IcebergOptions::new(settings);
+        // That of the store is that of the signatures, too.
+        options.store.region = Some("us-east-1".to_owned());
         options.store.access_key_id = Some(server.key_id.to_owned());
         options.store.secret_key_file = Some(secret.to_owned());
         let target = IcebergTarget::new(LakeStore::local(&lake.path()), options);
@@ -470,7 +472,6 @@ async fn requests_are_authorized_by_a_token_or_a_signature() {
     deliver(&namespace.settings, &mut lake).await.unwrap();
     namespace.settings.auth = CatalogAuth::Sigv4;
     namespace.settings.signing_name = "s3tables".to_owned();
-    namespace.settings.signing_region = Some("us-east-1".to_owned());
     std::fs::write(secret, server.secret).unwrap();
     deliver(&namespace.settings, &mut lake).await.unwrap();
     assert_eq!(namespace.current("runs").await.1, "2");

@@ -58,7 +58,7 @@ impl Authorization {
                 Self::Sigv4(Sigv4 {
                     credentials: aws_credentials(store).map_err(refused)?,
                     service: settings.signing_name.clone(),
-                    region: settings.signing_region.clone().unwrap_or_default(),
+                    region: settings.region(store).unwrap_or_default(),
                 })
             }
         })
