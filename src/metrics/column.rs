@@ -8,7 +8,7 @@ pub struct Column {
     pub name: &'static str,
     /// The type of its values.
     pub kind: ColumnType,
-    /// The unit of its values, one of [`unit`]; `None` for text and flags.
+    /// The unit of its values, one of [`mod@unit`]; `None` for text and flags.
     pub unit: Option<&'static str>,
     /// What it holds, for a person.
     pub description: &'static str,
