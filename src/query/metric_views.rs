@@ -8,9 +8,13 @@ use crate::metrics::{VIEWS, View, ViewColumn};
 /// Statements that create all views of the metrics over tables of the lake's names, with comments
 /// on the views and their columns.
 pub fn metric_views() -> String {
-    let mut out = String::new();
-    for view in VIEWS {
-        let name = identifier(view.name);
+    statements_of_views().collect()
+}
+
+/// The statements of [`metric_views`], view by view.
+pub(crate) fn statements_of_views() -> impl Iterator<Item = String> {
+    VIEWS.iter().map(|view| {
+        let (mut out, name) = (String::new(), identifier(view.name));
         // Writing to a String cannot fail.
         let _infallible = writeln!(out, "CREATE OR REPLACE VIEW {name} AS\n{};", view.query());
         comment(&mut out, "VIEW", &name, view.description);
@@ -19,8 +23,8 @@ pub fn metric_views() -> String {
             comment(&mut out, "COLUMN", &own, &with_unit(&column));
         }
         out.push('\n');
-    }
-    out
+        out
+    })
 }
 
 /// The description of a column, with its unit.

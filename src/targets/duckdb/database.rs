@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
 use crate::query::{
     Fault, QueryError, TablePlan, connect_to_read, identifier, literal, metric_view_names,
-    metric_views,
+    metric_views, statements_of_views,
 };
 use crate::tables::SCHEMA_VERSION;
 use crate::targets::DeliverError;
@@ -160,14 +160,24 @@ impl Database {
             sql.push_str(";\n");
             sql.push_str(&planned.comments);
         }
+        sql.push_str("COMMIT;");
         self.check_views()?;
-        sql.push_str(&metric_views());
-        let version = literal(&declared_version());
-        // Writing to a String cannot fail.
-        let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
         self.execute("create the tables", &sql)?;
+        self.create_views()?;
         crash::point("after_tables_are_created");
         Ok(())
+    }
+
+    /// Creates the views of the metrics, and states the [`declared_version`] of the file last: without
+    /// it, the next delivery does this again.
+    fn create_views(&self) -> Result<(), DeliverError> {
+        for statements in statements_of_views() {
+            // Each comment makes another version of its view, and DuckDB keeps all of them until the
+            // end of the transaction: those of all views are 36 MB.
+            self.execute("create the views", &format!("BEGIN;\n{statements}COMMIT;"))?;
+        }
+        let version = literal(&declared_version());
+        self.execute("state the version", &format!("COMMENT ON TABLE _armature IS {version};"))
     }
 
     /// Upgrades a file of another version, which lacks the columns that were added since or has
@@ -195,12 +205,10 @@ impl Database {
                 let _infallible = write!(sql, "ALTER TABLE {table} ADD COLUMN {name} {kind};");
             }
         }
+        sql.push_str("COMMIT;");
         self.check_views()?;
-        sql.push_str(&metric_views());
-        // Writing to a String cannot fail.
-        let version = literal(&version);
-        let _infallible = write!(sql, "COMMENT ON TABLE _armature IS {version}; COMMIT;");
-        self.execute("bring the tables to this version", &sql)
+        self.execute("bring the tables to this version", &sql)?;
+        self.create_views()
     }
 
     /// Refuses a file in which a name of the metrics' views is taken: by a table, which a view
