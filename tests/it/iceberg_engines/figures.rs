@@ -6,7 +6,7 @@ use std::path::Path;
 
 use armature_export::metrics::{ColumnType, VIEWS, View};
 use armature_export::tables::{ALL, WriteDisposition};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Engine;
 use crate::support::rows::{ATTACHED, attach};
@@ -50,8 +50,19 @@ fn last_revisions(lake: &Path) -> Vec<String> {
     tables.map(|table| statement(table.name, table.write)).collect()
 }
 
-/// Compares every row of the views, floating-point numbers by so many significant digits.
-pub(super) fn assert_same(engine: &mut Engine, export: &TestExport, digits: u8) {
+/// Whether two values are equal, floating-point numbers up to this share of their size.
+fn is_same(one: &Value, other: &Value, tolerance: f64) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => {
+            let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
+            (one - other).abs() <= tolerance * one.abs().max(other.abs()).max(1e-6)
+        }
+        _ => one == other,
+    }
+}
+
+/// Compares every row of the views, floating-point numbers up to this share of their size.
+pub(super) fn assert_same(engine: &mut Engine, export: &TestExport, tolerance: f64) {
     let out = temporary_folder();
     let mut statements = last_revisions(&export.lake);
     let create = |view: &View| {
@@ -70,23 +81,34 @@ pub(super) fn assert_same(engine: &mut Engine, export: &TestExport, digits: u8) 
     connection.execute_batch("SET TimeZone = 'UTC'").unwrap();
     for view in views() {
         let columns = view.columns();
-        let columns = columns.iter().map(|column| match column.kind {
-            ColumnType::Float => format!("printf('%.{digits}g', \"{}\")", column.name),
-            kind => format!("\"{}\"::{}", column.name, kind.duckdb()),
-        });
-        let columns = columns.collect::<Vec<_>>().join(", ");
-        let file = out.path().join(format!("{}.parquet", view.name));
-        let found = format!("SELECT {columns} FROM read_parquet('{}')", file.display());
-        let expected = format!("SELECT {columns} FROM {ATTACHED}.{}", view.name);
-        let rows = |sql: &str| -> Vec<String> {
-            let sql = format!("SELECT to_json(t)::VARCHAR FROM ({sql}) t");
+        let columns: Vec<String> = columns
+            .iter()
+            // Decimals are compared as text, exactly.
+            .map(|column| match column.kind {
+                ColumnType::Float => format!("\"{0}\"::DOUBLE AS \"{0}\"", column.name),
+                kind => format!("\"{0}\"::{1}::VARCHAR AS \"{0}\"", column.name, kind.duckdb()),
+            })
+            .collect();
+        let rows = |relation: &str| -> Vec<BTreeMap<String, Value>> {
+            let sql = format!(
+                "SELECT to_json(t)::VARCHAR FROM (SELECT {} FROM {relation}) t ORDER BY {}",
+                columns.join(", "),
+                view.key.join(", ")
+            );
             let mut statement = connection.prepare(&sql).unwrap();
-            let rows = statement.query_map([], |row| row.get(0)).unwrap();
-            rows.map(Result::unwrap).collect()
+            let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
         };
-        assert!(!rows(&expected).is_empty(), "{} has no rows to compare", view.name);
-        let more = rows(&format!("{found} EXCEPT ALL {expected}"));
-        let fewer = rows(&format!("{expected} EXCEPT ALL {found}"));
-        assert_eq!(more, fewer, "{} differs", view.name);
+        let file = out.path().join(format!("{}.parquet", view.name));
+        let found = rows(&format!("read_parquet('{}')", file.display()));
+        let expected = rows(&format!("{ATTACHED}.{}", view.name));
+        assert!(!expected.is_empty(), "{} has no rows to compare", view.name);
+        assert_eq!(found.len(), expected.len(), "{}", view.name);
+        for (found, expected) in found.iter().zip(&expected) {
+            for (name, value) in expected {
+                let is_same = is_same(&found[name], value, tolerance);
+                assert!(is_same, "{}.{name}: {found:?} instead of {expected:?}", view.name);
+            }
+        }
     }
 }
