@@ -60,6 +60,6 @@ fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
             wanted.insert(rest.split_once(':').unwrap().0.to_owned());
         }
     }
-    let expected = ["add rows to `runs`", "add rows to `tool_calls`", "write a checkpoint"];
+    let expected = ["add rows to `tool_calls`", "look for views", "write a checkpoint"];
     assert_eq!(wanted.into_iter().collect::<Vec<_>>(), expected);
 }
