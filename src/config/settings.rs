@@ -51,8 +51,8 @@ impl Settings {
     }
 
     /// When to compact: a crontab expression; empty for never. Where no time is configured, every
-    /// night if engines read tables in an object store: small files then affect no reader of
-    /// folders, and merged ones nobody who loads each new file.
+    /// night if engines read tables in an object store: there, no reader lists
+    /// folders, and none loads each new file once.
     pub fn compact_cron(&self) -> &str {
         const NIGHTLY: &str = "15 4 * * *";
         let reads_tables = self.lake.read_by == ReadBy::Tables;

@@ -1,6 +1,6 @@
 //! Criteria: how often they are met, and which of them keep runs from passing.
 
-use super::workflows::{LEAST_FOR_RATIO, WORKFLOW_KEY, WORKFLOW_NAME};
+use super::workflows::{LEAST_FOR_RATIO, NAMES, WORKFLOW_KEY, WORKFLOW_NAME};
 use super::{Column, ColumnType, Interval, Item, Metric, Sample, Step, View, unit};
 
 /// The share of grades that are passed.
@@ -39,7 +39,7 @@ pub static CRITERION_HEALTH: View = View {
                   kept from passing.",
     key: &["workflow_key", "criterion"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "grades",
             sql: "SELECT r.workflow_key, c.run_id, coalesce(c.criterion_text, c.criterion_id)

@@ -1,6 +1,7 @@
 //! The views of the first version, under their names. They are kept for those who use them: the
 //! newer views have sizes and intervals beside their rates.
 
+use super::workflows::{NAMED, NAMES};
 use super::{Column, Item, Step, View, unit};
 
 /// One row per run, with counts.
@@ -70,7 +71,7 @@ pub static WORKFLOW_DAYS: View = View {
                   must not be averaged over rows: `workflow_daily` has the counts.",
     key: &["day", "workflow_id", "workflow_name"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "measured",
             // Two costs of 20 digits are more than a decimal holds, and would fail the query.
@@ -81,11 +82,7 @@ pub static WORKFLOW_DAYS: View = View {
     {outcomes}
   FROM run_facts GROUP BY workflow_key, day",
         },
-        Step {
-            name: "named",
-            sql: "SELECT measured.*, names.workflow_name
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
-        },
+        NAMED,
     ],
     from: "named",
     items: &[

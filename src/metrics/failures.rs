@@ -1,6 +1,6 @@
 //! Why runs do not pass, by the classification of the evaluation.
 
-use super::workflows::{LEAST_FOR_RATIO, WORKFLOW_KEY, WORKFLOW_NAME};
+use super::workflows::{LEAST_FOR_RATIO, NAMED, NAMES, WORKFLOW_KEY, WORKFLOW_NAME};
 use super::{Column, ColumnType, Item, Metric, Sample, Step, View, unit};
 
 /// The share of a class among the runs that did not pass.
@@ -24,7 +24,7 @@ pub static FAILURE_CLASSES: View = View {
                   The classification is the API's word; null where it states none.",
     key: &["workflow_key", "outcome", "classification"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "measured",
             sql: "SELECT workflow_key, outcome, classification, count(*) AS runs,
@@ -33,11 +33,7 @@ pub static FAILURE_CLASSES: View = View {
   FROM run_facts WHERE outcome <> 'passed' AND workflow_key IS NOT NULL
   GROUP BY workflow_key, outcome, classification",
         },
-        Step {
-            name: "named",
-            sql: "SELECT measured.*, names.workflow_name
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
-        },
+        NAMED,
     ],
     from: "named",
     items: &[

@@ -1,6 +1,6 @@
 //! Judges: whether their verdicts agree with the status of the run, and with their own grades.
 
-use super::workflows::{WORKFLOW_KEY, WORKFLOW_NAME};
+use super::workflows::{NAMES, WORKFLOW_KEY, WORKFLOW_NAME};
 use super::{Column, ColumnType, Interval, Item, Metric, Sample, Step, View, unit};
 
 /// How often the verdict is the status.
@@ -40,7 +40,7 @@ pub static JUDGE_CONSISTENCY: View = View {
                   of the runs, and with its own grades of their required criteria.",
     key: &["workflow_key", "judge_model"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "grades",
             sql: "SELECT run_id, count(*) AS required,

@@ -1,8 +1,8 @@
 //! Models: what a passed run costs with each, and how long runs take.
 
 use super::workflows::{
-    DECIDED, ERRORS, FAILED, LEAST_FOR_RATIO, LEAST_TO_COMPARE, PARTIAL, PASS_RATE, PASSED, RUNS,
-    UNDECIDED, WORKFLOW_KEY, WORKFLOW_NAME,
+    DECIDED, ERRORS, FAILED, LEAST_FOR_RATIO, LEAST_TO_COMPARE, NAMED, NAMES, PARTIAL, PASS_RATE,
+    PASSED, RUNS, UNDECIDED, WORKFLOW_KEY, WORKFLOW_NAME,
 };
 use super::{Column, ColumnType, Item, Metric, Sample, Step, View, unit};
 
@@ -66,7 +66,7 @@ pub static MODEL_COMPARISON: View = View {
                   durations. Compare models within a workflow: workflows differ in difficulty.",
     key: &["workflow_key", "model", "harness"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "measured",
             sql: "SELECT workflow_key, model, harness, count(cost) AS runs_with_cost,
@@ -83,11 +83,7 @@ pub static MODEL_COMPARISON: View = View {
     {outcomes}
   FROM run_facts WHERE workflow_key IS NOT NULL GROUP BY workflow_key, model, harness",
         },
-        Step {
-            name: "named",
-            sql: "SELECT measured.*, names.workflow_name
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
-        },
+        NAMED,
     ],
     from: "named",
     items: &[

@@ -191,7 +191,7 @@ fn a_name_means_one_thing() {
     }
 }
 
-/// Each status by what it counts as. `timed_out` is an error, so it is no failure; a run that was
+/// Each status by what it counts as. `timed_out` is an error, so it is not a failure; a run that was
 /// cancelled, or whose status is missing or not known, is neither.
 #[test]
 fn runs_are_counted_by_outcome() {

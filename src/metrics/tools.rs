@@ -1,6 +1,6 @@
 //! Tools: how often their calls fail, and what that does to runs.
 
-use super::workflows::{LEAST_FOR_RATIO, LEAST_TO_COMPARE, WORKFLOW_KEY, WORKFLOW_NAME};
+use super::workflows::{LEAST_FOR_RATIO, LEAST_TO_COMPARE, NAMES, WORKFLOW_KEY, WORKFLOW_NAME};
 use super::{Column, ColumnType, Interval, Item, Metric, Sample, Step, View, unit};
 
 /// The share of calls that failed.
@@ -10,7 +10,7 @@ static TOOL_ERROR_RATE: Metric = Metric {
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
     description: "Failed calls divided by the calls that state whether they failed. Calls that \
-                  state nothing are not successes. There is no interval: calls of one run depend \
+                  state nothing are not successes. No interval is given: calls of one run depend \
                   on each other.",
     sql: "1e0 * errors / nullif(calls_with_result, 0)",
     interval: None,
@@ -95,7 +95,7 @@ pub static TOOL_HEALTH: View = View {
                   the pass rates of the runs in which it failed and in which it worked.",
     key: &["workflow_key", "tool_name"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         // The arguments of an MCP call are an object. Any other text is a redaction marker or cut
         // off, and two of those are equal without the calls being so.
         Step {

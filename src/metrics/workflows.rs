@@ -84,6 +84,16 @@ pub(super) const WORKFLOW_KEY: Item = Item::Column(Column::text(
 pub(super) const WORKFLOW_NAME: Item =
     Item::Column(Column::text("workflow_name", "The workflow's name in its last run."));
 
+/// The step with the name of each workflow.
+pub(super) const NAMES: Step = Step { name: "names", sql: "{names}" };
+
+/// The step that adds that name to the rows of the step `measured`.
+pub(super) const NAMED: Step = Step {
+    name: "named",
+    sql: "SELECT measured.*, names.workflow_name
+  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
+};
+
 /// Counts of runs, which the fragment `{outcomes}` computes.
 pub(super) const RUNS: Item =
     Item::Column(Column::integer("runs", unit::RUNS, "All runs: decided, errors and undecided."));
@@ -119,7 +129,7 @@ pub static WORKFLOW_VERSIONS: View = View {
                   that state no workflow are left out.",
     key: &["workflow_key", "workflow_version"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "measured",
             sql: "SELECT workflow_key, workflow_version, min(started_at) AS first_started_at,
@@ -182,11 +192,11 @@ pub static WORKFLOW_VERSIONS: View = View {
 pub static WORKFLOW_DAILY: View = View {
     name: "workflow_daily",
     description: "One row per workflow and UTC day, with counts and sums only: add them up over \
-                  days or workflows, then divide. There is no rate, because rates of days cannot \
+                  days or workflows, then divide. Rates are left out, because rates of days cannot \
                   be averaged.",
     key: &["workflow_key", "day"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "measured",
             sql: "SELECT workflow_key, day, count(cost) AS runs_with_cost, sum(cost_float) AS cost,
@@ -195,11 +205,7 @@ pub static WORKFLOW_DAILY: View = View {
     {outcomes}
   FROM run_facts GROUP BY workflow_key, day",
         },
-        Step {
-            name: "named",
-            sql: "SELECT measured.*, names.workflow_name
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
-        },
+        NAMED,
     ],
     from: "named",
     items: &[
@@ -317,7 +323,7 @@ static PASS_RATE_AFTER: Metric = Metric {
     question: "How often has it passed since?",
     kind: ColumnType::Float,
     unit: Some(unit::SHARE),
-    description: "The pass rate of the runs from `changed_at` on. There is no interval: the moment \
+    description: "The pass rate of the runs from `changed_at` on. No interval is given: the moment \
                   was chosen to make the two rates as different as possible.",
     sql: "CASE WHEN stability = 'changed' THEN 1e0 * (passed - passed_before)
       / nullif(decided - decided_before, 0) END",
@@ -340,7 +346,7 @@ pub static WORKFLOW_STABILITY: View = View {
                   start are left out.",
     key: &["workflow_key"],
     steps: &[
-        Step { name: "names", sql: "{names}" },
+        NAMES,
         Step {
             name: "ordered",
             sql: "SELECT workflow_key, started_at, CASE WHEN outcome = 'passed' THEN 1 ELSE 0 END

@@ -45,7 +45,7 @@ pub(super) fn measure(bench: &Bench) -> Table {
     let runs = bench.sizes.store;
     let title = format!("A lake in an object store, {} runs", count(runs));
     if !Path::new(env!("CARGO_MANIFEST_DIR")).join(".stores/seaweedfs").exists() {
-        let note = "Left out: there is no SeaweedFS here, which `make bench` fetches.";
+        let note = "Left out: SeaweedFS is not installed; `make bench` fetches it.";
         return Table::new(&title, note, &COLUMNS);
     }
     let note = "SeaweedFS on this machine: it shares the processors with the export. Each time in turn \

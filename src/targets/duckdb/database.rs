@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use duckdb::{Config, Connection};
@@ -176,7 +177,7 @@ impl Database {
             // end of the transaction: those of all views are 36 MB.
             self.execute("create the views", &format!("BEGIN;\n{statements}COMMIT;"))?;
         }
-        let version = literal(&declared_version());
+        let version = literal(declared_version());
         self.execute("state the version", &format!("COMMENT ON TABLE _armature IS {version};"))
     }
 
@@ -187,7 +188,7 @@ impl Database {
         let sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() \
                    AND schema_name = 'main' AND table_name = '_armature' AND comment = ?";
         let version = declared_version();
-        let current = self.connection.query_row(sql, [&version], |row| row.get::<_, u64>(0));
+        let current = self.connection.query_row(sql, [version], |row| row.get::<_, u64>(0));
         if current.map_err(|error| self.failed("read the version of the tables", &error))? > 0 {
             return Ok(());
         }
@@ -288,8 +289,12 @@ impl Database {
 
 /// The version of the tables, and a fingerprint of the views: a view changes without a change of
 /// the tables.
-fn declared_version() -> String {
-    format!("{SCHEMA_VERSION}, views {:016x}", fingerprint([metric_views().as_bytes()]))
+fn declared_version() -> &'static str {
+    // Once in a process: the views are 90 kB of text, and the file is opened for each transaction.
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        format!("{SCHEMA_VERSION}, views {:016x}", fingerprint([metric_views().as_bytes()]))
+    });
+    &VERSION
 }
 
 /// Opens the file without a journal: a transaction becomes durable with the next
