@@ -389,9 +389,10 @@ impl LakeStore {
                 let below = remote.objects_below(folder, None);
                 let below = below.map_err(remote.failed("list", folder))?;
                 let paths = below.into_iter().map(|object| object.location.to_string());
-                let below = |path: &String| path.strip_prefix(folder).map(str::to_owned);
-                let is_seen = |path: String| path.trim_start_matches('/').split('/').all(is_seen);
-                found.extend(paths.filter(|path| below(path).is_some_and(is_seen)));
+                found.extend(paths.filter(|path| {
+                    let below = path.strip_prefix(folder).unwrap_or(path);
+                    below.split('/').all(is_seen)
+                }));
             }
         }
         Ok(found)
