@@ -87,12 +87,17 @@ impl Authorization {
         }
     }
 
-    /// Masks the secrets in a text of the catalog.
-    pub(super) fn mask(&self, text: String) -> String {
+    /// What requests carry and no text may show.
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
         match self {
-            Self::Token(secret) => text.replace(secret.expose_secret(), "***"),
-            Self::Oauth2(oauth2) => text.replace(oauth2.client_secret.expose_secret(), "***"),
-            Self::None | Self::Sigv4(_) => text,
+            Self::Token(token) => vec![token.clone()],
+            Self::Oauth2(oauth2) => {
+                // Held only while a token is requested: no catalog has that one yet.
+                let token = oauth2.token.try_lock().ok().and_then(|token| token.clone());
+                token.into_iter().chain([oauth2.client_secret.clone()]).collect()
+            }
+            // A signature does not reveal its secret.
+            Self::None | Self::Sigv4(_) => Vec::new(),
         }
     }
 }
@@ -138,7 +143,8 @@ impl Oauth2 {
             .body(body);
         let response = Response::of(request.send().await).await?;
         if !response.is_success() {
-            let text = format!("the token server answers {}", error_text(&response));
+            let answer = error_text(&response, std::slice::from_ref(&self.client_secret));
+            let text = format!("the token server answers {answer}");
             return Err(if response.is_transient() {
                 CatalogProblem::Unreachable(text)
             } else {

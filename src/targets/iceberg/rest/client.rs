@@ -156,6 +156,6 @@ impl Client {
 
     /// A refusal as text, without secrets.
     pub(super) fn text(&self, response: &Response) -> String {
-        self.authorization.mask(error_text(response))
+        error_text(response, &self.authorization.secrets())
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use url::form_urlencoded::byte_serialize;
 
 use crate::targets::CatalogProblem;
 use crate::tls::describe;
@@ -84,13 +86,20 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     until.duration_since(httpdate::parse_http_date(text(DATE)?).ok()?).ok()
 }
 
-/// A refusal as text in one line: the status, and what the body says.
-pub(super) fn error_text(response: &Response) -> String {
-    let message = match response.error() {
+/// A refusal as text in one line: the status, and what the body says. A server can repeat what it
+/// was sent, so the secrets are masked, before the text is cut off in the middle of one.
+pub(super) fn error_text(response: &Response, secrets: &[SecretString]) -> String {
+    let mut message = match response.error() {
         Some(error) => error.message,
         // OAuth2 has a form of its own, and proxies answer in HTML.
         None => String::from_utf8_lossy(&response.body).into_owned(),
     };
+    for secret in secrets.iter().map(SecretString::expose_secret).filter(|it| !it.is_empty()) {
+        message = message.replace(secret, "***");
+        // As a form sends it.
+        let encoded: String = byte_serialize(secret.as_bytes()).collect();
+        message = message.replace(&encoded, "***");
+    }
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let message: String = message.trim().chars().take(MOST_CHARACTERS).map(clean).collect();
     let status = response.status;
@@ -102,6 +111,21 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_secret_that_a_server_repeats_is_masked_also_where_the_text_is_cut_off() {
+        let secrets = ["s3-cr3t+/=".to_owned().into()];
+        let text = |body: String| {
+            let body = body.into_bytes();
+            error_text(&Response { status: 400, retry_after: None, body }, &secrets)
+        };
+        assert_eq!(text("no s3-cr3t+/= here".into()), "400 (no *** here)");
+        assert_eq!(text("client_secret=s3-cr3t%2B%2F%3D".into()), "400 (client_secret=***)");
+        let error = r#"{"error": {"message": "no s3-cr3t+/= here", "type": "T", "code": 400}}"#;
+        assert_eq!(text(error.into()), "400 (no *** here)");
+        let long = "x".repeat(MOST_CHARACTERS - 3);
+        assert_eq!(text(format!("{long}s3-cr3t+/=")), format!("400 ({long}***)"));
+    }
 
     #[test]
     fn retry_after_names_seconds_or_a_date() {
