@@ -95,7 +95,9 @@ pub(super) async fn verify(
     let findings = if has_tables || files.live.iter().next().is_none() {
         comparison.end(to.commit)
     } else {
-        vec![TargetFinding::IcebergMissing { location: addresses.of(FOLDER) }]
+        let service = catalog.name().service();
+        let location = service.unwrap_or_else(|| addresses.of(FOLDER));
+        vec![TargetFinding::IcebergMissing { location }]
     };
     Ok(TargetReport { findings, holder: None })
 }
