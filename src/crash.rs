@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
-pub const POINTS: [&str; 39] = [
+pub const POINTS: [&str; 40] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -34,6 +34,7 @@ pub const POINTS: [&str; 39] = [
     "before_commit",
     "after_commit",
     "after_checkpoint",
+    "between_views",
     "before_rebuilt_is_in_place",
     "after_rebuilt_is_in_place",
     "between_merged_parts",

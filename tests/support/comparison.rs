@@ -36,6 +36,14 @@ impl TestExport {
         ids
     }
 
+    /// The names of the views in the DuckDB file, sorted, if the file states that it has all.
+    pub(crate) fn database_views(&self) -> Vec<String> {
+        let views = "SELECT view_name FROM duckdb_views() WHERE NOT internal \
+                     AND (SELECT comment LIKE '%, views %' FROM duckdb_tables() \
+                     WHERE table_name = '_armature') ORDER BY 1";
+        self.ask(views).into_iter().flatten().collect()
+    }
+
     /// Every Parquet file that readers see, sorted.
     pub(crate) fn parts(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -151,6 +151,7 @@ impl TestExport {
         ids.sort();
         self.assert_holds(expected);
         assert_eq!(self.lake_ids(), ids, "in the lake");
+        assert_eq!(self.database_views(), metric_views(), "views of the DuckDB file");
     }
 
     /// A sync that must be complete, after which lake and DuckDB file hold each run of the world
@@ -216,4 +217,12 @@ pub(crate) fn write_files(files: &BTreeMap<PathBuf, Vec<u8>>) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
+}
+
+/// The names of the views of the metrics, sorted.
+fn metric_views() -> Vec<String> {
+    let mut names: Vec<String> =
+        armature_export::metrics::VIEWS.iter().map(|view| view.name.to_owned()).collect();
+    names.sort();
+    names
 }

@@ -106,8 +106,8 @@ impl Database {
         plan: &TablePlan,
     ) -> Result<Applied, DeliverError> {
         let lake_id = lake.identity().map(|identity| identity.lake_id.to_string());
-        let known = self.table_exists("_armature")?;
-        if !known {
+        let is_new = !self.table_exists("_armature")?;
+        if is_new {
             for planned in &plan.tables {
                 if self.table_exists(planned.table.name)? {
                     return Err(self.foreign(planned.table.name));
@@ -123,7 +123,9 @@ impl Database {
         if lake_id.is_some_and(|lake_id| lake_id != found) {
             return Err(DeliverError::OtherLake { path: self.path.clone() });
         }
-        self.upgrade(plan)?;
+        if !is_new {
+            self.upgrade(plan)?;
+        }
         Ok(applied)
     }
 
@@ -150,7 +152,7 @@ impl Database {
 
     fn create(&self, plan: &TablePlan, lake_id: &str) -> Result<(), DeliverError> {
         let mut sql = format!(
-            "BEGIN; CREATE TABLE _armature (lake_id VARCHAR NOT NULL, format BIGINT NOT NULL, \
+            "CREATE TABLE _armature (lake_id VARCHAR NOT NULL, format BIGINT NOT NULL, \
              applied_commit BIGINT NOT NULL, applied_name VARCHAR NOT NULL, \
              exporter VARCHAR NOT NULL); INSERT INTO _armature VALUES \
              ('{lake_id}', {FORMAT_MAJOR}, 0, '', 'armature-export {}');\n",
@@ -161,35 +163,50 @@ impl Database {
             sql.push_str(";\n");
             sql.push_str(&planned.comments);
         }
-        sql.push_str("COMMIT;");
+        sql.push_str(&state_version(SCHEMA_VERSION));
         self.check_views()?;
-        self.execute("create the tables", &sql)?;
-        self.create_views()?;
+        self.execute("create the tables", &format!("BEGIN;\n{sql}COMMIT;"))?;
         crash::point("after_tables_are_created");
         Ok(())
     }
 
-    /// Creates the views of the metrics, and states the [`declared_version`] of the file last: without
-    /// it, the next delivery does this again.
-    fn create_views(&self) -> Result<(), DeliverError> {
+    /// Creates the views of the metrics if the file lacks them, or has those of another version.
+    /// The [`declared_version`] is stated last: without it, the next delivery does this again.
+    pub(super) fn create_views(&self) -> Result<(), DeliverError> {
         for statements in statements_of_views() {
             // Each comment makes another version of its view, and DuckDB keeps all of them until the
             // end of the transaction: those of all views are 36 MB.
             self.execute("create the views", &format!("BEGIN;\n{statements}COMMIT;"))?;
+            crash::point("between_views");
         }
-        let version = literal(declared_version());
-        self.execute("state the version", &format!("COMMENT ON TABLE _armature IS {version};"))
+        self.execute("state the version", &state_version(declared_version()))
     }
 
-    /// Upgrades a file of another version, which lacks the columns that were added since or has
-    /// other views. The comment of the table `_armature` is the [`declared_version`] that last
-    /// upgraded the file.
+    /// True if the views of the metrics are those of this version.
+    pub(super) fn has_views(&self) -> Result<bool, DeliverError> {
+        Ok(self.version()?.as_deref() == Some(declared_version()))
+    }
+
+    /// The version that last upgraded the file, which is the comment of the table `_armature`: that
+    /// of the tables alone until the views are created, then the [`declared_version`].
+    fn version(&self) -> Result<Option<String>, DeliverError> {
+        let sql = "SELECT max(comment) FROM duckdb_tables() \
+                   WHERE database_name = current_database() \
+                   AND schema_name = 'main' AND table_name = '_armature'";
+        let version = self.connection.query_row(sql, [], |row| row.get(0));
+        version.map_err(|error| self.failed("read the version of the tables", &error))
+    }
+
+    /// Upgrades the tables of a file of another version, which lacks the columns that were added
+    /// since. Its views are replaced after the rows of the delivery, by
+    /// [`Database::create_views`]; names that they cannot have are refused before any row.
     fn upgrade(&self, plan: &TablePlan) -> Result<(), DeliverError> {
-        let sql = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() \
-                   AND schema_name = 'main' AND table_name = '_armature' AND comment = ?";
-        let version = declared_version();
-        let current = self.connection.query_row(sql, [version], |row| row.get::<_, u64>(0));
-        if current.map_err(|error| self.failed("read the version of the tables", &error))? > 0 {
+        let version = self.version()?;
+        if version.as_deref() == Some(declared_version()) {
+            return Ok(());
+        }
+        self.check_views()?;
+        if version.as_deref() == Some(SCHEMA_VERSION) {
             return Ok(());
         }
         let mut sql = "BEGIN;".to_owned();
@@ -206,10 +223,9 @@ impl Database {
                 let _infallible = write!(sql, "ALTER TABLE {table} ADD COLUMN {name} {kind};");
             }
         }
+        sql.push_str(&state_version(SCHEMA_VERSION));
         sql.push_str("COMMIT;");
-        self.check_views()?;
-        self.execute("bring the tables to this version", &sql)?;
-        self.create_views()
+        self.execute("bring the tables to this version", &sql)
     }
 
     /// Refuses a file in which a name of the metrics' views is taken: by a table, which a view
@@ -285,6 +301,11 @@ impl Database {
     fn failed(&self, action: &str, error: &duckdb::Error) -> DeliverError {
         QueryError::duckdb(action, &self.path, error).into()
     }
+}
+
+/// The statement that states the version of the file.
+fn state_version(version: &str) -> String {
+    format!("COMMENT ON TABLE _armature IS {};\n", literal(version))
 }
 
 /// The version of the tables, and a fingerprint of the views: a view changes without a change of

@@ -75,6 +75,7 @@ pub async fn deliver(
             *delivery.rows.entry(table).or_default() += count;
         }
     }
+    file.create_views().await?;
     file.close().await?;
     Ok(delivery)
 }

@@ -56,6 +56,18 @@ impl<'d> OpenFile<'d> {
         self.acquire().await.map(drop)
     }
 
+    /// Creates the views of the metrics if the file lacks them, or has those of another version.
+    ///
+    /// This comes after the rows, and in a file that was opened anew: DuckDB keeps 8 MB for the new
+    /// views until the file is closed, and reads the definitions of all views at each opening.
+    pub(super) async fn create_views(&mut self) -> Result<(), DeliverError> {
+        if self.with_more_memory(Database::has_views).await? {
+            return Ok(());
+        }
+        self.reopen().await?;
+        self.with_more_memory(Database::create_views).await
+    }
+
     /// Closes the file after a checkpoint, so that no journal remains beside it.
     pub(super) async fn close(mut self) -> Result<(), DeliverError> {
         self.release().await
@@ -103,6 +115,26 @@ impl<'d> OpenFile<'d> {
                         let rows = step.rows(&self.plan);
                         return Ok((step, rows));
                     }
+                }
+            }
+        }
+    }
+
+    /// Runs a job on the open file; again, with a higher limit, if DuckDB ran out of memory.
+    async fn with_more_memory<T>(
+        &mut self,
+        job: impl Fn(&Database) -> Result<T, DeliverError>,
+    ) -> Result<T, DeliverError> {
+        loop {
+            let database = self.open_database().await?;
+            match job(&database) {
+                Ok(done) => {
+                    self.database = Some(database);
+                    return Ok(done);
+                }
+                Err(error) => {
+                    drop(database);
+                    raise_memory(&mut self.options, error)?;
                 }
             }
         }
