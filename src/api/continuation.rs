@@ -208,9 +208,9 @@ const CURSORS: &[&str] = &[
 ];
 
 impl Continuation {
-    /// Interprets the pagination of a page: total, next page, cursor and links.
+    /// Reads what a page states about pagination: total, next page, cursor and links.
     ///
-    /// Reads the statements of a page. `places` are the objects around the list, from the body
+    /// `places` are the objects around the list, from the body
     /// inwards; `rows` is the number of rows on the page; `table` names what they are, because a
     /// total can be named after them, and totals named after others do not count; `headers` are
     /// those that `paging_headers` kept.

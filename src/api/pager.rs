@@ -179,8 +179,8 @@ impl Pager {
         }
     }
 
-    /// Pagination: the request for the page after `page`, by cursor, offset, number or address; `None` if
-    /// that names nothing that the way can use.
+    /// Pagination: the request for the page after `page`, by cursor, offset, number or address;
+    /// `None` if that names nothing that the way can use.
     pub(crate) fn request(
         &self,
         way: &Way,

@@ -169,6 +169,12 @@ pub(super) enum Command {
         /// Shell to print completions for.
         shell: clap_complete::Shell,
     },
+
+    /// Print a manual page, in the format that `man` reads.
+    Man {
+        /// Command to describe; without it, the page describes the whole program.
+        command: Option<String>,
+    },
 }
 
 /// Where the API is.

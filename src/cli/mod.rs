@@ -8,6 +8,7 @@ mod deliver;
 mod demo;
 mod doctor;
 mod init;
+mod man;
 mod metrics;
 mod plan;
 mod ready;
@@ -23,7 +24,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 pub use crate::failure::{Exit, Failure};
 use args::{Arguments, Command};
@@ -88,10 +89,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
         Command::Demo(arguments) => Box::pin(demo::run(&context, &arguments)).await,
-        Command::Completions { shell } => {
-            let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "armature-export", &mut std::io::stdout());
-            Ok(Exit::Done)
-        }
+        Command::Completions { shell } => man::completions(shell),
+        Command::Man { command } => man::man(command.as_deref()),
     }
 }

@@ -66,8 +66,8 @@ pub struct CommitFile {
     /// write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_sha256: Option<String>,
-    /// The coverage after this commit, the watermark of the incremental export: the time intervals whose
-    /// runs are all known.
+    /// The coverage after this commit, which is the watermark of the incremental export: the time
+    /// intervals whose runs are all known.
     #[serde(rename = "proven")]
     pub coverage: Vec<Interval>,
     /// The gaps after this commit: time whose runs can no longer be listed.

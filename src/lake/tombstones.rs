@@ -9,9 +9,10 @@ use crate::crash;
 use crate::time::Timestamp;
 
 impl Lake {
-    /// Garbage collection: removes data files for good that were superseded longer than `grace` before `now`, and
-    /// checkpoints that newer ones replaced. Returns the number of commits whose old files were
-    /// removed.
+    /// Garbage collection: removes for good the data files that were superseded longer than `grace`
+    /// before `now`, and checkpoints that newer ones replaced. Orphan files, which no commit
+    /// references, are not among them: `verify --repair` quarantines those. Returns the number of
+    /// commits whose old files were removed.
     ///
     /// # Errors
     /// [`LakeError`] if a folder cannot be removed, or its commit cannot be read.

@@ -159,7 +159,8 @@ fn note<'m>(metadata: &'m FileMetaData, key: &str) -> Option<&'m str> {
     notes.next()?.value.as_deref()
 }
 
-/// Looks for orphan files: files in the tables' folders that are not live data files.
+/// Looks for orphan files: files in the tables' folders that are not live data files. A repair
+/// quarantines them.
 pub(super) fn check_folders(
     view: &LakeView,
     log: &LogReplay,

@@ -30,7 +30,7 @@ fn lake(column_comes_first: bool) -> TestExport {
 pub(crate) type Section = (&'static str, &'static str);
 
 const README: Section = ("README.md", "\n## Reading the data\n");
-pub(crate) const LAKEHOUSE: Section = ("README.md", "\n## A lake in an object store\n");
+pub(crate) const LAKEHOUSE: Section = ("docs/READING.md", "\n## A lakehouse to try\n");
 const READING: Section = ("docs/READING.md", "\n## Parquet files\n");
 
 /// The code blocks of a section in a language, in order.

@@ -1,4 +1,5 @@
-//! The lock of the one writer.
+//! The file lock (`flock`) of the one writer of a lake on a local disk. In an object store, a lease
+//! takes its place.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -620,8 +620,9 @@ impl OpenTable {
         Ok(kept)
     }
 
-    /// Garbage collection: removes manifests and manifest lists of this program that no snapshot needs any more, also
-    /// those that an interrupted delivery left. Files of other programs stay.
+    /// Garbage collection of orphan files: removes manifests and manifest lists of this program that
+    /// no snapshot needs any more, also those that an interrupted delivery left. Files of other
+    /// programs stay.
     pub(super) async fn remove_unreferenced(
         &self,
         store: &LakeStore,

@@ -1,4 +1,4 @@
-//! The README's example of a lake in an object store: a simulator, SeaweedFS as store and catalog, and
+//! The example of a lake in an object store in docs/READING.md: a simulator, SeaweedFS as store and catalog, and
 //! the exporter with the configuration of the profile `lakehouse` in docker-compose.yml. DuckDB reads the
 //! tables by the catalog. Sail expects the metadata of a table in the bucket of its data, where this
 //! catalog does not write it: it reads the tables of the catalog `files`, which are over the same files.
