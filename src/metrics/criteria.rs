@@ -45,7 +45,7 @@ pub static CRITERION_HEALTH: View = View {
             sql: "SELECT r.workflow_key, c.run_id, coalesce(c.criterion_text, c.criterion_id)
       AS criterion, c.is_required, r.outcome,
     {grade} AS grade
-  FROM criteria c JOIN run_facts r ON r.run_id = c.run_id
+  FROM {table criteria} c JOIN {table run_facts} r ON r.run_id = c.run_id
   WHERE r.workflow_key IS NOT NULL",
         },
         // One row per run and required criterion that was not met, in runs that did not pass.
@@ -59,13 +59,15 @@ pub static CRITERION_HEALTH: View = View {
         },
         Step {
             name: "blocking",
-            sql: "SELECT workflow_key, criterion, count(*) AS blocked_runs,
+            sql: "SELECT workflow_key AS blocked_key, criterion AS blocking_criterion,
+    count(*) AS blocked_runs,
     count(CASE WHEN unmet_in_run = 1 THEN 1 END) AS blocked_alone_runs
   FROM blocked GROUP BY workflow_key, criterion",
         },
         Step {
             name: "unsuccessful",
-            sql: "SELECT workflow_key, count(DISTINCT run_id) AS unsuccessful_runs FROM grades
+            sql: "SELECT workflow_key AS unsuccessful_key, count(DISTINCT run_id) AS unsuccessful_runs
+  FROM grades
   WHERE outcome IN ('partial', 'failed') GROUP BY workflow_key",
         },
         Step {
@@ -85,9 +87,10 @@ pub static CRITERION_HEALTH: View = View {
     coalesce(b.blocked_alone_runs, 0) AS blocked_alone_runs,
     coalesce(u.unsuccessful_runs, 0) AS unsuccessful_runs, names.workflow_name
   FROM measured m
-  LEFT JOIN blocking b ON b.workflow_key = m.workflow_key AND b.criterion = m.criterion
-  LEFT JOIN unsuccessful u ON u.workflow_key = m.workflow_key
-  LEFT JOIN names ON names.workflow_key = m.workflow_key",
+  LEFT JOIN blocking b ON b.blocked_key = m.workflow_key
+    AND b.blocking_criterion = m.criterion
+  LEFT JOIN unsuccessful u ON u.unsuccessful_key = m.workflow_key
+  LEFT JOIN names ON names.named_key = m.workflow_key",
         },
     ],
     from: "named",

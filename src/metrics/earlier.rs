@@ -12,25 +12,25 @@ pub static RUN_OVERVIEW: View = View {
     steps: &[
         Step {
             name: "calls",
-            sql: "SELECT t.run_id, count(t.is_error) AS stated,
+            sql: "SELECT t.run_id AS calling_run, count(t.is_error) AS stated,
     count(CASE WHEN t.is_error THEN 1 END) AS tool_errors
-  FROM tool_calls t GROUP BY t.run_id",
+  FROM {table tool_calls} t GROUP BY t.run_id",
         },
         Step {
             name: "grades",
-            sql: "SELECT c.run_id, count(*) AS criteria,
+            sql: "SELECT c.run_id AS graded_run, count(*) AS criteria,
     count(CASE WHEN {grade} = 'passed' THEN 1 END) AS criteria_passed
-  FROM criteria c GROUP BY c.run_id",
+  FROM {table criteria} c GROUP BY c.run_id",
         },
         Step {
             name: "counted",
             sql: "SELECT r.run_id, r.day, r.workflow_name, r.model, r.harness, r.status, r.verdict,
     r.classification, r.duration_ms, r.cost, r.tool_call_count,
-    CASE WHEN calls.run_id IS NULL THEN 0 WHEN stated > 0 THEN tool_errors END AS tool_errors,
+    CASE WHEN calls.calling_run IS NULL THEN 0 WHEN stated > 0 THEN tool_errors END AS tool_errors,
     coalesce(grades.criteria, 0) AS criteria,
     coalesce(grades.criteria_passed, 0) AS criteria_passed, r.run_url
-  FROM run_facts r LEFT JOIN calls ON calls.run_id = r.run_id
-  LEFT JOIN grades ON grades.run_id = r.run_id",
+  FROM {table run_facts} r LEFT JOIN calls ON calls.calling_run = r.run_id
+  LEFT JOIN grades ON grades.graded_run = r.run_id",
         },
     ],
     from: "counted",
@@ -78,9 +78,9 @@ pub static WORKFLOW_DAYS: View = View {
             sql: "SELECT workflow_key, day, min(workflow_id) AS workflow_id,
     CASE WHEN max(abs(cost)) < 1000000000000
       THEN sum(CASE WHEN abs(cost) < 1000000000000 THEN cost END) END AS cost,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS median_duration_ms,
+    {p50 duration_ms} AS median_duration_ms,
     {outcomes}
-  FROM run_facts GROUP BY workflow_key, day",
+  FROM {table run_facts} r GROUP BY workflow_key, day",
         },
         NAMED,
     ],
@@ -126,9 +126,10 @@ pub static TOOL_USAGE: View = View {
         name: "measured",
         sql: "SELECT r.workflow_name, t.tool_name, count(*) AS calls, count(t.is_error) AS stated,
     count(CASE WHEN t.is_error THEN 1 END) AS failing,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY t.duration_ms) AS median_ms,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY t.duration_ms) AS p95_ms
-  FROM tool_calls t JOIN run_facts r ON r.run_id = t.run_id GROUP BY r.workflow_name, t.tool_name",
+    {p50 t.duration_ms} AS median_ms,
+    {p95 t.duration_ms} AS p95_ms
+  FROM {table tool_calls} t JOIN {table run_facts} r ON r.run_id = t.run_id
+  GROUP BY r.workflow_name, t.tool_name",
     }],
     from: "measured",
     items: &[
@@ -178,7 +179,7 @@ pub static CRITERION_RESULTS: View = View {
             name: "grades",
             sql: "SELECT r.workflow_name, c.criterion_text, c.is_required,
     {grade} AS grade
-  FROM criteria c JOIN run_facts r ON r.run_id = c.run_id",
+  FROM {table criteria} c JOIN {table run_facts} r ON r.run_id = c.run_id",
         },
         Step {
             name: "measured",

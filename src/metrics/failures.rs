@@ -30,7 +30,7 @@ pub static FAILURE_CLASSES: View = View {
             sql: "SELECT workflow_key, outcome, classification, count(*) AS runs,
     min(started_at) AS first_started_at, max(started_at) AS last_started_at,
     sum(count(*)) OVER (PARTITION BY workflow_key) AS runs_not_passed
-  FROM run_facts WHERE outcome <> 'passed' AND workflow_key IS NOT NULL
+  FROM {table run_facts} r WHERE outcome <> 'passed' AND workflow_key IS NOT NULL
   GROUP BY workflow_key, outcome, classification",
         },
         NAMED,

@@ -46,7 +46,7 @@ pub static JUDGE_CONSISTENCY: View = View {
             sql: "SELECT run_id, count(*) AS required,
     count(CASE WHEN grade IN {decided} THEN 1 END) AS decided,
     count(CASE WHEN grade IN ('partial', 'failed') THEN 1 END) AS unmet
-  FROM (SELECT c.run_id, {grade} AS grade FROM criteria c WHERE c.is_required) AS required_grades
+  FROM (SELECT c.run_id, {grade} AS grade FROM {table criteria} c WHERE c.is_required) AS required_grades
   GROUP BY run_id",
         },
         // By the status, not by the outcome: where the status does not state a result, the outcome
@@ -56,7 +56,7 @@ pub static JUDGE_CONSISTENCY: View = View {
             sql: "SELECT r.workflow_key, e.judge_model, r.status_meaning AS status,
     coalesce(g.required, 0) > 0 AND g.decided = g.required AS is_graded, g.unmet,
     {evaluation verdict} AS verdict
-  FROM evaluations e JOIN run_facts r ON r.run_id = e.run_id
+  FROM {table evaluations} e JOIN {table run_facts} r ON r.run_id = e.run_id
   LEFT JOIN grades g ON g.run_id = e.run_id WHERE r.workflow_key IS NOT NULL",
         },
         Step {
@@ -76,7 +76,7 @@ pub static JUDGE_CONSISTENCY: View = View {
             name: "named",
             sql: "SELECT m.*, passed_with_unmet + unpassed_with_all_met AS contradictions,
     names.workflow_name
-  FROM measured m LEFT JOIN names ON names.workflow_key = m.workflow_key",
+  FROM measured m LEFT JOIN names ON names.named_key = m.workflow_key",
         },
     ],
     from: "named",

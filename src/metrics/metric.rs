@@ -1,7 +1,7 @@
 //! A metric: a figure with its question, its formula and its least sample.
 
-use super::ColumnType;
 use super::sql::{newcombe, wilson};
+use super::{ColumnType, Dialect};
 
 /// What a view says instead of a figure that has too small a sample.
 pub const NOT_ENOUGH_RUNS: &str = "not enough runs";
@@ -60,18 +60,22 @@ pub enum Interval {
 }
 
 impl Metric {
-    /// Names and formulas of the columns that the metric consists of: the figure, and the bounds of
-    /// its interval. Below the least sample they are not yet null.
-    pub(super) fn formulas(&self) -> Vec<(String, String)> {
-        let mut formulas = vec![(self.name.to_owned(), self.sql.to_owned())];
-        let bounds = match &self.interval {
-            None => return formulas,
-            Some(Interval::Wilson { with, of }) => wilson(with, of),
-            Some(Interval::Newcombe { share, subtracted }) => newcombe(share, subtracted),
-        };
-        let names = ["low", "high"].map(|bound| format!("{}_{bound}", self.name));
-        formulas.extend(names.into_iter().zip(bounds));
-        formulas
+    /// The names of the columns that the metric consists of: the figure, and the bounds of its
+    /// interval.
+    pub(super) fn column_names(&self) -> Vec<String> {
+        let bounds = self.interval.as_ref().map(|_| ["low", "high"]).into_iter().flatten();
+        let bounds = bounds.map(|bound| format!("{}_{bound}", self.name));
+        std::iter::once(self.name.to_owned()).chain(bounds).collect()
+    }
+
+    /// The same with their formulas. Below the least sample they are not yet null.
+    pub(super) fn formulas(&self, dialect: Dialect) -> Vec<(String, String)> {
+        let bounds = self.interval.as_ref().map(|interval| match interval {
+            Interval::Wilson { with, of } => wilson(dialect, with, of),
+            Interval::Newcombe { share, subtracted } => newcombe(share, subtracted),
+        });
+        let formulas = std::iter::once(self.sql.to_owned()).chain(bounds.into_iter().flatten());
+        self.column_names().into_iter().zip(formulas).collect()
     }
 
     /// An expression that is null, or says [`NOT_ENOUGH_RUNS`], below the least sample.

@@ -4,7 +4,8 @@
 //! The views of the DuckDB file, the SQL for the Parquet files and `docs/METRICS.md` all come from
 //! these declarations. [`VIEWS`] lists the views in the order in which they must be created: most
 //! of them read [`RUN_FACTS`], the only one that knows how the API words a status and which kind of
-//! timestamp a table has. The other views use little beyond standard SQL.
+//! timestamp a table has. The other views use little beyond standard SQL; what differs between the
+//! engines is a [`Dialect`].
 //!
 //! Three rules hold in every view:
 //!
@@ -16,6 +17,7 @@
 
 mod column;
 mod criteria;
+mod dialect;
 mod earlier;
 mod failures;
 mod judges;
@@ -32,6 +34,7 @@ mod workflows;
 mod tests;
 
 pub use column::{Column, ColumnType, unit};
+pub use dialect::Dialect;
 pub use metric::{Interval, Metric, NOT_ENOUGH_RUNS, Sample};
 pub use view::{Item, Step, View, ViewColumn};
 

@@ -27,7 +27,7 @@ static COST_PER_PASS: Metric = Metric {
     unit: Some(unit::COST),
     description: "The cost of all runs that state one, also of those that did not pass, divided by \
                   the passed ones among them. Null if these runs state more than one currency.",
-    sql: "CASE WHEN currencies <= 1 THEN cost_of_all / nullif(passed_with_cost, 0) END",
+    sql: "CASE WHEN one_currency IS NOT NULL THEN cost_of_all / nullif(passed_with_cost, 0) END",
     interval: None,
     sample: Sample { size: "passed_with_cost", least: LEAST_FOR_RATIO },
     level: 1,
@@ -73,15 +73,16 @@ pub static MODEL_COMPARISON: View = View {
     sum(cost_float) AS cost_of_all,
     sum(CASE WHEN outcome <> 'passed' THEN cost_float END) AS cost_of_unsuccessful,
     count(CASE WHEN outcome = 'passed' AND cost IS NOT NULL THEN 1 END) AS passed_with_cost,
-    count(DISTINCT CASE WHEN cost IS NOT NULL THEN coalesce(cost_currency, '') END) AS currencies,
-    min(CASE WHEN cost IS NOT NULL THEN cost_currency END) AS one_currency,
+    CASE WHEN min(CASE WHEN cost IS NOT NULL THEN coalesce(cost_currency, '') END)
+        = max(CASE WHEN cost IS NOT NULL THEN coalesce(cost_currency, '') END)
+      THEN min(CASE WHEN cost IS NOT NULL THEN coalesce(cost_currency, '') END) END
+      AS one_currency,
     count(CASE WHEN outcome IN {decided} THEN duration_ms END) AS decided_with_duration,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY CASE WHEN outcome IN {decided}
-      THEN duration_ms END) AS median_ms,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY CASE WHEN outcome IN {decided}
-      THEN duration_ms END) AS slow_ms,
+    {p50 CASE WHEN outcome IN {decided} THEN duration_ms END} AS median_ms,
+    {p95 CASE WHEN outcome IN {decided} THEN duration_ms END} AS slow_ms,
     {outcomes}
-  FROM run_facts WHERE workflow_key IS NOT NULL GROUP BY workflow_key, model, harness",
+  FROM {table run_facts} r WHERE workflow_key IS NOT NULL
+  GROUP BY workflow_key, model, harness",
         },
         NAMED,
     ],
@@ -106,7 +107,7 @@ pub static MODEL_COMPARISON: View = View {
                 "cost_currency",
                 "The currency, if all runs that state a cost state the same one.",
             )
-            .sql("CASE WHEN currencies = 1 THEN one_currency END"),
+            .sql("nullif(one_currency, '')"),
         ),
         Item::Column(
             Column::float(
@@ -114,7 +115,7 @@ pub static MODEL_COMPARISON: View = View {
                 unit::COST,
                 "The sum of the costs; null if there is more than one currency.",
             )
-            .sql("CASE WHEN currencies <= 1 THEN cost_of_all END"),
+            .sql("CASE WHEN one_currency IS NOT NULL THEN cost_of_all END"),
         ),
         Item::Column(
             Column::float(
@@ -122,7 +123,7 @@ pub static MODEL_COMPARISON: View = View {
                 unit::COST,
                 "The part of it that was spent on runs that did not pass.",
             )
-            .sql("CASE WHEN currencies <= 1 THEN cost_of_unsuccessful END"),
+            .sql("CASE WHEN one_currency IS NOT NULL THEN cost_of_unsuccessful END"),
         ),
         Item::Column(Column::integer(
             "passed_with_cost",

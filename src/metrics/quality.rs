@@ -11,18 +11,18 @@ pub static DATA_QUALITY: View = View {
     steps: &[
         Step {
             name: "newest_sync",
-            sql: "SELECT make_timestamp(epoch_us(started_at)) AS started_at, outcome, certified,
-    make_timestamp(epoch_us(proven_until)) AS proven_until
-  FROM _syncs ORDER BY _commit DESC LIMIT 1",
+            sql: "SELECT 1 AS one, {utc started_at} AS started_at, outcome, certified,
+    {utc proven_until} AS proven_until
+  FROM {table _syncs} s ORDER BY _commit DESC LIMIT 1",
         },
         Step {
             name: "missing",
             sql: "SELECT count(*) AS gaps,
-    sum(epoch_us(gap_until) - epoch_us(gap_from)) / 3.6e9 AS gap_hours FROM _gaps",
+    1e0 * sum({microseconds gap_from, gap_until}) / 3600000000 AS gap_hours FROM {table _gaps} g",
         },
         Step {
             name: "counted",
-            sql: "SELECT count(*) AS runs,
+            sql: "SELECT 1 AS one, count(*) AS runs,
     count(CASE WHEN evaluation_state = 'ok' THEN 1 END) AS runs_evaluated,
     count(CASE WHEN evaluation_state = 'pending' THEN 1 END) AS evaluations_pending,
     count(CASE WHEN outcome IN {decided} AND evaluation_state = 'absent' THEN 1 END)
@@ -35,23 +35,24 @@ pub static DATA_QUALITY: View = View {
     count(CASE WHEN started_at IS NULL THEN 1 END) AS runs_without_start,
     count(CASE WHEN duration_ms IS NULL THEN 1 END) AS runs_without_duration,
     count(CASE WHEN cost IS NULL THEN 1 END) AS runs_without_cost
-  FROM run_facts",
+  FROM {table run_facts} r",
         },
         Step {
             name: "called",
             sql: "SELECT count(*) AS tool_calls,
-    count(CASE WHEN is_error IS NULL THEN 1 END) AS calls_without_result FROM tool_calls",
+    count(CASE WHEN is_error IS NULL THEN 1 END) AS calls_without_result
+  FROM {table tool_calls} t",
         },
         Step {
             name: "unread",
             sql: "SELECT count(*) AS issues, count(DISTINCT run_id) AS runs_with_issues,
     count(DISTINCT CASE WHEN rows_received IS NOT NULL THEN run_id END) AS runs_incomplete
-  FROM _issues",
+  FROM {table _issues} i",
         },
         Step {
             name: "opened",
             sql: "SELECT count(*) AS open_runs,
-    min(make_timestamp(epoch_us(started_at))) AS oldest_open_started_at FROM open_runs",
+    min({utc started_at}) AS oldest_open_started_at FROM {table open_runs} o",
         },
         Step {
             name: "together",
@@ -60,7 +61,7 @@ pub static DATA_QUALITY: View = View {
     newest_sync.outcome AS last_sync_outcome, newest_sync.certified AS last_sync_certified,
     newest_sync.proven_until AS covered_until
   FROM counted CROSS JOIN called CROSS JOIN unread CROSS JOIN opened CROSS JOIN missing
-  LEFT JOIN newest_sync ON true",
+  LEFT JOIN newest_sync ON newest_sync.one = counted.one",
         },
     ],
     from: "together",

@@ -18,11 +18,11 @@ pub static RUN_FACTS: View = View {
     r.status, {run meaning} AS status_meaning,
     r.verdict, {run verdict} AS verdict_meaning,
     r.classification, r.evaluation_state,
-    make_timestamp(epoch_us(r.started_at)) AS started_at,
-    make_timestamp(epoch_us(r.ended_at)) AS ended_at,
+    {utc r.started_at} AS started_at,
+    {utc r.ended_at} AS ended_at,
     r.duration_ms, r.cost, r.cost_currency, r.input_tokens, r.output_tokens, r.tool_call_count,
     r.span_count, r.run_url
-  FROM runs r
+  FROM {table runs} r
 ) AS understood",
     items: &[
         Item::Column(Column::text("run_id", "The run's id.")),

@@ -2,24 +2,27 @@
 
 use std::fmt::Write as _;
 
+use super::Dialect;
 use crate::run::Meaning;
 
-/// The quantile of the normal distribution that 95 % intervals use, and its square. Written as
-/// floating-point literals: decimal ones would be computed as decimals.
-const Z: &str = "1.959963984540054e0";
-const Z_SQUARED: &str = "3.841458820694124e0";
+/// The quantile of the normal distribution that 95 % intervals use, and its square.
+const Z: &str = "1.959963984540054";
+const Z_SQUARED: &str = "3.841458820694124";
 
 /// The bounds of Wilson's 95 % interval for a share. In this form, no term is a difference of two
 /// large numbers unless the bound itself is close to 0 or 1.
-pub(super) fn wilson(with: &str, of: &str) -> [String; 2] {
-    let center = format!("2 * {with} + {Z_SQUARED}");
-    let width =
-        format!("{Z} * sqrt({Z_SQUARED} + 4e0 * {with} * ({of} - {with}) / nullif({of}, 0))");
-    let scale = format!("(2 * ({of} + {Z_SQUARED}))");
+pub(super) fn wilson(dialect: Dialect, with: &str, of: &str) -> [String; 2] {
+    let (z, z_squared) = (dialect.float(Z), dialect.float(Z_SQUARED));
+    let center = format!("2 * {with} + {z_squared}");
+    let width = format!(
+        "{z} * sqrt({z_squared} + {} * {with} * ({of} - {with}) / nullif({of}, 0))",
+        dialect.float("4")
+    );
+    let scale = format!("(2 * ({of} + {z_squared}))");
     // Rounding can take a bound past the end: -3e-17 for none of ten.
     [
-        format!("greatest(0e0, ({center} - {width}) / {scale})"),
-        format!("least(1e0, ({center} + {width}) / {scale})"),
+        format!("greatest({}, ({center} - {width}) / {scale})", dialect.float("0")),
+        format!("least({}, ({center} + {width}) / {scale})", dialect.float("1")),
     ]
 }
 
@@ -35,12 +38,23 @@ pub(super) fn newcombe(share: &str, subtracted: &str) -> [String; 2] {
     [format!("{one} - {other} - {below}"), format!("{one} - {other} + {above}")]
 }
 
-/// Replaces the names in braces by what they stand for.
-pub(super) fn expand(template: &str) -> String {
-    if !template.contains('{') {
-        return template.to_owned();
-    }
-    template
+/// The SQL of a declaration: replaces the names in braces by what they stand for, and `1e0`, the
+/// number 1 as a floating-point number, by what that is in the dialect.
+///
+/// | in braces | stands for |
+/// |---|---|
+/// | `{outcomes}`, `{names}`, `{decided}`, … | SQL that several views share |
+/// | `{table NAME}` | a table of the lake or another view |
+/// | `{utc COLUMN}` | [`Dialect::utc`] |
+/// | `{microseconds COLUMN, COLUMN}` | [`Dialect::microseconds`] |
+/// | `{p50 EXPRESSION}`, `{p95 EXPRESSION}` | [`Dialect::percentile`] |
+/// | `{bytes COLUMN}` | [`Dialect::byte_order`] |
+pub(super) fn expand(
+    template: &str,
+    dialect: Dialect,
+    relation: &dyn Fn(&str) -> String,
+) -> String {
+    let shared = template
         .replace("{outcomes}", OUTCOMES)
         .replace("{names}", NAMES)
         .replace("{decided}", "('passed', 'partial', 'failed')")
@@ -48,6 +62,49 @@ pub(super) fn expand(template: &str) -> String {
         .replace("{run verdict}", &meaning_of("r.verdict_meaning", "r.verdict"))
         .replace("{grade}", &meaning_of("c.verdict_meaning", "c.verdict"))
         .replace("{evaluation verdict}", &meaning_of("e.verdict_meaning", "e.verdict"))
+        .replace("1e0", &dialect.float("1"));
+    let mut sql = String::with_capacity(shared.len());
+    let mut rest = shared.as_str();
+    while let Some((before, name, argument, after)) = next_call(rest) {
+        sql.push_str(before);
+        sql.push_str(&match name {
+            "table" => relation(argument),
+            "utc" => dialect.utc(argument),
+            "p50" => dialect.percentile("0.5", argument),
+            "p95" => dialect.percentile("0.95", argument),
+            "bytes" => dialect.byte_order(argument),
+            _ => match argument.split_once(", ") {
+                Some((from, until)) => dialect.microseconds(from, until),
+                None => argument.to_owned(),
+            },
+        });
+        rest = after;
+    }
+    sql.push_str(rest);
+    sql
+}
+
+/// The first of the names in braces that have an argument: what is before it, the name, the
+/// argument, what is after it.
+fn next_call(sql: &str) -> Option<(&str, &str, &str, &str)> {
+    sql.match_indices('{').find_map(|(start, _)| {
+        let (inside, after) = sql[start + 1..].split_once('}')?;
+        let (name, argument) = inside.split_once(' ')?;
+        let is_known = matches!(name, "table" | "utc" | "p50" | "p95" | "bytes" | "microseconds");
+        is_known.then_some((&sql[..start], name, argument, after))
+    })
+}
+
+/// The tables and views that a declaration reads, in the order in which it names them.
+pub(super) fn tables_of(template: &str) -> Vec<&str> {
+    let (mut tables, mut rest) = (Vec::new(), template);
+    while let Some((_, name, argument, after)) = next_call(rest) {
+        if name == "table" {
+            tables.push(argument);
+        }
+        rest = after;
+    }
+    tables
 }
 
 /// Counts of runs by their outcome. The outcomes are exhaustive: runs = decided + errors +
@@ -61,10 +118,11 @@ const OUTCOMES: &str = "count(*) AS runs,
     count(CASE WHEN outcome = 'undecided' THEN 1 END) AS undecided";
 
 /// The name of each workflow: that of its last run, as workflows are renamed.
-const NAMES: &str = "SELECT workflow_key, workflow_name FROM (
-    SELECT workflow_key, workflow_name, row_number() OVER (
-      PARTITION BY workflow_key ORDER BY started_at DESC NULLS LAST, run_id DESC) AS place
-    FROM run_facts WHERE workflow_key IS NOT NULL AND workflow_name IS NOT NULL
+const NAMES: &str = "SELECT workflow_key AS named_key, workflow_name FROM (
+    SELECT workflow_key, workflow_name, row_number() OVER (PARTITION BY workflow_key
+      ORDER BY CASE WHEN started_at IS NULL THEN 1 ELSE 0 END, started_at DESC,
+      {bytes run_id} DESC) AS place
+    FROM {table run_facts} r WHERE workflow_key IS NOT NULL AND workflow_name IS NOT NULL
   ) AS named WHERE place = 1";
 
 /// SQL for the meaning of a word: the column that states it, or, for rows of versions without that
@@ -73,7 +131,7 @@ const NAMES: &str = "SELECT workflow_key, workflow_name FROM (
 fn meaning_of(meaning: &str, word: &str) -> String {
     let mut sql = format!(
         "coalesce({meaning}, CASE WHEN {word} IS NOT NULL THEN
-      CASE regexp_replace(lower(trim({word})), '[-_ ]', '', 'g')"
+      CASE replace(replace(replace(lower(trim({word})), '-', ''), '_', ''), ' ', '')"
     );
     for (meaning, words) in Meaning::words() {
         for word in words {

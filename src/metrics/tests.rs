@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use duckdb::{Config, Connection};
 
 use super::sql::{newcombe, wilson};
-use super::{VIEWS, find};
+use super::{Dialect, VIEWS, find};
 use crate::query::{TablePlan, metric_views};
 use crate::tables::Mapping;
 
@@ -107,10 +107,10 @@ fn wilson_intervals_are_those_in_the_literature() {
     ];
     for (with, of, expected) in published {
         let row = format!("SELECT {with} AS x, {of} AS n");
-        assert_close(bounds(&wilson("x", "n"), &row), expected, 0.000_06);
+        assert_close(bounds(&wilson(Dialect::DuckDb, "x", "n"), &row), expected, 0.000_06);
     }
     // Rounding takes no bound past the ends, and none past the rate itself by more than it rounds.
-    let [low, high] = wilson("x", "n");
+    let [low, high] = wilson(Dialect::DuckDb, "x", "n");
     let outside = format!(
         "SELECT count(*) FROM range(1, 300) n (n), range(0, 300) x (x) WHERE x <= n AND NOT \
          ({low} BETWEEN 0 AND 1e0 * x / n + 1e-15 AND {high} BETWEEN 1e0 * x / n - 1e-15 AND 1)"
@@ -133,7 +133,8 @@ fn newcombe_intervals_are_those_in_the_literature() {
         ((10, 10), (0, 10), [0.6075, 1.0]),
     ];
     for ((x, n), (y, m), expected) in published {
-        let ([low, high], [other_low, other_high]) = (wilson("x", "n"), wilson("y", "m"));
+        let ([low, high], [other_low, other_high]) =
+            (wilson(Dialect::DuckDb, "x", "n"), wilson(Dialect::DuckDb, "y", "m"));
         let row = format!(
             "SELECT 1e0 * x / n AS p, {low} AS p_low, {high} AS p_high, 1e0 * y / m AS q, \
              {other_low} AS q_low, {other_high} AS q_high \
@@ -173,6 +174,31 @@ fn every_view_of_empty_tables_is_empty() {
     let quality =
         "SELECT covered_until, gaps, gap_hours, runs, open_runs, issues FROM data_quality";
     assert_eq!(tables.rows(quality), ["- 0 0.0 0 0 0"]);
+}
+
+/// In every dialect, nothing in braces is left but the brace that some text begins with, each table
+/// and view is named by the caller, and a view comes after those that it reads.
+#[test]
+fn every_dialect_replaces_every_name_in_braces() {
+    for dialect in Dialect::ENGINES.into_iter().chain([Dialect::Dbt]) {
+        for (number, view) in VIEWS.iter().enumerate() {
+            let sql = view.sql(dialect, &|name| format!("<{name}>"));
+            let in_braces = sql.replace("'{'", "").replace("{{ armature.", "");
+            let open = usize::from(dialect == Dialect::Dbt) * in_braces.matches(" }}").count();
+            assert!(!in_braces.contains('{'), "{dialect:?}, {}: {sql}", view.name);
+            assert_eq!(in_braces.matches('}').count(), open * 2, "{dialect:?}, {}", view.name);
+            // A string of Jinja ends at the next double quote.
+            if dialect == Dialect::Dbt {
+                let mut strings = sql.split('"').skip(1).step_by(2);
+                assert!(strings.all(|string| !string.contains(['{', '}'])), "{}", view.name);
+            }
+            for table in view.reads() {
+                assert!(sql.contains(&format!("<{table}>")), "{table} in {}", view.name);
+                let place = VIEWS.iter().position(|other| other.name == table);
+                assert!(place.is_none_or(|place| place < number), "{table}, {}", view.name);
+            }
+        }
+    }
 }
 
 /// Two metrics of one name would be one in the documentation and two in the views.

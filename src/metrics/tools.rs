@@ -102,9 +102,9 @@ pub static TOOL_HEALTH: View = View {
             name: "by_run",
             sql: "SELECT t.run_id, t.tool_name, count(*) AS calls,
     count(t.is_error) AS calls_with_result, count(CASE WHEN t.is_error THEN 1 END) AS errors,
-    count(CASE WHEN t.arguments LIKE '{%' THEN 1 END) AS calls_with_arguments,
-    count(DISTINCT CASE WHEN t.arguments LIKE '{%' THEN t.arguments END) AS different_calls
-  FROM tool_calls t GROUP BY t.run_id, t.tool_name",
+    count(CASE WHEN substr(t.arguments, 1, 1) = '{' THEN 1 END) AS calls_with_arguments,
+    count(DISTINCT CASE WHEN substr(t.arguments, 1, 1) = '{' THEN t.arguments END) AS different_calls
+  FROM {table tool_calls} t GROUP BY t.run_id, t.tool_name",
         },
         Step {
             name: "measured",
@@ -119,23 +119,27 @@ pub static TOOL_HEALTH: View = View {
       THEN 1 END) AS decided_where_worked,
     count(CASE WHEN b.errors = 0 AND b.calls_with_result = b.calls AND r.outcome = 'passed'
       THEN 1 END) AS passed_where_worked
-  FROM by_run b JOIN run_facts r ON r.run_id = b.run_id GROUP BY r.workflow_key, b.tool_name",
+  FROM by_run b JOIN {table run_facts} r ON r.run_id = b.run_id GROUP BY r.workflow_key, b.tool_name",
         },
         Step {
             name: "timed",
-            sql: "SELECT r.workflow_key, t.tool_name, count(t.duration_ms) AS calls_with_duration,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY t.duration_ms) AS median_ms,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY t.duration_ms) AS slow_ms
-  FROM tool_calls t JOIN run_facts r ON r.run_id = t.run_id GROUP BY r.workflow_key, t.tool_name",
+            sql: "SELECT r.workflow_key AS timed_key, t.tool_name AS timed_name,
+    count(t.duration_ms) AS calls_with_duration,
+    {p50 t.duration_ms} AS median_ms,
+    {p95 t.duration_ms} AS slow_ms
+  FROM {table tool_calls} t JOIN {table run_facts} r ON r.run_id = t.run_id
+  GROUP BY r.workflow_key, t.tool_name",
         },
         Step {
             name: "named",
             sql: "SELECT m.*, timed.calls_with_duration, timed.median_ms, timed.slow_ms,
     names.workflow_name
   FROM measured m
-  JOIN timed ON timed.workflow_key IS NOT DISTINCT FROM m.workflow_key
-    AND timed.tool_name IS NOT DISTINCT FROM m.tool_name
-  LEFT JOIN names ON names.workflow_key = m.workflow_key
+  JOIN timed ON timed.timed_key = m.workflow_key
+    AND coalesce(timed.timed_name, '') = coalesce(m.tool_name, '')
+    AND CASE WHEN timed.timed_name IS NULL THEN 1 ELSE 0 END
+      = CASE WHEN m.tool_name IS NULL THEN 1 ELSE 0 END
+  LEFT JOIN names ON names.named_key = m.workflow_key
   WHERE m.workflow_key IS NOT NULL",
         },
     ],

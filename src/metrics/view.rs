@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::sql::expand;
-use super::{Column, ColumnType, Metric};
+use super::sql::{expand, tables_of};
+use super::{Column, ColumnType, Dialect, Metric};
 
 /// A view over the tables of the lake, or over views before it.
 #[derive(Debug)]
@@ -59,8 +59,34 @@ impl View {
         self.items.iter().flat_map(Item::columns).collect()
     }
 
-    /// The query of the view.
+    /// The tables and the views that it reads, each once, in the order of their names.
+    pub fn reads(&self) -> Vec<&'static str> {
+        let templates = self.steps.iter().map(|step| step.sql).chain([self.from]);
+        let mut names: Vec<&str> = templates
+            // The names of workflows are shared SQL, which stands in braces itself.
+            .flat_map(|sql| match sql {
+                "{names}" => vec!["run_facts"],
+                sql => tables_of(sql),
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The query of the view in DuckDB, over tables and views of their own names.
     pub fn query(&self) -> String {
+        self.sql(Dialect::DuckDb, &str::to_owned)
+    }
+
+    /// The query of the view in an engine. `relation` gives the SQL for each of [`View::reads`]: a
+    /// quoted name, with its schema where there is one, or a subquery in parentheses. Its columns
+    /// are those of the table, under names that need no quotes in the engine; columns of
+    /// [`Kind::Timestamp`](crate::tables::Kind::Timestamp) are moments (see [`Dialect::utc`]).
+    ///
+    /// The query has no semicolon at its end, and no trailing line break.
+    pub fn sql(&self, dialect: Dialect, relation: &dyn Fn(&str) -> String) -> String {
+        let expand = |sql: &str| expand(sql, dialect, relation);
         let mut steps: Vec<(String, String)> =
             self.steps.iter().map(|step| (step.name.to_owned(), expand(step.sql))).collect();
         let mut from = expand(self.from);
@@ -70,13 +96,14 @@ impl View {
             levels.entry(metric.level).or_default().push(metric);
         }
         for (level, metrics) in levels {
-            let formulas = metrics.into_iter().flat_map(Metric::formulas);
+            let formulas = metrics.into_iter().flat_map(|metric| metric.formulas(dialect));
             let formulas = formulas.map(|(name, sql)| format!(",\n    {} AS {name}", expand(&sql)));
             let sql = format!("SELECT *{} FROM {from}", formulas.collect::<String>());
             from = format!("metrics_{level}");
             steps.push((from.clone(), sql));
         }
-        let columns: Vec<String> = self.items.iter().flat_map(Item::expressions).collect();
+        let columns = self.items.iter().flat_map(|item| item.expressions(dialect));
+        let columns: Vec<String> = columns.map(|column| expand(&column)).collect();
         let mut query = String::new();
         for (number, (name, sql)) in steps.iter().enumerate() {
             let start = if number == 0 { "WITH " } else { ",\n" };
@@ -85,6 +112,7 @@ impl View {
         }
         let start = if steps.is_empty() { "" } else { "\n" };
         let _infallible = write!(query, "{start}SELECT\n  {}\nFROM {from}", columns.join(",\n  "));
+        query.push_str(dialect.settings());
         query
     }
 }
@@ -120,8 +148,9 @@ impl Item {
                     "Upper bound of its 95 % interval.".to_owned(),
                 ];
                 let own = std::iter::once(metric.description.to_owned());
-                let names = metric.formulas().into_iter().map(|(name, _)| name);
-                names
+                metric
+                    .column_names()
+                    .into_iter()
                     .zip(own.chain(bounds))
                     .map(|(name, text)| column(&name, metric.kind, metric.unit, text))
                     .collect()
@@ -140,20 +169,20 @@ impl Item {
     }
 
     /// The expressions of the last `SELECT`. Numbers and times are cast: a sum of counts has
-    /// another type than a count in most engines.
-    fn expressions(&self) -> Vec<String> {
+    /// another type than a count in most engines, and a
+    /// comparison is a number in ClickHouse.
+    fn expressions(&self, dialect: Dialect) -> Vec<String> {
         let cast = |sql: &str, kind: ColumnType, name: &str| match kind {
-            ColumnType::Text | ColumnType::Boolean if sql == name => sql.to_owned(),
-            ColumnType::Text | ColumnType::Boolean => format!("{sql} AS {name}"),
-            _ => format!("CAST({sql} AS {}) AS {name}", kind.duckdb()),
+            ColumnType::Text if sql == name => sql.to_owned(),
+            ColumnType::Text => format!("{sql} AS {name}"),
+            _ => format!("CAST({sql} AS {}) AS {name}", dialect.column_type(kind)),
         };
         match self {
             Self::Column(column) => {
-                let sql = column.sql.map_or_else(|| column.name.to_owned(), expand);
-                vec![cast(&sql, column.kind, column.name)]
+                vec![cast(column.sql.unwrap_or(column.name), column.kind, column.name)]
             }
             Self::Metric(metric) => {
-                let names = metric.formulas().into_iter().map(|(name, _)| name);
+                let names = metric.column_names().into_iter();
                 names.map(|name| cast(&metric.shown(&name), metric.kind, &name)).collect()
             }
             Self::Note(name, metric) => vec![cast(&metric.note(), ColumnType::Text, name)],

@@ -91,7 +91,7 @@ pub(super) const NAMES: Step = Step { name: "names", sql: "{names}" };
 pub(super) const NAMED: Step = Step {
     name: "named",
     sql: "SELECT measured.*, names.workflow_name
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key",
+  FROM measured LEFT JOIN names ON names.named_key = measured.workflow_key",
 };
 
 /// Counts of runs, which the fragment `{outcomes}` computes.
@@ -137,21 +137,28 @@ pub static WORKFLOW_VERSIONS: View = View {
     CASE WHEN workflow_version IS NOT NULL AND min(started_at) IS NOT NULL THEN 1 ELSE 0 END
       AS is_ordered,
     {outcomes}
-  FROM run_facts WHERE workflow_key IS NOT NULL GROUP BY workflow_key, workflow_version",
+  FROM {table run_facts} r WHERE workflow_key IS NOT NULL
+  GROUP BY workflow_key, workflow_version",
         },
         // Versions are ordered by their first run: their names are opaque text. Runs that state no
         // version, or no start, have no place in that order.
         Step {
+            name: "numbered",
+            sql: "SELECT measured.*, row_number() OVER (PARTITION BY workflow_key, is_ordered
+      ORDER BY first_started_at, {bytes workflow_version}) AS place,
+    count(*) OVER (PARTITION BY workflow_key, is_ordered) AS places
+  FROM measured",
+        },
+        Step {
             name: "compared",
-            sql: "SELECT measured.*, names.workflow_name,
-    CASE WHEN is_ordered = 1 THEN lag(measured.workflow_version) OVER version_order END
-      AS previous_version,
-    CASE WHEN is_ordered = 1 THEN lag(passed) OVER version_order END AS previous_passed,
-    CASE WHEN is_ordered = 1 THEN lag(decided) OVER version_order END AS previous_decided,
-    is_ordered = 1 AND lead(runs) OVER version_order IS NULL AS is_latest
-  FROM measured LEFT JOIN names ON names.workflow_key = measured.workflow_key
-  WINDOW version_order AS (PARTITION BY measured.workflow_key, is_ordered
-    ORDER BY first_started_at, measured.workflow_version)",
+            sql: "SELECT n.*, names.workflow_name, is_ordered = 1 AND place = places AS is_latest,
+    CASE WHEN is_ordered = 1 AND place > 1 THEN lag(n.workflow_version)
+      OVER (PARTITION BY n.workflow_key, is_ordered ORDER BY place) END AS previous_version,
+    CASE WHEN is_ordered = 1 AND place > 1 THEN lag(passed)
+      OVER (PARTITION BY n.workflow_key, is_ordered ORDER BY place) END AS previous_passed,
+    CASE WHEN is_ordered = 1 AND place > 1 THEN lag(decided)
+      OVER (PARTITION BY n.workflow_key, is_ordered ORDER BY place) END AS previous_decided
+  FROM numbered n LEFT JOIN names ON names.named_key = n.workflow_key",
         },
     ],
     from: "compared",
@@ -203,7 +210,7 @@ pub static WORKFLOW_DAILY: View = View {
     count(duration_ms) AS runs_with_duration, sum(duration_ms) AS duration_ms,
     sum(tool_call_count) AS tool_calls,
     {outcomes}
-  FROM run_facts GROUP BY workflow_key, day",
+  FROM {table run_facts} r GROUP BY workflow_key, day",
         },
         NAMED,
     ],
@@ -250,7 +257,8 @@ static PASS_CUBED: Metric = Metric {
     unit: Some(unit::PROBABILITY),
     description: "pass^3: the probability that three decided runs, drawn at random from those \
                   there are, all passed. A workflow that passes 80 % of the time has about 0.5.",
-    sql: "1e0 * passed / decided * (passed - 1) / (decided - 1) * (passed - 2) / (decided - 2)",
+    sql: "1e0 * passed / nullif(decided, 0) * (passed - 1) / nullif(decided - 1, 0)
+      * (passed - 2) / nullif(decided - 2, 0)",
     interval: None,
     sample: Sample { size: "decided", least: LEAST_FOR_RATIO },
     level: 1,
@@ -265,7 +273,7 @@ static RUNS_TEST_P: Metric = Metric {
     description: "The runs test (Wald–Wolfowitz), one-sided and exact: the probability that a \
                   random order of the same passes and failures has as few stretches as this one or \
                   fewer. A stretch is a longest sequence of runs that all pass or all do not.",
-    sql: "least(1e0, p_value)",
+    sql: "least(1e0, coalesce(p_value, 1))",
     interval: None,
     sample: Sample { size: STABILITY_SIZE, least: LEAST_TO_COMPARE },
     level: 1,
@@ -350,35 +358,50 @@ pub static WORKFLOW_STABILITY: View = View {
         Step {
             name: "ordered",
             sql: "SELECT workflow_key, started_at, CASE WHEN outcome = 'passed' THEN 1 ELSE 0 END
-      AS is_passed, row_number() OVER start_order AS place,
-    lag(CASE WHEN outcome = 'passed' THEN 1 ELSE 0 END) OVER start_order AS previous
-  FROM run_facts
-  WHERE workflow_key IS NOT NULL AND started_at IS NOT NULL AND outcome IN {decided}
-  WINDOW start_order AS (PARTITION BY workflow_key ORDER BY started_at, run_id)",
+      AS is_passed,
+    row_number() OVER (PARTITION BY workflow_key ORDER BY started_at, {bytes run_id}) AS place,
+    lag(CASE WHEN outcome = 'passed' THEN 1 ELSE 0 END)
+      OVER (PARTITION BY workflow_key ORDER BY started_at, {bytes run_id}) AS previous
+  FROM {table run_facts} r
+  WHERE workflow_key IS NOT NULL AND started_at IS NOT NULL AND outcome IN {decided}",
         },
         Step {
             name: "measured",
             sql: "SELECT workflow_key, count(*) AS decided, sum(is_passed) AS passed,
-    count(*) - sum(is_passed) AS not_passed, min(started_at) AS first_started_at,
+    count(CASE WHEN is_passed = 0 THEN 1 END) AS not_passed, min(started_at) AS first_started_at,
     max(started_at) AS last_started_at,
-    sum(CASE WHEN previous = is_passed THEN 0 ELSE 1 END) AS stretches
+    sum(CASE WHEN place > 1 AND previous = is_passed THEN 0 ELSE 1 END) AS stretches
   FROM ordered GROUP BY workflow_key",
         },
         // The number of orders of p passes and q failures with exactly s stretches is
         // C(p-1, k-1) C(q-1, k-1) times 2 if s = 2k, or times (p+q-2k)/k if s = 2k+1; all orders
-        // are C(p+q, p). Each row of `ordered` with a place from 2 to the number of stretches
-        // stands for one s, so that no series of numbers is needed.
+        // are C(p+q, p). Each row of `ordered` with a place up to half the number of stretches
+        // stands for one k, so that no series of numbers is needed. The logarithms of the
+        // coefficients are sums over these rows, as few engines know the gamma function.
+        Step {
+            name: "orders",
+            sql: "SELECT m.workflow_key AS all_key,
+    sum(ln((1e0 * m.not_passed + o.place) / o.place)) AS log_all
+  FROM measured m JOIN ordered o ON o.workflow_key = m.workflow_key AND o.place <= m.passed
+  GROUP BY m.workflow_key",
+        },
+        Step {
+            name: "terms",
+            sql: "SELECT m.workflow_key AS tested_key,
+    2 + CASE WHEN 2 * o.place < m.stretches THEN 1e0 * m.decided / o.place - 2 ELSE 0 END AS weight,
+    sum(CASE WHEN o.place > 1 THEN ln((1e0 * m.passed - o.place + 1) / (o.place - 1))
+        + ln((1e0 * m.not_passed - o.place + 1) / (o.place - 1)) ELSE 0 END)
+      OVER (PARTITION BY m.workflow_key ORDER BY o.place ROWS UNBOUNDED PRECEDING)
+      - orders.log_all AS log_share
+  FROM measured m JOIN orders ON orders.all_key = m.workflow_key
+  JOIN ordered o ON o.workflow_key = m.workflow_key AND 2 * o.place <= m.stretches",
+        },
+        // The exponential of less is 0, and an error in PostgreSQL.
         Step {
             name: "tested",
-            sql: "SELECT m.workflow_key, sum(exp(
-      lgamma(passed) - lgamma(floor(place / 2e0)) - lgamma(passed - floor(place / 2e0) + 1)
-      + lgamma(not_passed) - lgamma(floor(place / 2e0))
-      - lgamma(not_passed - floor(place / 2e0) + 1)
-      - lgamma(decided + 1) + lgamma(passed + 1) + lgamma(not_passed + 1)
-    ) * CASE WHEN place % 2 = 0 THEN 2 ELSE decided / floor(place / 2e0) - 2 END) AS p_value
-  FROM measured m JOIN ordered o ON o.workflow_key = m.workflow_key
-    AND o.place BETWEEN 2 AND m.stretches
-  WHERE passed > 0 AND not_passed > 0 GROUP BY m.workflow_key",
+            sql: "SELECT tested_key,
+    sum(weight * CASE WHEN log_share > -700 THEN exp(log_share) ELSE 0 END) AS p_value
+  FROM terms GROUP BY tested_key",
         },
         Step {
             name: "cumulated",
@@ -390,7 +413,7 @@ pub static WORKFLOW_STABILITY: View = View {
         },
         Step {
             name: "splits",
-            sql: "SELECT c.workflow_key, c.place AS decided_before,
+            sql: "SELECT c.workflow_key AS split_key, c.place AS decided_before,
     c.passed_so_far AS passed_before, c.after_started_at,
     row_number() OVER (PARTITION BY c.workflow_key
       ORDER BY abs(c.passed_so_far * m.decided - c.place * m.passed) DESC, c.place) AS likeliest
@@ -400,9 +423,9 @@ pub static WORKFLOW_STABILITY: View = View {
             name: "judged",
             sql: "SELECT m.*, names.workflow_name, tested.p_value, s.decided_before,
     s.passed_before, s.after_started_at
-  FROM measured m LEFT JOIN names ON names.workflow_key = m.workflow_key
-  LEFT JOIN tested ON tested.workflow_key = m.workflow_key
-  LEFT JOIN splits s ON s.workflow_key = m.workflow_key AND s.likeliest = 1",
+  FROM measured m LEFT JOIN names ON names.named_key = m.workflow_key
+  LEFT JOIN tested ON tested.tested_key = m.workflow_key
+  LEFT JOIN splits s ON s.split_key = m.workflow_key AND s.likeliest = 1",
         },
     ],
     from: "judged",
