@@ -63,48 +63,41 @@ pub(super) fn expand(
         .replace("{grade}", &meaning_of("c.verdict_meaning", "c.verdict"))
         .replace("{evaluation verdict}", &meaning_of("e.verdict_meaning", "e.verdict"))
         .replace("1e0", &dialect.float("1"));
-    let mut sql = String::with_capacity(shared.len());
-    let mut rest = shared.as_str();
-    while let Some((before, name, argument, after)) = next_call(rest) {
-        sql.push_str(before);
-        sql.push_str(&match name {
-            "table" => relation(argument),
-            "utc" => dialect.utc(argument),
-            "p50" => dialect.percentile("0.5", argument),
-            "p95" => dialect.percentile("0.95", argument),
-            "bytes" => dialect.byte_order(argument),
-            _ => match argument.split_once(", ") {
-                Some((from, until)) => dialect.microseconds(from, until),
-                None => argument.to_owned(),
-            },
+    let mut pieces = shared.split('{');
+    let mut sql = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let Some((name, argument, after)) = call(piece) else {
+            sql.push('{');
+            sql.push_str(piece);
+            continue;
+        };
+        sql.push_str(&match (name, argument.split_once(", ")) {
+            ("table", _) => relation(argument),
+            ("utc", _) => dialect.utc(argument),
+            ("p50", _) => dialect.percentile("0.5", argument),
+            ("p95", _) => dialect.percentile("0.95", argument),
+            ("bytes", _) => dialect.byte_order(argument),
+            (_, Some((from, until))) => dialect.microseconds(from, until),
+            _ => argument.to_owned(),
         });
-        rest = after;
+        sql.push_str(after);
     }
-    sql.push_str(rest);
     sql
 }
 
-/// The first of the names in braces that have an argument: what is before it, the name, the
-/// argument, what is after it.
-fn next_call(sql: &str) -> Option<(&str, &str, &str, &str)> {
-    sql.match_indices('{').find_map(|(start, _)| {
-        let (inside, after) = sql[start + 1..].split_once('}')?;
-        let (name, argument) = inside.split_once(' ')?;
-        let is_known = matches!(name, "table" | "utc" | "p50" | "p95" | "bytes" | "microseconds");
-        is_known.then_some((&sql[..start], name, argument, after))
-    })
+/// The name in braces that has an argument, if the SQL after a `{` is one: the name, the argument,
+/// and what is after the `}`.
+fn call(sql: &str) -> Option<(&str, &str, &str)> {
+    let (inside, after) = sql.split_once('}')?;
+    let (name, argument) = inside.split_once(' ')?;
+    let is_known = matches!(name, "table" | "utc" | "p50" | "p95" | "bytes" | "microseconds");
+    is_known.then_some((name, argument, after))
 }
 
 /// The tables and views that a declaration reads, in the order in which it names them.
 pub(super) fn tables_of(template: &str) -> Vec<&str> {
-    let (mut tables, mut rest) = (Vec::new(), template);
-    while let Some((_, name, argument, after)) = next_call(rest) {
-        if name == "table" {
-            tables.push(argument);
-        }
-        rest = after;
-    }
-    tables
+    let calls = template.split('{').skip(1).filter_map(call);
+    calls.filter(|(name, ..)| *name == "table").map(|(_, table, _)| table).collect()
 }
 
 /// Counts of runs by their outcome. The outcomes are exhaustive: runs = decided + errors +
