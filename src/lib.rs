@@ -9,6 +9,7 @@ pub mod compact;
 pub mod config;
 pub mod crash;
 pub mod data_files;
+pub mod dbt;
 pub mod digest;
 pub mod event;
 pub mod extract;

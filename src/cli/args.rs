@@ -330,10 +330,17 @@ pub(super) struct SchemaArguments {
     /// Format of the data dictionary.
     ///
     /// `sql` prints views over the lake's files for any DuckDB session: one per table, with only
-    /// the latest revision of every run, and those of the metrics. `--output json` is the same as
-    /// `--format json`.
+    /// the latest revision of every run, and those of the metrics. `dbt` writes a dbt package with
+    /// sources, staging models and the metrics into the folder that `--out` names. `--output json`
+    /// is the same as `--format json`.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: SchemaFormat,
+
+    /// Folder for the files of `--format dbt`.
+    ///
+    /// Is made if it is missing. Files of the same names are replaced, others stay.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) out: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) targets: TargetArguments,
@@ -350,6 +357,8 @@ pub(super) enum SchemaFormat {
     Json,
     /// Views over the lake.
     Sql,
+    /// A dbt package, into the folder `--out`.
+    Dbt,
 }
 
 #[derive(Debug, Args)]

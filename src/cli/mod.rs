@@ -4,6 +4,7 @@
 mod args;
 mod compact;
 mod context;
+mod dbt;
 mod deliver;
 mod demo;
 mod doctor;

@@ -12,6 +12,13 @@ use crate::tables::{ALL, TableEntry, dictionary, find};
 pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
     let mapping = settings.mapping()?;
+    if arguments.format == SchemaFormat::Dbt {
+        return super::dbt::run(context, arguments, &mapping);
+    }
+    if arguments.out.is_some() {
+        let hint = "add `--format dbt`, or leave out `--out`";
+        return Err(Failure::usage("only `--format dbt` writes files", hint));
+    }
     if arguments.metrics && arguments.format != SchemaFormat::Sql {
         return super::metrics::run(context, arguments);
     }
@@ -31,7 +38,7 @@ pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Resul
         SchemaFormat::Json => write_stdout(&json(&entries)?)?,
         _ if context.is_json() => write_stdout(&json(&entries)?)?,
         SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,
-        SchemaFormat::Text => write_stdout(&text(&entries))?,
+        SchemaFormat::Text | SchemaFormat::Dbt => write_stdout(&text(&entries))?,
     }
     Ok(Exit::Done)
 }

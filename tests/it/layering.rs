@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules in order: each may use those before it.
-const MODULES: [&str; 31] = [
+const MODULES: [&str; 32] = [
     "crash",
     "digest",
     "tls",
@@ -15,6 +15,7 @@ const MODULES: [&str; 31] = [
     "ledger",
     "tables",
     "metrics",
+    "dbt",
     "config",
     "api",
     "listing",

@@ -1,0 +1,2 @@
+-- Made by `armature-export schema --format dbt`; do not change it here.
+{{ armature.latest_revisions('excerpts') }}
