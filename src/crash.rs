@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
 /// merges.
-pub const POINTS: [&str; 40] = [
+pub const POINTS: [&str; 42] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -37,6 +37,8 @@ pub const POINTS: [&str; 40] = [
     "between_views",
     "before_rebuilt_is_in_place",
     "after_rebuilt_is_in_place",
+    "before_copy_is_in_place",
+    "after_copy_is_in_place",
     "between_merged_parts",
     "before_exchange",
     "after_exchange",

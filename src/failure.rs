@@ -11,7 +11,7 @@ use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
 use crate::sync::{SyncError, SyncOutcome, SyncReport};
 use crate::tables::MappingError;
-use crate::targets::{CatalogProblem, DeliverError};
+use crate::targets::{CatalogProblem, DeliverError, PublishProblem};
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,7 +326,7 @@ fn duckdb_hint(fault: &Fault) -> (Exit, &'static str) {
 const NO_LOCKS: &str = "this file system cannot lock files, like some network and FUSE mounts: put the lake and the DuckDB file on a local disk, or mount it with locking";
 
 /// Hint for a DuckDB file that another process holds.
-const HELD: &str = "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up";
+const HELD: &str = "the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up; a reader of a copy (duckdb.publish) delays nothing";
 
 /// The exit code and hint for an error of DuckDB.
 fn query_hint(error: &QueryError) -> (Exit, &'static str) {
@@ -367,6 +367,27 @@ fn catalog_hint(problem: &CatalogProblem) -> (Exit, &'static str) {
     (Exit::Storage, hint)
 }
 
+/// The exit code and hint for a copy of the DuckDB file that was not published.
+fn publish_hint(problem: &PublishProblem) -> (Exit, &'static str) {
+    match problem {
+        PublishProblem::Itself => {
+            (Exit::Usage, "name another file as duckdb.publish (or --publish) than as duckdb.path")
+        }
+        PublishProblem::Foreign(_) => (
+            Exit::Usage,
+            "name another file as duckdb.publish (or --publish); or, if the existing one is not needed, move it away",
+        ),
+        PublishProblem::WriteAheadLog => (
+            Exit::Storage,
+            "another process writes the DuckDB file: close it, and the next sync (or `armature-export deliver`) publishes the copy",
+        ),
+        PublishProblem::Failed(_) => (
+            Exit::Storage,
+            "the DuckDB file itself is up to date; check that the folder of the copy is writable and its disk not full, and the next sync (or `armature-export deliver`) tries again",
+        ),
+    }
+}
+
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
@@ -379,6 +400,7 @@ impl From<&DeliverError> for Failure {
                 Exit::Usage,
                 "name another file with --duckdb; or, if the existing one is not needed, move it away",
             ),
+            DeliverError::NotPublished { problem, .. } => publish_hint(problem),
             DeliverError::NewerThanLake { .. } | DeliverError::OtherHistory { .. } => (
                 Exit::Storage,
                 "the lake may have been restored from an older copy: `armature-export deliver --rebuild` rebuilds the file",

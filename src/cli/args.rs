@@ -212,6 +212,13 @@ pub(super) struct TargetArguments {
     /// Overrides the configuration file.
     #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) duckdb: Option<PathBuf>,
+
+    /// Copy of the DuckDB file for BI tools, replaced after each delivery (default: none).
+    ///
+    /// A program that has the copy open never delays a delivery. It reads the new data when it opens
+    /// the file again. Overrides `duckdb.publish`.
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
+    pub(super) publish: Option<PathBuf>,
 }
 
 /// What `doctor` takes.

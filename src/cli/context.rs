@@ -69,7 +69,11 @@ impl Context {
         if StoreUrl::of_path(&settings.lake.path).is_none() {
             settings.lake.path = absolute(&settings.lake.path);
         }
+        if let Some(publish) = &arguments.publish {
+            settings.duckdb.publish = Some(publish.clone());
+        }
         settings.duckdb.path = absolute(&settings.duckdb.path);
+        settings.duckdb.publish = settings.duckdb.publish.as_deref().map(absolute);
         settings
     }
 

@@ -43,13 +43,15 @@ pub(super) async fn run(context: &Context, arguments: &DeliverArguments) -> Resu
 
 fn text(delivery: &Delivery) -> String {
     let rows: u64 = delivery.rows.values().sum();
+    let copy = delivery.published.as_deref();
+    let copy = copy.map(|copy| format!(", published as {copy}")).unwrap_or_default();
     match delivery.state {
         "applied" => format!(
-            "applied {} ({}) to {}",
+            "applied {} ({}) to {}{copy}",
             counted(delivery.commits, "commit", "commits"),
             counted(rows, "row", "rows"),
             delivery.path
         ),
-        _ => format!("{} is up to date (commit {})", delivery.path, delivery.commit),
+        _ => format!("{} is up to date (commit {}){copy}", delivery.path, delivery.commit),
     }
 }

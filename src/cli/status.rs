@@ -59,6 +59,18 @@ struct TargetStatus {
     path: String,
     state: String,
     commits_behind: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<CopyStatus>,
+}
+
+/// The published copy of a target.
+#[derive(Debug, Serialize)]
+struct CopyStatus {
+    path: String,
+    state: String,
+    /// When it was written, by this machine's clock; `None` if it does not exist yet.
+    written_at: Option<String>,
+    age_seconds: Option<u64>,
 }
 
 pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Result<Exit, Failure> {
@@ -128,7 +140,35 @@ async fn target_status(target: &dyn Target, newest: u64) -> TargetStatus {
         }
         Err(error) => (error.to_string(), None),
     };
-    TargetStatus { target: target.kind(), path: target.location(), state, commits_behind }
+    let published = copy_status(target);
+    TargetStatus {
+        target: target.kind(),
+        path: target.location(),
+        state,
+        commits_behind,
+        published,
+    }
+}
+
+fn copy_status(target: &dyn Target) -> Option<CopyStatus> {
+    let copy = match target.published() {
+        Ok(copy) => copy?,
+        Err(error) => {
+            let (path, state) = (String::new(), error.to_string());
+            return Some(CopyStatus { path, state, written_at: None, age_seconds: None });
+        }
+    };
+    let state = match copy.written {
+        None => "not there yet",
+        Some(_) if copy.is_current => "up to date",
+        Some(_) => "differs from the file",
+    };
+    Some(CopyStatus {
+        path: copy.path,
+        state: state.to_owned(),
+        written_at: copy.written.map(moment),
+        age_seconds: copy.written.map(|written| Timestamp::from(now()).since(written).as_secs()),
+    })
 }
 
 fn text(status: &Status) -> String {
@@ -179,6 +219,11 @@ fn text(status: &Status) -> String {
             _ => String::new(),
         };
         line(format!("  {:<13} {} ({}{behind})", target.target, target.path, target.state));
+        if let Some(copy) = &target.published {
+            let age = copy.age_seconds.map(|seconds| elapsed(seconds.saturating_mul(1000)));
+            let age = age.map(|age| format!(", written {age} ago")).unwrap_or_default();
+            line(format!("  {:<13} {} ({}{age})", "copy", copy.path, copy.state));
+        }
     }
     let rows: Vec<Vec<String>> =
         status.rows.iter().map(|(table, rows)| vec![table.clone(), count(*rows)]).collect();

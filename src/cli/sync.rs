@@ -8,7 +8,7 @@ use super::table::{bytes, count, counted, elapsed};
 use crate::config::{ApiKey, Settings};
 use crate::failure::{Exit, Failure, exit_of};
 use crate::sync::{SyncOptions, SyncOutcome, SyncReport, sync};
-use crate::targets::DeliveryReport;
+use crate::targets::{DeliverError, DeliveryReport};
 use crate::time::Timestamp;
 
 pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<Exit, Failure> {
@@ -129,7 +129,14 @@ pub(super) fn summary(report: &SyncReport, lake: &str, shorten: impl Fn(&str) ->
         line(match delivery {
             DeliveryReport::Done(delivery) => {
                 let (target, path) = (delivery.target, shorten(&delivery.path));
-                format!("  {target:<9} {path} ({})", state_words(delivery.state))
+                let copy = delivery.published.as_deref().map(&shorten);
+                let copy = copy.map(|copy| format!(", published as {copy}")).unwrap_or_default();
+                format!("  {target:<9} {path} ({}){copy}", state_words(delivery.state))
+            }
+            DeliveryReport::Failed {
+                target, source: DeliverError::NotPublished { .. }, ..
+            } => {
+                format!("  {target:<9} up to date, but its copy was not published")
             }
             DeliveryReport::Failed { target, .. } => format!("  {target:<9} not up to date"),
         });

@@ -58,6 +58,7 @@ fn check_paths(settings: &Settings) -> Result<(), ConfigError> {
         ("store.secret_key_file", settings.store.secret_key_file.as_ref()),
         ("store.service_account_file", settings.store.service_account_file.as_ref()),
         ("duckdb.path", Some(&settings.duckdb.path)),
+        ("duckdb.publish", settings.duckdb.publish.as_ref()),
         ("iceberg.token_file", settings.iceberg.token_file.as_ref()),
         ("iceberg.client_secret_file", settings.iceberg.client_secret_file.as_ref()),
         ("api.key_file", settings.api.key_file.as_ref()),
@@ -67,6 +68,10 @@ fn check_paths(settings: &Settings) -> Result<(), ConfigError> {
     for (option, path) in paths {
         let Some(path) = path else { continue };
         check_path(path).map_err(|problem| ConfigError::Value { option, problem })?;
+    }
+    if settings.duckdb.publishes_itself() {
+        let problem = "is the DuckDB file itself (`duckdb.path`); name another file".to_owned();
+        return Err(ConfigError::Value { option: "duckdb.publish", problem });
     }
     Ok(())
 }
@@ -210,6 +215,7 @@ mod tests {
             "max_requests",
             "deadline_secs",
             "cache",
+            "publish",
             "endpoint",
             "region",
             "access_key_id",
@@ -281,6 +287,8 @@ mod tests {
             ("iceberg.token_file", "[iceberg]\ntoken_file = \"~/token\"\n"),
             ("iceberg.client_secret_file", "[iceberg]\nclient_secret_file = \"$HOME/s\"\n"),
             ("duckdb.path", "[duckdb]\npath = \"~/a.duckdb\"\n"),
+            ("duckdb.publish", "[duckdb]\npublish = \"$HOME/a.duckdb\"\n"),
+            ("duckdb.publish", "[duckdb]\npublish = \"./armature.duckdb\"\n"),
             ("api.key_file", "[api]\nkey_file = \"$HOME/key\"\n"),
             ("notify.webhook_url_file", "[notify]\nwebhook_url_file = \"%HOME%/hook\"\n"),
             ("notify.ping_url_file", "[notify]\nping_url_file = \"file:///hook\"\n"),

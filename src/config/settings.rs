@@ -345,10 +345,21 @@ pub struct DuckdbSettings {
     pub path: PathBuf,
     /// Whether the DuckDB file is written.
     pub enabled: bool,
+    /// The path of a copy for readers, replaced after each delivery; `None` for no copy.
+    pub publish: Option<PathBuf>,
     /// Maximum time to wait for a process that holds the file, in seconds.
     pub lock_wait_secs: u64,
     /// Memory limit of DuckDB while it applies commits, in megabytes.
     pub memory_limit_mb: u64,
+}
+
+impl DuckdbSettings {
+    /// Whether the path of the copy is that of the file. Links are not followed: a delivery does
+    /// that.
+    pub fn publishes_itself(&self) -> bool {
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        self.publish.as_ref().is_some_and(|copy| absolute(copy) == absolute(&self.path))
+    }
 }
 
 impl Default for DuckdbSettings {
@@ -356,6 +367,7 @@ impl Default for DuckdbSettings {
         Self {
             path: PathBuf::from("armature.duckdb"),
             enabled: true,
+            publish: None,
             lock_wait_secs: 30,
             memory_limit_mb: 40,
         }

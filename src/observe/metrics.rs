@@ -91,6 +91,7 @@ pub struct Metrics {
     delivery_lag: IntGaugeVec,
     delivered_commit: IntGaugeVec,
     delivery_failures: IntCounterVec,
+    copy_written: GaugeVec,
     reconciliations: IntCounterVec,
     reconciled_runs: IntGaugeVec,
     skipped: IntCounterVec,
@@ -166,6 +167,10 @@ impl Metrics {
             delivery_lag: made.gauges("delivery_lag_commits", "Commits of the lake that a target does not have yet.", &["target"])?,
             delivered_commit: made.gauges("delivered_commit", "The last commit that a target has; 0 for none.", &["target"])?,
             delivery_failures: made.counters("delivery_failures_total", "Deliveries to a target that failed.", &["target"])?,
+            copy_written: made.register(GaugeVec::new(
+                Opts::new("published_copy_timestamp_seconds", "When the published copy of a target was written; 0 if there is none, or it cannot be read."),
+                &["target"],
+            )?)?,
             reconciliations: made.counters("reconciliations_total", "Reconciliations that ended, by outcome.", &["outcome"])?,
             reconciled_runs: made.gauges("reconciled_runs", "Runs that the API listed at the last reconciliation, by how they compared with the lake.", &["verdict"])?,
             skipped: made.counters("firings_skipped_total", "Firings that started nothing, and why.", &["job", "reason"])?,
@@ -332,6 +337,19 @@ impl Metrics {
                 // A series that does not exist cannot be removed, which is no error.
                 let _absent = self.delivery_lag.remove_label_values(&[kind]);
                 let _absent = self.delivered_commit.remove_label_values(&[kind]);
+            }
+        }
+    }
+
+    /// Sets when the published copies of targets were written, by the kind of the target: `None` for
+    /// never. Kinds that are left out publish no copy.
+    pub fn show_copies(&self, written: &BTreeMap<&'static str, Option<Timestamp>>) {
+        for kind in targets::KINDS {
+            if let Some(written) = written.get(kind) {
+                let written = written.map_or(0.0, seconds);
+                self.copy_written.with_label_values(&[kind]).set(written);
+            } else {
+                let _absent = self.copy_written.remove_label_values(&[kind]);
             }
         }
     }

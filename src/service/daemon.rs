@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::endpoints::{self, listen_address};
 use super::health::Health;
-use super::lake_stats::{AppliedCommits, LakeWatch, applied};
+use super::lake_stats::{AppliedCommits, LakeWatch, applied, copies};
 use super::options::{ServiceOptions, ServiceSettings};
 use super::shared::{Receivers, ServiceState};
 use crate::config::{ScheduleSettings, Settings};
@@ -266,7 +266,10 @@ impl Service {
     /// the ledger is read.
     pub(super) async fn show_lake(&mut self, runs: Option<&StateCounts>) -> Option<LakeFigures> {
         let looked = match LakeStore::configured(&self.current.settings) {
-            Ok(lake) => self.lake_watch.look(&lake, runs).await,
+            Ok(lake) => {
+                self.shared.metrics.show_copies(&copies(&self.current.settings, &lake));
+                self.lake_watch.look(&lake, runs).await
+            }
             Err(error) => Err(error),
         };
         match looked {

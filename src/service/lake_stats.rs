@@ -10,6 +10,7 @@ use crate::lake::{CommitFile, LakeError, LakeStore, LakeView};
 use crate::ledger::StateCounts;
 use crate::observe::LakeFigures;
 use crate::targets;
+use crate::time::Timestamp;
 
 /// Statistics of one lake over time.
 #[derive(Debug, Default)]
@@ -73,6 +74,20 @@ pub(super) async fn applied(settings: &Settings) -> Result<AppliedCommits, LakeE
         commits.insert(target.kind(), applied.map(Option::unwrap_or_default));
     }
     Ok(commits)
+}
+
+/// When the published copy of each configured target that has one was written, by the target's kind:
+/// `None` if it does not exist yet, or cannot be read.
+pub(super) fn copies(
+    settings: &Settings,
+    lake: &LakeStore,
+) -> BTreeMap<&'static str, Option<Timestamp>> {
+    let targets = targets::configured(settings, lake, &Events::none(), None);
+    let copies = targets.iter().filter_map(|target| match target.published() {
+        Ok(copy) => Some((target.kind(), copy?.written)),
+        Err(_) => Some((target.kind(), None)),
+    });
+    copies.collect()
 }
 
 /// By the kind of a target, the last commit that it has; `None` if that is not known.

@@ -72,6 +72,14 @@ pub enum DeliverError {
         /// What it is or holds, as a predicate.
         what: String,
     },
+    /// The DuckDB file is up to date, and its published copy is not.
+    #[error("the copy `{}` of the DuckDB file was not published: {problem}", path.display())]
+    NotPublished {
+        /// Path of the copy.
+        path: PathBuf,
+        /// Why.
+        problem: PublishProblem,
+    },
     /// An Iceberg table is not what this program left, or cannot be continued.
     #[error("the Iceberg table `{location}` {problem}")]
     IcebergTable {
@@ -150,6 +158,29 @@ pub enum DeliverError {
     /// The delivery failed because of a bug of this program.
     #[error("the delivery stopped: {0}")]
     Stopped(String),
+}
+
+/// Why the copy of the DuckDB file was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishProblem {
+    /// The path of the copy is that of the DuckDB file.
+    #[error("it is the DuckDB file itself")]
+    Itself,
+    /// The file at the path is not known to be a copy of this lake's DuckDB file.
+    #[error("the existing file {0}, and is not replaced")]
+    Foreign(String),
+    /// A write-ahead log is beside the DuckDB file: a copy of the file alone would lack its rows.
+    #[error("the DuckDB file has a write-ahead log beside it")]
+    WriteAheadLog,
+    /// It failed otherwise.
+    #[error("{}", with_causes(.0))]
+    Failed(Box<DeliverError>),
+}
+
+/// The text of an error with those of its causes.
+fn with_causes(error: &DeliverError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Why a catalog of Iceberg tables cannot be used. The texts are those of the catalog, in one line

@@ -16,9 +16,11 @@ use crate::config::Settings;
 use crate::event::Events;
 use crate::lake::LakeStore;
 
-pub use error::{CatalogProblem, DeliverError};
+pub use error::{CatalogProblem, DeliverError, PublishProblem};
 pub use finding::{TargetFinding, TargetRepair};
-pub use target::{CheckedLake, Delivery, DeliveryReport, Target, TargetReport, deliver_all};
+pub use target::{
+    CheckedLake, Delivery, DeliveryReport, PublishedCopy, Target, TargetReport, deliver_all,
+};
 
 /// Kinds of all targets that can be configured.
 pub const KINDS: [&str; 2] = [duckdb::KIND, iceberg::KIND];

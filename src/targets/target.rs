@@ -10,6 +10,7 @@ use super::{DeliverError, TargetFinding};
 use crate::lake::{CommitFile, LakeView, Snapshot};
 use crate::query::LakeReader;
 use crate::tables::Mapping;
+use crate::time::Timestamp;
 
 /// A copy of the lake's rows in another system.
 ///
@@ -39,6 +40,14 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`DeliverError`] as of a delivery that is refused.
     fn check<'c>(&'c self, lake: &'c LakeView) -> BoxFuture<'c, Result<Option<u64>, DeliverError>>;
+
+    /// The copy of it that is published for readers; `None` if none is configured. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DeliverError`] if the copy cannot be read.
+    fn published(&self) -> Result<Option<PublishedCopy>, DeliverError> {
+        Ok(None)
+    }
 
     /// Applies all commits that it does not have yet.
     ///
@@ -112,6 +121,21 @@ pub struct Delivery {
     pub commits: u64,
     /// Rows added, by table.
     pub rows: BTreeMap<String, u64>,
+    /// The path of the published copy, which has the same content; `None` if no copy is configured,
+    /// or a stop was requested before it was replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+}
+
+/// The state of a target's published copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedCopy {
+    /// Where it is, as configured.
+    pub path: String,
+    /// Whether it has the content of the target.
+    pub is_current: bool,
+    /// When it was written, by this machine's clock; `None` if it does not exist yet.
+    pub written: Option<Timestamp>,
 }
 
 /// The result of a delivery to one target.

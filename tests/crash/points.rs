@@ -87,6 +87,9 @@ async fn crash_at_each(points: &[&str]) {
         if has_tables {
             export.configure_more("[iceberg]\ncatalog = \"files\"\n");
         }
+        if point.contains("copy_is_in_place") {
+            export.configure_more("[duckdb]\npublish = \"bi/armature.duckdb\"\n");
+        }
         export.crash(command, point);
         export.assert_nothing_half_or_double(point).await;
         export.sync_brings_everything();

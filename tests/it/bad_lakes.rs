@@ -92,7 +92,7 @@ fn a_duckdb_file_that_somebody_holds() {
     assert_snapshot!(told, @"
     exit 6
     error: the DuckDB file `[dir]/armature.duckdb` is held by [program] (PID [id])
-    hint: the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up
+    hint: the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up; a reader of a copy (duckdb.publish) delays nothing
     ");
     assert_eq!(export.lake_ids(), export.expected_ids());
     drop(reader);

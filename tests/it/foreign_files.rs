@@ -40,7 +40,7 @@ fn a_database_that_another_process_holds_is_not_replaced() {
     assert_snapshot!(told(&ran), @"
     exit 6
     error: the DuckDB file `[dir]/precious.duckdb` is held by [program] (PID [id])
-    hint: the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up
+    hint: the lake is up to date; close the reader, and the next sync (or `armature-export deliver`) catches up; a reader of a copy (duckdb.publish) delays nothing
     ");
     let ran = export.run(&["verify", "--repair", "--duckdb", "precious.duckdb"]);
     assert_eq!(ran.code, Some(6), "{}", ran.stderr);

@@ -31,6 +31,7 @@ mod metrics;
 mod object_stores;
 mod offline;
 mod one_document;
+mod published_copy;
 mod readme;
 mod recipes;
 mod reconcile;

@@ -3,13 +3,16 @@
 use std::path::Path;
 
 use super::Examination;
+use crate::cli::table::moment;
 use crate::config::Settings;
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::lake::{LakeError, LakeStore, LakeView, try_lock_in};
 use crate::query::{Fault, QueryError};
-use crate::targets::duckdb::{inspect, try_folder};
-use crate::targets::{self, DeliverError, iceberg};
+use crate::targets::duckdb::{
+    DeliveryOptions, DuckdbTarget, Held, Holder, holders, inspect, try_folder,
+};
+use crate::targets::{self, DeliverError, Target, iceberg};
 
 /// Checks whether the lake can be read and written.
 pub(super) async fn lake(examination: &mut Examination, settings: &Settings) {
@@ -47,7 +50,8 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     }
     if !path.exists() {
         examination.ok("duckdb", format!("`{}` is new: the first sync makes it", path.display()));
-        return try_duckdb_folder(examination, path.parent().unwrap_or(path));
+        try_duckdb_folder(examination, path.parent().unwrap_or(path));
+        return published(examination, settings);
     }
     match inspect(path, &[]) {
         Ok((commit, _)) => {
@@ -56,6 +60,58 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
         }
         Err(error) => examination.fail("duckdb", &error.into()),
     }
+    // A process that writes the file is named by the error above.
+    let mut readers = holders(path).unwrap_or_default();
+    readers.retain(|holder| holder.held == Held::Read);
+    if !readers.is_empty() {
+        let found = format!("`{}` is open in {}", path.display(), listed(&readers));
+        let advice = format!(
+            "a delivery waits {} s for it at most (duckdb.lock_wait_secs), and the next one catches \
+             up; a program that opens a copy (duckdb.publish) delays nothing",
+            settings.duckdb.lock_wait_secs
+        );
+        examination.warn("duckdb", found, advice);
+    }
+    published(examination, settings);
+}
+
+/// Checks the published copy of the DuckDB file, if one is configured, and names who has it open.
+fn published(examination: &mut Examination, settings: &Settings) {
+    const CHECK: &str = "published copy";
+    let target = DuckdbTarget::new(DeliveryOptions::new(&settings.duckdb, Events::none()));
+    let copy = match target.check_copy().and_then(|()| target.published()) {
+        Ok(Some(copy)) => copy,
+        Ok(None) => return,
+        Err(error) => return examination.fail(CHECK, &error.into()),
+    };
+    let Some(written) = copy.written else {
+        let found = format!("`{}` is new: the next delivery makes it", copy.path);
+        return examination.ok(CHECK, found);
+    };
+    let open = match holders(Path::new(&copy.path)) {
+        None => ", and which processes have it open is not known on this system".to_owned(),
+        Some(holders) if holders.is_empty() => String::new(),
+        Some(holders) => format!(", and open in {}", listed(&holders)),
+    };
+    let written = moment(written);
+    if copy.is_current {
+        let found = format!("`{}` is up to date, written {written}{open}", copy.path);
+        examination.ok(CHECK, found);
+    } else {
+        let found =
+            format!("`{}` differs from the DuckDB file, written {written}{open}", copy.path);
+        examination.warn(CHECK, found, "`armature-export deliver` or the next sync replaces it");
+    }
+}
+
+/// Processes in words.
+fn listed(holders: &[Holder]) -> String {
+    let words = holders.iter().map(|holder| match holder.held {
+        Held::Written => format!("{holder} for writing"),
+        Held::Read => holder.to_string(),
+        Held::Earlier => format!("{holder}, which still reads an earlier one"),
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// Checks whether the Iceberg tables can be continued, if they are configured.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use duckdb::{Config, Connection};
 use uuid::Uuid;
 
+use super::holders::with_others;
 use super::options::DeliveryOptions;
 use crate::crash;
 use crate::digest::fingerprint;
@@ -75,6 +76,7 @@ impl Database {
             };
             let waited = started.elapsed();
             if waited >= options.lock_wait {
+                let holder = with_others(&holder, &file);
                 return Err(QueryError::Locked { path, holder, waited }.into());
             }
             let left = options.lock_wait.saturating_sub(waited);

@@ -37,6 +37,7 @@ pub async fn deliver(
         commit: applied,
         commits: 0,
         rows: BTreeMap::new(),
+        published: None,
     };
     let pending = lake.commits_after(applied)?;
     let count = u64::try_from(pending.len()).unwrap_or(u64::MAX);

@@ -7,20 +7,23 @@
 mod apply;
 mod database;
 mod deliver;
+mod holders;
 mod open_file;
 mod options;
+mod publish;
 mod rebuild;
 mod verify;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{CheckedLake, DeliverError, Delivery, Target, TargetReport};
+use super::{CheckedLake, DeliverError, Delivery, PublishedCopy, Target, TargetReport};
 use crate::lake::LakeView;
 use crate::tables::Mapping;
 
 pub use database::{inspect, try_folder};
 pub use deliver::{KIND, deliver};
+pub use holders::{Held, Holder, holders};
 pub use options::DeliveryOptions;
 pub use rebuild::rebuild;
 
@@ -34,6 +37,14 @@ impl DuckdbTarget {
     /// The file that these options name.
     pub fn new(options: DeliveryOptions) -> Self {
         Self { options }
+    }
+
+    /// Checks that the published copy, if one is configured, is not the file itself.
+    ///
+    /// # Errors
+    /// [`DeliverError::NotPublished`], as a delivery would.
+    pub fn check_copy(&self) -> Result<(), DeliverError> {
+        publish::check_path(&self.options)
     }
 }
 
@@ -67,12 +78,23 @@ impl Target for DuckdbTarget {
         self.applied()
     }
 
+    fn published(&self) -> Result<Option<PublishedCopy>, DeliverError> {
+        publish::published(&self.options)
+    }
+
     fn deliver<'d>(
         &'d self,
         lake: &'d LakeView,
         mapping: &'d Mapping,
     ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
-        deliver(lake, mapping, &self.options).boxed()
+        let delivered = async {
+            publish::check_path(&self.options)?;
+            let mut delivery = deliver(lake, mapping, &self.options).await?;
+            let is_changed = delivery.state != "current";
+            delivery.published = publish::publish(lake, mapping, &self.options, is_changed).await?;
+            Ok(delivery)
+        };
+        delivered.boxed()
     }
 
     fn rebuild<'d>(
@@ -80,7 +102,13 @@ impl Target for DuckdbTarget {
         lake: &'d LakeView,
         mapping: &'d Mapping,
     ) -> BoxFuture<'d, Result<Delivery, DeliverError>> {
-        rebuild(lake, mapping, &self.options).boxed()
+        let rebuilt = async {
+            publish::check_path(&self.options)?;
+            let mut delivery = rebuild(lake, mapping, &self.options).await?;
+            delivery.published = publish::publish(lake, mapping, &self.options, true).await?;
+            Ok(delivery)
+        };
+        rebuilt.boxed()
     }
 
     fn verify<'v>(

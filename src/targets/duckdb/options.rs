@@ -14,6 +14,8 @@ use crate::query::{link_target, more_memory};
 pub struct DeliveryOptions {
     /// Path of the DuckDB file; can be a symbolic link.
     pub path: PathBuf,
+    /// Path of the published copy; `None` for no copy.
+    pub publish: Option<PathBuf>,
     /// How long to wait while another process holds the file.
     pub lock_wait: Duration,
     /// Memory limit of DuckDB, in megabytes; raised when DuckDB needs more.
@@ -30,6 +32,7 @@ impl DeliveryOptions {
     pub fn new(settings: &DuckdbSettings, events: Events) -> Self {
         Self {
             path: settings.path.clone(),
+            publish: settings.publish.clone(),
             lock_wait: Duration::from_secs(settings.lock_wait_secs),
             memory_limit_mb: settings.memory_limit_mb,
             events,

@@ -54,7 +54,7 @@ pub async fn rebuild(
 /// A path whose file may be replaced. While this value exists, no other process can write the file:
 /// it holds the lock that DuckDB's writers need.
 #[derive(Debug)]
-struct Replaceable {
+pub(super) struct Replaceable {
     path: PathBuf,
     /// The file at the path when it was checked; `None` if there was none.
     seen: Option<FileId>,
@@ -80,6 +80,20 @@ impl Replaceable {
     /// [`DeliverError::NotReplaced`] if it may belong to something else, [`QueryError::Locked`]
     /// if another process writes it, otherwise the reason why it cannot be checked.
     fn check(path: &Path, lake: &LakeView, plan: &TablePlan) -> Result<Self, DeliverError> {
+        Self::check_beside(path, lake, plan, &[])
+    }
+
+    /// Checks whether the file at a path may be replaced; besides what this program made, it may
+    /// hold the content `known`.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn check_beside(
+        path: &Path,
+        lake: &LakeView,
+        plan: &TablePlan,
+        known: &[Content],
+    ) -> Result<Self, DeliverError> {
         let refuse = |what: String| Err(DeliverError::NotReplaced { path: path.to_owned(), what });
         let found =
             |seen, lock, is_damaged| Ok(Self { path: path.to_owned(), seen, is_damaged, lock });
@@ -92,8 +106,9 @@ impl Replaceable {
         if metadata.len() == 0 && !journal(path).exists() {
             return found(Some(seen), None, false);
         }
-        let opened = connect_to_read(path)
-            .and_then(|connection| Ok((foreign_content(&connection, lake, plan)?, connection)));
+        let opened = connect_to_read(path).and_then(|connection| {
+            Ok((foreign_content(&connection, lake, plan, known)?, connection))
+        });
         let error = match opened {
             Ok((None, connection)) => {
                 return found(Some(seen), Some(Lock::Connection(connection)), false);
@@ -116,6 +131,12 @@ impl Replaceable {
         }
     }
 
+    /// A file that another process holds for writing, so that only a copy of it could be checked:
+    /// `seen` is what [`FileId::of`] said before that copy was made.
+    pub(super) fn held(path: &Path, seen: Option<FileId>) -> Self {
+        Self { path: path.to_owned(), seen, is_damaged: false, lock: None }
+    }
+
     /// Removes the file and its journal.
     fn remove(mut self) -> Result<(), DeliverError> {
         if self.is_damaged {
@@ -128,7 +149,7 @@ impl Replaceable {
     }
 
     /// Replaces the file with another one. A damaged file is kept; returns its new path.
-    fn replace_with(mut self, new: &Path) -> Result<Option<PathBuf>, DeliverError> {
+    pub(super) fn replace_with(mut self, new: &Path) -> Result<Option<PathBuf>, DeliverError> {
         let kept = if self.is_damaged { Some(self.keep_damaged()?) } else { None };
         if kept.is_none() {
             self.release_to_rename()?;
@@ -185,14 +206,13 @@ fn foreign_content(
     connection: &Connection,
     lake: &LakeView,
     plan: &TablePlan,
+    known: &[Content],
 ) -> Result<Option<String>, duckdb::Error> {
-    let mut statement = connection.prepare(CONTENT)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let content = rows.collect::<Result<Vec<(String, String, String)>, _>>()?;
+    let content = content(connection)?;
     if content.is_empty() {
         return Ok(None);
     }
-    let is_own = |(kind, schema, name): &(String, String, String)| {
+    let is_own = |(kind, schema, name): &Content| {
         schema == "main"
             && match kind.as_str() {
                 "table" => {
@@ -210,9 +230,22 @@ fn foreign_content(
     if lake.identity().is_some_and(|identity| identity.lake_id.to_string() != found) {
         return Ok(Some("was delivered from another lake".to_owned()));
     }
-    let foreign = content.iter().find(|it| !is_own(it));
+    let foreign = content.iter().find(|it| !is_own(it) && !known.contains(it));
     Ok(foreign
         .map(|(kind, _, name)| format!("holds a {kind} `{name}` that this program did not make")))
+}
+
+/// An object of a database: its kind, its schema and its name.
+pub(super) type Content = (String, String, String);
+
+/// The user-defined objects of a database.
+///
+/// # Errors
+/// DuckDB's error if the database cannot be read.
+pub(super) fn content(connection: &Connection) -> Result<Vec<Content>, duckdb::Error> {
+    let mut statement = connection.prepare(CONTENT)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
 }
 
 /// Everything user-defined in a database, except indexes: an index on a foreign table comes with
@@ -282,7 +315,7 @@ fn contains(file: &mut File, wanted: &[u8]) -> std::io::Result<bool> {
 
 /// Identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
+pub(super) struct FileId {
     #[cfg(unix)]
     device_and_number: (u64, u64),
     #[cfg(not(unix))]
@@ -290,7 +323,7 @@ struct FileId {
 }
 
 impl FileId {
-    fn of(path: &Path) -> std::io::Result<Option<(Self, Metadata)>> {
+    pub(super) fn of(path: &Path) -> std::io::Result<Option<(Self, Metadata)>> {
         let metadata = match std::fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -312,7 +345,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), DeliverError> {
 }
 
 /// Removes a file, if it is there.
-fn remove(path: &Path) -> Result<(), DeliverError> {
+pub(super) fn remove(path: &Path) -> Result<(), DeliverError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map_err(io("remove", path)),
@@ -332,16 +365,16 @@ fn sync_folder_of(_path: &Path) -> Result<(), DeliverError> {
     Ok(())
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DeliverError {
+pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DeliverError {
     let path = path.to_owned();
     move |source| DeliverError::Io { action, path, source }
 }
 
-fn journal(path: &Path) -> PathBuf {
+pub(super) fn journal(path: &Path) -> PathBuf {
     with_suffix(path, ".wal")
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

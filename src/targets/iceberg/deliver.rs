@@ -86,6 +86,7 @@ impl Run<'_> {
             commit: 0,
             commits: 0,
             rows: BTreeMap::new(),
+            published: None,
         };
         let Some(to) = DeliveredCommit::newest(self.lake) else { return Ok(Some(delivery)) };
         let record = self.record(&to).await?;

@@ -12,7 +12,11 @@ use crate::support::TestExport;
 
 /// The metrics after the one sync of a service.
 async fn after_one_sync(export: &TestExport) -> Exposition {
-    let configuration = format!("{ONE_SYNC}listen = \"0\"\n[iceberg]\ncatalog = \"files\"\n");
+    after_one_sync_with(export, "[iceberg]\ncatalog = \"files\"\n").await
+}
+
+async fn after_one_sync_with(export: &TestExport, targets: &str) -> Exposition {
+    let configuration = format!("{ONE_SYNC}listen = \"0\"\n{targets}");
     let mut daemon = Daemon::start(export, &configuration);
     daemon.wait_for("\"outcome\":\"complete\"", 1).await;
     let metrics = loop {
@@ -63,4 +67,16 @@ async fn the_lag_and_the_failures_of_each_target_are_metrics() {
     let last = after_one_sync(&export).await;
     assert_eq!(of(&last, "delivery_lag_commits"), [0, 0]);
     assert_eq!(of(&last, "delivery_failures_total"), [0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_published_copy_was_written_is_a_metric() {
+    const NAME: &str = "armature_export_published_copy_timestamp_seconds{target=\"duckdb\"}";
+    let export = TestExport::of_ended_runs(3);
+    let publishes = "[duckdb]\npublish = \"bi/armature.duckdb\"\n";
+    let metrics = after_one_sync_with(&export, publishes).await;
+    let written = std::fs::metadata(export.path("bi/armature.duckdb")).unwrap().modified().unwrap();
+    let written = written.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!((metrics.series[NAME] - written.as_secs_f64()).abs() < 0.001);
+    assert!(!after_one_sync(&export).await.series.contains_key(NAME));
 }
