@@ -12,6 +12,7 @@ use crate::reconcile::ReconcileError;
 use crate::sync::{SyncError, SyncOutcome, SyncReport};
 use crate::tables::MappingError;
 use crate::targets::{CatalogProblem, DeliverError, PublishProblem};
+use crate::warehouse::WarehouseError;
 
 /// The exit codes. They are documented in `--help` and the README, and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -468,6 +469,37 @@ impl From<SyncError> for Failure {
             SyncError::Job(error) => error.into(),
             SyncError::Lost | SyncError::Broken(_) => Self::hinted(Exit::Bug, error, REPORT),
         }
+    }
+}
+
+impl From<WarehouseError> for Failure {
+    fn from(error: WarehouseError) -> Self {
+        let (exit, hint) = match error {
+            WarehouseError::Lake(error) => return error.into(),
+            WarehouseError::NewerThanLake { .. } => (
+                Exit::Storage,
+                "the lake is another one, or was restored from an older copy: load it anew with --since 0",
+            ),
+            WarehouseError::NoRange { .. } => {
+                (Exit::Usage, "give --until a commit from --since to the newest one")
+            }
+            WarehouseError::NotExact { .. } => (
+                Exit::Storage,
+                "list the changes again without --until, and load all tables from them",
+            ),
+            WarehouseError::NotInPlace { .. } => (
+                Exit::Storage,
+                "a sync was interrupted, or is running: list the changes again after the next `armature-export sync`",
+            ),
+            WarehouseError::Manifest(_) => (
+                Exit::Usage,
+                "name one table with --table, of a lake at `s3://`; other engines take --format json or files",
+            ),
+            WarehouseError::Changes { .. } => {
+                (Exit::Usage, "give it what `armature-export changes` printed for this lake")
+            }
+        };
+        Self::hinted(exit, error, hint)
     }
 }
 

@@ -37,3 +37,4 @@ pub mod targets;
 pub mod time;
 pub mod tls;
 pub mod verify;
+pub mod warehouse;

@@ -6,6 +6,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::RangeChoice;
+use crate::metrics::Dialect;
 use crate::observe::LogFormat;
 
 const EXIT_CODES: &str = "\
@@ -120,6 +121,14 @@ pub(super) enum Command {
 
     /// Print the data dictionary: every table and column with its type, meaning and source.
     Schema(SchemaArguments),
+
+    /// List the data files of the commits after one, for loading them into a warehouse.
+    ///
+    /// Prints full paths or addresses, with the range of commits whose rows a load replaces, and the
+    /// last commit of that range: record it, and pass it as --since the next time. A load that is
+    /// repeated changes nothing, and merged files do no harm. Makes no API requests. Exit code 6 if
+    /// the lake ends before that commit.
+    Changes(ChangesArguments),
 
     /// Bring the DuckDB file and the Iceberg tables up to date with the lake.
     ///
@@ -334,12 +343,22 @@ pub(super) struct SchemaArguments {
     #[arg(long)]
     pub(super) metrics: bool,
 
+    /// Load the changes in this file, as `changes` prints them; `-` for stdin.
+    ///
+    /// For the formats of warehouses: prints the statements of the load, in place of those that
+    /// create tables and views. In one transaction, where the engine has that, they replace the rows
+    /// of a range of commits, and record the load.
+    #[arg(long, value_name = "FILE")]
+    pub(super) load: Option<PathBuf>,
+
     /// Format of the data dictionary.
     ///
-    /// `sql` prints views over the lake's files for any DuckDB session: one per table, with only
-    /// the latest revision of every run, and those of the metrics. `dbt` writes a dbt package with
-    /// sources, staging models and the metrics into the folder that `--out` names. `--output json`
-    /// is the same as `--format json`.
+    /// The names of warehouses print statements that create the tables, views of the latest revision
+    /// of every run, and the views of the metrics, or add what is missing. `sql` prints views over
+    /// the lake's files for any DuckDB session: one per table, with only the latest revision of
+    /// every run, and those of the metrics. `dbt` writes a dbt package with sources, staging models
+    /// and the metrics into the folder that `--out` names. `--output json` is the same as `--format
+    /// json`.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: SchemaFormat,
 
@@ -366,6 +385,77 @@ pub(super) enum SchemaFormat {
     Sql,
     /// A dbt package, into the folder `--out`.
     Dbt,
+    /// Tables and views in DuckDB, also MotherDuck.
+    #[value(name = "duckdb")]
+    DuckDb,
+    /// Tables and views in PostgreSQL.
+    Postgres,
+    /// Tables and views in Snowflake.
+    Snowflake,
+    /// Tables and views in BigQuery.
+    #[value(name = "bigquery")]
+    BigQuery,
+    /// Tables and views in Amazon Redshift.
+    Redshift,
+    /// Tables and views in Databricks.
+    Databricks,
+    /// Tables and views in ClickHouse.
+    #[value(name = "clickhouse")]
+    ClickHouse,
+}
+
+impl SchemaFormat {
+    /// The engine of a format that prints SQL for a warehouse.
+    pub(super) fn warehouse(self) -> Option<Dialect> {
+        match self {
+            Self::Text | Self::Markdown | Self::Json | Self::Sql | Self::Dbt => None,
+            Self::DuckDb => Some(Dialect::DuckDb),
+            Self::Postgres => Some(Dialect::Postgres),
+            Self::Snowflake => Some(Dialect::Snowflake),
+            Self::BigQuery => Some(Dialect::BigQuery),
+            Self::Redshift => Some(Dialect::Redshift),
+            Self::Databricks => Some(Dialect::Databricks),
+            Self::ClickHouse => Some(Dialect::ClickHouse),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ChangesArguments {
+    /// The last commit that the warehouse has; 0 for everything.
+    #[arg(long, value_name = "COMMIT")]
+    pub(super) since: u64,
+
+    /// The last commit to list (default: the newest).
+    ///
+    /// For lists that are made one after the other, such as one per table. Refused with exit code 6
+    /// if a later commit replaced rows of that range.
+    #[arg(long, value_name = "COMMIT")]
+    pub(super) until: Option<u64>,
+
+    /// Only this table.
+    #[arg(long)]
+    pub(super) table: Option<String>,
+
+    /// Format of the list.
+    ///
+    /// Other formats than `json` name the last commit on stderr only.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(super) format: ChangesFormat,
+
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
+}
+
+/// How changes are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ChangesFormat {
+    /// Everything that a loader needs
+    Json,
+    /// A manifest for COPY of Amazon Redshift, of one table
+    Redshift,
+    /// One path or address per line
+    Files,
 }
 
 #[derive(Debug, Args)]

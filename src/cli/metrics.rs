@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
         SchemaFormat::Json => json(&views)?,
         _ if context.is_json() => json(&views)?,
         SchemaFormat::Markdown => markdown(&views),
-        SchemaFormat::Text | SchemaFormat::Sql | SchemaFormat::Dbt => text(&views),
+        _ => text(&views),
     };
     write_stdout(&text)?;
     Ok(Exit::Done)

@@ -2,6 +2,7 @@
 //! stderr.
 
 mod args;
+mod changes;
 mod compact;
 mod context;
 mod dbt;
@@ -83,6 +84,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,
         Command::Schema(arguments) => schema::run(&context, &arguments).await,
+        Command::Changes(arguments) => changes::run(&context, &arguments).await,
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,
         Command::Replay(arguments) => replay::run(&context, &arguments).await,
         Command::Compact(arguments) => compact::run(&context, &arguments).await,

@@ -1,13 +1,17 @@
 //! `schema`: the data dictionary.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::args::{SchemaArguments, SchemaFormat};
 use super::context::{Context, write_stdout};
+use crate::config::Settings;
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
+use crate::metrics::Dialect;
 use crate::query::lake_views;
-use crate::tables::{ALL, TableEntry, dictionary, find};
+use crate::tables::{ALL, Mapping, TableEntry, dictionary, find};
+use crate::warehouse::{Changes, definitions, load};
 
 pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let settings = context.targets(&arguments.targets);
@@ -18,6 +22,15 @@ pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Resul
     if arguments.out.is_some() {
         let hint = "add `--format dbt`, or leave out `--out`";
         return Err(Failure::usage("only `--format dbt` writes files", hint));
+    }
+    if let Some(dialect) = arguments.format.warehouse() {
+        return warehouse(&settings, &mapping, dialect, arguments);
+    }
+    if arguments.load.is_some() {
+        return Err(Failure::usage(
+            "--load is for a warehouse",
+            "name the warehouse with --format, such as `--format postgres`",
+        ));
     }
     if arguments.metrics && arguments.format != SchemaFormat::Sql {
         return super::metrics::run(context, arguments);
@@ -38,9 +51,47 @@ pub(super) async fn run(context: &Context, arguments: &SchemaArguments) -> Resul
         SchemaFormat::Json => write_stdout(&json(&entries)?)?,
         _ if context.is_json() => write_stdout(&json(&entries)?)?,
         SchemaFormat::Markdown => write_stdout(&markdown(&entries))?,
-        SchemaFormat::Text | SchemaFormat::Dbt => write_stdout(&text(&entries))?,
+        _ => write_stdout(&text(&entries))?,
     }
     Ok(Exit::Done)
+}
+
+/// Prints the statements for a warehouse: its tables and views, or the load of changes.
+fn warehouse(
+    settings: &Settings,
+    mapping: &Mapping,
+    dialect: Dialect,
+    arguments: &SchemaArguments,
+) -> Result<Exit, Failure> {
+    if arguments.table.is_some() || arguments.metrics {
+        return Err(Failure::usage(
+            "the statements for a warehouse are those of all tables",
+            "leave out the table and --metrics",
+        ));
+    }
+    let script = match &arguments.load {
+        None => {
+            let lake = LakeStore::configured(settings)?.root();
+            definitions(dialect, mapping, lake.as_str())
+        }
+        Some(path) => load(dialect, mapping, &read_changes(path)?)?,
+    };
+    write_stdout(&script)?;
+    Ok(Exit::Done)
+}
+
+fn read_changes(path: &Path) -> Result<Changes, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let hint = "name a file that `armature-export changes` printed, or `-` for stdin";
+    let unreadable = |error: String| {
+        Failure::usage(format!("failed to read the changes in `{}`: {error}", path.display()), hint)
+    };
+    let text = text.map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))
 }
 
 fn json(entries: &[TableEntry]) -> Result<String, Failure> {

@@ -137,6 +137,30 @@ impl LakeView {
         Ok(snapshot)
     }
 
+    /// The snapshot as of a commit; 0 is before the first. Reads the checkpoint of the live files
+    /// that this commit names and the commits after it, or all commits up to it if later commits
+    /// have removed that checkpoint.
+    ///
+    /// # Errors
+    /// [`LakeError`] if a commit cannot be read.
+    pub async fn snapshot_at(&self, commit: u64) -> Result<Snapshot, LakeError> {
+        if commit == 0 {
+            return Ok(Snapshot::default());
+        }
+        let last = self.commit_file(commit).await?;
+        let (mut snapshot, since) = match self.files_checkpoint(Some(&last))? {
+            Some((checkpoint, file)) => (Snapshot::of_checkpoint(file)?, checkpoint),
+            None => (Snapshot::default(), 0),
+        };
+        for number in since + 1..commit {
+            snapshot.apply(&self.commit_file(number).await?);
+        }
+        if since < commit {
+            snapshot.apply(&last);
+        }
+        Ok(snapshot)
+    }
+
     /// Numbers of the live files as of the newest commit.
     ///
     /// # Errors

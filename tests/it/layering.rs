@@ -24,6 +24,7 @@ const MODULES: [&str; 32] = [
     "lake",
     "data_files",
     "query",
+    "warehouse",
     "targets",
     "job",
     "compact",

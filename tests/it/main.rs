@@ -47,4 +47,5 @@ mod support;
 mod table_formats;
 mod this_machine;
 mod upgrades;
+mod warehouses;
 mod world;

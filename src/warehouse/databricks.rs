@@ -1,0 +1,114 @@
+//! Databricks, with Delta tables.
+
+use super::engine::{Engine, StagedTable, backticked, escaped_literal};
+use crate::metrics::Dialect;
+use crate::tables::Kind;
+
+/// Databricks.
+pub(super) struct Databricks;
+
+/// The most files that one `COPY INTO` names.
+const MOST_FILES: usize = 1000;
+
+impl Engine for Databricks {
+    fn dialect(&self) -> Dialect {
+        Dialect::Databricks
+    }
+
+    fn title(&self) -> &'static str {
+        "Databricks"
+    }
+
+    fn tested(&self) -> &'static str {
+        "Parsed only, by sqlglot 30.22; not run."
+    }
+
+    fn notes(&self) -> &'static [&'static str] {
+        &[
+            "There are no transactions over several tables: each table changes in one step, `runs` last.",
+            "A load that fails halfway is repeated as a whole.",
+        ]
+    }
+
+    fn reads(&self, lake: &str) -> bool {
+        lake.starts_with("s3://") || lake.starts_with("gs://")
+    }
+
+    fn identifier(&self, name: &str) -> String {
+        backticked(name)
+    }
+
+    fn literal(&self, text: &str) -> String {
+        escaped_literal(text)
+    }
+
+    fn column_type(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::Text | Kind::Json => "STRING",
+            Kind::Integer => "BIGINT",
+            Kind::Float => "DOUBLE",
+            Kind::Decimal => "DECIMAL(38, 18)",
+            Kind::Boolean => "BOOLEAN",
+            Kind::Timestamp => "TIMESTAMP",
+            Kind::Date => "DATE",
+        }
+    }
+
+    fn column_comment(&self, text: &str) -> Option<String> {
+        Some(format!(" COMMENT {}", self.literal(text)))
+    }
+
+    fn table_options(&self, description: &str, _order: &[&str]) -> String {
+        format!(" COMMENT {}", self.literal(description))
+    }
+
+    fn adds_missing_columns(&self) -> bool {
+        false
+    }
+
+    fn now(&self) -> &'static str {
+        "current_timestamp()"
+    }
+
+    fn stage(&self, staged: &StagedTable<'_>) -> String {
+        let StagedTable { stage, .. } = staged;
+        let columns = staged.table.columns.iter();
+        let columns: Vec<String> = columns
+            .map(|column| {
+                format!("  {} {}", self.identifier(&column.name), self.column(column.kind, false))
+            })
+            .collect();
+        let files: Vec<String> = staged.relative_files().map(|file| self.literal(file)).collect();
+        let root = self.literal(&format!("{}/", staged.changes.lake.trim_end_matches('/')));
+        // `force`: the staging table is new in each load, though the files may have been read before.
+        let copies = files.chunks(MOST_FILES).map(|files| {
+            format!(
+                "COPY INTO {stage} FROM {root} FILEFORMAT = PARQUET\n  FILES = (\n    {}\n  )\n  \
+                 FORMAT_OPTIONS ('mergeSchema' = 'true')\n  COPY_OPTIONS ('force' = 'true');\n",
+                files.join(",\n    ")
+            )
+        });
+        let copies: String = copies.collect();
+        format!("CREATE OR REPLACE TABLE {stage} (\n{}\n);\n{copies}", columns.join(",\n"))
+    }
+
+    fn transaction(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    fn replace_rows(
+        &self,
+        table: &str,
+        condition: &str,
+        _columns: &str,
+        query: Option<&str>,
+    ) -> String {
+        match query {
+            // One step, so that readers never see the table without the rows.
+            Some(query) => {
+                format!("INSERT INTO {table} BY NAME REPLACE WHERE {condition}\n  {query};\n")
+            }
+            None => format!("DELETE FROM {table} WHERE {condition};\n"),
+        }
+    }
+}

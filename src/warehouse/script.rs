@@ -1,0 +1,305 @@
+//! The scripts: what they have in common in all engines.
+
+use std::fmt::Write as _;
+
+use super::changes::{Changes, Load, TableChanges};
+use super::engine::{Engine, StagedTable};
+use super::{WarehouseError, engine_of};
+use crate::metrics::{Dialect, VIEWS};
+use crate::tables::{Kind, MappedTable, Mapping, RUNS, SCHEMA_VERSION, WriteDisposition, find};
+
+/// The table in which every load is recorded: what a person or a program reads to know where the
+/// next one begins.
+const LOADS: &str = "_loads";
+
+/// The columns of [`LOADS`]: name, type, description.
+const LOADS_COLUMNS: [(&str, Kind, &str); 6] = [
+    ("lake_id", Kind::Text, "The id of the lake."),
+    ("since_commit", Kind::Integer, "The load has the changes after this commit."),
+    (
+        "commit_number",
+        Kind::Integer,
+        "The last commit of the load: the next one has the changes since then.",
+    ),
+    ("file_count", Kind::Integer, "Number of data files that were read."),
+    ("row_count", Kind::Integer, "Number of rows of these files."),
+    ("loaded_at", Kind::Timestamp, "When the load was made, by the clock of the warehouse."),
+];
+
+/// Statements that create the tables of a warehouse, or add the columns that they lack; then views
+/// of the latest revisions, and those of the metrics. `lake` is the place of the lake.
+pub fn definitions(dialect: Dialect, mapping: &Mapping, lake: &str) -> String {
+    let engine = engine_of(dialect);
+    let mut out = header(engine, "Tables and views");
+    if engine.drops_views() {
+        out.push_str("BEGIN;\n");
+        out.push_str(&drop_views(engine, mapping));
+    }
+    out.push_str(&engine.before_tables(lake));
+    for table in tables(mapping) {
+        out.push_str(&create_table(engine, table));
+    }
+    out.push_str(&create_loads(engine));
+    for table in tables(mapping).filter(|it| it.table.write == WriteDisposition::Append) {
+        out.push_str(&latest_view(engine, table));
+    }
+    out.push_str(&metric_views(engine));
+    if engine.drops_views() {
+        out.push_str("COMMIT;\n");
+    }
+    out
+}
+
+/// Statements that load changes into the tables of [`definitions`].
+///
+/// # Errors
+/// [`WarehouseError::Changes`] if the changes name a table that does not exist, or are those of a
+/// lake that the engine cannot read.
+pub fn load(
+    dialect: Dialect,
+    mapping: &Mapping,
+    changes: &Changes,
+) -> Result<String, WarehouseError> {
+    let engine = engine_of(dialect);
+    let unusable = |problem: String| WarehouseError::Changes { problem };
+    if !engine.reads(&changes.lake) {
+        let problem = format!("{} cannot read files in `{}`", engine.title(), changes.lake);
+        return Err(unusable(problem));
+    }
+    let mut out = header(engine, &format!("Changes after commit {}", changes.since));
+    out.push_str(&engine.before_load());
+    // Runs come last: where a load is not one transaction, the rows of a new revision are there
+    // before `runs` has that revision.
+    let mut loaded: Vec<&TableChanges> = changes.tables.iter().collect();
+    loaded.sort_by_key(|table| table.table == RUNS.name);
+    let (mut stages, mut replaced, mut dropped) = (String::new(), String::new(), String::new());
+    for table_changes in loaded {
+        let Some(table) = find(&table_changes.table) else {
+            return Err(unusable(format!("there is no table `{}`", table_changes.table)));
+        };
+        let table = mapping.table(table);
+        let columns: Vec<String> =
+            table.columns.iter().map(|column| engine.identifier(&column.name)).collect();
+        let staged = StagedTable {
+            table,
+            name: engine.target(table.table.name),
+            stage: engine.identifier(&format!("_stage_{}", table.table.name)),
+            columns: columns.join(", "),
+            files: table_changes.files.iter().map(|file| file.path.as_str()).collect(),
+            changes,
+        };
+        let condition = match table_changes.load {
+            Load::Range { first_commit, last_commit } => {
+                let commit = engine.identifier("_commit");
+                format!("{commit} BETWEEN {first_commit} AND {last_commit}")
+            }
+            Load::Whole => "1 = 1".to_owned(),
+        };
+        let query = format!("SELECT {} FROM {} WHERE {condition}", staged.columns, staged.stage);
+        let query = (!staged.files.is_empty()).then_some(query);
+        if query.is_some() {
+            stages.push_str(&engine.stage(&staged));
+            dropped.push_str(&engine.drop_stage(&staged.stage));
+        }
+        let (name, columns) = (&staged.name, &staged.columns);
+        replaced.push_str(&engine.replace_rows(name, &condition, columns, query.as_deref()));
+    }
+    let (begin, commit) = engine.transaction().unwrap_or_default();
+    out.extend([&stages, begin, &replaced, &record(engine, changes), commit, &dropped]);
+    Ok(out)
+}
+
+/// The tables with data files, in their order.
+fn tables(mapping: &Mapping) -> impl Iterator<Item = &MappedTable> {
+    mapping.tables().iter().filter(|it| it.table.write != WriteDisposition::CommitLog)
+}
+
+fn header(engine: &dyn Engine, what: &str) -> String {
+    let mut out = format!(
+        "-- {what}, for {}. Made by `armature-export`; schema version {SCHEMA_VERSION}.\n-- {}\n",
+        engine.title(),
+        engine.tested()
+    );
+    for line in engine.notes() {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "-- {line}");
+    }
+    out.push('\n');
+    out
+}
+
+fn create_table(engine: &dyn Engine, mapped: &MappedTable) -> String {
+    let table = mapped.table;
+    let columns: Vec<Declared<'_>> = mapped
+        .columns
+        .iter()
+        .map(|column| Declared {
+            name: &column.name,
+            kind: column.kind,
+            is_required: table.is_required(&column.name),
+            description: &column.description,
+        })
+        .collect();
+    let order: &[&str] = match table.write {
+        WriteDisposition::Append => &["run_id", "_revision"],
+        WriteDisposition::Replace | WriteDisposition::CommitLog => table.key,
+    };
+    let mut out = create(engine, table.name, table.description, &columns, order);
+    // For tables of an earlier version or of another configuration.
+    for column in columns.iter().filter(|column| !column.is_required) {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(
+            out,
+            "{}ALTER TABLE {} ADD COLUMN {}{} {};",
+            if engine.adds_missing_columns() { "" } else { "-- " },
+            engine.identifier(table.name),
+            if engine.adds_missing_columns() { "IF NOT EXISTS " } else { "" },
+            engine.identifier(column.name),
+            engine.column(column.kind, false),
+        );
+    }
+    out.push_str(&comments(engine, table.name, table.description, &columns));
+    out.push('\n');
+    out
+}
+
+fn create_loads(engine: &dyn Engine) -> String {
+    let columns: Vec<Declared<'_>> = LOADS_COLUMNS
+        .iter()
+        .map(|&(name, kind, description)| Declared { name, kind, is_required: true, description })
+        .collect();
+    let description = "One row per load into this warehouse.";
+    let mut out = create(engine, LOADS, description, &columns, &["loaded_at"]);
+    out.push_str(&comments(engine, LOADS, description, &columns));
+    out.push('\n');
+    out
+}
+
+/// A column of a table that is created.
+struct Declared<'d> {
+    name: &'d str,
+    kind: Kind,
+    is_required: bool,
+    description: &'d str,
+}
+
+fn create(
+    engine: &dyn Engine,
+    name: &str,
+    description: &str,
+    columns: &[Declared<'_>],
+    order: &[&str],
+) -> String {
+    let table = engine.identifier(name);
+    let lines: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            let comment = engine.column_comment(column.description).unwrap_or_default();
+            let kind = engine.column(column.kind, column.is_required);
+            format!("  {} {kind}{comment}", engine.identifier(column.name))
+        })
+        .collect();
+    let options = engine.table_options(description, order);
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n{}\n){options};\n", lines.join(",\n"))
+}
+
+/// Statements that describe a table and its columns, in engines that have such statements.
+fn comments(
+    engine: &dyn Engine,
+    name: &str,
+    description: &str,
+    columns: &[Declared<'_>],
+) -> String {
+    if engine.column_comment("").is_some() {
+        return String::new();
+    }
+    let (table, text) = (engine.identifier(name), engine.literal(description));
+    let mut out = format!("COMMENT ON TABLE {table} IS {text};\n");
+    for column in columns {
+        let name = engine.identifier(column.name);
+        let text = engine.literal(column.description);
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "COMMENT ON COLUMN {table}.{name} IS {text};");
+    }
+    out
+}
+
+/// The name of the view of a table's latest revisions.
+fn latest(table: &str) -> String {
+    format!("{table}_latest")
+}
+
+fn latest_view(engine: &dyn Engine, mapped: &MappedTable) -> String {
+    let id = |name: &str| engine.identifier(name);
+    let columns = mapped.columns.iter().map(|column| id(&column.name));
+    let columns: Vec<String> = columns.map(|name| format!("t.{name} AS {name}")).collect();
+    let (run_id, revision) = (id("run_id"), id("_revision"));
+    format!(
+        "-- The rows of `{}` of the latest revision of each run.\n\
+         CREATE OR REPLACE VIEW {} AS\nSELECT {}\nFROM {} t\nINNER JOIN (SELECT {run_id}, \
+         max({revision}) AS {revision} FROM {} GROUP BY {run_id}) l\n  \
+         ON t.{run_id} = l.{run_id} AND t.{revision} = l.{revision};\n\n",
+        mapped.table.name,
+        id(&latest(mapped.table.name)),
+        columns.join(", "),
+        id(mapped.table.name),
+        id(RUNS.name),
+    )
+}
+
+fn metric_views(engine: &dyn Engine) -> String {
+    let relation = |name: &str| {
+        let is_appended = find(name).is_some_and(|table| table.write == WriteDisposition::Append);
+        engine.identifier(&if is_appended { latest(name) } else { name.to_owned() })
+    };
+    let mut out = String::new();
+    for view in VIEWS {
+        // Writing to a String cannot fail.
+        let _infallible = if has_data_files(view.reads()) {
+            writeln!(
+                out,
+                "-- {}\nCREATE OR REPLACE VIEW {} AS\n{};\n",
+                view.description,
+                engine.identifier(view.name),
+                view.sql(engine.dialect(), &relation)
+            )
+        } else {
+            writeln!(
+                out,
+                "-- `{}` reads the commit log, which is in the DuckDB file only.\n",
+                view.name
+            )
+        };
+    }
+    out
+}
+
+/// Whether no table is read that lives in the commit log.
+fn has_data_files(reads: Vec<&str>) -> bool {
+    reads
+        .into_iter()
+        .all(|name| find(name).is_none_or(|table| table.write != WriteDisposition::CommitLog))
+}
+
+/// Drops all views, those first that read others.
+fn drop_views(engine: &dyn Engine, mapping: &Mapping) -> String {
+    let metrics = VIEWS.iter().rev().map(|view| view.name.to_owned());
+    let appended = tables(mapping).filter(|it| it.table.write == WriteDisposition::Append);
+    let names = metrics.chain(appended.map(|mapped| latest(mapped.table.name)));
+    names.map(|name| format!("DROP VIEW IF EXISTS {};\n", engine.identifier(&name))).collect()
+}
+
+/// The statement that records a load.
+fn record(engine: &dyn Engine, changes: &Changes) -> String {
+    let columns = LOADS_COLUMNS.map(|(name, _, _)| engine.identifier(name)).join(", ");
+    let rows: u64 = changes.files().map(|file| file.rows).sum();
+    format!(
+        "INSERT INTO {} ({columns})\n  SELECT {}, {}, {}, {}, {rows}, {};\n",
+        engine.target(LOADS),
+        engine.literal(&changes.lake_id),
+        changes.since,
+        changes.commit,
+        changes.files().count(),
+        engine.now(),
+    )
+}

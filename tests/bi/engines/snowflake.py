@@ -1,0 +1,41 @@
+"""fakesnow, a simulation of Snowflake: runs a script, or exports tables to Parquet files.
+
+Usage: snowflake.py STATE run SCRIPT [STATEMENTS]
+       snowflake.py STATE export FOLDER TABLE…
+
+With STATEMENTS, the process ends after as many statements, as a killed process would. The variable
+LAKE is the root of the lake, which the stage ARMATURE_LAKE reads."""
+import os, sys
+import fakesnow, pyarrow, pyarrow.parquet
+import snowflake.connector
+
+state, action, *arguments = sys.argv[1:]
+os.makedirs(state, exist_ok=True)
+
+
+def statements(path):
+    with open(path, encoding='utf-8') as script:
+        lines = [line for line in script if not line.startswith('--')]
+    # A semicolon at the end of a line ends a statement: no text has a line break.
+    return [text.strip() for text in ''.join(lines).split(';\n') if text.strip()]
+
+
+with fakesnow.patch(db_path=state):
+    connection = snowflake.connector.connect(database='ARMATURE', schema='PUBLIC')
+    cursor = connection.cursor()
+    cursor.execute(f"CREATE STAGE IF NOT EXISTS \"ARMATURE_LAKE\" URL = 'file://{os.environ['LAKE']}/'")
+    if action == 'run':
+        most = int(arguments[1]) if len(arguments) > 1 else None
+        for number, statement in enumerate(statements(arguments[0])):
+            if number == most:
+                os._exit(9)
+            try:
+                cursor.execute(statement)
+            except Exception as error:
+                sys.exit(f'{error}\nin: {statement[:2000]}')
+    else:
+        for table in arguments[1:]:
+            cursor.execute(f'SELECT * FROM "{table.upper()}"')
+            rows = cursor.fetch_arrow_all(force_return_table=True)
+            pyarrow.parquet.write_table(rows, f'{arguments[0]}/{table}.parquet')
+    connection.close()

@@ -1,0 +1,333 @@
+//! Loading into a warehouse: what `changes` lists, and the scripts of `schema`, in DuckDB as the
+//! warehouse. After every load, its rows are those of the lake. `tests/bi/warehouses.py` does the same
+//! in other engines.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::{TestExport, hand_made_run};
+use duckdb::Connection;
+use insta::assert_snapshot;
+use regex::Regex;
+use serde_json::{Value, json};
+
+const TABLES: [&str; 11] = [
+    "runs",
+    "spans",
+    "tool_calls",
+    "evaluations",
+    "criteria",
+    "excerpts",
+    "documents",
+    "_issues",
+    "open_runs",
+    "workflows",
+    "mcp_servers",
+];
+
+/// A warehouse: a DuckDB file that only the printed scripts write.
+struct Warehouse<'e> {
+    export: &'e TestExport,
+    path: PathBuf,
+}
+
+impl<'e> Warehouse<'e> {
+    fn new(export: &'e TestExport) -> Self {
+        let warehouse = Self { export, path: export.path("warehouse.duckdb") };
+        warehouse.define();
+        warehouse
+    }
+
+    fn open(&self) -> Connection {
+        Connection::open(&self.path).unwrap()
+    }
+
+    /// Creates what is missing.
+    fn define(&self) {
+        let ran = self.export.run(&["schema", "--format", "duckdb"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        self.open().execute_batch(&ran.stdout).unwrap();
+    }
+
+    /// The last commit that was loaded.
+    fn commit(&self) -> u64 {
+        let sql = "SELECT coalesce(max(commit_number), 0)::UBIGINT FROM _loads";
+        self.open().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The script that loads what is new.
+    fn script(&self) -> String {
+        self.script_since(self.commit())
+    }
+
+    fn script_since(&self, since: u64) -> String {
+        let changes = changes(self.export, &["--since", &since.to_string()]);
+        fs::write(self.export.path("changes.json"), changes.to_string()).unwrap();
+        let ran = self.export.run(&["schema", "--format", "duckdb", "--load", "changes.json"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stdout
+    }
+
+    /// Loads what is new; the rows are then those of the lake.
+    fn load(&self) {
+        self.open().execute_batch(&self.script()).unwrap();
+        self.assert_equals_lake();
+    }
+
+    /// Runs the first statements of a script, and ends as a killed process would.
+    fn load_until(&self, script: &str, statements: usize) {
+        let connection = self.open();
+        for statement in script.split_inclusive(";\n").take(statements) {
+            connection.execute_batch(statement).unwrap();
+        }
+    }
+
+    fn assert_equals_lake(&self) {
+        let connection = self.open();
+        for table in TABLES {
+            let folder = self.export.lake.join(table);
+            let files = format!("{}/**/*.parquet", folder.display());
+            let columns = columns(&connection, table);
+            let read = "union_by_name = true, hive_partitioning = false";
+            let lake = if folder.exists() {
+                format!("(SELECT {columns} FROM read_parquet('{files}', {read}))")
+            } else {
+                format!("(SELECT {columns} FROM \"{table}\" WHERE false)")
+            };
+            assert_same(&connection, table, &format!("(SELECT {columns} FROM \"{table}\")"), &lake);
+        }
+    }
+}
+
+/// The columns of a table, quoted.
+fn columns(connection: &Connection, table: &str) -> String {
+    let sql = format!(
+        "SELECT string_agg('\"' || column_name || '\"', ', ' ORDER BY column_index) \
+         FROM duckdb_columns() WHERE database_name = current_database() AND table_name = '{table}'"
+    );
+    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+/// Two queries have the same rows.
+fn assert_same(connection: &Connection, what: &str, found: &str, expected: &str) {
+    let one = |a: &str, b: &str| {
+        let sql = format!("SELECT count(*)::BIGINT FROM (FROM {a} EXCEPT ALL FROM {b})");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let (more, missing) = (one(found, expected), one(expected, found));
+    assert_eq!((more, missing), (0, 0), "{what}: rows too many, and rows missing");
+}
+
+fn changes(export: &TestExport, arguments: &[&str]) -> Value {
+    let ran = export.run(&[&["changes"], arguments].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.json()
+}
+
+fn sync(export: &TestExport) {
+    let ran = export.run(&["sync"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.told());
+}
+
+fn more_runs(export: &TestExport) {
+    export.simulator.advance(chrono::Duration::hours(2));
+    sync(export);
+}
+
+/// All days are closed at once, and old files go at once.
+const COMPACTS: &str = "[compact]\nclosed_after_secs = 0\ngrace_secs = 0\n";
+
+#[test]
+fn a_warehouse_has_the_rows_of_the_lake_after_every_load() {
+    let export = TestExport::of_growing_world(12);
+    export.configure(COMPACTS);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    // Several syncs at once, and the same load again.
+    more_runs(&export);
+    more_runs(&export);
+    let script = warehouse.script();
+    warehouse.load();
+    warehouse.open().execute_batch(&script).unwrap();
+    warehouse.assert_equals_lake();
+    // Nothing is new.
+    let before = warehouse.commit();
+    warehouse.load();
+    assert_eq!(warehouse.commit(), before);
+    // A merge between two loads: the merged files hold rows of both.
+    more_runs(&export);
+    assert_eq!(export.run(&["compact"]).code, Some(0));
+    assert!(warehouse.script().contains("BETWEEN"), "nothing to load");
+    warehouse.load();
+    // Only a merge: no row is new.
+    assert_eq!(export.run(&["compact"]).code, Some(0));
+    warehouse.load();
+}
+
+#[test]
+fn a_load_that_is_killed_anywhere_leaves_the_rows_of_before() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    let rows = |path: &PathBuf| {
+        let connection = Connection::open(path).unwrap();
+        let counts = TABLES.map(|table| {
+            let sql = format!(
+                "SELECT count(*) || ' ' || coalesce(bit_xor(hash(t)), 0) FROM \"{table}\" t"
+            );
+            connection.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap()
+        });
+        counts.join(", ")
+    };
+    let before = rows(&warehouse.path);
+    more_runs(&export);
+    let script = warehouse.script();
+    let statements = script.matches(";\n").count();
+    for until in [1, statements / 3, statements / 2, 2 * statements / 3] {
+        warehouse.load_until(&script, until);
+        assert_eq!(rows(&warehouse.path), before, "after {until} of {statements} statements");
+    }
+    warehouse.load();
+    assert_ne!(rows(&warehouse.path), before);
+}
+
+#[test]
+fn an_added_column_reaches_the_warehouse() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    export.configure(
+        "[[columns]]\ntable = \"runs\"\nname = \"workflow_label\"\nkind = \"text\"\n\
+         sources = [\"workflow.name\", \"workflow_name\", \"workflowName\"]\n",
+    );
+    more_runs(&export);
+    warehouse.define();
+    warehouse.load();
+    let sql = "SELECT count(*) FROM runs WHERE workflow_label IS NOT NULL";
+    let filled: i64 = warehouse.open().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert!(filled > 0, "the column has no values");
+    // A replay fills it in all runs: all rows are loaded again.
+    assert_eq!(export.run(&["replay"]).code, Some(0));
+    warehouse.load();
+    let sql = "SELECT count(*) FROM runs WHERE workflow_label IS NULL";
+    assert_eq!(warehouse.open().query_row(sql, [], |row| row.get(0)), Ok(0));
+}
+
+#[test]
+fn rows_that_a_commit_removes_are_removed_from_the_warehouse() {
+    let export = TestExport::of_ended_runs(6);
+    export.configure(COMPACTS);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    for revision in 1..=2 {
+        let mut run = hand_made_run("changing", &json!({"cost_usd": revision}));
+        run.listing["status"] = json!(if revision == 1 { "failed" } else { "passed" });
+        export.simulator.override_run(run);
+        sync(&export);
+    }
+    warehouse.load();
+    let revisions = "SELECT count(*) FROM runs WHERE run_id = 'changing'";
+    let count =
+        |sql: &str| warehouse.open().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(revisions), 2);
+    assert_eq!(count("SELECT count(*) FROM runs_latest WHERE run_id = 'changing'"), 1);
+    assert_eq!(export.run(&["compact", "--drop-older-revisions"]).code, Some(0));
+    warehouse.load();
+    assert_eq!(count(revisions), 1);
+}
+
+#[test]
+fn the_views_of_a_warehouse_show_what_the_duckdb_file_shows() {
+    let export = TestExport::of_growing_world(30);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    more_runs(&export);
+    assert_eq!(export.run(&["replay"]).code, Some(0));
+    warehouse.load();
+    let connection = warehouse.open();
+    let delivered = export.duckdb.display().to_string();
+    connection.execute_batch(&format!("ATTACH '{delivered}' AS delivered (READ_ONLY)")).unwrap();
+    for table in ["runs", "spans", "tool_calls", "criteria"] {
+        let columns = columns(&connection, table);
+        let view = format!("(SELECT {columns} FROM \"{table}_latest\")");
+        let expected = format!("(SELECT {columns} FROM delivered.\"{table}\")");
+        assert_same(&connection, table, &view, &expected);
+    }
+    for view in ["run_facts", "workflow_daily", "tool_health", "criterion_health"] {
+        assert_same(&connection, view, &format!("\"{view}\""), &format!("delivered.\"{view}\""));
+    }
+}
+
+#[test]
+fn what_is_listed_in_each_format() {
+    let export = TestExport::of_ended_runs(2);
+    sync(&export);
+    let hide = |text: &str| {
+        let text = export.with_placeholders(text);
+        let uuid =
+            Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
+        let text = uuid.replace_all(&text, "[id]");
+        let digest = Regex::new(r"[0-9a-f]{64}").unwrap();
+        let text = digest.replace_all(&text, "[sha256]");
+        // Sizes differ with ids.
+        Regex::new(r#""bytes": \d+"#).unwrap().replace_all(&text, "\"bytes\": [bytes]").into_owned()
+    };
+    let ran = export.run(&["changes", "--since", "0", "--table", "runs"]);
+    assert_snapshot!("changes_json", hide(&ran.stdout));
+    let ran = export.run(&["changes", "--since", "0", "--format", "files"]);
+    assert_eq!(ran.stderr.trim_end(), "up to commit 1");
+    assert_snapshot!("changes_files", hide(&ran.stdout));
+    for path in ran.stdout.lines() {
+        assert!(std::path::Path::new(path).is_file(), "{path}");
+    }
+    let ran = export.run(&["changes", "--since", "1", "--format", "files"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_cannot_be_listed_is_told() {
+    let export = TestExport::of_growing_world(3);
+    let mut told = vec![export.run(&["changes", "--since", "0"]).told()];
+    sync(&export);
+    more_runs(&export);
+    for arguments in [
+        &["--since", "9"][..],
+        &["--since", "2", "--until", "1"],
+        &["--since", "0", "--table", "_syncs"],
+        &["--since", "0", "--format", "redshift"],
+        &["--since", "0", "--format", "redshift", "--table", "runs"],
+    ] {
+        told.push(export.run(&[&["changes"], arguments].concat()).told());
+    }
+    // The rows up to commit 1 are there, until a replay replaces them.
+    assert_eq!(changes(&export, &["--since", "0", "--until", "1"])["commit"], 1);
+    assert_eq!(export.run(&["replay"]).code, Some(0));
+    told.push(export.run(&["changes", "--since", "0", "--until", "1"]).told());
+    fs::write(export.path("changes.json"), "{}").unwrap();
+    told.push(export.run(&["schema", "--format", "duckdb", "--load", "changes.json"]).told());
+    told.push(export.run(&["schema", "--load", "changes.json"]).told());
+    changes(&export, &["--since", "0"]);
+    fs::write(export.path("changes.json"), changes(&export, &["--since", "0"]).to_string())
+        .unwrap();
+    told.push(export.run(&["schema", "--format", "bigquery", "--load", "changes.json"]).told());
+    assert_snapshot!(told.join("\n\n"));
+}
+
+/// A crash between a commit and its publication: the list would name files that are not there.
+#[test]
+fn a_commit_that_is_not_published_is_not_listed() {
+    let export = TestExport::of_growing_world(3);
+    sync(&export);
+    export.simulator.advance(chrono::Duration::hours(2));
+    export.crash(&["sync"], "after_commit_file");
+    let ran = export.run(&["changes", "--since", "1"]);
+    assert!(ran.code == Some(6) && ran.stderr.contains("is not published"), "{}", ran.told());
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+}
