@@ -23,11 +23,14 @@ ENGINES := duckdb==1.5.5 duckdb-extension-iceberg==1.5.5 duckdb-extension-avro==
 CLICKHOUSE := chdb==4.4.0 chdb-core==26.9.0
 # What builds the wheel.
 PACKAGERS := maturin==1.16.0
+# What writes to PostgreSQL; and a simulation of Snowflake, with the parser of SQL that it needs.
+POSTGRES := duckdb==1.5.5 duckdb-extension-postgres-scanner==1.5.5
+FAKESNOW := fakesnow==0.12.1 snowflake-connector-python==4.8.1 sqlglot==30.22.0 duckdb==2.0.1 pyarrow==26.0.1
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long test-stores crash-test chaos soak bench check release dist wheel \
-	test-install fmt duckdb clean
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-warehouses check release \
+	dist wheel test-install fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	cargo run --locked --profile demo $(FEATURES) -- demo
@@ -58,6 +61,16 @@ test-stores: $(SETUP) ## the tests on each object store, and with each engine th
 	@scripts/fetch-spark.sh .spark
 	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores store_lakes \
 		iceberg_engines
+
+bi: bi-warehouses ## everything that reads the lake for BI, in the engines that can be had here
+
+bi-warehouses: $(SETUP) ## loads into PostgreSQL, ClickHouse and a simulation of Snowflake: some minutes
+	@scripts/fetch-postgres.sh
+	@scripts/fetch-python.sh .postgres $(POSTGRES)
+	@scripts/fetch-python.sh .fakesnow $(FAKESNOW)
+	@scripts/fetch-python.sh .clickhouse $(CLICKHOUSE)
+	cargo build --locked $(TESTED)
+	.postgres/bin/python tests/bi/warehouses.py target/debug/armature-export
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports

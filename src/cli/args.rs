@@ -149,7 +149,7 @@ pub(super) enum Command {
     /// file systems without an atomic exchange, rows of a day can be missing for a moment. The old
     /// files are kept, hidden from readers, for a day (`compact.grace_secs`). `schedule` can run it
     /// (`schedule.compact_cron`). Do not use it if another tool loads every new Parquet file once:
-    /// it would load merged files again.
+    /// it would load merged files again. `changes` lists files for loaders that can be merged.
     Compact(CompactArguments),
 
     /// Check the lake, its ledger and its targets for damage.

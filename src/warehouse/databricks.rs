@@ -25,8 +25,11 @@ impl Engine for Databricks {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "There are no transactions over several tables: each table changes in one step, `runs` last.",
-            "A load that fails halfway is repeated as a whole.",
+            "There are no transactions over several tables. A load first reads all files into staging",
+            "tables, and then replaces the rows of each table, `runs` last; it is recorded at the end. A",
+            "load that fails halfway is repeated as a whole. While it runs, readers can miss rows that it",
+            "replaces. Columns that an existing table lacks are added by the lines with ALTER TABLE: run",
+            "those that are needed.",
         ]
     }
 
@@ -94,21 +97,5 @@ impl Engine for Databricks {
 
     fn transaction(&self) -> Option<(&'static str, &'static str)> {
         None
-    }
-
-    fn replace_rows(
-        &self,
-        table: &str,
-        condition: &str,
-        _columns: &str,
-        query: Option<&str>,
-    ) -> String {
-        match query {
-            // One step, so that readers never see the table without the rows.
-            Some(query) => {
-                format!("INSERT INTO {table} BY NAME REPLACE WHERE {condition}\n  {query};\n")
-            }
-            None => format!("DELETE FROM {table} WHERE {condition};\n"),
-        }
     }
 }

@@ -95,19 +95,6 @@ pub(super) trait Engine: Sync {
     fn transaction(&self) -> Option<(&'static str, &'static str)> {
         Some(("BEGIN;\n", "COMMIT;\n"))
     }
-
-    /// The statements that replace the rows of a table for which a condition holds by those of
-    /// `query`, which have the columns `columns`; without a query they are only removed.
-    fn replace_rows(
-        &self,
-        table: &str,
-        condition: &str,
-        columns: &str,
-        query: Option<&str>,
-    ) -> String {
-        let insert = query.map(|query| format!("INSERT INTO {table} ({columns})\n  {query};\n"));
-        format!("DELETE FROM {table} WHERE {condition};\n{}", insert.unwrap_or_default())
-    }
 }
 
 /// A table whose files are read into a staging table.

@@ -102,7 +102,11 @@ pub fn load(
             dropped.push_str(&engine.drop_stage(&staged.stage));
         }
         let (name, columns) = (&staged.name, &staged.columns);
-        replaced.push_str(&engine.replace_rows(name, &condition, columns, query.as_deref()));
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(replaced, "DELETE FROM {name} WHERE {condition};");
+        if let Some(query) = query {
+            let _infallible = writeln!(replaced, "INSERT INTO {name} ({columns})\n  {query};");
+        }
     }
     let (begin, commit) = engine.transaction().unwrap_or_default();
     out.extend([&stages, begin, &replaced, &record(engine, changes), commit, &dropped]);
@@ -302,4 +306,105 @@ fn record(engine: &dyn Engine, changes: &Changes) -> String {
         changes.files().count(),
         engine.now(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::ISSUES;
+    use crate::warehouse::{ChangedFile, engine_of};
+
+    /// Changes of two small tables: rows of a range, and a whole table.
+    fn changes(lake: &str) -> Changes {
+        let file = |name: &str| ChangedFile {
+            path: format!("{lake}/{name}.parquet"),
+            rows: 3,
+            bytes: 4096,
+            sha256: "00".repeat(32),
+            least_commit: 2,
+            greatest_commit: 5,
+        };
+        let issues = TableChanges {
+            table: "_issues".to_owned(),
+            load: Load::Range { first_commit: 4, last_commit: 5 },
+            files: vec![file("_issues/date=2026-11-23/a"), file("_issues/date=2026-11-24/b")],
+        };
+        let workflows = TableChanges {
+            table: "workflows".to_owned(),
+            load: Load::Whole,
+            files: vec![file("workflows/c")],
+        };
+        Changes {
+            lake_id: "6f1c".to_owned(),
+            lake: lake.to_owned(),
+            since: 3,
+            commit: 5,
+            schema_version: SCHEMA_VERSION.to_owned(),
+            tables: vec![issues, workflows],
+        }
+    }
+
+    fn mapping() -> Mapping {
+        Mapping::new(&[], &[]).unwrap()
+    }
+
+    #[test]
+    fn a_table_its_view_and_its_load_in_each_engine() {
+        let mapping = mapping();
+        for dialect in Dialect::ENGINES {
+            let engine = engine_of(dialect);
+            let lake = match dialect {
+                Dialect::DuckDb | Dialect::Postgres | Dialect::ClickHouse => "/data/it's/lake",
+                Dialect::BigQuery => "gs://bucket/lake",
+                _ => "s3://bucket/lake",
+            };
+            let script = [
+                create_table(engine, mapping.table(&ISSUES)),
+                latest_view(engine, mapping.table(&ISSUES)),
+                load(dialect, &mapping, &changes(lake)).unwrap(),
+            ];
+            insta::assert_snapshot!(format!("script_{}", dialect.name()), script.join("\n"));
+        }
+    }
+
+    #[test]
+    fn a_semicolon_ends_a_line_only_at_the_end_of_a_statement() {
+        // Loaders without a parser of SQL split there.
+        for dialect in Dialect::ENGINES {
+            let script = definitions(dialect, &mapping(), "s3://bucket/lake");
+            let code: Vec<&str> = script.lines().filter(|line| !line.starts_with("--")).collect();
+            for statement in code.join("\n").split(";\n") {
+                let quotes = statement.matches('\'').count() - statement.matches("\\'").count();
+                assert_eq!(quotes % 2, 0, "{}: {statement}", dialect.name());
+            }
+        }
+    }
+
+    #[test]
+    fn all_tables_and_metrics_are_in_each_engine() {
+        for dialect in Dialect::ENGINES {
+            let engine = engine_of(dialect);
+            let script = definitions(dialect, &mapping(), "s3://bucket/lake");
+            for table in tables(&mapping()) {
+                let name = engine.identifier(table.table.name);
+                assert!(script.contains(&format!("CREATE TABLE IF NOT EXISTS {name} (")), "{name}");
+            }
+            for view in VIEWS.iter().filter(|view| has_data_files(view.reads())) {
+                let name = engine.identifier(view.name);
+                assert!(script.contains(&format!("CREATE OR REPLACE VIEW {name} AS")), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lake_that_the_engine_cannot_read_is_refused() {
+        for (dialect, lake) in [
+            (Dialect::BigQuery, "s3://bucket/lake"),
+            (Dialect::Redshift, "/lake"),
+            (Dialect::ClickHouse, "az://container/lake"),
+        ] {
+            let refused = load(dialect, &mapping(), &changes(lake));
+            assert!(matches!(refused, Err(WarehouseError::Changes { .. })), "{}", dialect.name());
+        }
+    }
 }

@@ -1,9 +1,9 @@
 """PostgreSQL: runs a script of definitions with psql, a load in DuckDB, or exports tables to Parquet
 files. The variables PGHOST, PGUSER and PGDATABASE name the database.
 
-Usage: postgres.py STATE define SCRIPT
-       postgres.py STATE run SCRIPT [STATEMENTS]
-       postgres.py STATE export FOLDER TABLE…
+Usage: run_postgres.py STATE define SCRIPT
+       run_postgres.py STATE run SCRIPT [STATEMENTS]
+       run_postgres.py STATE export FOLDER TABLE…
 
 With STATEMENTS, the process ends after as many statements, as a killed process would."""
 import importlib.util, os, pathlib, subprocess, sys

@@ -1,7 +1,7 @@
 """ClickHouse, as a library (chDB): runs a script, or exports tables to Parquet files.
 
-Usage: clickhouse.py STATE run SCRIPT [STATEMENTS]
-       clickhouse.py STATE export FOLDER TABLE…
+Usage: run_clickhouse.py STATE run SCRIPT [STATEMENTS]
+       run_clickhouse.py STATE export FOLDER TABLE…
 
 With STATEMENTS, the process ends after as many statements, as a killed process would."""
 import os, sys

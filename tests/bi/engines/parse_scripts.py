@@ -1,6 +1,6 @@
 """Parses scripts with sqlglot. Fails if a statement is not understood.
 
-Usage: parse.py DIALECT SCRIPT…"""
+Usage: parse_scripts.py DIALECT SCRIPT…"""
 import logging, sys
 import sqlglot
 from sqlglot import exp

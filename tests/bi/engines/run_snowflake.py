@@ -1,11 +1,11 @@
 """fakesnow, a simulation of Snowflake: runs a script, or exports tables to Parquet files.
 
-Usage: snowflake.py STATE run SCRIPT [STATEMENTS]
-       snowflake.py STATE export FOLDER TABLE…
+Usage: run_snowflake.py STATE run SCRIPT [STATEMENTS]
+       run_snowflake.py STATE export FOLDER TABLE…
 
 With STATEMENTS, the process ends after as many statements, as a killed process would. The variable
 LAKE is the root of the lake, which the stage ARMATURE_LAKE reads."""
-import os, sys
+import os, re, sys
 import fakesnow, pyarrow, pyarrow.parquet
 import snowflake.connector
 
@@ -29,6 +29,8 @@ with fakesnow.patch(db_path=state):
         for number, statement in enumerate(statements(arguments[0])):
             if number == most:
                 os._exit(9)
+            # fakesnow fails at an apostrophe in the comment of a table.
+            statement = re.sub(r"\) COMMENT = '.*'$", ')', statement)
             try:
                 cursor.execute(statement)
             except Exception as error:
@@ -36,6 +38,8 @@ with fakesnow.patch(db_path=state):
     else:
         for table in arguments[1:]:
             cursor.execute(f'SELECT * FROM "{table.upper()}"')
-            rows = cursor.fetch_arrow_all(force_return_table=True)
+            names = [column.name for column in cursor.description]
+            columns = list(zip(*cursor.fetchall())) or [[] for _ in names]
+            rows = pyarrow.table([pyarrow.array(column) for column in columns], names)
             pyarrow.parquet.write_table(rows, f'{arguments[0]}/{table}.parquet')
     connection.close()
