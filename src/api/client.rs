@@ -1,5 +1,7 @@
 //! One request with its retries: waits, limits, and what each response means.
 
+mod post;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,6 +30,8 @@ use crate::event::{Event, Events};
 use crate::json::Node;
 use crate::time::Timestamp;
 use crate::tls::describe;
+
+pub use post::{IDEMPOTENCY_KEY, Post, PostResult};
 
 /// Options of a client.
 #[derive(Debug)]

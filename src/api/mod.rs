@@ -15,7 +15,9 @@ mod rate_limiter;
 mod request_stats;
 mod retry;
 
-pub use client::{Budget, Client, ClientOptions, FetchResult, Response};
+pub use client::{
+    Budget, Client, ClientOptions, FetchResult, IDEMPOTENCY_KEY, Post, PostResult, Response,
+};
 pub use continuation::{Continuation, Next, Read};
 pub use document::{DocumentPages, MissingRows, missing_rows};
 pub use error::ApiError;

@@ -101,6 +101,8 @@ pub(super) fn endpoint(path: &str) -> &'static str {
         ["runs", _, "tool-calls"] => "/runs/{id}/tool-calls",
         ["org"] => "/org",
         ["workflows"] => "/workflows",
+        ["workflows", _] => "/workflows/{id}",
+        ["workflows", _, "runs"] => "/workflows/{id}/runs",
         ["mcp-servers"] => "/mcp-servers",
         _ => "other",
     }

@@ -559,6 +559,12 @@ pub(super) struct SimulateArguments {
     #[arg(long, value_name = "SECONDS")]
     pub(super) seconds_between_runs: Option<f64>,
 
+    /// Role of every key: `viewer`, `editor`, `admin` or `owner`.
+    ///
+    /// A viewer's key cannot dispatch runs, as `gate` does.
+    #[arg(long, default_value = "viewer")]
+    pub(super) role: String,
+
     /// Delay before each response, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(super) latency_ms: u64,

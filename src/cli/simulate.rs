@@ -45,7 +45,7 @@ pub(super) async fn start(settings: SimulatorSettings) -> Result<Simulator, Fail
 /// The scenario of the file with command-line arguments applied.
 fn settings(arguments: &SimulateArguments) -> Result<SimulatorSettings, Failure> {
     let file = arguments.faults.as_deref().map(scenario).transpose()?;
-    let Scenario { mut world, mut shape, faults } = file.unwrap_or_default();
+    let Scenario { mut world, mut shape, faults, dispatch } = file.unwrap_or_default();
     world.seed = arguments.seed.unwrap_or(world.seed);
     world.runs = arguments.runs.unwrap_or(world.runs);
     world.days = arguments.days.unwrap_or(world.days);
@@ -68,6 +68,8 @@ fn settings(arguments: &SimulateArguments) -> Result<SimulatorSettings, Failure>
         world,
         shape,
         faults: Some(faults),
+        dispatch,
+        role: arguments.role.clone(),
         port: arguments.port,
         latency: Duration::from_millis(arguments.latency_ms),
         record_requests: false,
@@ -133,6 +135,7 @@ mod tests {
                 "deepest_row",
                 "largest_range_days",
                 "document_rows",
+                "pass_percent",
             ]
             .map(str::to_owned),
         );

@@ -323,8 +323,12 @@ fn trusts_total(resource: Resource) -> bool {
     resource != Resource::Evaluation
 }
 
-/// Gets a document with all of its pages; `None` if the API has none.
-async fn fetch_document(
+/// Gets a document of a run with all of its pages, at its path below the base URL; `None` if the API
+/// has none.
+///
+/// # Errors
+/// [`ApiError`] if it cannot be fetched; [`ApiError::NotReady`] if it is not ready yet.
+pub async fn fetch_document(
     client: &Client,
     path: &str,
     resource: Resource,

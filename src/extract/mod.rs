@@ -17,7 +17,7 @@ mod window_scan;
 
 pub use carried_over::unlisted;
 pub use decide::{Decision, decide};
-pub use fetch::{FetchPolicy, FetchTask, TaskOutcome, fetch_run, shortfalls};
+pub use fetch::{FetchPolicy, FetchTask, TaskOutcome, fetch_document, fetch_run, shortfalls};
 pub use listed::{ListedRun, RunPaths};
 pub use pipeline::{ExtractEvent, Extraction, ExtractionPlan};
 pub use query::{is_refusal, list_query};

@@ -31,6 +31,9 @@ pub enum Endpoint {
     McpServers,
     /// `GET /openapi`
     OpenApi,
+    /// `POST /workflows/{id}/runs`. A fault with a status of its own, or a redirect, comes instead of
+    /// the dispatch; any other fault changes the answer after it.
+    Dispatch,
 }
 
 impl Endpoint {
@@ -47,6 +50,7 @@ impl Endpoint {
             Self::Workflows => 7,
             Self::McpServers => 8,
             Self::OpenApi => 9,
+            Self::Dispatch => 10,
         }
     }
 }
@@ -121,6 +125,13 @@ pub enum Answer {
         /// The `Location` header.
         location: String,
     },
+}
+
+impl Answer {
+    /// Whether the answer comes instead of what the request asks for.
+    pub(super) const fn replaces(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Body { .. } | Self::Redirect { .. })
+    }
 }
 
 /// A fault: the requests that it affects, and what they get.

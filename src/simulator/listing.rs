@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::dispatch::Dispatched;
 use super::documents::listing;
 use super::faulty::{Disturbance, Faulty, Total};
 use super::overlay::{Overlay, RunOverride};
@@ -142,6 +143,7 @@ fn number(
 /// A run in the list, before it is converted to JSON.
 enum Entry<'a> {
     Run(u64),
+    Dispatched(&'a RunPlan),
     Override(&'a RunOverride),
 }
 
@@ -149,6 +151,7 @@ enum Entry<'a> {
 pub(super) struct Lister<'a> {
     pub(super) world: &'a World,
     pub(super) overlay: &'a Overlay,
+    pub(super) dispatched: &'a Dispatched,
     pub(super) shape: &'a Shape,
     /// The current simulated time, in milliseconds since 1970.
     pub(super) now: i64,
@@ -171,7 +174,8 @@ impl<'a> Lister<'a> {
     /// One page as a body.
     pub(super) fn page(&self, query: &RunQuery) -> Served {
         let (from, to) = self.bounds(query);
-        let is_filtered = query.has_filters() || query.after.is_some() || !self.overlay.is_empty();
+        let has_more = !self.overlay.is_empty() || !self.dispatched.is_empty();
+        let is_filtered = query.has_filters() || query.after.is_some() || has_more;
         let mut all =
             if is_filtered { self.scan(query, query.is_oldest_first) } else { Vec::new() };
         let total = if is_filtered { length(&all) } else { to - from };
@@ -194,6 +198,7 @@ impl<'a> Lister<'a> {
         let Some(after) = &query.after else { return query.page };
         let is_it = |entry: &Entry<'_>| match entry {
             Entry::Run(number) => self.world.id_of(*number).to_string() == *after,
+            Entry::Dispatched(run) => run.id.to_string() == *after,
             Entry::Override(run) => run.id == *after,
         };
         let before = all.iter().position(is_it).and_then(|place| u64::try_from(place).ok());
@@ -279,6 +284,9 @@ impl<'a> Lister<'a> {
                 let row = listing(&self.world.plan(*number), self.now);
                 self.shape.record(self.shape.documents.run(row))
             }
+            Entry::Dispatched(run) => {
+                self.shape.record(self.shape.documents.run(listing(run, self.now)))
+            }
             Entry::Override(run) => run.listing.clone(),
         });
         let records = records.collect();
@@ -304,6 +312,10 @@ impl<'a> Lister<'a> {
             is_in_range.then_some((start, Entry::Override(run)))
         });
         all.extend(added);
+        let ordered = self.dispatched.started(now).map(|(run, _)| run);
+        let ordered = ordered.filter(|run| run.start >= now.saturating_sub(query.range));
+        let ordered = ordered.filter(|run| query.takes(run, now));
+        all.extend(ordered.map(|run| (run.start, Entry::Dispatched(run))));
         all.sort_by_key(|(start, _)| *start);
         if !is_oldest_first {
             all.reverse();

@@ -3,8 +3,8 @@
 //!
 //! It is an independent oracle: it uses no module of the exporter, so that it cannot repeat the
 //! exporter's errors. A seeded [`World`] determines the runs, [`World::expected`] the rows of a
-//! correct export, a [`Shape`] the form of bodies, and a [`FaultPlan`] or single [`Rule`]s the
-//! faults.
+//! correct export, a [`Shape`] the form of bodies, a [`FaultPlan`] or single [`Rule`]s the
+//! faults, and [`Dispatching`] what a request to run a workflow does.
 //!
 //! Most of the API's bodies are not documented. The default shape is the most likely guess; tests
 //! use the other shapes too.
@@ -15,6 +15,7 @@ mod catalog_workflows;
 mod clock;
 mod content;
 mod dialect;
+mod dispatch;
 mod documents;
 mod expected;
 mod fault_plan;
@@ -41,6 +42,7 @@ mod world;
 
 pub use clock::SimulatedClock;
 pub use dialect::DocumentDialect;
+pub use dispatch::{DispatchResponse, Dispatching};
 pub use expected::{Expected, Row};
 pub use fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 pub use faults::{Answer, Endpoint, Rule};

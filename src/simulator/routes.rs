@@ -5,18 +5,19 @@ use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header::{AUTHORIZATION, DATE, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, DATE, LOCATION, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use chrono::Duration;
 use serde_json::{Value, json};
 
 use super::clock::http_date;
+use super::dispatch::{Dispatched, DispatchRequest};
 use super::documents::{detail, evaluation, servers, tool_calls, trace, workflows};
-use super::faults::{Asked, Endpoint};
+use super::faults::{Answer, Asked, Endpoint};
 use super::faulty::{Decision, Disturbance};
 use super::listing::{BadParameter, Lister, RunQuery, Served};
 use super::overlay::Overlay;
@@ -37,6 +38,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/runs/{id}/evaluation", run_route(Endpoint::Evaluation))
         .route("/runs/{id}/tool-calls", run_route(Endpoint::ToolCalls))
         .route("/workflows", route(Endpoint::Workflows))
+        .route("/workflows/{id}/runs", post(dispatch))
         .route("/mcp-servers", route(Endpoint::McpServers))
         .route("/openapi", route(Endpoint::OpenApi));
     Router::new()
@@ -59,6 +61,80 @@ fn run_route(endpoint: Endpoint) -> MethodRouter<Arc<Shared>> {
         serve(&shared, endpoint, Some(id), &request.into_parts().0).await
     };
     get(handler)
+}
+
+/// Maximum size of the body of a dispatch, in bytes.
+const MOST_BODY: usize = 64 * 1024;
+
+/// Dispatches runs, unless a fault comes instead.
+async fn dispatch(
+    State(shared): State<Arc<Shared>>,
+    Path(workflow): Path<String>,
+    request: Request,
+) -> Response {
+    let _in_flight = InFlight::begin(&shared.traffic);
+    let (request, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MOST_BODY).await.unwrap_or_default();
+    let record = RequestRecord {
+        body: String::from_utf8_lossy(&body).into_owned(),
+        ..RequestRecord::of(&request, header(&request, &USER_AGENT))
+    };
+    shared.stopping.clone().sleep(shared.latency).await;
+    let asked = Asked { endpoint: Endpoint::Dispatch, run_id: None, page: None };
+    let ruled = shared.rules.lock().unwrap_or_else(PoisonError::into_inner).decide(&asked);
+    let Decision { answer, is_revoked, .. } = shared.decide(&asked);
+    let answer = ruled.or(answer);
+    let key = header(&request, &AUTHORIZATION).filter(|_| !is_revoked);
+    let (reply, location) = if answer.as_ref().is_some_and(Answer::replaces) {
+        (Reply::json(StatusCode::OK, &Value::Null), None)
+    } else {
+        dispatch_reply(&shared, key, &workflow, &body)
+    };
+    let mut transmission = transmit(reply, answer, &shared.stopping);
+    if let Some(location) = location.and_then(|path| HeaderValue::try_from(path).ok()) {
+        transmission.response.headers_mut().entry(LOCATION).or_insert(location);
+    }
+    shared.record(RequestRecord { status: transmission.response.status().as_u16(), ..record });
+    shared.stopping.clone().sleep(transmission.silence).await;
+    transmission.response
+}
+
+/// The reply to a dispatch, and the path of its `Location` header.
+fn dispatch_reply(
+    shared: &Shared,
+    authorization: Option<&str>,
+    workflow: &str,
+    body: &[u8],
+) -> (Reply, Option<String>) {
+    let refuse = |status, code, message| (error(status, code, message), None);
+    if !shared.accepts(authorization) {
+        let message = "The API key is missing, malformed or revoked.";
+        return refuse(StatusCode::UNAUTHORIZED, "unauthenticated", message);
+    }
+    if shared.role == "viewer" {
+        let message = "This key's role may not dispatch runs.";
+        return refuse(StatusCode::FORBIDDEN, "forbidden_role", message);
+    }
+    let world = &shared.world;
+    let found = world.workflows().enumerate().find(|(_, (id, ..))| id.to_string() == workflow);
+    let Some((position, (id, ..))) = found else {
+        return refuse(StatusCode::NOT_FOUND, "not_found", "There is no such workflow.");
+    };
+    let Ok(request) = serde_json::from_slice::<DispatchRequest>(body) else {
+        return refuse(StatusCode::BAD_REQUEST, "validation_failed", "The body is not valid.");
+    };
+    let how = shared.dispatching.read().unwrap_or_else(PoisonError::into_inner);
+    let mut dispatched = shared.dispatched.write().unwrap_or_else(PoisonError::into_inner);
+    let (seed, now) = (world.settings().seed, shared.clock.now().timestamp_millis());
+    let plan = |order: &_| world.dispatched(order);
+    let runs = dispatched.answer(&how, (position, id), seed, &request, now, plan);
+    let (status, body, location) = how.response.reply(&runs);
+    let location = location.map(|id| format!("{BASE_PATH}/runs/{id}"));
+    let reply = match body {
+        Some(body) => Reply::json(status, &body),
+        None => Reply { status, body: bytes::Bytes::new(), link: None },
+    };
+    (reply, location)
 }
 
 async fn unknown(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -137,19 +213,22 @@ fn right_reply(
         return error(StatusCode::UNAUTHORIZED, "unauthenticated", message);
     }
     let overlay = shared.overlay.read().unwrap_or_else(PoisonError::into_inner);
+    let dispatched = shared.dispatched.read().unwrap_or_else(PoisonError::into_inner);
     let body = match asked.endpoint {
         Endpoint::Organization => Some(organization(shared)),
         Endpoint::Workflows => Some(shape.list("workflows", workflows(&shared.world))),
         Endpoint::McpServers => Some(json!({"rows": servers(&shared.world)})),
         Endpoint::Runs => match RunQuery::parse(parameters, shape) {
             Ok(query) => {
-                return run_list(shared, &overlay, shape, &query, disturbance, address);
+                let own = (&*overlay, &*dispatched);
+                return run_list(shared, own, shape, &query, disturbance, address);
             }
             Err(bad) => return validation_failed(&bad),
         },
         endpoint => {
             let id = asked.run_id;
-            let whole = id.and_then(|id| run_document(shared, &overlay, shape, endpoint, id));
+            let own = (&*overlay, &*dispatched);
+            let whole = id.and_then(|id| run_document(shared, own, shape, endpoint, id));
             match whole {
                 Some(whole) if matches!(endpoint, Endpoint::Trace | Endpoint::ToolCalls) => {
                     return document_page(shape, whole, parameters, address);
@@ -166,7 +245,7 @@ fn right_reply(
 
 fn run_list(
     shared: &Shared,
-    overlay: &Overlay,
+    (overlay, dispatched): (&Overlay, &Dispatched),
     shape: &Shape,
     query: &RunQuery,
     disturbance: Option<Disturbance>,
@@ -178,7 +257,7 @@ fn run_list(
         shared.clock.advance(Duration::seconds(i64::from(step)));
     }
     let now = shared.clock.now().timestamp_millis();
-    let lister = Lister { world: &shared.world, overlay, shape, now, address };
+    let lister = Lister { world: &shared.world, overlay, dispatched, shape, now, address };
     let served = match (disturbance, faulty.as_mut()) {
         (Some(disturbance), Some(faulty)) => lister.disturbed_page(query, disturbance, faulty),
         _ => lister.page(query),
@@ -206,7 +285,7 @@ fn document_page(
 
 fn run_document(
     shared: &Shared,
-    overlay: &Overlay,
+    (overlay, dispatched): (&Overlay, &Dispatched),
     shape: &Shape,
     endpoint: Endpoint,
     id: &str,
@@ -215,10 +294,17 @@ fn run_document(
     if let Some(run) = overlay.find(id, now) {
         return run.documents.get(&endpoint).cloned().flatten();
     }
-    let plan = shared.world.find(id, now).filter(|_| overlay.shows(id))?;
+    let ordered = dispatched.find(id, now);
+    let plan = match ordered {
+        Some((plan, _)) => *plan,
+        None => shared.world.find(id, now).filter(|_| overlay.shows(id))?,
+    };
+    let key = ordered.and_then(|(_, key)| key.clone());
     let dialect = shape.documents;
     match endpoint {
-        Endpoint::Run => Some(shape.single("run", dialect.run(detail(&plan, now)))),
+        Endpoint::Run => {
+            Some(shape.single("run", with_key(dialect.run(detail(&plan, now)), key)))
+        }
         Endpoint::Trace => Some(shape.single("trace", dialect.trace(trace(&plan, now)))),
         Endpoint::Evaluation => {
             let found = evaluation(&plan, now).map(|found| dialect.evaluation(found));
@@ -229,6 +315,14 @@ fn run_document(
         }
         _ => None,
     }
+}
+
+/// A run's detail with the idempotency key that it was dispatched with, if it shows one.
+fn with_key(mut detail: Value, key: Option<String>) -> Value {
+    if let (Some(members), Some(key)) = (detail.as_object_mut(), key) {
+        members.insert("idempotency_key".to_owned(), key.into());
+    }
+    detail
 }
 
 /// The body of `/org` (documented with a sample, including keys).

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dialect::DocumentDialect;
+use super::dispatch::Dispatching;
 use super::fault_plan::{ClockFaults, Failures, FaultPlan, KeyFaults, ListFaults};
 use super::lives::Lives;
 use super::paging::{Paging, PagingStyle, PastEnd};
@@ -26,6 +27,8 @@ pub struct Scenario {
     pub shape: Shape,
     /// What goes wrong.
     pub faults: FaultPlan,
+    /// How runs are dispatched.
+    pub dispatch: Dispatching,
 }
 
 impl Scenario {
@@ -62,6 +65,7 @@ impl Scenario {
                 },
                 rules: Vec::new(),
             },
+            dispatch: Dispatching::default(),
         }
     }
 }

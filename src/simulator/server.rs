@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::clock::SimulatedClock;
+use super::dispatch::Dispatching;
 use super::fault_plan::FaultPlan;
 use super::faults::Rule;
 use super::faulty::Faulty;
@@ -34,6 +35,8 @@ pub struct SimulatorSettings {
     pub shape: Shape,
     /// The faults from the start; `None` for none.
     pub faults: Option<FaultPlan>,
+    /// How runs are dispatched.
+    pub dispatch: Dispatching,
     /// The port on 127.0.0.1; 0 for any free port.
     pub port: u16,
     /// The time at which the clock is frozen; `None` for a clock that shows real time.
@@ -42,7 +45,8 @@ pub struct SimulatorSettings {
     /// simulator starts. Pass the value of an earlier simulator to continue
     /// its world.
     pub birth: Option<DateTime<Utc>>,
-    /// The key's role in `/org` (documented: viewer, editor, admin or owner).
+    /// The key's role in `/org` (documented: viewer, editor, admin or owner). A viewer's key cannot
+    /// dispatch runs.
     pub role: String,
     /// The accepted keys; `None` for all that start with `amt_`.
     pub keys: Option<Vec<String>>,
@@ -58,6 +62,7 @@ impl Default for SimulatorSettings {
             world: WorldSettings::default(),
             shape: Shape::default(),
             faults: None,
+            dispatch: Dispatching::default(),
             port: 0,
             start: None,
             birth: None,
@@ -96,6 +101,8 @@ impl Simulator {
             rules: Mutex::default(),
             faulty: Mutex::new(settings.faults.map(Faulty::new)),
             overlay: RwLock::default(),
+            dispatching: RwLock::new(settings.dispatch),
+            dispatched: RwLock::default(),
             role: settings.role,
             keys: settings.keys,
             latency: settings.latency,
@@ -196,6 +203,18 @@ impl Simulator {
     /// Changes the shape of bodies from the next request on.
     pub fn set_shape(&self, shape: Shape) {
         *self.shared.shape.write().unwrap_or_else(PoisonError::into_inner) = shape;
+    }
+
+    /// Changes how runs are dispatched, from the next request on.
+    pub fn set_dispatching(&self, dispatching: Dispatching) {
+        *self.shared.dispatching.write().unwrap_or_else(PoisonError::into_inner) = dispatching;
+    }
+
+    /// The ids of the runs that were dispatched so far, in order.
+    #[must_use]
+    pub fn dispatched_runs(&self) -> Vec<String> {
+        let dispatched = self.shared.dispatched.read().unwrap_or_else(PoisonError::into_inner);
+        dispatched.started(i64::MAX).map(|(run, _)| run.id.to_string()).collect()
     }
 
     /// Adds a manually written run, or replaces the run with its id.

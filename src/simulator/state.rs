@@ -9,6 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::clock::{SimulatedClock, http_date};
+use super::dispatch::{Dispatched, Dispatching};
 use super::faults::{Asked, Rules};
 use super::faulty::{Decision, Faulty};
 use super::overlay::Overlay;
@@ -31,12 +32,17 @@ pub struct RequestRecord {
     pub user_agent: Option<String>,
     /// Whether there was an `Authorization` header.
     pub has_authorization: bool,
+    /// The `Idempotency-Key` header.
+    pub idempotency_key: Option<String>,
+    /// The body of a dispatch, as sent; empty for other requests.
+    pub body: String,
     /// When the request was received, by the real clock, to measure the request rate of a client.
     pub received: Instant,
 }
 
 impl RequestRecord {
     pub(super) fn of(request: &Parts, user_agent: Option<&str>) -> Self {
+        let key = request.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
         Self {
             method: request.method.to_string(),
             path: request.uri.path().to_owned(),
@@ -44,6 +50,8 @@ impl RequestRecord {
             status: 0,
             user_agent: user_agent.map(str::to_owned),
             has_authorization: request.headers.contains_key(AUTHORIZATION),
+            idempotency_key: key.map(str::to_owned),
+            body: String::new(),
             received: Instant::now(),
         }
     }
@@ -85,6 +93,8 @@ pub(super) struct Shared {
     pub(super) rules: Mutex<Rules>,
     pub(super) faulty: Mutex<Option<Faulty>>,
     pub(super) overlay: RwLock<Overlay>,
+    pub(super) dispatching: RwLock<Dispatching>,
+    pub(super) dispatched: RwLock<Dispatched>,
     pub(super) role: String,
     pub(super) keys: Option<Vec<String>>,
     pub(super) latency: Duration,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::catalog::{MODELS, SERVERS, Server, Workflow};
 use super::catalog_workflows::WORKFLOWS;
 use super::clock::milliseconds;
+use super::dispatch::DispatchOrder;
 use super::lives::Lives;
 use super::plan::{RunPlan, draw_classification, draw_outcome};
 use super::random::{Seeded, combine, run_id, run_number};
@@ -213,6 +214,43 @@ impl World {
             is_retried: life.is_retried,
             retry_of: None,
             redacted_percent: self.settings.lives.redacted_percent,
+            input_tokens: random.between(1_800, 42_000),
+            output_tokens: random.between(150, 3_800),
+        }
+    }
+
+    /// The properties of a run that a request dispatched.
+    pub(super) fn dispatched(&self, order: &DispatchOrder) -> RunPlan {
+        let world_seed = self.settings.seed;
+        let mut random = Seeded::new(order.seed);
+        let workflow = WORKFLOWS.get(order.workflow).copied().unwrap_or(WORKFLOWS[0]);
+        let model = MODELS.get(order.model).copied().unwrap_or(MODELS[0]);
+        let drawn = draw_outcome(&mut random, workflow, workflow.version, model);
+        let outcome = order.outcome.unwrap_or(drawn);
+        let end = order.start.saturating_add_unsigned(order.duration);
+        let delay = if outcome.is_judged() { order.evaluation_delay } else { 0 };
+        RunPlan {
+            id: order.id,
+            workflow_id: shared_id(world_seed, WORKFLOW_STREAM, order.workflow),
+            server_id: server_id(world_seed, workflow.server),
+            seed: order.seed,
+            world_seed,
+            workflow,
+            version: workflow.version,
+            model,
+            trigger: "manual",
+            outcome,
+            classification: draw_classification(&mut random, workflow, outcome),
+            start: order.start,
+            running_from: order.start.saturating_add_unsigned(order.duration / 5),
+            end,
+            settled: end.saturating_add_unsigned(delay),
+            is_judged: outcome.is_judged(),
+            has_unknown_status: false,
+            changed: None,
+            is_retried: false,
+            retry_of: None,
+            redacted_percent: 0,
             input_tokens: random.between(1_800, 42_000),
             output_tokens: random.between(150, 3_800),
         }
