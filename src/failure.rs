@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::api::ApiError;
 use crate::config::{ConfigError, KeyError, mask_keys};
+use crate::gate::GateError;
 use crate::job::JobError;
 use crate::lake::{LakeError, RequestProblem};
 use crate::notify::NotifyError;
@@ -31,6 +32,8 @@ pub enum Exit {
     Unreachable = 5,
     /// The lake or the DuckDB file cannot be used.
     Storage = 6,
+    /// A gate failed: too few runs passed, or a limit was exceeded.
+    GateFailed = 7,
     /// A stop was requested.
     Interrupted = 130,
 }
@@ -46,6 +49,7 @@ impl Exit {
             Self::Refused => "the API refused the key or its role",
             Self::Unreachable => "the API is unreachable, or asked for a longer wait than allowed",
             Self::Storage => "the lake or the DuckDB file cannot be written, or is locked",
+            Self::GateFailed => "the gate failed",
             Self::Interrupted => "interrupted",
         }
     }
@@ -60,6 +64,7 @@ impl Exit {
             Self::Refused => 4,
             Self::Unreachable => 5,
             Self::Storage => 6,
+            Self::GateFailed => 7,
             Self::Interrupted => 130,
         }
     }
@@ -535,6 +540,65 @@ impl From<ReconcileError> for Failure {
         }
     }
 }
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        let exit_and_hint = match error {
+            GateError::Api(error) => {
+                let Self { exit, error, hint } = error.into();
+                // The other hints promise that a sync goes on where it ended.
+                let is_own = matches!(exit, Exit::Usage | Exit::Refused | Exit::Bug);
+                let hint = hint.filter(|_| is_own).unwrap_or_else(|| GATE_AGAIN.to_owned());
+                return Self { exit, error, hint: Some(hint) };
+            }
+            GateError::Job(error) => return error.into(),
+            GateError::UnknownWorkflow { ref similar, .. } if similar.is_empty() => (
+                Exit::Usage,
+                "name a workflow by its id or its exact name, as the dashboard shows it".to_owned(),
+            ),
+            GateError::UnknownWorkflow { ref similar, .. } => {
+                (Exit::Usage, format!("similar names: {}", similar.join(", ")))
+            }
+            GateError::AmbiguousWorkflow { ref ids, .. } => {
+                (Exit::Usage, format!("name one by its id: {}", ids.join(", ")))
+            }
+            GateError::UnknownRun { .. } => (
+                Exit::Usage,
+                "a run's id is the last part of its page's address in the dashboard".to_owned(),
+            ),
+            GateError::TooFewRuns { .. } => {
+                (Exit::Usage, "give more runs with --run, or lower --min-passes".to_owned())
+            }
+            GateError::MayNotDispatch { status: 401, .. } => (
+                Exit::Refused,
+                "check ARMATURE_API_KEY: it may be revoked, cut off, or of another region (US and EU keys differ)".to_owned(),
+            ),
+            GateError::MayNotDispatch { .. } => (
+                Exit::Refused,
+                "dispatching needs a key with the role editor; the role is fixed when a key is made. `gate --run ID` judges existing runs with a viewer's key".to_owned(),
+            ),
+            GateError::Blocked { .. } => (
+                Exit::Refused,
+                "this response is not from the API: a firewall may block this address or the User-Agent `armature-export`".to_owned(),
+            ),
+            GateError::Rejected { .. } => (
+                Exit::Usage,
+                "check that the workflow can be run by hand in the dashboard: it may be paused or archived".to_owned(),
+            ),
+            GateError::NotSent { .. } | GateError::NoAnswer { .. } | GateError::RateLimited { .. } => {
+                (Exit::Unreachable, GATE_AGAIN.to_owned())
+            }
+            GateError::Interrupted => (Exit::Interrupted, String::new()),
+            GateError::Rows(_) => (Exit::Bug, REPORT.to_owned()),
+        };
+        let (exit, hint) = exit_and_hint;
+        Self::hinted(exit, error, &hint)
+    }
+}
+
+/// The hint for a gate that the API did not let end.
+const GATE_AGAIN: &str =
+    "there is no verdict: run the gate again; `armature-export doctor` diagnoses";
 
 impl From<NotifyError> for Failure {
     fn from(error: NotifyError) -> Self {

@@ -14,7 +14,7 @@ pub mod digest;
 pub mod event;
 pub mod extract;
 pub mod failure;
-
+pub mod gate;
 pub mod job;
 pub mod json;
 pub mod lake;

@@ -736,6 +736,14 @@ impl Client {
         }
     }
 
+    /// Waits, but not beyond a stop request or the deadline.
+    ///
+    /// # Errors
+    /// [`ApiError::Interrupted`] or [`ApiError::DeadlinePassed`].
+    pub async fn sleep(&self, time: Duration) -> Result<(), ApiError> {
+        self.unless_stopped(tokio::time::sleep(time)).await
+    }
+
     async fn pause(
         &self,
         path: &str,

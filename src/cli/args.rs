@@ -6,6 +6,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::RangeChoice;
+use crate::gate::Cost;
 use crate::metrics::Dialect;
 use crate::observe::LogFormat;
 
@@ -14,10 +15,12 @@ Exit codes:
   0    done
   1    a bug in this program
   2    wrong usage or configuration
-  3    finished, but incomplete (failed runs, gaps, a run list that could not be proven complete)
+  3    finished, but incomplete (failed runs, gaps, a run list that could not be proven complete);
+       `gate`: inconclusive
   4    the API refused the key or its role
   5    the API is unreachable, or asked for a longer wait than allowed
   6    the lake or the DuckDB file is not writable, or is locked
+  7    `gate`: too few runs passed, or a limit was exceeded
   130  interrupted
 
 The API key is read from ARMATURE_API_KEY, or from the file that ARMATURE_API_KEY_FILE or the
@@ -157,6 +160,15 @@ pub(super) enum Command {
     /// Reads every byte and every row. Makes no API requests, and changes nothing without --repair.
     /// Exit code 0 only if everything was checked and nothing is wrong.
     Verify(VerifyArguments),
+
+    /// Gate a deploy: run workflows now, and exit with 0 only if enough of the runs pass.
+    ///
+    /// Dispatches each workflow several times, waits until every run has ended and was evaluated,
+    /// and prints a verdict per workflow and model. Needs a key with the role `editor`, except with
+    /// --run. Exit code 0 for a pass, 7 for a fail, 3 if it is inconclusive: errors, missing
+    /// evaluations and an exceeded --timeout are never a fail. Runs cost money, and go on at Armature
+    /// when the gate is interrupted.
+    Gate(GateArguments),
 
     /// Write a configuration file with every option explained.
     Init(InitArguments),
@@ -518,6 +530,123 @@ pub(super) struct VerifyArguments {
     /// The next sync fetches their runs again, as far as the API still has them.
     #[arg(long, requires = "repair")]
     pub(super) drop_parts: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GateArguments {
+    /// Workflows to run, by id or exact name.
+    #[arg(value_name = "WORKFLOW", required_unless_present = "runs", conflicts_with = "runs")]
+    pub(super) workflows: Vec<String>,
+
+    /// Judge this run instead of dispatching any; repeat for several.
+    ///
+    /// A viewer's key is enough.
+    #[arg(long = "run", value_name = "ID")]
+    pub(super) runs: Vec<String>,
+
+    /// How often each workflow is dispatched. A workflow with several models runs on each of them.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) repeat: u32,
+
+    /// How many repetitions must pass, for each model (default: two thirds, rounded up).
+    ///
+    /// docs/GATE.md says how often a gate then fails by chance.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) min_passes: Option<u32>,
+
+    /// Fail if a passed run costs more than this, in the unit of the API.
+    ///
+    /// The cost of all judged runs, divided by the passed ones.
+    #[arg(long, value_name = "COST", value_parser = Cost::parse)]
+    pub(super) max_cost_per_pass: Option<Cost>,
+
+    /// Fail if the 95th percentile of the runs' duration is longer, such as `90s` or `5m`.
+    ///
+    /// Of fewer than 20 runs, it is the longest.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) max_p95: Option<std::time::Duration>,
+
+    /// What to compare the pass rate with.
+    ///
+    /// `lake` compares with earlier runs of the same workflow, model and harness in the lake, if
+    /// there is one.
+    #[arg(long, value_name = "SOURCE", default_value = "lake")]
+    pub(super) baseline: BaselineChoice,
+
+    /// How many days back earlier runs count.
+    #[arg(long, value_name = "DAYS", default_value_t = 14,
+        value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(super) baseline_days: u32,
+
+    /// Fail if the pass rate is significantly below that of earlier runs.
+    ///
+    /// Fisher's exact test, one-sided, at the 5 % level. Without this option it is only told.
+    #[arg(long)]
+    pub(super) baseline_blocks: bool,
+
+    /// Maximum time for all runs, such as `45m`; what is open then is inconclusive.
+    #[arg(long, value_name = "DURATION", default_value = "45m",
+        value_parser = humantime::parse_duration)]
+    pub(super) timeout: std::time::Duration,
+
+    /// How long after its end a run waits for its evaluation.
+    #[arg(long, value_name = "DURATION", default_value = "10m",
+        value_parser = humantime::parse_duration)]
+    pub(super) evaluation_grace: std::time::Duration,
+
+    /// First pause between two looks at the runs; it grows to 15 times as long.
+    #[arg(long, value_name = "DURATION", default_value = "2s",
+        value_parser = humantime::parse_duration)]
+    pub(super) poll_interval: std::time::Duration,
+
+    /// Exit code for an inconclusive verdict: 0 with `pass`, 7 with `fail` (default: 3).
+    #[arg(long, value_name = "VERDICT")]
+    pub(super) inconclusive: Option<InconclusiveChoice>,
+
+    /// Write the report as JUnit XML to this file.
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
+    pub(super) junit: Option<PathBuf>,
+
+    /// Write the report as Markdown to this file.
+    ///
+    /// GitHub's step summary is written in any case where GITHUB_STEP_SUMMARY is set.
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
+    pub(super) markdown: Option<PathBuf>,
+
+    /// Show why the judge graded as it did, and error messages of runs.
+    ///
+    /// These texts can hold data of the runs: by default no report has them.
+    #[arg(long)]
+    pub(super) evidence: bool,
+
+    /// Identify this gate, in place of the CI job and step.
+    ///
+    /// Dispatches of a gate with the same identity return the runs of the first one, as far as the
+    /// API honours idempotency keys.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    pub(super) connection: ConnectionArguments,
+}
+
+/// What a gate compares with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum BaselineChoice {
+    /// Earlier runs in the lake.
+    Lake,
+    /// Nothing.
+    None,
+}
+
+/// What an inconclusive verdict counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum InconclusiveChoice {
+    /// A pass.
+    Pass,
+    /// A fail.
+    Fail,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod dbt;
 mod deliver;
 mod demo;
 mod doctor;
+mod gate;
 mod init;
 mod man;
 mod metrics;
@@ -89,6 +90,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Replay(arguments) => replay::run(&context, &arguments).await,
         Command::Compact(arguments) => compact::run(&context, &arguments).await,
         Command::Verify(arguments) => verify::run(&context, &arguments).await,
+        Command::Gate(arguments) => Box::pin(gate::run(&context, &arguments)).await,
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Simulate(arguments) => simulate::run(&context, &arguments).await,
         Command::Demo(arguments) => Box::pin(demo::run(&context, &arguments)).await,

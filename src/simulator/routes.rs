@@ -15,7 +15,7 @@ use chrono::Duration;
 use serde_json::{Value, json};
 
 use super::clock::http_date;
-use super::dispatch::{Dispatched, DispatchRequest};
+use super::dispatch::{DispatchRequest, Dispatched};
 use super::documents::{detail, evaluation, servers, tool_calls, trace, workflows};
 use super::faults::{Answer, Asked, Endpoint};
 use super::faulty::{Decision, Disturbance};
@@ -302,9 +302,7 @@ fn run_document(
     let key = ordered.and_then(|(_, key)| key.clone());
     let dialect = shape.documents;
     match endpoint {
-        Endpoint::Run => {
-            Some(shape.single("run", with_key(dialect.run(detail(&plan, now)), key)))
-        }
+        Endpoint::Run => Some(shape.single("run", with_key(dialect.run(detail(&plan, now)), key))),
         Endpoint::Trace => Some(shape.single("trace", dialect.trace(trace(&plan, now)))),
         Endpoint::Evaluation => {
             let found = evaluation(&plan, now).map(|found| dialect.evaluation(found));

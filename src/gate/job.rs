@@ -1,0 +1,624 @@
+//! A gate: dispatches runs, waits for them, and judges them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use super::attempt::{Attempt, Cause, Outcome};
+use super::baseline::{Baseline, BaselineOptions};
+use super::dispatch::{Dispatch, Dispatcher, MARGIN};
+use super::error::{GateError, GateFailure, RunReference};
+use super::progress::{GateEvent, Progress};
+use super::report::GateReport;
+use super::response::DispatchedRun;
+use super::run_reader::{Look, RunFacts, RunReader, outcome_without_evaluation};
+use super::text::plain;
+use super::verdict::{Group, GroupVerdict, Required, Rules, WorkflowName, groups, judge, overall};
+use super::workflows::{Workflow, find_workflows};
+use crate::api::{ApiError, Budget, Client, ClientOptions};
+use crate::config::{ApiKey, ApiSettings};
+use crate::event::Events;
+use crate::extract::{Organization, RunPaths, organization};
+use crate::normalize::ExportContext;
+use crate::run::encode_id;
+use crate::tables::Mapping;
+use crate::time::Timestamp;
+
+/// Options of a gate.
+#[derive(Debug)]
+pub struct GateOptions {
+    /// How the API is requested.
+    pub api: ApiSettings,
+    /// The API's base URL.
+    pub url: String,
+    /// The API key.
+    pub key: ApiKey,
+    /// The tables with the configured columns and lists: how bodies are read.
+    pub mapping: Mapping,
+    /// Receives what happens to requests.
+    pub events: Events,
+    /// Receives what happens to the gate.
+    pub progress: Progress,
+    /// Becomes true when a stop is requested.
+    pub stop: watch::Receiver<bool>,
+    /// This machine's clock: used if the server sends no `Date`.
+    pub now: Timestamp,
+    /// The workflows to dispatch, by id or exact name.
+    pub workflows: Vec<String>,
+    /// How often each is dispatched; at least 1.
+    pub repetitions: u32,
+    /// The ids of runs to judge without dispatching any.
+    pub runs: Vec<String>,
+    /// The rules of the verdict.
+    pub rules: Rules,
+    /// Where the baseline is read from; `None` for no comparison.
+    pub baseline: Option<BaselineOptions>,
+    /// Maximum time for dispatching and waiting.
+    pub timeout: Duration,
+    /// How long after its end a run waits for its evaluation.
+    pub evaluation_grace: Duration,
+    /// The pause between the first two looks at the runs. Pauses grow to 15 times as long.
+    pub poll_interval: Duration,
+    /// Identifies the CI run: the same identity makes the same idempotency keys.
+    pub identity: String,
+    /// The `reason` of each dispatch, for people who read the run's page.
+    pub reason: String,
+    /// Whether the report shows rationales of the judge and error messages of runs.
+    pub evidence: bool,
+}
+
+/// How many times longer than the first the longest pause between two looks is.
+const LONGEST_PAUSE: u32 = 15;
+
+/// For how long every look may fail before the gate gives up. Each look is retried by itself.
+const UNREACHABLE_AFTER: Duration = Duration::from_mins(5);
+
+/// Runs a gate to its verdict.
+///
+/// # Errors
+/// [`GateFailure`] if there is no verdict: wrong usage, a refused or unreachable API, or a stop
+/// request. It names the runs that go on.
+pub async fn gate(options: &GateOptions) -> Result<GateReport, GateFailure> {
+    let started = Instant::now();
+    let failed =
+        |error: ApiError| GateFailure { error: stopped(error.into()), running: Vec::new() };
+    let client = client(options, started).map_err(failed)?;
+    let organization = organization(&client).await.map_err(failed)?;
+    let paths = RunPaths::new(&options.mapping);
+    let began = organization.server_now.unwrap_or(options.now);
+    let dashboard = options.api.dashboard_url.clone().unwrap_or_else(|| client.origin());
+    let export = ExportContext {
+        extracted_at: began,
+        organization_id: organization.id.clone(),
+        dashboard_url: dashboard.trim_end_matches('/').to_owned(),
+        keep_documents: false,
+    };
+    let reader = RunReader {
+        client: &client,
+        mapping: &options.mapping,
+        paths: &paths,
+        export,
+        evidence: options.evidence,
+    };
+    let dispatcher = Dispatcher {
+        client: &client,
+        mapping: &options.mapping,
+        paths: &paths,
+        progress: &options.progress,
+        identity: &options.identity,
+        reason: &options.reason,
+        began,
+        claimed: HashSet::new(),
+        pause: options.poll_interval,
+    };
+    let mut gate = Gate {
+        options,
+        started,
+        began,
+        organization,
+        reader,
+        dispatcher,
+        workflows: Vec::new(),
+        tracked: Vec::new(),
+        missing: Vec::new(),
+        unanswered: Vec::new(),
+        again: Vec::new(),
+        notes: Vec::new(),
+    };
+    match gate.run().await {
+        Ok(report) => Ok(report),
+        Err(error) => Err(GateFailure { error: stopped(error), running: gate.running() }),
+    }
+}
+
+fn client(options: &GateOptions, started: Instant) -> Result<Client, ApiError> {
+    Client::new(ClientOptions {
+        settings: options.api.clone(),
+        url: options.url.clone(),
+        key: options.key.clone(),
+        events: options.events.clone(),
+        stop: options.stop.clone(),
+        budget: Budget { max_requests: None, deadline: Some(started + options.timeout) },
+    })
+}
+
+/// The error, or the stop request that it is.
+fn stopped(error: GateError) -> GateError {
+    match error {
+        GateError::Api(ApiError::Interrupted) => GateError::Interrupted,
+        error => error,
+    }
+}
+
+/// Which repetition of which workflow a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
+    /// The position among the workflows; `None` for a run that was given.
+    workflow: Option<usize>,
+    /// From 1.
+    repetition: u32,
+    /// Whether it was dispatched because a run of this repetition ended in an error.
+    again: bool,
+}
+
+/// A run that is waited for.
+#[derive(Debug)]
+struct Tracked {
+    slot: Slot,
+    named: DispatchedRun,
+    /// What the last look found; `None` while the API does not know the run.
+    facts: Option<RunFacts>,
+    /// When a look first found that it has ended.
+    ended: Option<Instant>,
+    /// The error of the last look, if it failed.
+    problem: Option<String>,
+    /// What it came to, once that is known.
+    attempt: Option<Attempt>,
+}
+
+impl Tracked {
+    fn new(slot: Slot, named: DispatchedRun) -> Self {
+        Self { slot, named, facts: None, ended: None, problem: None, attempt: None }
+    }
+
+    /// What is known of the run, completed by what the dispatch named.
+    fn known(&self) -> RunFacts {
+        let mut facts = self.facts.clone().unwrap_or_else(|| RunFacts::of_id(&self.named.run_id));
+        facts.model = facts.model.or_else(|| self.named.model.clone());
+        facts.harness = facts.harness.or_else(|| self.named.harness.clone());
+        facts
+    }
+
+    fn finish(&mut self, outcome: Outcome, note: Option<String>) -> GateEvent {
+        let attempt = self.known().into_attempt(self.slot.repetition, outcome);
+        let (run_id, model) = (self.named.run_id.clone(), attempt.model.clone());
+        self.attempt = Some(Attempt { note, ..attempt });
+        GateEvent::Judged { run_id, model, outcome }
+    }
+
+    /// Whether the run may still be going on at Armature.
+    fn goes_on(&self) -> bool {
+        let outcome = self.attempt.as_ref().map(|attempt| attempt.outcome);
+        match outcome {
+            None => self.ended.is_none(),
+            Some(Outcome::Inconclusive(Cause::NotEnded | Cause::NotVisible)) => true,
+            Some(_) => false,
+        }
+    }
+}
+
+struct Gate<'a> {
+    options: &'a GateOptions,
+    started: Instant,
+    /// When the gate began, by the server's clock.
+    began: Timestamp,
+    organization: Organization,
+    reader: RunReader<'a>,
+    dispatcher: Dispatcher<'a>,
+    workflows: Vec<Workflow>,
+    tracked: Vec<Tracked>,
+    /// Repetitions without a run.
+    missing: Vec<(usize, Attempt)>,
+    /// Workflows with a dispatch that was under way when the gate ended.
+    unanswered: Vec<usize>,
+    /// Repetitions that were dispatched again.
+    again: Vec<(usize, u32)>,
+    notes: Vec<String>,
+}
+
+impl Gate<'_> {
+    async fn run(&mut self) -> Result<GateReport, GateError> {
+        if self.options.runs.is_empty() {
+            let wanted = &self.options.workflows;
+            self.workflows =
+                find_workflows(self.reader.client, &self.options.mapping, wanted).await?;
+            self.dispatch_all().await?;
+        } else {
+            self.track_given();
+        }
+        match self.wait().await {
+            Err(GateError::Api(ApiError::DeadlinePassed)) => self.time_is_up(),
+            other => other?,
+        }
+        self.report().await
+    }
+
+    fn track_given(&mut self) {
+        let mut runs: Vec<&String> = Vec::new();
+        for run in &self.options.runs {
+            if !runs.contains(&run) {
+                runs.push(run);
+            }
+        }
+        for (repetition, run_id) in (1..).zip(runs) {
+            let slot = Slot { workflow: None, repetition, again: false };
+            let named = DispatchedRun { run_id: run_id.clone(), model: None, harness: None };
+            self.tracked.push(Tracked::new(slot, named));
+        }
+    }
+
+    /// Dispatches every repetition of every workflow, one after another: what a list shows then
+    /// belongs to one dispatch.
+    async fn dispatch_all(&mut self) -> Result<(), GateError> {
+        for repetition in 1..=self.options.repetitions {
+            for workflow in 0..self.workflows.len() {
+                let slot = Slot { workflow: Some(workflow), repetition, again: false };
+                self.dispatch(workflow, slot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn dispatch(&mut self, position: usize, slot: Slot) -> Result<(), GateError> {
+        let Some(workflow) = self.workflows.get(position).cloned() else { return Ok(()) };
+        let repetition = slot.repetition;
+        let label = if slot.again { format!("{repetition} again") } else { repetition.to_string() };
+        let note = match self.dispatcher.dispatch(&workflow, &label).await {
+            Ok(Dispatch::Runs(runs)) => {
+                for run in runs {
+                    self.options.progress.emit(GateEvent::Dispatched {
+                        workflow: workflow.name.clone(),
+                        repetition,
+                        repetitions: self.options.repetitions,
+                        run_id: run.run_id.clone(),
+                        model: run.model.clone(),
+                        again: slot.again,
+                    });
+                    self.tracked.push(Tracked::new(slot, run));
+                }
+                return Ok(());
+            }
+            Ok(Dispatch::None(note)) => note,
+            Err(GateError::Api(ApiError::DeadlinePassed)) => {
+                self.unanswered.push(position);
+                "the time was up before the dispatch was answered".to_owned()
+            }
+            Err(error) => {
+                if error.may_have_dispatched() {
+                    self.unanswered.push(position);
+                }
+                return Err(error);
+            }
+        };
+        let workflow = workflow.name;
+        let event = GateEvent::NoRun { workflow, repetition, note: note.clone() };
+        self.options.progress.emit(event);
+        // The run that ended in an error stays, if nothing comes in its place.
+        if !slot.again {
+            self.missing.push((position, Attempt::without_run(repetition, note)));
+        }
+        Ok(())
+    }
+
+    /// Looks at the runs until each was judged.
+    async fn wait(&mut self) -> Result<(), GateError> {
+        let mut pause = self.options.poll_interval;
+        let longest = pause * LONGEST_PAUSE;
+        let mut failing_since = None;
+        loop {
+            self.look_at_all(&mut failing_since).await?;
+            self.dispatch_again().await?;
+            let open: Vec<&Tracked> =
+                self.tracked.iter().filter(|tracked| tracked.attempt.is_none()).collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            self.options.progress.emit(GateEvent::Waiting {
+                open: open.len(),
+                awaiting_evaluation: open.iter().filter(|one| one.ended.is_some()).count(),
+                elapsed: self.started.elapsed(),
+            });
+            // Jitter, so that the gates of many jobs do not look at the same moments.
+            let jittered = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+            self.reader.client.sleep(jittered).await?;
+            pause = (pause * 3 / 2).min(longest);
+        }
+    }
+
+    async fn look_at_all(&mut self, failing_since: &mut Option<Instant>) -> Result<(), GateError> {
+        let open = self.tracked.iter().enumerate().filter(|(_, one)| one.attempt.is_none());
+        let reader = &self.reader;
+        let looks = open.map(|(place, tracked)| async move {
+            (place, reader.look(&tracked.named.run_id).await)
+        });
+        let (mut seen, mut failure) = (0, None);
+        for (place, look) in join_all(looks).await {
+            match look {
+                Ok(look) => {
+                    seen += 1;
+                    self.note_look(place, look)?;
+                }
+                Err(GateError::Api(error)) if !gives_up(&error) => {
+                    if let Some(tracked) = self.tracked.get_mut(place) {
+                        tracked.problem = Some(plain(&error.to_string()));
+                    }
+                    failure = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match failure {
+            Some(error) if seen == 0 => {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > UNREACHABLE_AFTER {
+                    return Err(GateError::Api(error));
+                }
+            }
+            _ => *failing_since = None,
+        }
+        Ok(())
+    }
+
+    /// Records what a look at a run found.
+    fn note_look(&mut self, place: usize, look: Look) -> Result<(), GateError> {
+        let grace = self.options.evaluation_grace;
+        let earliest = self.began - MARGIN;
+        let Some(tracked) = self.tracked.get_mut(place) else { return Ok(()) };
+        tracked.problem = None;
+        let facts = match &look {
+            Look::NotVisible if tracked.slot.workflow.is_none() => {
+                let run_id = plain(&tracked.named.run_id);
+                return Err(GateError::UnknownRun { run_id });
+            }
+            // A run that was just dispatched may not be readable yet.
+            Look::NotVisible => return Ok(()),
+            Look::Open(facts)
+            | Look::NotEvaluated(facts)
+            | Look::EvaluationFailed(facts)
+            | Look::Complete(facts) => facts,
+        };
+        tracked.facts = Some((**facts).clone());
+        let expected = tracked.slot.workflow.and_then(|position| self.workflows.get(position));
+        if let Some(note) = expected.and_then(|workflow| foreign(facts, workflow, earliest)) {
+            let event = tracked.finish(Outcome::Inconclusive(Cause::NotOurs), Some(note));
+            self.options.progress.emit(event);
+            return Ok(());
+        }
+        let outcome = match &look {
+            Look::NotVisible | Look::Open(_) => return Ok(()),
+            Look::NotEvaluated(facts) => {
+                let ended = *tracked.ended.get_or_insert_with(Instant::now);
+                if ended.elapsed() < grace {
+                    return Ok(());
+                }
+                outcome_without_evaluation(facts)
+            }
+            Look::EvaluationFailed(_) => Outcome::Inconclusive(Cause::EvaluationFailed),
+            Look::Complete(facts) => facts.outcome(),
+        };
+        let event = tracked.finish(outcome, None);
+        self.options.progress.emit(event);
+        Ok(())
+    }
+
+    /// Dispatches repetitions once more in which a run ended in an error, when all of their runs
+    /// have ended: one dispatch then replaces all that need it.
+    async fn dispatch_again(&mut self) -> Result<(), GateError> {
+        let keys = |wanted: &dyn Fn(&Tracked) -> bool| -> BTreeSet<(usize, u32)> {
+            let tracked = self.tracked.iter().filter(|tracked| wanted(tracked));
+            let keys = tracked.filter_map(|one| Some((one.slot.workflow?, one.slot.repetition)));
+            keys.collect()
+        };
+        let errors = keys(&|one| !one.slot.again && one.attempt.as_ref().is_some_and(is_error));
+        let open = keys(&|one| one.attempt.is_none());
+        let due: Vec<(usize, u32)> =
+            errors.difference(&open).filter(|key| !self.again.contains(key)).copied().collect();
+        for (workflow, repetition) in due {
+            self.again.push((workflow, repetition));
+            let slot = Slot { workflow: Some(workflow), repetition, again: true };
+            self.dispatch(workflow, slot).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the wait: what is open stays undecided.
+    fn time_is_up(&mut self) {
+        for tracked in self.tracked.iter_mut().filter(|tracked| tracked.attempt.is_none()) {
+            let outcome = match &tracked.facts {
+                Some(facts) if tracked.ended.is_some() => outcome_without_evaluation(facts),
+                Some(_) => Outcome::Inconclusive(Cause::NotEnded),
+                None => Outcome::Inconclusive(Cause::NotVisible),
+            };
+            let note = tracked.problem.clone();
+            let event = tracked.finish(outcome, note);
+            self.options.progress.emit(event);
+        }
+        let limit = humantime::format_duration(self.options.timeout);
+        self.notes.push(format!("the time was up after {limit} (--timeout)"));
+    }
+
+    /// Runs that go on at Armature, and dispatches that may have started some.
+    fn running(&self) -> Vec<RunReference> {
+        let dashboard = &self.reader.export.dashboard_url;
+        let runs = self.tracked.iter().filter(|tracked| tracked.goes_on()).map(|tracked| {
+            let known = tracked.known();
+            let own = tracked.slot.workflow.and_then(|position| self.workflows.get(position));
+            let workflow = own.map(|workflow| workflow.name.clone()).or(known.workflow);
+            let run_id = &tracked.named.run_id;
+            RunReference {
+                workflow: workflow.unwrap_or_else(unnamed_workflow),
+                run_id: Some(run_id.clone()),
+                run_url: Some(format!("{dashboard}/runs/{}", encode_id(run_id))),
+            }
+        });
+        let unanswered = self.unanswered.iter().filter_map(|position| {
+            let workflow = self.workflows.get(*position)?.name.clone();
+            Some(RunReference { workflow, run_id: None, run_url: None })
+        });
+        runs.chain(unanswered).collect()
+    }
+
+    async fn report(&mut self) -> Result<GateReport, GateError> {
+        let running = self.running();
+        let groups = self.groups();
+        let Required::Number(required) = self.options.rules.required else {
+            return self.judged(groups, running).await;
+        };
+        let small = groups.iter().find(|group| group.attempts.len() < to_usize(required));
+        match small.filter(|_| !self.options.runs.is_empty()) {
+            Some(group) => Err(GateError::TooFewRuns {
+                workflow: plain(group.workflow.shown()),
+                model: plain(group.model.as_deref().unwrap_or("a model that is not stated")),
+                runs: u32::try_from(group.attempts.len()).unwrap_or(u32::MAX),
+                required,
+            }),
+            None => self.judged(groups, running).await,
+        }
+    }
+
+    async fn judged(
+        &mut self,
+        groups: Vec<Group>,
+        running: Vec<RunReference>,
+    ) -> Result<GateReport, GateError> {
+        let baseline = self.baseline().await?;
+        let judged = groups.into_iter().map(|group| {
+            let (model, harness) = (group.model.as_deref(), group.harness.as_deref());
+            let sample = baseline.sample(&group.workflow.id, model, harness);
+            judge(group, &self.options.rules, sample)
+        });
+        let groups: Vec<GroupVerdict> = judged.collect();
+        let note = baseline.note.map(|note| format!("no comparison with earlier runs: {note}"));
+        self.notes.extend(note);
+        let elapsed = self.started.elapsed().as_millis();
+        Ok(GateReport {
+            verdict: overall(&groups),
+            groups,
+            notes: std::mem::take(&mut self.notes),
+            running,
+            requests: self.reader.client.request_stats().requests,
+            elapsed_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// The earlier runs. A lake that cannot be read is an error only if the comparison can block.
+    async fn baseline(&self) -> Result<Baseline, GateError> {
+        let Some(options) = &self.options.baseline else { return Ok(Baseline::default()) };
+        let own = self.tracked.iter().map(|tracked| tracked.named.run_id.as_str());
+        let organization = self.organization.id.as_deref();
+        let mapping = &self.options.mapping;
+        match Baseline::read(options, mapping, organization, self.began, own).await {
+            Ok(baseline) => Ok(baseline),
+            Err(error) if self.options.rules.baseline_blocks => Err(error.into()),
+            Err(error) => Ok(Baseline::none(plain(&error.to_string()))),
+        }
+    }
+
+    /// The attempts by workflow, model and harness.
+    fn groups(&mut self) -> Vec<Group> {
+        let mut attempts: BTreeMap<usize, Vec<Attempt>> = BTreeMap::new();
+        let mut given: BTreeMap<WorkflowName, Vec<Attempt>> = BTreeMap::new();
+        let (mut replacements, mut uncounted) = (Vec::new(), 0);
+        for (position, attempt) in std::mem::take(&mut self.missing) {
+            attempts.entry(position).or_default().push(attempt);
+        }
+        for tracked in &mut self.tracked {
+            let workflow = tracked.facts.as_ref().and_then(|facts| facts.workflow.clone());
+            let Some(attempt) = tracked.attempt.take() else { continue };
+            match tracked.slot {
+                Slot { workflow: None, .. } => {
+                    let name = workflow.unwrap_or_else(unnamed_workflow);
+                    given.entry(name).or_default().push(attempt);
+                }
+                Slot { workflow: Some(position), again: true, .. } => {
+                    replacements.push((position, attempt));
+                }
+                Slot { workflow: Some(position), .. } => {
+                    attempts.entry(position).or_default().push(attempt);
+                }
+            }
+        }
+        for (position, attempt) in replacements {
+            let originals = attempts.entry(position).or_default();
+            if replace(originals, &attempt) {
+                originals.push(attempt);
+            } else {
+                uncounted += 1;
+            }
+        }
+        if uncounted > 0 {
+            self.notes.push(format!(
+                "{uncounted} runs of repeated dispatches are not counted: they are of models whose \
+                 run was judged"
+            ));
+        }
+        let repetitions = Some(self.options.repetitions);
+        let mut all = Vec::new();
+        for (position, attempts) in attempts {
+            if let Some(workflow) = self.workflows.get(position) {
+                all.extend(groups(&workflow.name, repetitions, attempts));
+            }
+        }
+        for (workflow, attempts) in given {
+            all.extend(groups(&workflow, None, attempts));
+        }
+        all
+    }
+}
+
+/// Marks the attempt that a run of a repeated dispatch replaces: one of the same model and harness
+/// that ended in an error; or the only attempt of the repetition, whatever model it states.
+/// Returns whether there is one.
+fn replace(originals: &mut [Attempt], replacement: &Attempt) -> bool {
+    let of_repetition = |one: &&mut Attempt| one.repetition == replacement.repetition;
+    let number = originals.iter().filter(|one| one.repetition == replacement.repetition).count();
+    let original = originals.iter_mut().filter(of_repetition).find(|one| {
+        let is_same = one.model == replacement.model && one.harness == replacement.harness;
+        is_error(one) && !one.is_replaced && (is_same || number == 1)
+    });
+    let Some(original) = original else { return false };
+    original.is_replaced = true;
+    true
+}
+
+fn is_error(attempt: &Attempt) -> bool {
+    attempt.outcome == Outcome::Inconclusive(Cause::Error)
+}
+
+/// Why a run cannot be one that the gate dispatched; `None` if nothing speaks against it.
+fn foreign(facts: &RunFacts, workflow: &Workflow, earliest: Timestamp) -> Option<String> {
+    let own = facts.workflow.as_ref().map(|workflow| workflow.id.as_str());
+    if own.is_some_and(|id| !id.is_empty() && id != workflow.name.id) {
+        return Some("the API states another workflow for it".to_owned());
+    }
+    let is_early = facts.started_at.is_some_and(|start| start < earliest);
+    is_early.then(|| {
+        "it began before this gate: the same idempotency key was used before (--idempotency-key)"
+            .to_owned()
+    })
+}
+
+/// Whether an error of one look ends the gate.
+fn gives_up(error: &ApiError) -> bool {
+    error.is_fatal() || matches!(error, ApiError::Refused { .. } | ApiError::Blocked { .. })
+}
+
+fn unnamed_workflow() -> WorkflowName {
+    WorkflowName { id: String::new(), name: Some("a workflow without a name".to_owned()) }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
