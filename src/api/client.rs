@@ -3,7 +3,7 @@
 mod post;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::adaptive_concurrency::AdaptiveConcurrency;
-use super::connection::{base_url, http_client, is_loopback, keyless_client};
+use super::connection::{Redirects, base_url, http_client, is_loopback, keyless_client};
 use super::continuation::paging_headers;
 use super::cooldown::Cooldown;
 use super::error_body::{ErrorBody, retry_after_header};
@@ -67,6 +67,8 @@ pub struct Client(Arc<ClientState>);
 #[derive(Debug)]
 struct ClientState {
     http: reqwest::Client,
+    /// Sends POST requests, and follows no redirects. Set up when the first one is sent.
+    http_of_posts: OnceLock<reqwest::Client>,
     base: Url,
     key: ApiKey,
     settings: ApiSettings,
@@ -168,10 +170,11 @@ impl Client {
     /// or [`ApiError::NoCertificates`] if TLS cannot be set up.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
         let base = base_url(&options.url)?;
-        let http = http_client(&options.settings, &options.key, &base)?;
+        let http = http_client(&options.settings, &options.key, &base, Redirects::WithinOrigin)?;
         let keyless = keyless_client(&options.settings, &base)?;
         Ok(Self(Arc::new(ClientState {
             http,
+            http_of_posts: OnceLock::new(),
             base,
             budget: options.budget,
             memory_budget: MemoryBudget::new(options.settings.bodies_in_flight_bytes),

@@ -70,10 +70,20 @@ fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ApiError> {
     })
 }
 
+/// The redirects that a client with the key follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Redirects {
+    /// Those within the origin.
+    WithinOrigin,
+    /// None: a redirected POST can become a GET of something else.
+    None,
+}
+
 pub(super) fn http_client(
     settings: &ApiSettings,
     key: &ApiKey,
     base: &Url,
+    redirects: Redirects,
 ) -> Result<reqwest::Client, ApiError> {
     let setup = |error: String| ApiError::Setup(error);
     crate::tls::install();
@@ -96,7 +106,10 @@ pub(super) fn http_client(
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("armature-export/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
-        .redirect(same_origin)
+        .redirect(match redirects {
+            Redirects::WithinOrigin => same_origin,
+            Redirects::None => redirect::Policy::none(),
+        })
         .referer(false)
         .connect_timeout(Duration::from_secs(settings.connect_timeout_secs))
         .pool_max_idle_per_host(settings.concurrency);

@@ -610,7 +610,7 @@ pub(super) struct GateArguments {
 
     /// Write the report as Markdown to this file.
     ///
-    /// GitHub's step summary is written in any case where GITHUB_STEP_SUMMARY is set.
+    /// GitHub's step summary is written in any case where `GITHUB_STEP_SUMMARY` is set.
     #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) markdown: Option<PathBuf>,
 

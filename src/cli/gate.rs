@@ -180,7 +180,9 @@ fn finish(
     let written = write_reports(arguments, ci, report);
     if ci.is_github {
         let passes = arguments.inconclusive == Some(InconclusiveChoice::Pass);
-        annotations(report, passes).iter().for_each(|line| print_annotation(line));
+        for line in annotations(report, passes) {
+            print_annotation(&line);
+        }
     }
     match written {
         Err(failure) if exit == Exit::Done => Err(failure),
@@ -269,7 +271,10 @@ fn text(report: &GateReport) -> String {
 
 fn row(group: &GroupVerdict) -> Vec<String> {
     let name = plain(group.workflow.shown());
-    let version = group.version().map(|version| format!(" v{}", plain(version)));
+    let version = group.version().map(|version| match plain(version) {
+        number if number.starts_with(|first: char| first.is_ascii_digit()) => format!(" v{number}"),
+        id => format!(" {id}"),
+    });
     vec![
         format!("{name}{}", version.unwrap_or_default()),
         plain(&group.model_text()),

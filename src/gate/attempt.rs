@@ -109,7 +109,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The name in JSON and `JUnit` files.
+    /// The name in JSON and JUnit files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -159,7 +159,7 @@ impl Outcome {
         }
     }
 
-    /// The name in JSON and `JUnit` files.
+    /// The name in JSON and JUnit files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",

@@ -71,6 +71,8 @@ pub(super) struct Dispatcher<'a> {
 pub(super) enum Dispatch {
     /// Runs that no other dispatch of this gate returned.
     Runs(Vec<DispatchedRun>),
+    /// Runs that no answer names, and that must be the dispatched ones by their number.
+    Inferred(Vec<DispatchedRun>),
     /// No run that is surely the dispatched one; why, in words.
     None(String),
 }
@@ -103,7 +105,8 @@ impl Dispatcher<'_> {
                     let new = runs.into_iter().filter(|run| !self.claimed.contains(&run.run_id));
                     let new: Vec<DispatchedRun> = new.collect();
                     if !new.is_empty() {
-                        return Ok(self.claim(new));
+                        self.claim(&new);
+                        return Ok(Dispatch::Runs(new));
                     }
                     // The API takes this dispatch for an earlier one. The documented way to insist:
                     if is_forced {
@@ -123,7 +126,8 @@ impl Dispatcher<'_> {
                     let candidates = self.candidates(workflow).await?;
                     let shown = self.with_key(&candidates, &key).await?;
                     if !shown.is_empty() {
-                        return Ok(self.claim(shown));
+                        self.claim(&shown);
+                        return Ok(Dispatch::Runs(shown));
                     }
                     if sent >= MOST_SENT {
                         return Err(GateError::NoAnswer { workflow: name, attempts: sent, reason });
@@ -133,9 +137,8 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn claim(&mut self, runs: Vec<DispatchedRun>) -> Dispatch {
+    fn claim(&mut self, runs: &[DispatchedRun]) {
         self.claimed.extend(runs.iter().map(|run| run.run_id.clone()));
-        Dispatch::Runs(runs)
     }
 
     async fn send(
@@ -193,15 +196,17 @@ impl Dispatcher<'_> {
             let candidates = self.candidates(workflow).await?;
             let shown = self.with_key(&candidates, key).await?;
             if shown.len() >= expected || (look == MOST_LOOKS && !shown.is_empty()) {
-                return Ok(self.claim(shown));
+                self.claim(&shown);
+                return Ok(Dispatch::Runs(shown));
             }
             let seen: HashSet<String> = candidates.iter().map(|run| run.run_id.clone()).collect();
             let is_stable = seen == seen_before;
             seen_before = seen;
             if shown.is_empty() && candidates.len() == expected && is_stable {
                 let runs = candidates.iter().map(|run| self.dispatched(run));
-                let runs = runs.collect();
-                return Ok(self.claim(runs));
+                let runs: Vec<DispatchedRun> = runs.collect();
+                self.claim(&runs);
+                return Ok(Dispatch::Inferred(runs));
             }
             if shown.is_empty() && candidates.len() > expected {
                 let number = candidates.len();

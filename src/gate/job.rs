@@ -72,6 +72,10 @@ pub struct GateOptions {
 /// How many times longer than the first the longest pause between two looks is.
 const LONGEST_PAUSE: u32 = 15;
 
+/// A dispatched run that the API does not know after so many first pauses is given up: what was read
+/// as its id may be that of something else.
+const VISIBLE_WITHIN: u32 = 60;
+
 /// For how long every look may fail before the gate gives up. Each look is retried by itself.
 const UNREACHABLE_AFTER: Duration = Duration::from_mins(5);
 
@@ -124,6 +128,7 @@ pub async fn gate(options: &GateOptions) -> Result<GateReport, GateFailure> {
         tracked: Vec::new(),
         missing: Vec::new(),
         unanswered: Vec::new(),
+        inferred: 0,
         again: Vec::new(),
         notes: Vec::new(),
     };
@@ -170,6 +175,8 @@ struct Tracked {
     named: DispatchedRun,
     /// What the last look found; `None` while the API does not know the run.
     facts: Option<RunFacts>,
+    /// When it was dispatched.
+    since: Instant,
     /// When a look first found that it has ended.
     ended: Option<Instant>,
     /// The error of the last look, if it failed.
@@ -180,7 +187,8 @@ struct Tracked {
 
 impl Tracked {
     fn new(slot: Slot, named: DispatchedRun) -> Self {
-        Self { slot, named, facts: None, ended: None, problem: None, attempt: None }
+        let since = Instant::now();
+        Self { slot, named, facts: None, since, ended: None, problem: None, attempt: None }
     }
 
     /// What is known of the run, completed by what the dispatch named.
@@ -223,6 +231,8 @@ struct Gate<'a> {
     missing: Vec<(usize, Attempt)>,
     /// Workflows with a dispatch that was under way when the gate ended.
     unanswered: Vec<usize>,
+    /// Dispatches whose runs no answer names.
+    inferred: u32,
     /// Repetitions that were dispatched again.
     again: Vec<(usize, u32)>,
     notes: Vec<String>,
@@ -277,17 +287,12 @@ impl Gate<'_> {
         let label = if slot.again { format!("{repetition} again") } else { repetition.to_string() };
         let note = match self.dispatcher.dispatch(&workflow, &label).await {
             Ok(Dispatch::Runs(runs)) => {
-                for run in runs {
-                    self.options.progress.emit(GateEvent::Dispatched {
-                        workflow: workflow.name.clone(),
-                        repetition,
-                        repetitions: self.options.repetitions,
-                        run_id: run.run_id.clone(),
-                        model: run.model.clone(),
-                        again: slot.again,
-                    });
-                    self.tracked.push(Tracked::new(slot, run));
-                }
+                self.track(&workflow, slot, runs);
+                return Ok(());
+            }
+            Ok(Dispatch::Inferred(runs)) => {
+                self.inferred += 1;
+                self.track(&workflow, slot, runs);
                 return Ok(());
             }
             Ok(Dispatch::None(note)) => note,
@@ -310,6 +315,21 @@ impl Gate<'_> {
             self.missing.push((position, Attempt::without_run(repetition, note)));
         }
         Ok(())
+    }
+
+    /// From now on waits for these runs of a dispatch.
+    fn track(&mut self, workflow: &Workflow, slot: Slot, runs: Vec<DispatchedRun>) {
+        for run in runs {
+            self.options.progress.emit(GateEvent::Dispatched {
+                workflow: workflow.name.clone(),
+                repetition: slot.repetition,
+                repetitions: self.options.repetitions,
+                run_id: run.run_id.clone(),
+                model: run.model.clone(),
+                again: slot.again,
+            });
+            self.tracked.push(Tracked::new(slot, run));
+        }
     }
 
     /// Looks at the runs until each was judged.
@@ -348,7 +368,7 @@ impl Gate<'_> {
             match look {
                 Ok(look) => {
                     seen += 1;
-                    self.note_look(place, look)?;
+                    self.note_look(place, &look)?;
                 }
                 Err(GateError::Api(error)) if !gives_up(&error) => {
                     if let Some(tracked) = self.tracked.get_mut(place) {
@@ -372,18 +392,25 @@ impl Gate<'_> {
     }
 
     /// Records what a look at a run found.
-    fn note_look(&mut self, place: usize, look: Look) -> Result<(), GateError> {
+    fn note_look(&mut self, place: usize, look: &Look) -> Result<(), GateError> {
         let grace = self.options.evaluation_grace;
+        let visible_within = self.options.poll_interval * VISIBLE_WITHIN;
         let earliest = self.began - MARGIN;
         let Some(tracked) = self.tracked.get_mut(place) else { return Ok(()) };
         tracked.problem = None;
-        let facts = match &look {
+        let facts = match look {
             Look::NotVisible if tracked.slot.workflow.is_none() => {
                 let run_id = plain(&tracked.named.run_id);
                 return Err(GateError::UnknownRun { run_id });
             }
             // A run that was just dispatched may not be readable yet.
-            Look::NotVisible => return Ok(()),
+            Look::NotVisible => {
+                if tracked.since.elapsed() > visible_within {
+                    let event = tracked.finish(Outcome::Inconclusive(Cause::NotVisible), None);
+                    self.options.progress.emit(event);
+                }
+                return Ok(());
+            }
             Look::Open(facts)
             | Look::NotEvaluated(facts)
             | Look::EvaluationFailed(facts)
@@ -396,7 +423,7 @@ impl Gate<'_> {
             self.options.progress.emit(event);
             return Ok(());
         }
-        let outcome = match &look {
+        let outcome = match look {
             Look::NotVisible | Look::Open(_) => return Ok(()),
             Look::NotEvaluated(facts) => {
                 let ended = *tracked.ended.get_or_insert_with(Instant::now);
@@ -452,7 +479,10 @@ impl Gate<'_> {
     /// Runs that go on at Armature, and dispatches that may have started some.
     fn running(&self) -> Vec<RunReference> {
         let dashboard = &self.reader.export.dashboard_url;
-        let runs = self.tracked.iter().filter(|tracked| tracked.goes_on()).map(|tracked| {
+        // A given run of which nothing was seen may not exist.
+        let is_known = |one: &&Tracked| one.slot.workflow.is_some() || one.facts.is_some();
+        let running = self.tracked.iter().filter(|tracked| tracked.goes_on()).filter(is_known);
+        let runs = running.map(|tracked| {
             let known = tracked.known();
             let own = tracked.slot.workflow.and_then(|position| self.workflows.get(position));
             let workflow = own.map(|workflow| workflow.name.clone()).or(known.workflow);
@@ -500,6 +530,13 @@ impl Gate<'_> {
             judge(group, &self.options.rules, sample)
         });
         let groups: Vec<GroupVerdict> = judged.collect();
+        if self.inferred > 0 {
+            let number = self.inferred;
+            self.notes.push(format!(
+                "the API named no run for {number} dispatches; the runs that began since were taken \
+                 for theirs"
+            ));
+        }
         let note = baseline.note.map(|note| format!("no comparison with earlier runs: {note}"));
         self.notes.extend(note);
         let elapsed = self.started.elapsed().as_millis();

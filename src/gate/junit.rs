@@ -1,4 +1,4 @@
-//! The report as a `JUnit` XML file: one test suite per workflow, one test case per model and
+//! The report as a JUnit XML file: one test suite per workflow, one test case per model and
 //! repetition.
 //!
 //! A reader of such a file counts failures, so it shows what the gate decided: in a group that
@@ -14,7 +14,7 @@ use super::report::GateReport;
 use super::text::plain;
 use super::verdict::{GroupVerdict, Reason, Verdict};
 
-/// The report as `JUnit` XML.
+/// The report as JUnit XML.
 ///
 /// # Errors
 /// [`SerializeError`] if it cannot be written, which no content can cause.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Attempt, Cost, Outcome};
 use super::error::RunReference;
 use super::verdict::{GroupVerdict, Verdict};
 
@@ -67,7 +67,7 @@ impl GroupVerdict {
 
     /// The cost of a passed run, or a dash.
     pub fn cost_text(&self) -> String {
-        self.cost_per_pass.map_or_else(|| "–".to_owned(), |cost| cost.text())
+        self.cost_per_pass.map_or_else(|| "–".to_owned(), Cost::text)
     }
 
     /// The 95th percentile of the duration, or a dash.

@@ -61,12 +61,16 @@ pub fn dispatched_runs(
 fn collect(node: Node<'_>, depth: usize, found: &mut Vec<DispatchedRun>) {
     let Some(deeper) = depth.checked_sub(1) else { return };
     if let Some(elements) = node.elements() {
-        elements.into_iter().for_each(|element| collect_run(element, deeper, found));
+        for element in elements {
+            collect_run(element, deeper, found);
+        }
         return;
     }
     // Lists first: an object with a list of runs may have an id of its own.
     if let Some(list) = LISTS.iter().find_map(|name| node.get(name)?.elements()) {
-        list.into_iter().for_each(|element| collect_run(element, deeper, found));
+        for element in list {
+            collect_run(element, deeper, found);
+        }
         return;
     }
     if let Some(run) = SINGLE.iter().find_map(|name| node.get(name)) {

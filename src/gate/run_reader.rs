@@ -223,12 +223,13 @@ fn fetched_run(shown: &ListedRun, detail: &Response) -> FetchedRun {
     }
 }
 
-/// Whether an outcome is that of a run that must be evaluated before it counts.
+/// The outcome of a run that has ended, and for whose evaluation nobody waits any longer.
 pub(super) fn outcome_without_evaluation(facts: &RunFacts) -> Outcome {
     match facts.outcome() {
-        Outcome::Passed | Outcome::Failed => Outcome::Inconclusive(Cause::NoEvaluation),
-        Outcome::Inconclusive(Cause::Undecided) => Outcome::Inconclusive(Cause::NoEvaluation),
-        other => other,
+        Outcome::Passed | Outcome::Failed | Outcome::Inconclusive(Cause::Undecided) => {
+            Outcome::Inconclusive(Cause::NoEvaluation)
+        }
+        other @ Outcome::Inconclusive(_) => other,
     }
 }
 

@@ -4,15 +4,17 @@
 
 use std::fmt::Write as _;
 
+use crate::config::mask_keys;
+
 /// Maximum number of characters of a text in a report.
 const LONGEST: usize = 300;
 
-/// A text on one line, without control characters, without characters that change the direction of
+/// A text on one line, without keys, without control characters, without characters that change the direction of
 /// the text, and without what GitHub Actions reads as a command (`::` and `##[`), wherever it
 /// stands in a line. At most 300 characters.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for (number, letter) in text.chars().enumerate() {
+    for (number, letter) in mask_keys(text).chars().enumerate() {
         if number == LONGEST {
             out.push('…');
             break;
@@ -100,6 +102,7 @@ mod tests {
         assert_eq!(plain("::error::x"), ": :error: :x");
         assert_eq!(plain(":::"), ": : :");
         assert_eq!(plain("##[error]x"), "## [error]x");
+        assert_eq!(plain("key amt_a_b"), "key amt_***");
         assert_eq!(plain(&"é".repeat(400)).chars().count(), 301);
         assert_eq!(plain("Prüfung – ✅ 日本"), "Prüfung – ✅ 日本");
     }

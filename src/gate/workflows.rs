@@ -6,7 +6,7 @@ use super::error::GateError;
 use super::text::plain;
 use super::verdict::WorkflowName;
 use crate::api::{Client, FetchResult};
-use crate::extract::resource_list;
+use crate::extract::{ResourceList, resource_list};
 use crate::json::{Node, unwrap};
 use crate::run::encode_id;
 use crate::tables::{ListDocument, Mapping, Table, WORKFLOWS};
@@ -66,7 +66,7 @@ pub(super) async fn find_workflows(
 ) -> Result<Vec<Workflow>, GateError> {
     let sources = mapping.list_sources(ListDocument::Workflows, &WORKFLOWS);
     let list = resource_list(client, "/workflows", sources).await?;
-    let elements = list.as_ref().map(|list| list.elements()).unwrap_or_default();
+    let elements = list.as_ref().map(ResourceList::elements).unwrap_or_default();
     let known = elements.into_iter().filter_map(|element| Workflow::read(element, mapping));
     let known: Vec<Workflow> = known.collect();
     let mut found: Vec<Workflow> = Vec::new();

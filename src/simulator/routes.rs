@@ -378,6 +378,14 @@ fn open_api() -> Value {
             (path.to_owned(), json!({"get": operation}))
         })
         .collect();
+    let mut paths = paths;
+    paths.insert(
+        "/workflows/{id}/runs".to_owned(),
+        json!({"post": {
+            "summary": "Dispatch runs",
+            "responses": {"202": {"description": "Accepted"}},
+        }}),
+    );
     json!({
         "openapi": "3.0.3",
         "info": {"title": "Armature REST API (simulated)", "version": "1"},

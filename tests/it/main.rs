@@ -17,6 +17,7 @@ mod compact;
 mod doctor;
 mod file_modes;
 mod foreign_files;
+mod gate;
 mod hostile_json;
 mod iceberg;
 mod iceberg_engines;

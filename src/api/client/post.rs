@@ -17,6 +17,7 @@ use super::{
     origin_of, request_id, traced,
 };
 use crate::api::ApiError;
+use crate::api::connection::{Redirects, http_client};
 use crate::api::error_body::ErrorBody;
 use crate::api::request_stats::{RequestGuard, endpoint};
 use crate::api::retry::pauses;
@@ -50,8 +51,8 @@ pub enum PostResult {
         /// The `Date` header: the server's clock.
         date: Option<Timestamp>,
     },
-    /// The API refused the request: a client error, a redirect to another host, or an error in a
-    /// body with a success status.
+    /// The API refused the request: a client error, a redirect, or an error in a body with a success
+    /// status.
     Refused {
         /// The status.
         status: u16,
@@ -106,7 +107,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ApiError`] if a stop was requested, or a budget is spent. The request may then have been in
-    /// flight: whether the server acted is not known.
+    /// flight: whether the server acted is not known. Also if TLS cannot be set up.
     pub async fn post(&self, post: Post<'_>) -> Result<PostResult, ApiError> {
         let url = self.url(post.path, &[]);
         let started = Instant::now();
@@ -162,9 +163,11 @@ impl Client {
             Err(spent) => return PostAttempt::Spent(spent),
         };
         permit.begin();
-        let request = self
-            .0
-            .http
+        let http = match self.http_of_posts() {
+            Ok(http) => http,
+            Err(error) => return PostAttempt::Spent(error),
+        };
+        let request = http
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(IDEMPOTENCY_KEY, post.idempotency_key)
@@ -184,6 +187,15 @@ impl Client {
             self.rate_limiter().record_acceptance();
         }
         attempt
+    }
+
+    fn http_of_posts(&self) -> Result<&reqwest::Client, ApiError> {
+        if let Some(http) = self.0.http_of_posts.get() {
+            return Ok(http);
+        }
+        let state = &self.0;
+        let http = http_client(&state.settings, &state.key, &state.base, Redirects::None)?;
+        Ok(state.http_of_posts.get_or_init(|| http))
     }
 
     async fn receive_post(

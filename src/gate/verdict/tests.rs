@@ -119,6 +119,7 @@ fn the_cost_of_a_pass_is_that_of_all_judged_runs() {
 
 #[test]
 fn the_p95_is_a_nearest_rank() {
+    use Verdict::{Fail, Inconclusive, Pass};
     let of = |durations: &[Option<u64>], limit: u64| {
         let mut all = attempts(&"p".repeat(durations.len()));
         for (attempt, duration) in all.iter_mut().zip(durations) {
@@ -128,7 +129,6 @@ fn the_p95_is_a_nearest_rank() {
         let judged = judge(group(all), &Rules { max_p95, ..rules(Required::DEFAULT) }, None);
         (judged.verdict, judged.p95_ms)
     };
-    use Verdict::{Fail, Inconclusive, Pass};
     assert_eq!(of(&[Some(1), Some(2), Some(3)], 3), (Pass, Some(3)));
     assert_eq!(of(&[Some(1), Some(2), Some(3)], 2), (Fail, Some(3)));
     assert_eq!(of(&[Some(1), None, Some(3)], 3), (Inconclusive, Some(3)));
@@ -218,6 +218,122 @@ fn a_gate_is_as_good_as_its_worst_group() {
     assert_eq!(overall(&[of("ppp"), of("eee")]), Verdict::Inconclusive);
     assert_eq!(overall(&[of("fff"), of("eee"), of("ppp")]), Verdict::Fail);
     assert_eq!(overall(&[]), Verdict::Inconclusive);
+}
+
+/// Outcomes of a gate whose runs pass with a probability, and end in an error with another.
+fn drawn(seed: u64, runs: u32, passes: f64, errors: f64) -> Vec<Attempt> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut draw = |number| {
+        let outcome = if random.f64() < errors {
+            ERROR
+        } else if random.f64() < passes {
+            Outcome::Passed
+        } else {
+            Outcome::Failed
+        };
+        attempt(number, outcome)
+    };
+    (1..=runs).map(&mut draw).collect()
+}
+
+/// The probability that fewer than `needed` of `runs` pass, if each passes with this probability.
+fn false_failure_rate(runs: u32, needed: u32, passes: f64) -> f64 {
+    let choose = |part: u32| {
+        let factor = |place: u32| f64::from(runs - part + place) / f64::from(place);
+        (1..=part).map(factor).product::<f64>()
+    };
+    let probability = |number: u32| {
+        let (number_of, rest) = (i32::try_from(number).unwrap(), i32::try_from(runs - number));
+        choose(number) * passes.powi(number_of) * (1.0 - passes).powi(rest.unwrap())
+    };
+    (0..needed).map(probability).sum()
+}
+
+const DOCUMENT: &str = include_str!("../../../docs/GATE.md");
+
+/// The rows of the table of false failures in docs/GATE.md: `needed of runs`, and a percentage for
+/// each pass rate of the table's head.
+fn documented_rates() -> Vec<(u32, u32, f64, f64)> {
+    let (_, table) = DOCUMENT.split_once("| passes needed |").unwrap();
+    let mut lines = table.lines();
+    let rates = lines
+        .next()
+        .unwrap()
+        .trim_matches('|')
+        .split('|')
+        .map(|cell| cell.trim().trim_end_matches(" %").parse::<f64>().unwrap() / 100.0);
+    let rates: Vec<f64> = rates.collect();
+    let mut found = Vec::new();
+    for line in lines.skip(1).take_while(|line| line.starts_with('|')) {
+        let mut cells = line.trim_matches('|').split('|').map(str::trim);
+        let (needed, runs) = cells.next().unwrap().split_once(" of ").unwrap();
+        let (needed, runs) = (needed.parse().unwrap(), runs.split(' ').next().unwrap());
+        for (rate, cell) in rates.iter().zip(cells) {
+            let stated = cell.trim_end_matches(" %").parse::<f64>().unwrap() / 100.0;
+            found.push((needed, runs.parse().unwrap(), *rate, stated));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_documented_rates_of_false_failures_are_right() {
+    let documented = documented_rates();
+    assert!(documented.len() >= 12, "{documented:?}");
+    for (needed, runs, passes, stated) in documented {
+        let exact = false_failure_rate(runs, needed, passes);
+        assert!((exact - stated).abs() < 0.000_051, "{needed} of {runs}: {exact}, not {stated}");
+    }
+}
+
+/// A/A: gates on workflows that are as good as ever. No more of them fail than the documentation
+/// states, within what chance makes of 500 gates (four standard deviations).
+#[test]
+fn gates_on_unchanged_workflows_fail_as_rarely_as_documented() {
+    const GATES: u32 = 500;
+    for (needed, runs, passes, stated) in documented_rates() {
+        let rules = rules(Required::Share { passes: needed, of: runs });
+        let mut failed = 0_u32;
+        for seed in 0..u64::from(GATES) {
+            let seed = seed * 1_000 + u64::from(runs) * 10 + u64::from(needed);
+            let judged = judge(group(drawn(seed, runs, passes, 0.0)), &rules, None);
+            failed += u32::from(judged.verdict == Verdict::Fail);
+        }
+        let expected = f64::from(GATES) * stated;
+        let most = expected + 4.0 * (expected * (1.0 - stated)).sqrt() + 1.0;
+        assert!(f64::from(failed) <= most, "{needed} of {runs} at {passes}: {failed} failed");
+    }
+}
+
+/// The comparison with earlier runs of the same quality is significant in at most 5 % of gates,
+/// whatever their size and whatever errors there are.
+#[test]
+fn comparisons_of_unchanged_workflows_are_rarely_significant() {
+    const GATES: u32 = 500;
+    for (runs, passes) in [(3, 0.9), (5, 0.8), (10, 0.7), (20, 0.9)] {
+        let mut significant = 0_u32;
+        for seed in 0..u64::from(GATES) {
+            let earlier = drawn(seed + 1_000_000, 150, passes, 0.05);
+            let decided: Vec<&Attempt> = earlier.iter().filter(|one| one.is_decided()).collect();
+            let passed = decided.iter().filter(|one| one.outcome == Outcome::Passed);
+            let sample = Sample { passed: count(passed), decided: count(decided.iter()) };
+            let rules = Rules { baseline_blocks: true, ..rules(Required::Number(1)) };
+            let judged = judge(group(drawn(seed, runs, passes, 0.05)), &rules, Some(sample));
+            significant += u32::from(judged.reasons.iter().any(|one| one.kind == "baseline"));
+        }
+        // 5 % of 500 are 25; four standard deviations more are 45.
+        assert!(significant <= 45, "{runs} runs at {passes}: {significant}");
+    }
+}
+
+/// A workflow that got much worse is found.
+#[test]
+fn a_regression_fails_nearly_every_gate() {
+    let verdicts = (0..500).map(|seed| {
+        judge(group(drawn(seed, 3, 0.1, 0.0)), &rules(Required::DEFAULT), None).verdict
+    });
+    let failed = verdicts.filter(|verdict| *verdict == Verdict::Fail).count();
+    assert!(failed > 470, "{failed}");
 }
 
 proptest! {
