@@ -7,8 +7,8 @@
 //! an answer names, or that show the key, count.
 //!
 //! If an answer names no run, the runs that began since the dispatch are counted: if there are as
-//! many as the workflow has models, they must be the dispatched ones; if there are more, nothing
-//! tells whose they are, and none counts.
+//! many as the workflow has models, they are taken for the dispatched ones, and the report says so;
+//! if there are more, nothing tells whose they are, and none counts.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -34,6 +34,9 @@ use crate::time::Timestamp;
 
 /// Tolerance for the clocks of the API: a run may state a start this much before its dispatch.
 pub(super) const MARGIN: Duration = Duration::from_mins(1);
+
+/// The same for runs that are found by their start alone: as short as clocks and latencies allow.
+const CLOSE_MARGIN: Duration = Duration::from_secs(10);
 
 /// How often a dispatch without an answer is sent.
 const MOST_SENT: u32 = 3;
@@ -116,14 +119,17 @@ impl Dispatcher<'_> {
                     is_forced = true;
                     sent = 0;
                 }
-                Sent::Unnamed => return self.find_unnamed(workflow, &key).await,
+                Sent::Unnamed { date } => {
+                    let earliest = date.map_or(self.began - MARGIN, |date| date - CLOSE_MARGIN);
+                    return self.find_unnamed(workflow, &key, earliest).await;
+                }
                 Sent::Unknown { reason, wait } => {
                     let name = plain(workflow.name.shown());
                     let reason = plain(&reason);
                     self.progress.emit(GateEvent::OutcomeUnknown { reason: reason.clone() });
                     self.sleep(wait.unwrap_or_default().max(pause)).await?;
                     pause *= 2;
-                    let candidates = self.candidates(workflow).await?;
+                    let candidates = self.candidates(workflow, self.began - MARGIN).await?;
                     let shown = self.with_key(&candidates, &key).await?;
                     if !shown.is_empty() {
                         self.claim(&shown);
@@ -160,9 +166,9 @@ impl Dispatcher<'_> {
         let post = Post { path: &path, body: &body, idempotency_key: key };
         let name = plain(workflow.name.shown());
         match self.client.post(post).await? {
-            PostResult::Done { body, location, .. } => {
+            PostResult::Done { body, location, date } => {
                 let runs = dispatched_runs(&body, location.as_deref(), id);
-                Ok(if runs.is_empty() { Sent::Unnamed } else { Sent::Named(runs) })
+                Ok(if runs.is_empty() { Sent::Unnamed { date } } else { Sent::Named(runs) })
             }
             PostResult::Unknown { reason, wait } => Ok(Sent::Unknown { reason, wait }),
             PostResult::Refused { status: status @ (401 | 403), code, message } => {
@@ -181,11 +187,13 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Finds the runs of a dispatch that succeeded, and whose answer names none.
+    /// Finds the runs of a dispatch that succeeded, and whose answer names none. They began no
+    /// earlier than `earliest`.
     async fn find_unnamed(
         &mut self,
         workflow: &Workflow,
         key: &str,
+        earliest: Timestamp,
     ) -> Result<Dispatch, GateError> {
         self.progress.emit(GateEvent::Unnamed);
         let expected = workflow.models.unwrap_or(1);
@@ -193,7 +201,7 @@ impl Dispatcher<'_> {
         // What is counted must be there twice: a foreign run may be listed before the dispatched one.
         let mut seen_before = HashSet::new();
         for look in 1..=MOST_LOOKS {
-            let candidates = self.candidates(workflow).await?;
+            let candidates = self.candidates(workflow, earliest).await?;
             let shown = self.with_key(&candidates, key).await?;
             if shown.len() >= expected || (look == MOST_LOOKS && !shown.is_empty()) {
                 self.claim(&shown);
@@ -224,11 +232,14 @@ impl Dispatcher<'_> {
         Ok(Dispatch::None("the API named no run, and none was listed since".to_owned()))
     }
 
-    /// Runs of the workflow that may be those of a dispatch: started since the gate began, not on
-    /// the workflow's schedule, and not returned by another dispatch.
-    async fn candidates(&self, workflow: &Workflow) -> Result<Vec<ListedRun>, GateError> {
+    /// Runs of the workflow that may be those of a dispatch: started no earlier than `earliest`, not
+    /// on the workflow's schedule, and not returned by another dispatch.
+    async fn candidates(
+        &self,
+        workflow: &Workflow,
+        earliest: Timestamp,
+    ) -> Result<Vec<ListedRun>, GateError> {
         let id = &workflow.name.id;
-        let earliest = self.began - MARGIN;
         let window =
             Window { range: Range::Day, from: earliest, until: self.began, known_before: None };
         let query = list_query(window, &Filters::default(), Some(id), self.paths);
@@ -300,8 +311,8 @@ impl Dispatcher<'_> {
 enum Sent {
     /// The answer names runs.
     Named(Vec<DispatchedRun>),
-    /// A success, whose answer names no run.
-    Unnamed,
+    /// A success, whose answer names no run, and the server's clock then.
+    Unnamed { date: Option<Timestamp> },
     /// Whether runs were dispatched is not known.
     Unknown { reason: String, wait: Option<Duration> },
 }

@@ -58,8 +58,9 @@ pub(super) fn markdown(text: &str) -> String {
     let has_address = text.to_ascii_lowercase().contains("www.");
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        let is_harmless = matches!(letter, '-' | ',' | '\'' | '"' | '(' | ')' | '/' | '%' | '…')
-            || (letter == '.' && !has_address);
+        let is_harmless =
+            matches!(letter, '-' | ',' | '\'' | '"' | '(' | ')' | '/' | '%' | '=' | '…')
+                || (letter == '.' && !has_address);
         if letter.is_ascii_punctuation() && !is_harmless {
             out.push('\\');
         }
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn markdown_has_no_markup() {
-        assert_eq!(markdown("a|b`c`<img src=x>"), "a\\|b\\`c\\`\\<img src\\=x\\>");
+        assert_eq!(markdown("a|b`c`<img src=x>"), "a\\|b\\`c\\`\\<img src=x\\>");
         assert_eq!(markdown("[x](javascript:y)"), "\\[x\\](javascript\\:y)");
         assert_eq!(markdown("gpt-4.5 (a/b)"), "gpt-4.5 (a/b)");
         assert_eq!(markdown("WWW.example.com"), "WWW\\.example\\.com");

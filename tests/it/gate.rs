@@ -274,6 +274,30 @@ fn a_foreign_run_never_counts() {
     }
 }
 
+/// The dispatched run is listed later than a foreign one, and a run from before the dispatch is there
+/// all the time.
+#[test]
+fn a_foreign_run_that_is_listed_first_does_not_count() {
+    let response = DispatchResponse::Unknown;
+    let export = export(Dispatching { response, ..at_once() });
+    let foreign = foreign_run(&export, "refund request");
+    let only_foreign = json!({"rows": [foreign.listing], "total": 1}).to_string();
+    export.simulator.override_run(foreign);
+    let rule = Rule { times: Some(1), ..Rule::new(Endpoint::Runs, answer(200, only_foreign)) };
+    export.simulator.add_rule(rule);
+    let (_, found) = report(&export, &["refund request", "--repeat", "1"]);
+    assert_eq!(outcomes(&found), [["no_run"]], "{found}");
+
+    let export = self::export(Dispatching { response, ..at_once() });
+    let early = now() - chrono::Duration::seconds(30);
+    let foreign = foreign_run(&export, "refund request");
+    let mut listing = foreign.listing.clone();
+    listing["started_at"] = json!(early.to_rfc3339());
+    export.simulator.override_run(RunOverride { started_at: early, listing, ..foreign });
+    let (_, found) = report(&export, &["refund request", "--repeat", "1"]);
+    assert_eq!(outcomes(&found), [["passed"]], "{found}");
+}
+
 #[test]
 fn a_lost_answer_costs_no_run_where_the_key_is_honoured_or_shown() {
     let lost = || Rule {
