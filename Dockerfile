@@ -11,6 +11,7 @@ COPY .cargo .cargo
 # Only the two files that the program carries: changing another one does not build it again.
 COPY config/armature-export.toml config/demo.toml config/
 COPY src src
+COPY templates templates
 COPY --from=duckdb /duckdb /duckdb
 # The library is installed beside the program: see the last stage.
 RUN if [ -f /duckdb/libduckdb.so ]; then \

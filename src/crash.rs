@@ -4,9 +4,9 @@
 //! `ARMATURE_EXPORT_CRASH_AT=after_commit_file` in its environment aborts when it first reaches that
 //! point, and with `after_commit_file:3` when it reaches it for the third time.
 
-/// All points; those of a sync in the order in which it reaches them, then those of rebuilds and
-/// merges.
-pub const POINTS: [&str; 42] = [
+/// All points; those of a sync in the order in which it reaches them, then those of rebuilds,
+/// merges and reports.
+pub const POINTS: [&str; 43] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -49,6 +49,7 @@ pub const POINTS: [&str; 42] = [
     "before_rest_catalog_commit",
     "after_rest_catalog_commit",
     "before_iceberg_is_recorded",
+    "half_of_the_report",
 ];
 
 /// A crash point; does nothing in this build.

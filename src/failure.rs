@@ -10,6 +10,7 @@ use crate::lake::{LakeError, RequestProblem};
 use crate::notify::NotifyError;
 use crate::query::{Fault, QueryError};
 use crate::reconcile::ReconcileError;
+use crate::report::ReportError;
 use crate::sync::{SyncError, SyncOutcome, SyncReport};
 use crate::tables::MappingError;
 use crate::targets::{CatalogProblem, DeliverError, PublishProblem};
@@ -529,6 +530,27 @@ impl From<JobError> for Failure {
             ),
             JobError::RowsDiffer { .. } => Self::hinted(Exit::Bug, error, ""),
         }
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        let (exit, hint) = match error {
+            ReportError::Job(error) => return error.into(),
+            ReportError::UnknownWorkflow { .. } => (
+                Exit::Usage,
+                "give a name or an id as in the columns workflow_name and workflow_id of `runs`",
+            ),
+            ReportError::Duckdb { .. } => (
+                Exit::Storage,
+                "`armature-export verify` checks the data files; the disk of the page needs room for temporary files",
+            ),
+            ReportError::Render(_) => (Exit::Bug, REPORT),
+            ReportError::Write { .. } => {
+                (Exit::Storage, "check that the folder is writable and the disk is not full")
+            }
+        };
+        Self::hinted(exit, error, hint)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod observe;
 pub mod query;
 pub mod reconcile;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod service;

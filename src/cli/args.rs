@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::RangeChoice;
+use crate::config::{RangeChoice, ReportRange};
 use crate::gate::Cost;
 use crate::metrics::Dialect;
 use crate::observe::LogFormat;
@@ -121,6 +121,14 @@ pub(super) enum Command {
     ///
     /// Makes no API requests.
     Status(TargetArguments),
+
+    /// Write one HTML page with the metrics: what changed, why runs fail, tools, models, costs.
+    ///
+    /// The page is made from the lake, and needs no DuckDB file. It is one file without scripts, to
+    /// open, print or send. It names workflows, versions, tools, criteria, models and runs; without
+    /// --evidence it shows no text out of prompts, arguments, results or error messages. Makes no API
+    /// requests.
+    Report(ReportArguments),
 
     /// Print the data dictionary: every table and column with its type, meaning and source.
     Schema(SchemaArguments),
@@ -341,6 +349,36 @@ pub(super) struct ReadyArguments {
     /// Check only that the `schedule` process responds, not that the export is fresh.
     #[arg(long)]
     pub(super) alive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// File to write the page to, or `-` for stdout (default: `armature-report.html`).
+    ///
+    /// Overrides the configuration file. An existing file is replaced in one step, so that a reader
+    /// never finds part of a page. Its path is printed on stdout.
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
+    pub(super) out: Option<PathBuf>,
+
+    /// How far back runs count (default: 30d).
+    ///
+    /// Overrides the configuration file. The range ends where the coverage does, so that a late sync
+    /// makes no page empty. Versions are compared within the range.
+    #[arg(long, value_name = "RANGE")]
+    pub(super) range: Option<ReportRange>,
+
+    /// Name or id of a workflow; repeat it for several (default: all workflows).
+    #[arg(long = "workflow", value_name = "NAME")]
+    pub(super) workflows: Vec<String>,
+
+    /// Show text out of the latest runs that did not pass: error messages, and what the judge wrote.
+    ///
+    /// Each text is cut after 300 characters. It can contain anything that was in the run.
+    #[arg(long)]
+    pub(super) evidence: bool,
+
+    #[command(flatten)]
+    pub(super) targets: TargetArguments,
 }
 
 #[derive(Debug, Args)]

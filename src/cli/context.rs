@@ -205,7 +205,8 @@ fn key_file_from_environment() -> Option<PathBuf> {
     std::env::var_os("ARMATURE_API_KEY_FILE").filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
-fn absolute(path: &Path) -> PathBuf {
+/// A path from the root, for messages and for work that goes on in another folder.
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 

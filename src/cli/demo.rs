@@ -7,12 +7,14 @@ use chrono::{DateTime, Utc};
 
 use super::args::DemoArguments;
 use super::context::{COMMITTING, Context, now, stop_on_signal, write_stdout};
+use super::report::report_path;
 use super::simulate::start;
 use super::sync::{finish, run_once, summary};
 use super::table::render;
 use crate::config::{ApiKey, parse};
 use crate::failure::{Exit, Failure};
 use crate::query::query;
+use crate::report::{self, Report, ReportOptions};
 use crate::simulator::{SimulatorSettings, WorldSettings};
 
 /// The configuration of the demo: a file that users can copy.
@@ -64,6 +66,8 @@ pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<
     settings.lake.path = absolute(&settings.lake.path)?;
     settings.duckdb.path = absolute(&settings.duckdb.path)?;
     let (lake, duckdb) = (settings.lake.path.clone(), settings.duckdb.path.clone());
+    let page = report_path(&settings);
+    let report_options = ReportOptions::new(&settings, &page, now().into())?;
     let key = ApiKey::new("amt_demo_key", "of the demo")?;
     let report = run_once(context, settings, simulator.base_url(), key, stop).await?;
     simulator.stop().await;
@@ -79,9 +83,19 @@ pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<
             let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
             write_stdout(&format!("\n{question}\n\n{}", render(&headings, &rows)))?;
         }
+        let made = report::make(&report_options).await?;
+        report::write(&made.page, &page)?;
+        write_stdout(&first_of(&made, &shown(&page)))?;
         write_stdout(&closing(&lake_shown, &shown(&duckdb)))?;
     }
     finish(context, &report)
+}
+
+/// Where the report is, and what it says first.
+fn first_of(made: &Report, page: &str) -> String {
+    let mut first = vec![made.headline.as_str()];
+    first.extend(made.details.iter().map(String::as_str));
+    format!("\nOpen the report in a browser: {page}\n\n  {}", first.join("\n  "))
 }
 
 fn closing(lake: &str, duckdb: &str) -> String {

@@ -17,6 +17,7 @@ mod plan;
 mod ready;
 mod reconcile;
 mod replay;
+mod report;
 mod schedule;
 mod schema;
 mod simulate;
@@ -84,6 +85,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Ready(arguments) => ready::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,
+        Command::Report(arguments) => report::run(&context, &arguments).await,
         Command::Schema(arguments) => schema::run(&context, &arguments).await,
         Command::Changes(arguments) => changes::run(&context, &arguments).await,
         Command::Deliver(arguments) => deliver::run(&context, &arguments).await,

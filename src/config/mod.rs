@@ -20,7 +20,7 @@ pub use object_store::{ObjectStoreSettings, ReadBy, StoreScheme, StoreUrl};
 pub use path::{check_lake_path, check_path, lake_path, local_path};
 pub use settings::{
     Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings,
-    PagingSettings, PagingStyle, RangeChoice, ScheduleSettings, Settings, SyncSettings,
-    WebhookFormat,
+    PagingSettings, PagingStyle, RangeChoice, ReportRange, ReportSettings, ScheduleSettings,
+    Settings, SyncSettings, WebhookFormat,
 };
 pub use webhook_url::WebhookUrl;

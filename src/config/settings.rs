@@ -31,6 +31,8 @@ pub struct Settings {
     pub iceberg: IcebergSettings,
     /// How `compact` merges small data files.
     pub compact: CompactSettings,
+    /// The page that `report` makes.
+    pub report: ReportSettings,
     /// When `schedule` runs which job.
     pub schedule: ScheduleSettings,
     /// Where `schedule` sends messages.
@@ -392,6 +394,50 @@ impl Default for CompactSettings {
     fn default() -> Self {
         Self { target_bytes: 128 * 1024 * 1024, closed_after_secs: 86_400, grace_secs: 86_400 }
     }
+}
+
+/// How far back the runs of a report start. The range ends where the coverage does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+pub enum ReportRange {
+    /// 24 hours.
+    #[serde(rename = "24h")]
+    #[value(name = "24h")]
+    Day,
+    /// 7 days.
+    #[serde(rename = "7d")]
+    #[value(name = "7d")]
+    Week,
+    /// 30 days.
+    #[default]
+    #[serde(rename = "30d")]
+    #[value(name = "30d")]
+    Month,
+    /// All runs of the lake, also those that state no start.
+    #[serde(rename = "all")]
+    #[value(name = "all")]
+    All,
+}
+
+impl ReportRange {
+    /// Its length in days; `None` for all runs.
+    pub fn days(self) -> Option<u32> {
+        match self {
+            Self::Day => Some(1),
+            Self::Week => Some(7),
+            Self::Month => Some(30),
+            Self::All => None,
+        }
+    }
+}
+
+/// The page that `report` makes, and `schedule` after each sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// The path of the page. `None`: `schedule` makes none.
+    pub path: Option<PathBuf>,
+    /// How far back runs count.
+    pub range: ReportRange,
 }
 
 /// What `schedule` does, and when.

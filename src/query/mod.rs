@@ -21,3 +21,4 @@ pub use reader::LakeReader;
 pub(crate) use records::{gap_rows, sync_row};
 pub(crate) use sql::{TablePlan, check_path, identifier, literal, read_parquet};
 pub use views::lake_views;
+pub(crate) use views::newest_sync;

@@ -73,6 +73,24 @@ struct CommitLog {
     sync: Option<(SyncRecord, CommitFile)>,
 }
 
+/// The newest sync of a lake, with its commit.
+///
+/// # Errors
+/// [`LakeError`] if a commit cannot be read.
+pub(crate) async fn newest_sync(
+    view: &LakeView,
+) -> Result<Option<(SyncRecord, CommitFile)>, LakeError> {
+    // Merges and replays record no sync.
+    let mut commits = view.commits()?;
+    while let Some(commit) = commits.pop() {
+        let mut commit_file = view.commit_file(commit).await?;
+        if let Some(sync) = commit_file.sync.take() {
+            return Ok(Some((sync, commit_file)));
+        }
+    }
+    Ok(None)
+}
+
 impl CommitLog {
     /// Empty if there is no lake yet.
     async fn read(lake: &LakeStore) -> Result<Self, LakeError> {
@@ -81,15 +99,7 @@ impl CommitLog {
             other => other?,
         };
         let head = view.head().cloned();
-        // Merges and replays record no sync.
-        let mut commits = view.commits()?;
-        while let Some(commit) = commits.pop() {
-            let mut commit_file = view.commit_file(commit).await?;
-            if let Some(sync) = commit_file.sync.take() {
-                return Ok(Self { head, sync: Some((sync, commit_file)) });
-            }
-        }
-        Ok(Self { head, sync: None })
+        Ok(Self { head, sync: newest_sync(&view).await? })
     }
 
     /// The rows of a table, as queries. Of `_syncs` only the newest: a year of syncs would be

@@ -10,6 +10,7 @@ const SYNC: &[&str] = &["sync"];
 const REBUILD: &[&str] = &["deliver", "--rebuild"];
 const REPLAY: &[&str] = &["replay"];
 const COMPACT: &[&str] = &["compact"];
+const REPORT: &[&str] = &["report"];
 
 /// What brings a process to a point: crashes of earlier ones, and its command.
 fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
@@ -22,6 +23,7 @@ fn way(point: &str) -> (&'static [&'static str], &'static [&'static str]) {
         | "after_exchange"
         | "between_exchanged_folders"
         | "before_retired_are_removed" => (&[], COMPACT),
+        "half_of_the_report" => (&[], REPORT),
         "before_rebuilt_is_in_place" | "after_rebuilt_is_in_place" => (&[], REBUILD),
         _ => (&[], SYNC),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules in order: each may use those before it.
-const MODULES: [&str; 32] = [
+const MODULES: [&str; 35] = [
     "crash",
     "digest",
     "tls",
@@ -30,6 +30,7 @@ const MODULES: [&str; 32] = [
     "compact",
     "replay",
     "verify",
+    "report",
     "sync",
     "reconcile",
     "gate",

@@ -1,0 +1,341 @@
+//! Charts as SVG. Each is 340 units wide, which is a phone's width; text is 12 units high. What a
+//! chart shows is also in a table beside it, so a chart itself is one image for a screen reader.
+
+use askama::Template;
+
+use super::days::Day;
+use super::format::{counted, fitting, grouped, money, percent, signed_points};
+use super::rows::Rows;
+use super::scale::Scale;
+
+/// The left and right end of what is drawn.
+const SIDES: (f64, f64) = (10.0, 330.0);
+
+/// The height of a row: a line of text, and a track below it.
+const ROW: f64 = 38.0;
+
+/// The most rows of a chart.
+const MOST: usize = 12;
+
+/// Columns of text in the whole width.
+const COLUMNS: usize = 46;
+
+fn at(place: f64) -> String {
+    format!("{place:.1}")
+}
+
+/// A line of an axis, with its text.
+#[derive(Debug)]
+struct Tick {
+    x: String,
+    text: String,
+    /// Where the text stands: the outer ones must not be cut off.
+    anchor: &'static str,
+}
+
+fn ticks(scale: &Scale, most: u32, text: impl Fn(f64) -> String) -> Vec<Tick> {
+    let values = scale.ticks(most);
+    let anchor = |x: f64| match x {
+        x if x < 20.0 => "start",
+        x if x > 320.0 => "end",
+        _ => "middle",
+    };
+    let tick = |value: f64| {
+        let x = scale.place(value);
+        Tick { x: at(x), text: text(value), anchor: anchor(x) }
+    };
+    values.into_iter().map(tick).collect()
+}
+
+/// The change of the pass rate with the latest version of each workflow.
+#[derive(Debug, Template)]
+#[template(path = "report/changes.svg", escape = "html")]
+pub(super) struct ChangesChart {
+    height: String,
+    bottom: String,
+    description: String,
+    zero: String,
+    ticks: Vec<Tick>,
+    rows: Vec<ChangeRow>,
+}
+
+#[derive(Debug)]
+struct ChangeRow {
+    label: String,
+    value: String,
+    text_y: String,
+    y: String,
+    low: String,
+    high: String,
+    /// The outline of the mark: a triangle that points down or up, or a circle.
+    mark: String,
+    class: &'static str,
+}
+
+impl ChangesChart {
+    /// The chart of rows of `workflow_versions`; `None` if none of them has a change.
+    pub(super) fn new(versions: &Rows) -> Option<Self> {
+        let mut changes = Vec::new();
+        for row in versions.iter() {
+            let bounds =
+                row.number("pass_rate_change_low").zip(row.number("pass_rate_change_high"));
+            if let Some((change, (low, high))) = row.number("pass_rate_change").zip(bounds) {
+                changes.push((row, change, low, high));
+            }
+        }
+        changes.truncate(MOST);
+        let ends = changes.iter().flat_map(|(_, _, low, high)| [low.abs(), high.abs()]);
+        // Whole tens of points.
+        let end = (ends.reduce(f64::max)? * 10.0).ceil().clamp(1.0, 10.0) / 10.0;
+        let scale = Scale::new((-end, end), SIDES);
+        let mut y = 0.0;
+        let mut rows = Vec::new();
+        for (row, change, low, high) in changes {
+            let comparison = row.text("comparison").unwrap_or_default();
+            let version = row.text("workflow_version").unwrap_or_default();
+            let workflow = row.text("workflow_name").unwrap_or_default();
+            let (place, middle) = (scale.place(change), y + 27.0);
+            let value = format!("{} points", signed_points(change));
+            rows.push(ChangeRow {
+                label: fitting(&format!("{workflow}, version {version}"), COLUMNS - 12),
+                value,
+                text_y: at(y + 14.0),
+                y: at(middle),
+                low: at(scale.place(low)),
+                high: at(scale.place(high)),
+                mark: mark(comparison, place, middle),
+                class: class(comparison),
+            });
+            y += ROW;
+        }
+        let description = format!(
+            "For each of {} the change of the pass rate with its latest version, as a point with \
+             its 95 % interval; a triangle marks a regression or an improvement. The table has the \
+             same figures.",
+            counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "workflow", "workflows")
+        );
+        Some(Self {
+            height: at(y + 24.0),
+            bottom: at(y),
+            description,
+            zero: at(scale.place(0.0)),
+            ticks: ticks(&scale, 4, signed_points),
+            rows,
+        })
+    }
+
+    /// Where the text of the axis stands.
+    fn axis_y(&self) -> String {
+        at(self.bottom.parse::<f64>().unwrap_or_default() + 16.0)
+    }
+}
+
+fn class(comparison: &str) -> &'static str {
+    match comparison {
+        "regression" => "worse",
+        "improvement" => "better",
+        _ => "same",
+    }
+}
+
+/// The outline of a mark around a point.
+fn mark(comparison: &str, x: f64, y: f64) -> String {
+    let point = |dx: f64, dy: f64| format!("{} {}", at(x + dx), at(y + dy));
+    match comparison {
+        "regression" => {
+            format!("M{}L{}L{}Z", point(-6.0, -5.0), point(6.0, -5.0), point(0.0, 6.0))
+        }
+        "improvement" => {
+            format!("M{}L{}L{}Z", point(-6.0, 5.0), point(6.0, 5.0), point(0.0, -6.0))
+        }
+        _ => format!("M{}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z", point(-4.0, 0.0)),
+    }
+}
+
+/// Runs by day and outcome, all workflows together.
+#[derive(Debug, Template)]
+#[template(path = "report/days.svg", escape = "html")]
+pub(super) struct DaysChart {
+    description: String,
+    ticks: Vec<DayTick>,
+    first: String,
+    last: String,
+    bars: Vec<DayBar>,
+    width: String,
+}
+
+#[derive(Debug)]
+struct DayTick {
+    y: String,
+    text: String,
+}
+
+/// The parts of a bar, from below: passed, decided and not passed, not decided.
+#[derive(Debug)]
+struct DayBar {
+    x: String,
+    parts: Vec<(&'static str, String, String)>,
+}
+
+impl DaysChart {
+    /// The chart of days and their counts; `None` without a run.
+    pub(super) fn new(days: &[Day], rows: &Rows) -> Option<Self> {
+        const TOP: f64 = 28.0;
+        const BOTTOM: f64 = 118.0;
+        let most = rows.iter().filter_map(|row| row.number("runs")).reduce(f64::max)?;
+        let (first, last) = (days.first()?, days.last()?);
+        let scale = Scale::from_zero(most, (0.0, BOTTOM - TOP));
+        let count = u32::try_from(days.len()).unwrap_or(u32::MAX);
+        let step = (SIDES.1 - 40.0) / f64::from(count.max(1));
+        let mut bars = Vec::new();
+        for (place, day) in (0_u32..).zip(days) {
+            let Some(row) = rows.iter().find(|row| row.text("day_number") == Some(&day.key()))
+            else {
+                continue;
+            };
+            let number = |column: &str| row.number(column).unwrap_or_default();
+            let (passed, decided, runs) = (number("passed"), number("decided"), number("runs"));
+            let ends =
+                [("passed", 0.0, passed), ("failed", passed, decided), ("error", decided, runs)];
+            let part = |(class, from, until): (&'static str, f64, f64)| {
+                let (low, high) = (scale.place(from), scale.place(until));
+                (class, at(BOTTOM - high), at(high - low))
+            };
+            let parts = ends.into_iter().filter(|(_, from, until)| from < until).map(part);
+            bars.push(DayBar { x: at(40.0 + f64::from(place) * step), parts: parts.collect() });
+        }
+        let tick = |value: f64| DayTick {
+            y: at(BOTTOM - scale.place(value)),
+            text: grouped(&format!("{value:.0}")),
+        };
+        let description = format!(
+            "Runs from {} to {} by the day on which they started: passed, partial or failed, and \
+             error or undecided. The table by workflow and day has the counts.",
+            first.date(),
+            last.date()
+        );
+        Some(Self {
+            description,
+            ticks: scale
+                .ticks(3)
+                .into_iter()
+                .filter(|tick| tick.fract() == 0.0)
+                .map(tick)
+                .collect(),
+            first: first.short(),
+            last: last.short(),
+            bars,
+            width: at((step - 2.0).clamp(1.5, 24.0)),
+        })
+    }
+}
+
+/// Pass rate and cost of models within workflows.
+#[derive(Debug, Template)]
+#[template(path = "report/models.svg", escape = "html")]
+pub(super) struct ModelsChart {
+    height: String,
+    bottom: String,
+    axis_y: String,
+    description: String,
+    ticks: Vec<Tick>,
+    most_cost: String,
+    groups: Vec<ModelGroup>,
+}
+
+#[derive(Debug)]
+struct ModelGroup {
+    label: String,
+    y: String,
+    rows: Vec<ModelRow>,
+}
+
+#[derive(Debug)]
+struct ModelRow {
+    label: String,
+    rate: String,
+    text_y: String,
+    y: String,
+    low: String,
+    high: String,
+    place: String,
+    cost: String,
+    /// The width of the bar of the cost; `None` if it is not known.
+    bar: Option<String>,
+    bar_y: String,
+}
+
+impl ModelsChart {
+    /// The most models in the chart.
+    const MOST: usize = 18;
+
+    /// The chart of rows of `model_comparison`, ordered by workflow; `None` if none has a pass rate.
+    /// Costs are drawn only if all are in one currency.
+    pub(super) fn new(models: &Rows) -> Option<Self> {
+        const COSTS: f64 = 212.0;
+        let rates = Scale::new((0.0, 1.0), (SIDES.0, 190.0));
+        let shown: Vec<_> = models
+            .iter()
+            .filter(|row| row.number("pass_rate").is_some())
+            .take(Self::MOST)
+            .collect();
+        let priced = || shown.iter().filter(|row| row.number("cost_per_pass").is_some());
+        let currency = priced().next().and_then(|row| row.text("cost_currency"));
+        let is_one = priced().all(|row| row.text("cost_currency") == currency);
+        let most = priced().filter_map(|row| row.number("cost_per_pass")).reduce(f64::max);
+        let most = most.filter(|most| is_one && *most > 0.0);
+        let costs = most.map(|most| Scale::new((0.0, most), (0.0, SIDES.1 - COSTS)));
+        let mut groups: Vec<(Option<&str>, ModelGroup)> = Vec::new();
+        let mut y = 18.0;
+        for row in &shown {
+            let key = row.text("workflow_name");
+            if groups.last().is_none_or(|(last, _)| *last != key) {
+                let label = fitting(key.unwrap_or_default(), COLUMNS);
+                groups.push((key, ModelGroup { label, y: at(y + 16.0), rows: Vec::new() }));
+                y += 22.0;
+            }
+            let number = |column: &str| row.number(column).unwrap_or_default();
+            let (rate, low, high) =
+                (number("pass_rate"), number("pass_rate_low"), number("pass_rate_high"));
+            let cost = row.number("cost_per_pass");
+            let model = row.text("model").unwrap_or("model not stated");
+            let model_row = ModelRow {
+                label: fitting(model, 20),
+                rate: percent(rate),
+                text_y: at(y + 12.0),
+                y: at(y + 23.0),
+                low: at(rates.place(low)),
+                high: at(rates.place(high)),
+                place: at(rates.place(rate)),
+                cost: cost.map_or_else(
+                    || "cost: not enough runs".to_owned(),
+                    |cost| money(cost, row.text("cost_currency")),
+                ),
+                bar: cost.zip(costs).map(|(cost, scale)| at(scale.place(cost).max(1.0))),
+                bar_y: at(y + 19.0),
+            };
+            if let Some((_, group)) = groups.last_mut() {
+                group.rows.push(model_row);
+            }
+            y += 34.0;
+        }
+        if groups.is_empty() {
+            return None;
+        }
+        let description = format!(
+            "For each of {} with runs that have a result: its pass rate within a workflow, as a \
+             point with its 95 % interval, and the cost of a passed run, as a bar. The table has \
+             the same figures.",
+            counted(u64::try_from(shown.len()).unwrap_or(u64::MAX), "model", "models")
+        );
+        Some(Self {
+            height: at(y + 24.0),
+            bottom: at(y + 2.0),
+            axis_y: at(y + 17.0),
+            description,
+            ticks: ticks(&rates, 2, percent),
+            most_cost: most.map(|most| money(most, currency)).unwrap_or_default(),
+            groups: groups.into_iter().map(|(_, group)| group).collect(),
+        })
+    }
+}
