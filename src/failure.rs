@@ -605,7 +605,7 @@ impl From<GateError> for Failure {
             ),
             GateError::Rejected { .. } => (
                 Exit::Usage,
-                "check that the workflow can be run by hand in the dashboard: it may be paused or archived".to_owned(),
+                "check that the workflow can be run by hand in the dashboard: it may be paused or archived, or the workspace out of credits".to_owned(),
             ),
             GateError::NotSent { .. } | GateError::NoAnswer { .. } | GateError::RateLimited { .. } => {
                 (Exit::Unreachable, GATE_AGAIN.to_owned())

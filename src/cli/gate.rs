@@ -18,6 +18,7 @@ use crate::gate::{
     plain,
 };
 use crate::lake::LakeStore;
+use crate::observe::events;
 use crate::query::QueryOptions;
 use crate::time::Timestamp;
 use ci::Ci;
@@ -40,13 +41,13 @@ pub(super) async fn run(context: &Context, arguments: &GateArguments) -> Result<
             reach: Duration::from_hours(24).saturating_mul(arguments.baseline_days),
         }),
     };
-    let (events, progress) = context.events();
     let options = GateOptions {
         mapping: settings.mapping()?,
         api: settings.api,
         url,
         key,
-        events,
+        // No progress line: the lines of the gate itself show how far it is.
+        events: events(None),
         progress: told(context),
         stop: stop_on_signal(STOPPING),
         now: Timestamp::from(now()),
@@ -62,11 +63,7 @@ pub(super) async fn run(context: &Context, arguments: &GateArguments) -> Result<
         reason: ci.reason.clone(),
         evidence: arguments.evidence,
     };
-    let judged = Box::pin(gate(&options)).await;
-    if let Some(progress) = progress {
-        progress.end();
-    }
-    match judged {
+    match Box::pin(gate(&options)).await {
         Ok(report) => finish(context, arguments, &ci, &report),
         Err(GateFailure { error, running }) => {
             for run in &running {

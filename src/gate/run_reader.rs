@@ -40,7 +40,7 @@ pub(super) struct RunFacts {
     pub(super) model: Option<String>,
     pub(super) harness: Option<String>,
     pub(super) status: Option<String>,
-    /// What the verdict means; [`Meaning::Unknown`] if there is none.
+    /// The judge's verdict, in the API's word.
     verdict: Option<String>,
     pub(super) started_at: Option<Timestamp>,
     cost: Option<Cost>,

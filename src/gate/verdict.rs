@@ -187,7 +187,8 @@ pub struct GroupVerdict {
 ///
 /// `repetitions` is how often each model was to run; `None` for runs that were given. An attempt
 /// whose model is not known fills the place of a missing repetition, and a place that stays empty
-/// becomes an attempt without a run: no group is judged by fewer attempts than it should have.
+/// becomes an attempt without a run: no group is judged by fewer attempts than it should have. An
+/// attempt that states only the model belongs to the one harness of that model, if there is one.
 pub fn groups(
     workflow: &WorkflowName,
     repetitions: Option<u32>,
@@ -196,8 +197,23 @@ pub fn groups(
     let mut known: BTreeMap<(Option<String>, Option<String>), Vec<Attempt>> = BTreeMap::new();
     let (named, mut unnamed): (Vec<_>, Vec<_>) =
         attempts.into_iter().partition(|attempt| attempt.model.is_some());
-    for attempt in named {
+    let (whole, partial): (Vec<_>, Vec<_>) =
+        named.into_iter().partition(|attempt| attempt.harness.is_some());
+    for attempt in whole {
         let key = (attempt.model.clone(), attempt.harness.clone());
+        known.entry(key).or_default().push(attempt);
+    }
+    let of_model = |model: &Option<String>| -> Vec<Option<String>> {
+        let keys = known.keys().filter(|(other, _)| other == model);
+        keys.map(|(_, harness)| harness.clone()).collect()
+    };
+    let keyed = partial.into_iter().map(|attempt| {
+        let harnesses = of_model(&attempt.model);
+        let harness = if let [only] = harnesses.as_slice() { only.clone() } else { None };
+        ((attempt.model.clone(), harness), attempt)
+    });
+    let keyed: Vec<_> = keyed.collect();
+    for (key, attempt) in keyed {
         known.entry(key).or_default().push(attempt);
     }
     for repetition in 1..=repetitions.unwrap_or(0) {

@@ -36,9 +36,11 @@ fn export(dispatch: Dispatching) -> TestExport {
     export_with(0, dispatch)
 }
 
-/// The arguments of a gate that looks at its runs without long pauses.
+/// The arguments of a gate that looks at its runs without long pauses, and that ends by itself where
+/// a test would wait for ever.
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&["gate", "--poll-interval", "10ms"], more].concat()
+    let timeout: &[&str] = if more.contains(&"--timeout") { &[] } else { &["--timeout", "90s"] };
+    [&["gate", "--poll-interval", "10ms"], timeout, more].concat()
 }
 
 fn run(export: &TestExport, more: &[&str]) -> ProgramOutput {
@@ -242,7 +244,10 @@ fn foreign_run(export: &TestExport, workflow: &str) -> RunOverride {
         "harness": "claude_code", "trigger_type": "manual",
         "started_at": now().to_rfc3339(), "finished_at": now().to_rfc3339(),
     });
-    let documents = BTreeMap::from([(Endpoint::Run, Some(listing.clone()))]);
+    let documents = BTreeMap::from([
+        (Endpoint::Run, Some(listing.clone())),
+        (Endpoint::Evaluation, Some(json!({"verdict": "fail"}))),
+    ]);
     RunOverride { id: "foreign".to_owned(), started_at: now(), listing, documents }
 }
 
@@ -283,7 +288,8 @@ fn a_foreign_run_that_is_listed_first_does_not_count() {
     let foreign = foreign_run(&export, "refund request");
     let only_foreign = json!({"rows": [foreign.listing], "total": 1}).to_string();
     export.simulator.override_run(foreign);
-    let rule = Rule { times: Some(1), ..Rule::new(Endpoint::Runs, answer(200, only_foreign)) };
+    // The first page, and the page after it that a reader of lists asks for.
+    let rule = Rule { times: Some(2), ..Rule::new(Endpoint::Runs, answer(200, only_foreign)) };
     export.simulator.add_rule(rule);
     let (_, found) = report(&export, &["refund request", "--repeat", "1"]);
     assert_eq!(outcomes(&found), [["no_run"]], "{found}");
@@ -478,6 +484,27 @@ fn the_key_shows_in_no_message_of_a_dispatch() {
             assert!(!text.contains("s3cretK3Y"), "{answer:?}: {text}");
         }
     }
+}
+
+/// A dispatch that is never answered: whether there is a run is not known, and that is told.
+#[test]
+fn an_end_during_a_dispatch_says_that_there_may_be_a_run() {
+    const MAY_RUN: &str = "a dispatch of refund request may have started a run at Armature";
+    let stalled = || Rule::new(Endpoint::Dispatch, Answer::Stall { seconds: 600.0 });
+    let export = export(at_once());
+    export.simulator.add_rule(stalled());
+    let child = export.start(&arguments(&["refund request"]));
+    wait_until("nothing was dispatched", || !export.simulator.dispatched_runs().is_empty());
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ran = export.wait(child);
+    assert_eq!(ran.code, Some(130), "{}", ran.told());
+    assert!(ran.stderr.contains(MAY_RUN), "{}", ran.stderr);
+
+    let ran = run(&export, &["refund request", "--timeout", "3s"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.told());
+    assert!(ran.stdout.contains(MAY_RUN), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the time was up before the dispatch was answered"));
 }
 
 #[test]

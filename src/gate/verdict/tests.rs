@@ -203,6 +203,15 @@ fn attempts_are_grouped_and_no_group_has_too_few() {
     let lost = vec![Attempt::without_run(1, "lost"), Attempt::without_run(2, "lost")];
     assert_eq!(shown(lost, Some(2)), ["?: 1no_run 2no_run"]);
     assert_eq!(shown(vec![of(1, None), of(2, None)], Some(2)), ["?: 1passed 2passed"]);
+    // A run that states no harness is of the only one of its model.
+    let with_harness = |repetition, harness: &str| Attempt {
+        harness: Some(harness.to_owned()),
+        ..of(repetition, Some("a"))
+    };
+    let half = vec![with_harness(1, "h"), of(2, Some("a"))];
+    assert_eq!(shown(half, Some(2)), ["a: 1passed 2passed"]);
+    let two = vec![with_harness(1, "h"), with_harness(1, "i"), of(1, Some("a"))];
+    assert_eq!(shown(two, Some(1)), ["a: 1passed"; 3]);
     // A replaced attempt does not fill its place.
     let mut replaced = vec![of(1, Some("a"))];
     replaced[0].is_replaced = true;
