@@ -435,7 +435,7 @@ pub(super) enum SchemaFormat {
     Sql,
     /// A dbt package, into the folder `--out`.
     Dbt,
-    /// Tables and views in DuckDB, also MotherDuck.
+    /// Tables and views in DuckDB.
     #[value(name = "duckdb")]
     DuckDb,
     /// Tables and views in PostgreSQL.

@@ -1,4 +1,4 @@
-//! DuckDB as a warehouse, also MotherDuck.
+//! DuckDB as a warehouse.
 
 use super::engine::{Engine, StagedTable, duckdb_rows};
 use crate::metrics::Dialect;

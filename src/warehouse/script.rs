@@ -290,7 +290,12 @@ fn drop_views(engine: &dyn Engine, mapping: &Mapping) -> String {
     let metrics = VIEWS.iter().rev().map(|view| view.name.to_owned());
     let appended = tables(mapping).filter(|it| it.table.write == WriteDisposition::Append);
     let names = metrics.chain(appended.map(|mapped| latest(mapped.table.name)));
-    names.map(|name| format!("DROP VIEW IF EXISTS {};\n", engine.identifier(&name))).collect()
+    let mut out = String::new();
+    for name in names {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "DROP VIEW IF EXISTS {};", engine.identifier(&name));
+    }
+    out
 }
 
 /// The statement that records a load.
