@@ -348,3 +348,58 @@ fn is_same(a: &mut File, b: &File) -> std::io::Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Filters;
+    use crate::lake::Identity;
+
+    #[tokio::test]
+    async fn only_abandoned_temporary_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("lake");
+        std::fs::create_dir_all(root.join("_armature")).unwrap();
+        let identity = serde_json::to_vec(&Identity::new(None, Filters::default())).unwrap();
+        std::fs::write(root.join("_armature/format.json"), identity).unwrap();
+        let publisher = Publisher {
+            lake: LakeView::open(&root).await.unwrap(),
+            plan: TablePlan::new(&Mapping::new(&[], &[]).unwrap()),
+            file: folder.path().join("a.duckdb"),
+            copy: folder.path().join("copy.duckdb"),
+        };
+        let in_use = TemporaryFile::create(&publisher.copy).unwrap();
+        let abandoned = TemporaryFile::create(&publisher.copy).unwrap().path;
+        std::fs::write(journal(&abandoned), "log").unwrap();
+        let similar = folder.path().join("copy.duckdb.0.publishing");
+        std::fs::write(&similar, "somebody's").unwrap();
+        publisher.remove_leftovers().unwrap();
+        assert!(in_use.path.exists() && similar.exists());
+        assert!(!abandoned.exists() && !journal(&abandoned).exists());
+        drop(in_use.file);
+        publisher.remove_leftovers().unwrap();
+        assert!(!in_use.path.exists());
+    }
+
+    #[test]
+    fn files_are_compared_to_their_end() {
+        let file = |text: &str| {
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            file
+        };
+        let long = "a".repeat((1 << 20) + 1);
+        let other = format!("{}b", &long[1..]);
+        for (a, b, expected) in [
+            ("", "", true),
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a", "aa", false),
+            (&long, &long, true),
+            (&long, &other, false),
+        ] {
+            assert_eq!(is_same(&mut file(a), &file(b)).unwrap(), expected);
+        }
+    }
+}
