@@ -29,8 +29,8 @@ FAKESNOW := fakesnow==0.12.1 snowflake-connector-python==4.8.1 sqlglot==30.22.0 
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-warehouses check release \
-	dist wheel test-install fmt duckdb clean
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-report bi-warehouses check \
+	release dist wheel test-install fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	cargo run --locked --profile demo $(FEATURES) -- demo
@@ -62,7 +62,7 @@ test-stores: $(SETUP) ## the tests on each object store, and with each engine th
 	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores store_lakes \
 		iceberg_engines
 
-bi: bi-warehouses ## everything that reads the lake for BI, in the engines that can be had here
+bi: bi-report bi-warehouses ## everything that reads the lake for BI, in the engines that can be had here
 
 bi-warehouses: $(SETUP) ## loads into PostgreSQL, ClickHouse and a simulation of Snowflake: some minutes
 	@scripts/fetch-postgres.sh
@@ -71,6 +71,11 @@ bi-warehouses: $(SETUP) ## loads into PostgreSQL, ClickHouse and a simulation of
 	@scripts/fetch-python.sh .clickhouse $(CLICKHOUSE)
 	cargo build --locked $(TESTED)
 	.postgres/bin/python tests/bi/warehouses.py target/debug/armature-export
+
+bi-report: $(SETUP) ## the report in a browser: light, dark, print, narrow; pictures in target/bi
+	@scripts/fetch-chromium.sh .chromium
+	cargo test --locked $(TESTED) --test it -- --ignored pages_for_a_browser
+	NODE_PATH=.chromium/node_modules node tests/bi/report.mjs target/bi/report
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports

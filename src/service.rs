@@ -7,7 +7,9 @@ mod health;
 mod jobs;
 mod lake_stats;
 mod options;
+mod report;
 mod shared;
+mod written_report;
 
 pub use daemon::Service;
 pub use endpoints::listen_address;

@@ -330,12 +330,20 @@ pub(super) struct ScheduleArguments {
     #[arg(long, value_name = "EXPRESSION")]
     pub(super) cron: Option<String>,
 
-    /// Address for /healthz, /readyz and /metrics: a port of 127.0.0.1, or an address and a port.
+    /// Address for /healthz, /readyz, /metrics and /report: a port of 127.0.0.1, or an address and a
+    /// port.
     ///
     /// Off by default. The endpoints require no authentication: on an address that others can
-    /// reach, anyone can read them.
+    /// reach, anyone can read them. /report is the page of --report, and names workflows and runs.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
+
+    /// Write the page that `report` makes to this file after each sync.
+    ///
+    /// Off by default. Overrides `report.path`. A page that cannot be made is logged and counted, and
+    /// does not fail the sync.
+    #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
+    pub(super) report: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -74,6 +74,7 @@ impl Context {
         }
         settings.duckdb.path = absolute(&settings.duckdb.path);
         settings.duckdb.publish = settings.duckdb.publish.as_deref().map(absolute);
+        settings.report.path = settings.report.path.as_deref().map(absolute);
         settings
     }
 

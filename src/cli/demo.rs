@@ -14,7 +14,7 @@ use super::table::render;
 use crate::config::{ApiKey, parse};
 use crate::failure::{Exit, Failure};
 use crate::query::query;
-use crate::report::{self, Report, ReportOptions};
+use crate::report::{Report, ReportOptions, make_file};
 use crate::simulator::{SimulatorSettings, WorldSettings};
 
 /// The configuration of the demo: a file that users can copy.
@@ -83,8 +83,7 @@ pub(super) async fn run(context: &Context, arguments: &DemoArguments) -> Result<
             let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
             write_stdout(&format!("\n{question}\n\n{}", render(&headings, &rows)))?;
         }
-        let made = report::make(&report_options).await?;
-        report::write(&made.page, &page)?;
+        let made = make_file(&report_options, &page).await?;
         write_stdout(&first_of(&made, &shown(&page)))?;
         write_stdout(&closing(&lake_shown, &shown(&duckdb)))?;
     }

@@ -9,7 +9,7 @@ use super::context::{Context, absolute, now, write_stdout};
 use super::table::counted;
 use crate::config::Settings;
 use crate::failure::{Exit, Failure};
-use crate::report::{ReportOptions, make, write};
+use crate::report::{ReportOptions, make, make_file};
 
 /// The file of the page unless another one is named.
 const USUAL_FILE: &str = "armature-report.html";
@@ -26,10 +26,10 @@ struct Written<'w> {
 
 pub(super) async fn run(context: &Context, arguments: &ReportArguments) -> Result<Exit, Failure> {
     let mut settings = context.targets(&arguments.targets);
-    if let Some(out) = &arguments.out {
+    let is_stdout = arguments.out.as_deref() == Some(Path::new("-"));
+    if let Some(out) = arguments.out.as_ref().filter(|_| !is_stdout) {
         settings.report.path = Some(out.clone());
     }
-    let is_stdout = settings.report.path.as_deref() == Some(Path::new("-"));
     if is_stdout && context.is_json() {
         return Err(Failure::usage(
             "`--out -` prints the page on stdout, where `--output json` prints a JSON value",
@@ -43,11 +43,12 @@ pub(super) async fn run(context: &Context, arguments: &ReportArguments) -> Resul
         evidence: arguments.evidence,
         ..ReportOptions::new(&settings, &path, now().into())?
     };
-    let made = make(&options).await?;
-    if is_stdout {
+    let made = if is_stdout {
+        let made = make(&options).await?;
         write_stdout(&made.page)?;
+        made
     } else {
-        write(&made.page, &path)?;
+        let made = make_file(&options, &path).await?;
         let written = Written {
             path: &path,
             bytes: made.page.len(),
@@ -57,7 +58,8 @@ pub(super) async fn run(context: &Context, arguments: &ReportArguments) -> Resul
             improvements: made.improvements,
         };
         context.print(&written, || path.display().to_string())?;
-    }
+        made
+    };
     let runs = counted(made.runs, "run", "runs");
     context.eprint_note(&format!("report on {runs}: {}", made.headline));
     Ok(Exit::Done)

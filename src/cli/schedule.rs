@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::args::ScheduleArguments;
-use super::context::{COMMITTING, Context, force_exit_after, now, stop_on_signal};
+use super::context::{COMMITTING, Context, absolute, force_exit_after, now, stop_on_signal};
 use crate::failure::{Exit, Failure};
 use crate::service::{Service, ServiceOptions, ServiceSettings};
 
@@ -30,6 +30,9 @@ pub(super) async fn run(context: &Context, arguments: &ScheduleArguments) -> Res
 /// The configuration with command-line arguments applied.
 fn settings(context: &Context, arguments: &ScheduleArguments) -> Result<ServiceSettings, Failure> {
     let (mut settings, url) = context.service(&arguments.connection)?;
+    if let Some(report) = &arguments.report {
+        settings.report.path = Some(absolute(report));
+    }
     let schedule = &mut settings.schedule;
     if let Some(cron) = &arguments.cron {
         schedule.cron.clone_from(cron);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -38,6 +39,16 @@ struct Status {
     partial_runs: u64,
     syncs: Vec<SyncRecord>,
     targets: Vec<TargetStatus>,
+    /// The page that `schedule` writes; left out if none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<ReportStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportStatus {
+    path: PathBuf,
+    /// When the page was last written, by this machine's clock.
+    written_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +95,7 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     for target in targets::configured(&settings, lake.store(), &Events::none(), None) {
         status.targets.push(target_status(&*target, status.commit).await);
     }
+    status.report = settings.report.path.map(report_status);
     context.print(&status, || text(&status))?;
     Ok(Exit::Done)
 }
@@ -110,7 +122,15 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         partial_runs: u64::try_from(partial).unwrap_or(u64::MAX),
         syncs: Vec::new(),
         targets: Vec::new(),
+        report: None,
     }
+}
+
+fn report_status(path: PathBuf) -> ReportStatus {
+    // A page that is not there, or cannot be looked at, is one that nobody can read.
+    let written = std::fs::metadata(&path).and_then(|page| page.modified()).ok();
+    let written_at = written.map(|at| moment(chrono::DateTime::<chrono::Utc>::from(at).into()));
+    ReportStatus { path, written_at }
 }
 
 /// The runs for which `holds` is true, by id, with their problem.
@@ -224,6 +244,13 @@ fn text(status: &Status) -> String {
             let age = age.map(|age| format!(", written {age} ago")).unwrap_or_default();
             line(format!("  {:<13} {} ({}{age})", "copy", copy.path, copy.state));
         }
+    }
+    if let Some(report) = &status.report {
+        let written = match &report.written_at {
+            Some(at) => format!("written at {at}"),
+            None => "not there yet".to_owned(),
+        };
+        line(format!("  report        {} ({written})", report.path.display()));
     }
     let rows: Vec<Vec<String>> =
         status.rows.iter().map(|(table, rows)| vec![table.clone(), count(*rows)]).collect();

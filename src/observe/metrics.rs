@@ -98,6 +98,8 @@ pub struct Metrics {
     running: IntGaugeVec,
     messages: IntCounterVec,
     reloads: IntCounterVec,
+    reports: IntCounterVec,
+    last_report: Gauge,
     next_firing: GaugeVec,
 }
 
@@ -177,6 +179,11 @@ impl Metrics {
             running: made.gauges("job_running", "1 while the job runs.", &["job"])?,
             messages: made.counters("messages_total", "Messages to the webhook and pings, by how they ended.", &["kind", "outcome"])?,
             reloads: made.counters("configuration_reloads_total", "Times the configuration was read again (SIGHUP), by outcome.", &["outcome"])?,
+            reports: made.counters("reports_total", "Reports (report.path) that were written or failed.", &["outcome"])?,
+            last_report: made.register(Gauge::with_opts(Opts::new(
+                "last_report_timestamp_seconds",
+                "When a report was last written; 0 for never since the start.",
+            ))?)?,
             next_firing: made.register(GaugeVec::new(
                 Opts::new("next_firing_timestamp_seconds", "When the job is due next."),
                 &["job"],
@@ -202,6 +209,7 @@ impl Metrics {
         words(&self.runs_exported, &["new", "changed"]);
         words(&self.reconciliations, &["same", "different", "doubtful", "failed"]);
         words(&self.reloads, &["accepted", "refused"]);
+        words(&self.reports, &["written", "failed"]);
         for reason in ["rate_limit", "retry", "duckdb_file"] {
             self.waited(reason, Duration::ZERO);
         }
@@ -378,6 +386,15 @@ impl Metrics {
     /// Counts messages or pings by outcome: `sent`, `failed` or `dropped`.
     pub fn note_message(&self, kind: &str, outcome: &str, number: u64) {
         self.messages.with_label_values(&[kind, outcome]).inc_by(number);
+    }
+
+    /// Counts a report that was written at a time in seconds since 1970, or one that failed.
+    pub fn note_report(&self, written_at: Option<f64>) {
+        let outcome = if written_at.is_some() { "written" } else { "failed" };
+        self.reports.with_label_values(&[outcome]).inc();
+        if let Some(at) = written_at {
+            self.last_report.set(at);
+        }
     }
 
     /// Counts a reload of the configuration.

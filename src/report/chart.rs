@@ -5,8 +5,9 @@ use askama::Template;
 
 use super::days::Day;
 use super::format::{counted, fitting, grouped, money, percent, signed_points};
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::scale::Scale;
+use crate::metrics::NOT_ENOUGH_RUNS;
 
 /// The left and right end of what is drawn.
 const SIDES: (f64, f64) = (10.0, 330.0);
@@ -230,23 +231,19 @@ impl DaysChart {
     }
 }
 
-/// Pass rate and cost of models within workflows.
+/// Pass rate and cost of the models of one workflow.
 #[derive(Debug, Template)]
 #[template(path = "report/models.svg", escape = "html")]
 pub(super) struct ModelsChart {
+    /// The number of the chart, which tells the ids of charts apart.
+    number: usize,
+    workflow: String,
     height: String,
     bottom: String,
     axis_y: String,
     description: String,
     ticks: Vec<Tick>,
     most_cost: String,
-    groups: Vec<ModelGroup>,
-}
-
-#[derive(Debug)]
-struct ModelGroup {
-    label: String,
-    y: String,
     rows: Vec<ModelRow>,
 }
 
@@ -266,76 +263,87 @@ struct ModelRow {
 }
 
 impl ModelsChart {
-    /// The most models in the chart.
-    const MOST: usize = 18;
+    /// The most charts, each of one workflow.
+    const MOST: usize = 6;
+    /// The most models of a workflow.
+    const MOST_MODELS: usize = 6;
+    /// Where bars of costs begin.
+    const COSTS: f64 = 212.0;
 
-    /// The chart of rows of `model_comparison`, ordered by workflow; `None` if none has a pass rate.
-    /// Costs are drawn only if all are in one currency.
-    pub(super) fn new(models: &Rows) -> Option<Self> {
-        const COSTS: f64 = 212.0;
-        let rates = Scale::new((0.0, 1.0), (SIDES.0, 190.0));
-        let shown: Vec<_> = models
-            .iter()
-            .filter(|row| row.number("pass_rate").is_some())
-            .take(Self::MOST)
-            .collect();
-        let priced = || shown.iter().filter(|row| row.number("cost_per_pass").is_some());
+    /// Charts of rows of `model_comparison`, ordered by workflow, all on the same scales. Costs are
+    /// drawn only if all are in one currency.
+    pub(super) fn of_workflows(models: &Rows) -> Vec<Self> {
+        let mut workflows: Vec<(Option<&str>, Vec<Row<'_>>)> = Vec::new();
+        for row in models.iter().filter(|row| row.number("pass_rate").is_some()) {
+            let key = row.text("workflow_name");
+            match workflows.last_mut() {
+                Some((last, rows)) if *last == key => rows.push(row),
+                _ => workflows.push((key, vec![row])),
+            }
+        }
+        workflows.truncate(Self::MOST);
+        for (_, rows) in &mut workflows {
+            rows.truncate(Self::MOST_MODELS);
+        }
+        let all = || workflows.iter().flat_map(|(_, rows)| rows);
+        let priced = || all().filter(|row| row.number("cost_per_pass").is_some());
         let currency = priced().next().and_then(|row| row.text("cost_currency"));
         let is_one = priced().all(|row| row.text("cost_currency") == currency);
         let most = priced().filter_map(|row| row.number("cost_per_pass")).reduce(f64::max);
         let most = most.filter(|most| is_one && *most > 0.0);
-        let costs = most.map(|most| Scale::new((0.0, most), (0.0, SIDES.1 - COSTS)));
-        let mut groups: Vec<(Option<&str>, ModelGroup)> = Vec::new();
-        let mut y = 18.0;
-        for row in &shown {
-            let key = row.text("workflow_name");
-            if groups.last().is_none_or(|(last, _)| *last != key) {
-                let label = fitting(key.unwrap_or_default(), COLUMNS);
-                groups.push((key, ModelGroup { label, y: at(y + 16.0), rows: Vec::new() }));
-                y += 22.0;
-            }
+        let charts = workflows.iter().enumerate().map(|(number, (workflow, rows))| {
+            let most_cost = most.map(|most| money(most, currency)).unwrap_or_default();
+            let costs = most.map(|most| Scale::new((0.0, most), (0.0, SIDES.1 - Self::COSTS)));
+            Self::new(number, workflow.unwrap_or("workflow not named"), rows, costs, most_cost)
+        });
+        charts.collect()
+    }
+
+    fn new(
+        number: usize,
+        workflow: &str,
+        models: &[Row<'_>],
+        costs: Option<Scale>,
+        most_cost: String,
+    ) -> Self {
+        let rates = Scale::new((0.0, 1.0), (SIDES.0, 190.0));
+        let mut rows = Vec::new();
+        let mut y = 38.0;
+        for row in models {
             let number = |column: &str| row.number(column).unwrap_or_default();
-            let (rate, low, high) =
-                (number("pass_rate"), number("pass_rate_low"), number("pass_rate_high"));
             let cost = row.number("cost_per_pass");
-            let model = row.text("model").unwrap_or("model not stated");
-            let model_row = ModelRow {
-                label: fitting(model, 20),
-                rate: percent(rate),
+            rows.push(ModelRow {
+                label: fitting(row.text("model").unwrap_or("model not stated"), 20),
+                rate: percent(number("pass_rate")),
                 text_y: at(y + 12.0),
                 y: at(y + 23.0),
-                low: at(rates.place(low)),
-                high: at(rates.place(high)),
-                place: at(rates.place(rate)),
+                low: at(rates.place(number("pass_rate_low"))),
+                high: at(rates.place(number("pass_rate_high"))),
+                place: at(rates.place(number("pass_rate"))),
                 cost: cost.map_or_else(
-                    || "cost: not enough runs".to_owned(),
+                    || NOT_ENOUGH_RUNS.to_owned(),
                     |cost| money(cost, row.text("cost_currency")),
                 ),
                 bar: cost.zip(costs).map(|(cost, scale)| at(scale.place(cost).max(1.0))),
                 bar_y: at(y + 19.0),
-            };
-            if let Some((_, group)) = groups.last_mut() {
-                group.rows.push(model_row);
-            }
+            });
             y += 34.0;
         }
-        if groups.is_empty() {
-            return None;
-        }
         let description = format!(
-            "For each of {} with runs that have a result: its pass rate within a workflow, as a \
-             point with its 95 % interval, and the cost of a passed run, as a bar. The table has \
-             the same figures.",
-            counted(u64::try_from(shown.len()).unwrap_or(u64::MAX), "model", "models")
+            "For each of {}: its pass rate, as a point with its 95 % interval, and the cost of a \
+             passed run, as a bar. The table below has the same figures.",
+            counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "model", "models")
         );
-        Some(Self {
-            height: at(y + 24.0),
+        Self {
+            number,
+            workflow: fitting(workflow, COLUMNS),
+            height: at(y + 20.0),
             bottom: at(y + 2.0),
-            axis_y: at(y + 17.0),
+            axis_y: at(y + 16.0),
             description,
             ticks: ticks(&rates, 2, percent),
-            most_cost: most.map(|most| money(most, currency)).unwrap_or_default(),
-            groups: groups.into_iter().map(|(_, group)| group).collect(),
-        })
+            most_cost,
+            rows,
+        }
     }
 }

@@ -45,22 +45,18 @@ impl Day {
     }
 }
 
-/// The last days of a selection, at most [`MOST_DAYS`]; whether there are earlier ones too. Without a
-/// limit in the past, days begin with the first run. No day without an end of the selection.
+/// The days from that of the first run to the end of a selection, at most [`MOST_DAYS`]; whether there
+/// are earlier ones too. No day without an end of the selection.
 pub(super) fn days_of(
     selection: &Selection,
     reader: &mut LakeReader,
 ) -> Result<(Vec<Day>, bool), QueryError> {
     let number = |at: Timestamp| at.utc_day_number().map(i64::from);
     let Some(last) = selection.until.and_then(number) else { return Ok((Vec::new(), false)) };
-    let earliest = if let Some(day) = selection.since.and_then(number) {
-        day
-    } else {
-        let sql = format!("SELECT min({DAY_NUMBER}) FROM workflow_daily");
-        let rows = reader.rows(&sql)?;
-        let first = rows.first().and_then(|row| row.first().cloned().flatten());
-        first.and_then(|text| text.parse().ok()).unwrap_or(last)
-    };
+    let sql = format!("SELECT min({DAY_NUMBER}) FROM workflow_daily");
+    let rows = reader.rows(&sql)?;
+    let earliest = rows.first().and_then(|row| row.first().cloned().flatten());
+    let earliest: i64 = earliest.and_then(|text| text.parse().ok()).unwrap_or(last);
     let first = earliest.max(last - MOST_DAYS + 1).min(last);
     Ok(((first..=last).filter_map(Day::of_number).collect(), earliest < first))
 }

@@ -102,8 +102,9 @@ fn interval(row: Row<'_>) -> Option<String> {
 
 fn covered(quality: Option<Row<'_>>) -> Figure {
     let text = |column: &str| quality.and_then(|row| row.text(column));
-    let until = text("covered_until").map(|until| format!("{} UTC", moment(until)));
-    let outcome = text("last_sync_outcome").map(|outcome| format!("the last sync was {outcome}"));
+    let until = text("covered_until").map(moment);
+    let outcome =
+        text("last_sync_outcome").map(|outcome| format!("UTC; the last sync was {outcome}"));
     Figure {
         label: "Covered until",
         value: until.unwrap_or_else(|| "not yet".to_owned()),

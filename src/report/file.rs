@@ -14,7 +14,7 @@ use crate::query::link_target;
 ///
 /// # Errors
 /// [`ReportError::Write`]; the file is then as it was.
-pub fn write(page: &str, path: &Path) -> Result<(), ReportError> {
+pub(super) fn write(page: &str, path: &Path) -> Result<(), ReportError> {
     let path = link_target(path);
     let folder = create_folder_of(&path)?;
     let beside = beside(&path);

@@ -1,7 +1,5 @@
 //! Numbers, times and names as the page shows them: in English, with units.
 
-use std::fmt::Write as _;
-
 /// Between a number and its unit, so that no line breaks there.
 const NARROW_SPACE: char = '\u{202f}';
 
@@ -12,7 +10,7 @@ const MINUS: char = '\u{2212}';
 pub(super) const ABSENT: &str = "–";
 
 /// The most characters of a name that a table shows.
-const NAME: usize = 500;
+const NAME: usize = 200;
 
 /// Inserts commas between groups of three digits before the point.
 pub(super) fn grouped(number: &str) -> String {
@@ -70,6 +68,7 @@ pub(super) fn money(amount: f64, currency: Option<&str>) -> String {
         size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 1.0 => 2,
         size if size >= 0.01 => 3,
+        size if size >= 0.001 => 4,
         _ => 6,
     };
     let number = grouped(&format!("{amount:.decimals$}"));
@@ -110,18 +109,20 @@ pub(super) fn name(text: &str) -> String {
 
 /// The beginning of a name, of at most so many characters, with the same care.
 pub(super) fn short(text: &str, most: usize) -> String {
-    let mut characters = text.chars();
     let mut out = String::new();
-    for character in characters.by_ref().take(most) {
-        if is_hidden(character) {
-            // Writing to a String cannot fail.
-            let _infallible = write!(out, "⟨U+{:04X}⟩", u32::from(character));
+    let mut length = 0;
+    for character in text.chars() {
+        let shown = if is_hidden(character) {
+            format!("⟨U+{:04X}⟩", u32::from(character))
         } else {
-            out.push(character);
+            character.to_string()
+        };
+        length += shown.chars().count();
+        if length > most {
+            out.push('…');
+            break;
         }
-    }
-    if characters.next().is_some() {
-        out.push('…');
+        out.push_str(&shown);
     }
     out
 }
@@ -172,8 +173,9 @@ mod tests {
         assert_eq!(narrow, ["0_%", "<1_%", "12_%", "50_%", ">99_%", "100_%"]);
         assert_eq!(signed_points(-0.391), "\u{2212}39");
         assert_eq!([0.004, -0.004, 0.25].map(signed_points), ["0", "0", "+25"]);
-        let amounts = [0.0, 0.000_123_4, 0.012_34, 3.456, 1_234.5].map(|it| money(it, Some("USD")));
-        assert_eq!(amounts, ["$0", "$0.000123", "$0.012", "$3.46", "$1,234"]);
+        let amounts =
+            [0.0, 0.000_123_4, 0.006_75, 0.012_34, 3.456, 1_234.5].map(|it| money(it, Some("USD")));
+        assert_eq!(amounts, ["$0", "$0.000123", "$0.0068", "$0.012", "$3.46", "$1,234"]);
         assert_eq!(money(2.5, Some("credits")), "2.50\u{202f}credits");
         let lengths = [0.4, 999.0, 999.6, 59_949.0, 90_000.0, 7_200_000.0].map(duration);
         let lengths = lengths.map(|text| text.replace(NARROW_SPACE, "_"));
@@ -184,7 +186,7 @@ mod tests {
     fn what_is_not_seen_is_shown() {
         assert_eq!(name("a\u{202e}b\u{7}\n"), "a⟨U+202E⟩b⟨U+0007⟩⟨U+000A⟩");
         assert_eq!(name("👩\u{200d}🔧 größe"), "👩\u{200d}🔧 größe");
-        assert_eq!(name(&"x".repeat(501)).chars().count(), 501);
+        assert_eq!(name(&"x".repeat(201)), format!("{}…", "x".repeat(200)));
         assert_eq!(fitting("refund request", 14), "refund request");
         assert_eq!(fitting("refund requests", 14), "refund reques…");
         assert_eq!(fitting("検査検査検査", 8), "検査検…");

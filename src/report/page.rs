@@ -13,7 +13,7 @@ use super::days::{HeatTable, days_of, read_days, read_heat};
 use super::definitions::{Definition, ViewDefinition, definitions, views};
 use super::evidence::{Evidence, read_evidence};
 use super::figures::{Figure, figures, quality, read_quality, read_together};
-use super::file::create_folder_of;
+use super::file::{create_folder_of, write};
 use super::format::name;
 use super::narrow::{Selection, is_read, narrowed};
 use super::rows::Rows;
@@ -107,6 +107,18 @@ pub async fn make(options: &ReportOptions) -> Result<Report, ReportError> {
     }
 }
 
+/// Makes a report, and puts its page in place of the one before it (`write`).
+///
+/// # Errors
+/// As [`make`], or [`ReportError::Write`]; the file is then as it was.
+pub async fn make_file(options: &ReportOptions, path: &Path) -> Result<Report, ReportError> {
+    let report = make(options).await?;
+    let (page, path) = (report.page.clone(), path.to_owned());
+    let written = tokio::task::spawn_blocking(move || write(&page, &path));
+    written.await.map_err(JobError::from)??;
+    Ok(report)
+}
+
 /// What a report is made from.
 struct Input {
     view: LakeView,
@@ -172,7 +184,7 @@ struct Content {
     classes: Table,
     criteria: Table,
     tools: Table,
-    models_chart: Option<ModelsChart>,
+    models_charts: Vec<ModelsChart>,
     models: Table,
     stability: Table,
     failures: Table,
@@ -215,7 +227,7 @@ impl Content {
             classes: read_table(reader, &tables::CLASSES)?.1,
             criteria: read_table(reader, &tables::CRITERIA)?.1,
             tools: read_table(reader, &tables::TOOLS)?.1,
-            models_chart: ModelsChart::new(&model_rows),
+            models_charts: ModelsChart::of_workflows(&model_rows),
             models,
             stability,
             failures: read_table(reader, &tables::FAILURES)?.1,

@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(Scale::new((0.0, 1.0), (0.0, 1.0)).ticks(4), [0.0, 0.5, 1.0]);
         assert_eq!(Scale::new((-50.0, 50.0), (0.0, 1.0)).ticks(4), [-50.0, 0.0, 50.0]);
         assert_eq!(Scale::from_zero(37.0, (0.0, 1.0)).ticks(4), [0.0, 10.0, 20.0, 30.0, 40.0]);
-        assert_eq!(Scale::from_zero(0.0, (0.0, 1.0)).ticks(4), [0.0, 1.0]);
+        assert_eq!(Scale::from_zero(0.0, (0.0, 1.0)).ticks(4), [0.0, 0.5, 1.0]);
     }
 
     proptest! {

@@ -75,11 +75,13 @@ pub(super) enum CellKind {
 }
 
 impl CellKind {
-    fn is_number(self) -> bool {
-        !matches!(
-            self,
-            Self::Name | Self::Run | Self::Word | Self::Flag | Self::Moment | Self::Unmet
-        )
+    /// The class of its cells: `n` for numbers, which stand right, and `w` for what is not wrapped.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Name | Self::Run | Self::Unmet | Self::Word => "",
+            Self::Moment | Self::Flag => "w",
+            _ => "n",
+        }
     }
 }
 
@@ -108,7 +110,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Heading {
     text: &'static str,
-    is_number: bool,
+    class: &'static str,
 }
 
 /// A cell. All text out of the data went through [`name`].
@@ -119,7 +121,8 @@ struct Cell {
     href: Option<String>,
     /// A share of 100, for a bar.
     bar: Option<String>,
-    is_number: bool,
+    /// The class that says how it is set.
+    class: &'static str,
     is_name: bool,
 }
 
@@ -172,10 +175,8 @@ impl TableSpec {
 
     /// The table of these rows.
     pub(super) fn show(&self, rows: &Rows) -> Table {
-        let heading = |column: &ColumnSpec| Heading {
-            text: column.heading,
-            is_number: column.kind.is_number(),
-        };
+        let heading =
+            |column: &ColumnSpec| Heading { text: column.heading, class: column.kind.class() };
         let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let bound = (shown < rows.of).then(|| {
             let number = |number: u64| grouped(&number.to_string());
@@ -196,7 +197,7 @@ impl TableSpec {
     fn cell(&self, spec: &ColumnSpec, row: Row<'_>) -> Cell {
         let column = spec.column;
         let cell = Cell {
-            is_number: spec.kind.is_number(),
+            class: spec.kind.class(),
             is_name: matches!(spec.kind, CellKind::Name | CellKind::Run | CellKind::Unmet),
             ..Cell::default()
         };
@@ -232,6 +233,7 @@ impl TableSpec {
                 let (low, high) = (points(bound("low")), points(bound("high")));
                 format!("{} ({low} to {high})", signed_points(number))
             }
+            CellKind::Probability if number < 0.0005 => "<0.001".to_owned(),
             CellKind::Probability => format!("{number:.3}"),
             CellKind::Cost => money(number, row.text("cost_currency")),
             CellKind::Duration => duration(number),
@@ -248,13 +250,15 @@ impl TableSpec {
     }
 }
 
-/// The address of a run as a link: over HTTP, and without a user's name or password. Anything else
-/// is shown as the run's id only.
+/// The address of a run as a link: over HTTP, without a user's name or password, and no longer than
+/// browsers take. Anything else is shown as the run's id only.
 fn link(address: &str) -> Option<String> {
+    const MOST_BYTES: usize = 2_000;
     let url = url::Url::parse(address).ok()?;
     let is_web = matches!(url.scheme(), "http" | "https");
     let is_plain = url.username().is_empty() && url.password().is_none();
-    (is_web && is_plain && url.has_host()).then(|| url.to_string())
+    let is_short = url.as_str().len() <= MOST_BYTES;
+    (is_web && is_plain && is_short && url.has_host()).then(|| url.to_string())
 }
 
 #[cfg(test)]
@@ -277,6 +281,7 @@ mod tests {
         ] {
             assert_eq!(link(address), None, "{address}");
         }
+        assert_eq!(link(&format!("https://acme.armature.app/{}", "x".repeat(2_000))), None);
         // What could leave the attribute is encoded.
         let odd = link("https://acme.armature.app/\"><script>'").unwrap();
         assert!(!odd.contains(['"', '<', '>']), "{odd}");

@@ -87,7 +87,7 @@ pub(super) static CLASSES: TableSpec = TableSpec {
     view: &FAILURE_CLASSES,
     from: "failure_classes ORDER BY runs DESC, workflow_name, workflow_key, outcome, \
            classification NULLS LAST",
-    most: MOST,
+    most: 12,
     columns: &[
         column("Workflow", "workflow_name", Name),
         column("Outcome", "outcome", Word),
@@ -106,7 +106,7 @@ pub(super) static CRITERIA: TableSpec = TableSpec {
     view: &CRITERION_HEALTH,
     from: "criterion_health WHERE blocked_runs > 0 ORDER BY blocked_runs DESC, workflow_name, \
            workflow_key, criterion",
-    most: MOST,
+    most: 12,
     columns: &[
         column("Criterion", "criterion", Name),
         column("Workflow", "workflow_name", Name),
@@ -125,7 +125,7 @@ pub(super) static TOOLS: TableSpec = TableSpec {
     empty: "No run called a tool.",
     view: &TOOL_HEALTH,
     from: "tool_health ORDER BY errors DESC, calls DESC, workflow_name, workflow_key, tool_name",
-    most: MOST,
+    most: 12,
     columns: &[
         column("Tool", "tool_name", Name),
         column("Workflow", "workflow_name", Name),

@@ -13,6 +13,7 @@ use super::health::Health;
 use super::lake_stats::{AppliedCommits, LakeWatch, applied, copies};
 use super::options::{ServiceOptions, ServiceSettings};
 use super::shared::{Receivers, ServiceState};
+use super::written_report::WrittenReport;
 use crate::config::{ScheduleSettings, Settings};
 use crate::failure::{Exit, Failure};
 use crate::lake::LakeStore;
@@ -41,6 +42,8 @@ pub struct Service {
     pub(super) lake_watch: LakeWatch,
     /// The last commit that each target has.
     pub(super) applied: AppliedCommits,
+    /// The report that this process wrote last.
+    pub(super) written_report: Option<WrittenReport>,
 }
 
 /// Why [`Service::wait`] returned.
@@ -74,6 +77,7 @@ impl Service {
             metrics,
             health: Mutex::new(Health::new(stale_after, None, now)),
             running: Mutex::default(),
+            report: Mutex::new(current.settings.report.path.clone()),
             receivers: Mutex::new(Some(receivers)),
             started: now,
             clock: options.clock,
@@ -89,6 +93,7 @@ impl Service {
             shared,
             lake_watch,
             applied: AppliedCommits::new(),
+            written_report: None,
         };
         service.begin_with_lake().await;
         service.announce();
@@ -223,6 +228,7 @@ impl Service {
         let is_elsewhere = before.lake.path != after.lake.path
             || before.duckdb != after.duckdb
             || before.iceberg != after.iceberg;
+        self.shared.set_report(new.settings.report.path.clone());
         self.current = new;
         if is_elsewhere {
             self.begin_with_lake().await;
@@ -324,7 +330,7 @@ async fn listen(address: &str) -> Result<TcpListener, Failure> {
         .await
         .map_err(|error| Failure::usage(format!("failed to listen on {address}: {error}"), hint))?;
     let bound = listener.local_addr().unwrap_or(address);
-    tracing::info!("serving /healthz, /readyz and /metrics on http://{bound}");
+    tracing::info!("serving /healthz, /readyz, /metrics and /report on http://{bound}");
     if !bound.ip().is_loopback() {
         tracing::warn!("{bound} can be reached from outside, without authentication");
     }

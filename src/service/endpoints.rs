@@ -1,5 +1,6 @@
-//! The endpoints `/healthz`, `/readyz` and `/metrics`.
+//! The endpoints `/healthz`, `/readyz`, `/metrics` and `/report`.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::shared::ServiceState;
+use crate::report::SERVED_POLICY;
 
 /// The body of `/healthz`.
 #[derive(Debug, Serialize)]
@@ -45,6 +47,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<ServiceState>) {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/report", get(report))
         .with_state(shared);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!("the endpoints stopped: {error}");
@@ -73,6 +76,32 @@ async fn metrics(State(shared): State<Arc<ServiceState>>) -> Response {
     match shared.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The page of the last report. It is not to be kept: the next sync writes another one.
+async fn report(State(shared): State<Arc<ServiceState>>) -> Response {
+    let Some(path) = shared.report() else {
+        let told = "no report is configured: set report.path, or start `schedule` with --report\n";
+        return (StatusCode::NOT_FOUND, told).into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, SERVED_POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    match tokio::fs::read(&path).await {
+        Ok(page) => (headers, page).into_response(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            (StatusCode::NOT_FOUND, "no report was written yet\n").into_response()
+        }
+        Err(error) => {
+            tracing::warn!("failed to read the report: {error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the report cannot be read: see the log\n")
+                .into_response()
+        }
     }
 }
 

@@ -35,6 +35,9 @@ impl Service {
                 self.close(Job::Compact, &ending);
             }
         }
+        if job != Job::Compact {
+            self.report().await;
+        }
         self.shared.set_running(None);
     }
 

@@ -1,5 +1,6 @@
 //! State that the loop shares with the endpoints.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -18,6 +19,8 @@ pub(super) struct ServiceState {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Mutex<Health>,
     pub(super) running: Mutex<Option<Job>>,
+    /// The page of the report, which `/report` serves; `None` if none is configured.
+    pub(super) report: Mutex<Option<PathBuf>>,
     /// `None` after the service has ended.
     pub(super) receivers: Mutex<Option<Receivers>>,
     /// When the service started, by this machine's clock.
@@ -70,6 +73,14 @@ impl ServiceState {
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn report(&self) -> Option<PathBuf> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_report(&self, path: Option<PathBuf>) {
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = path;
     }
 
     pub(super) fn running(&self) -> Option<Job> {

@@ -36,6 +36,7 @@ mod published_copy;
 mod readme;
 mod recipes;
 mod reconcile;
+mod report;
 mod retry_after;
 mod schedule_expression;
 mod secrecy;

@@ -103,6 +103,7 @@ async fn metrics_are_well_written_and_their_names_do_not_change() {
     gauge armature_export_lake_commit
     gauge armature_export_lake_parts
     gauge armature_export_last_exit_code job
+    gauge armature_export_last_report_timestamp_seconds
     gauge armature_export_last_success_timestamp_seconds
     gauge armature_export_last_sync_timestamp_seconds
     counter armature_export_messages_total kind outcome
@@ -112,6 +113,7 @@ async fn metrics_are_well_written_and_their_names_do_not_change() {
     gauge armature_export_reconciled_runs verdict
     counter armature_export_reconciliations_total outcome
     counter armature_export_rejected_cells_total
+    counter armature_export_reports_total outcome
     counter armature_export_requests_total endpoint status
     counter armature_export_retries_total
     counter armature_export_rows_exported_total table

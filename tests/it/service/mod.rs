@@ -2,7 +2,7 @@
 //! webhook receiver, and its endpoints; and at the end, everything that the world holds.
 
 mod conversation;
-mod daemon;
+pub(crate) mod daemon;
 mod endpoints;
 mod exposition;
 mod signals;
