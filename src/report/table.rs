@@ -78,8 +78,8 @@ impl CellKind {
     /// The class of its cells: `n` for numbers, which stand right, and `w` for what is not wrapped.
     fn class(self) -> &'static str {
         match self {
-            Self::Name | Self::Run | Self::Unmet | Self::Word => "",
-            Self::Moment | Self::Flag => "w",
+            Self::Name | Self::Run | Self::Unmet => "",
+            Self::Moment | Self::Flag | Self::Word => "w",
             _ => "n",
         }
     }

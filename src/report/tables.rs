@@ -16,7 +16,7 @@ const MOST: usize = 20;
 /// Versions whose interval excludes zero: regressions first, and of these the current ones.
 pub(super) static CHANGES: TableSpec = TableSpec {
     id: "changes",
-    caption: "Versions whose pass rate changed: the 95 % interval of the change excludes zero.",
+    caption: "Versions whose pass rate changed: the 95\u{202f}% interval of the change excludes zero.",
     empty: "No version changed the pass rate of its workflow beyond what chance explains, or there \
             are not enough runs to compare.",
     view: &WORKFLOW_VERSIONS,
@@ -31,7 +31,7 @@ pub(super) static CHANGES: TableSpec = TableSpec {
         column("To version", "workflow_version", Name),
         column("Pass rate before", "previous_pass_rate", Share),
         column("Pass rate after", "pass_rate", Share),
-        column("Change in points (95 % interval)", "pass_rate_change", Change),
+        column("Change in points (95\u{202f}% interval)", "pass_rate_change", Change),
         column("Decided runs before", "previous_decided", Count),
         column("Decided runs after", "decided", Count),
         column("First run (UTC)", "first_started_at", Moment),
@@ -51,10 +51,9 @@ pub(super) static LATEST_VERSIONS: TableSpec = TableSpec {
     columns: &[
         column("Workflow", "workflow_name", Name),
         column("Version", "workflow_version", Name),
-        column("Pass rate (95 % interval)", "pass_rate", ShareInterval),
+        column("Pass rate (95\u{202f}% interval)", "pass_rate", ShareInterval),
         column("Decided runs", "decided", Count),
-        column("Version before", "previous_version", Name),
-        column("Change in points (95 % interval)", "pass_rate_change", Change),
+        column("Change in points (95\u{202f}% interval)", "pass_rate_change", Change),
         column("Comparison", "comparison", Word),
     ],
 };
@@ -113,7 +112,7 @@ pub(super) static CRITERIA: TableSpec = TableSpec {
         column("Runs it kept from passing", "blocked_runs", Count),
         column("Share of the workflow's graded runs that did not pass", "blocking_rate", ShareBar),
         column("Alone", "blocked_alone_runs", Count),
-        column("Met (95 % interval)", "met_rate", ShareInterval),
+        column("Met (95\u{202f}% interval)", "met_rate", ShareInterval),
         column("Grades", "graded", Count),
     ],
 };
@@ -148,13 +147,13 @@ pub(super) static MODELS: TableSpec = TableSpec {
     view: &MODEL_COMPARISON,
     from: "model_comparison ORDER BY sum(runs) OVER (PARTITION BY workflow_key) DESC, \
            workflow_name, workflow_key, pass_rate DESC NULLS LAST, model, harness",
-    most: 30,
+    most: 24,
     columns: &[
         column("Workflow", "workflow_name", Name),
         column("Model", "model", Name),
         column("Harness", "harness", Name),
         column("Runs", "runs", Count),
-        column("Pass rate (95 % interval)", "pass_rate", ShareInterval),
+        column("Pass rate (95\u{202f}% interval)", "pass_rate", ShareInterval),
         column("Cost per passed run", "cost_per_pass", Cost),
         column("Runs with a cost", "cost_coverage", Share),
         column("Median duration", "run_duration_p50_ms", Duration),
@@ -175,7 +174,7 @@ pub(super) static STABILITY: TableSpec = TableSpec {
     columns: &[
         column("Workflow", "workflow_name", Name),
         column("Stability", "stability", Word),
-        column("Pass rate (95 % interval)", "pass_rate", ShareInterval),
+        column("Pass rate (95\u{202f}% interval)", "pass_rate", ShareInterval),
         column("Three runs in a row pass (pass^3)", "pass_cubed", ShareBar),
         column("Probability of this order by chance", "runs_test_p", Probability),
         column("Decided runs", "decided", Count),
@@ -230,7 +229,11 @@ pub(super) static JUDGES: TableSpec = TableSpec {
         column("Workflow", "workflow_name", Name),
         column("Judge", "judge_model", Name),
         column("Evaluations", "evaluations", Count),
-        column("Agrees with the status (95 % interval)", "agreement_rate", ShareInterval),
-        column("Contradicts its grades (95 % interval)", "contradiction_rate", ShareInterval),
+        column("Agrees with the status (95\u{202f}% interval)", "agreement_rate", ShareInterval),
+        column(
+            "Contradicts its grades (95\u{202f}% interval)",
+            "contradiction_rate",
+            ShareInterval,
+        ),
     ],
 };

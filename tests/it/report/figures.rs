@@ -43,7 +43,7 @@ pub(crate) const TABLES: [(&str, &str); 10] = [
     (
         "versions",
         "SELECT dash(workflow_name), dash(workflow_version), \
-         within(pass_rate, pass_rate_low, pass_rate_high), n(decided), dash(previous_version), \
+         within(pass_rate, pass_rate_low, pass_rate_high), n(decided), \
          change(pass_rate_change, pass_rate_change_low, pass_rate_change_high), comparison \
          FROM workflow_versions WHERE is_latest \
          ORDER BY pass_rate_change NULLS LAST, workflow_name, workflow_key LIMIT 20",
@@ -91,7 +91,7 @@ pub(crate) const TABLES: [(&str, &str); 10] = [
          coalesce(duration(run_duration_p95_ms), run_duration_p95_note, '–') \
          FROM (SELECT *, sum(runs) OVER (PARTITION BY workflow_key) AS of_workflow \
          FROM model_comparison) ORDER BY of_workflow DESC, workflow_name, workflow_key, \
-         pass_rate DESC NULLS LAST, model, harness LIMIT 30",
+         pass_rate DESC NULLS LAST, model, harness LIMIT 24",
     ),
     (
         "stability",
