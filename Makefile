@@ -26,10 +26,14 @@ PACKAGERS := maturin==1.16.0
 # What writes to PostgreSQL; and a simulation of Snowflake, with the parser of SQL that it needs.
 POSTGRES := duckdb==1.5.5 duckdb-extension-postgres-scanner==1.5.5
 FAKESNOW := fakesnow==0.12.1 snowflake-connector-python==4.8.1 sqlglot==30.22.0 duckdb==2.0.1 pyarrow==26.0.1
+# dbt on the engines that run here, and its adapters of those that do not: their models are rendered.
+DBT := dbt-core==1.11.16 dbt-duckdb==1.11.1 dbt-postgres==1.11.0 duckdb==2.0.1 sqlglot==30.22.0
+DBT_WAREHOUSES := dbt-core==1.11.16 dbt-snowflake==1.12.4 dbt-bigquery==1.12.1 \
+	dbt-redshift==1.11.2 dbt-databricks==1.12.7
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-report bi-warehouses check \
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-report bi-warehouses bi-dbt check \
 	release dist wheel test-install fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
@@ -62,7 +66,7 @@ test-stores: $(SETUP) ## the tests on each object store, and with each engine th
 	cargo test --locked $(TESTED) --test it -- --include-ignored object_stores store_lakes \
 		iceberg_engines
 
-bi: bi-report bi-warehouses ## everything that reads the lake for BI, in the engines that can be had here
+bi: bi-report bi-warehouses bi-dbt ## everything that reads the lake for BI, in the engines that can be had here
 
 bi-warehouses: $(SETUP) ## loads into PostgreSQL, ClickHouse and a simulation of Snowflake: some minutes
 	@scripts/fetch-postgres.sh
@@ -76,6 +80,13 @@ bi-report: $(SETUP) ## the report in a browser: light, dark, print, narrow; pict
 	@scripts/fetch-chromium.sh .chromium
 	cargo test --locked $(TESTED) --test it -- --ignored pages_for_a_browser
 	NODE_PATH=.chromium/node_modules node tests/bi/report.mjs target/bi/report
+
+bi-dbt: $(SETUP) ## dbt on DuckDB and PostgreSQL: every metric equals the views; some minutes
+	@scripts/fetch-postgres.sh
+	@scripts/fetch-python.sh .dbt $(DBT)
+	@scripts/fetch-python.sh .dbt-warehouses $(DBT_WAREHOUSES)
+	cargo build --locked $(TESTED)
+	.dbt/bin/python tests/bi/dbt.py target/debug/armature-export .dbt .dbt-warehouses
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports
