@@ -30,11 +30,14 @@ FAKESNOW := fakesnow==0.12.1 snowflake-connector-python==4.8.1 sqlglot==30.22.0 
 DBT := dbt-core==1.11.16 dbt-duckdb==1.11.1 dbt-postgres==1.11.0 duckdb==2.0.1 sqlglot==30.22.0
 DBT_WAREHOUSES := dbt-core==1.11.16 dbt-snowflake==1.12.4 dbt-bigquery==1.12.1 \
 	dbt-redshift==1.11.2 dbt-databricks==1.12.7
+# Superset names neither of the last two, and does not know newer versions of the one before.
+SUPERSET := apache-superset==6.1.0 duckdb-engine==0.17.0 duckdb==1.5.5 flask-caching==2.3.1 \
+	cachetools==6.2.1 rich==14.2.0
 # What the bench compares with; without it, its rows are left out.
 PEERS := dlt[duckdb,parquet]==1.31.0 duckdb==2.0.1 pyarrow==26.0.1
 
-.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-report bi-warehouses bi-dbt check \
-	release dist wheel test-install fmt duckdb clean
+.PHONY: demo service test test-long test-stores crash-test chaos soak bench bi bi-report bi-warehouses bi-dbt \
+	bi-superset check release dist wheel test-install fmt duckdb clean
 
 demo: $(SETUP) ## the whole job on the embedded simulator, into ./armature-demo
 	cargo run --locked --profile demo $(FEATURES) -- demo
@@ -87,6 +90,13 @@ bi-dbt: $(SETUP) ## dbt on DuckDB and PostgreSQL: every metric equals the views;
 	@scripts/fetch-python.sh .dbt-warehouses $(DBT_WAREHOUSES)
 	cargo build --locked $(TESTED)
 	.dbt/bin/python tests/bi/dbt.py target/debug/armature-export .dbt .dbt-warehouses
+
+bi-superset: $(SETUP) ## imports the dashboard into Superset; a picture in target/bi/superset.png
+	@scripts/fetch-chromium.sh .chromium
+	@scripts/fetch-python.sh .superset $(SUPERSET)
+	cargo build --locked $(TESTED)
+	NODE_PATH=.chromium/node_modules .superset/bin/python tests/bi/superset.py \
+		target/debug/armature-export .superset target/bi/superset.png
 
 crash-test: $(SETUP) ## kills over 200 exports at random moments: some minutes
 	cargo test --locked $(TESTED) --test crash -- --ignored --nocapture many_exports
