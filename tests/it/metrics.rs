@@ -7,6 +7,7 @@ use duckdb::Connection;
 use insta::assert_snapshot;
 use serde_json::json;
 
+use crate::readme;
 use crate::support::{TestExport, birth, ended_runs, hand_made_run, rows};
 
 /// All rows of a view of a database, as text. Floating-point numbers are rounded: sums of them
@@ -196,6 +197,22 @@ fn the_next_delivery_brings_the_views_of_this_version() {
     assert!(export.count("SELECT count(*) FROM tool_health") > 0);
 }
 
+/// Every query of the page about Grafana, as it is written there.
+#[test]
+fn the_queries_for_grafana_find_the_planted_regression() {
+    let export = TestExport::new(ended_runs(1_500));
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    let page = ("docs/bi/grafana.md", "\n## Queries\n");
+    let queries = readme::blocks(page, "sql").concat();
+    let queries: Vec<&str> = queries.trim().trim_end_matches(';').split(";\n").collect();
+    let [by_day, versions] = queries[..] else { panic!("{queries:?}") };
+    assert!(export.ask(by_day).len() > 100, "{by_day}");
+    assert_eq!(export.ask(versions)[0][0], "checkout smoke test");
+    let text = include_str!("../../docs/bi/grafana.md");
+    let (_, alert) = text.split_once("\n## An alert\n\n`").unwrap();
+    assert_eq!(export.ask(alert.split_once('`').unwrap().0), [["1"]]);
+}
+
 /// What somebody else put into the file under the name of a view is not replaced.
 #[test]
 fn a_name_that_is_taken_is_not_replaced() {
@@ -239,4 +256,41 @@ fn the_metrics_are_printed_in_every_format() {
     let unknown = export.run(&["schema", "--metrics", "nothing"]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("the views are run_facts, "), "{}", unknown.stderr);
+}
+
+/// The package is written into a folder that is not there yet, with the user's columns, and again over
+/// files that are.
+#[test]
+fn the_dbt_package_is_written() {
+    let export = TestExport::of_ended_runs(0);
+    export.configure(
+        "[[columns]]\ntable = \"runs\"\nname = \"team\"\nkind = \"text\"\n\
+         sources = [\"metadata.team\"]\n",
+    );
+    let folder = export.lake.parent().unwrap().join("new/package");
+    let out = folder.to_str().unwrap();
+    for _ in 0..2 {
+        let written = export.run(&["schema", "--format", "dbt", "--out", out]);
+        assert_eq!(written.code, Some(0), "{}", written.stderr);
+        assert_eq!(written.stdout, "");
+    }
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+    assert!(read("models/staging/staging.yml").contains("- name: team\n"));
+    assert_eq!(read("dbt_project.yml"), include_str!("../../dbt/dbt_project.yml"));
+    assert_eq!(
+        read("models/marts/workflow_versions.sql"),
+        include_str!("../../dbt/models/marts/workflow_versions.sql")
+    );
+    for refused in [
+        &["schema", "--format", "dbt"][..],
+        &["schema", "runs", "--format", "dbt", "--out", out],
+        &["schema", "--out", out],
+    ] {
+        assert_eq!(export.run(refused).code, Some(2), "{refused:?}");
+    }
+    // A file stands where the folder would be.
+    let beneath = folder.join("README.md/package");
+    let failed = export.run(&["schema", "--format", "dbt", "--out", beneath.to_str().unwrap()]);
+    assert_eq!(failed.code, Some(6), "{}", failed.stderr);
+    assert!(failed.stderr.contains("cannot write `"), "{}", failed.stderr);
 }
