@@ -5,6 +5,7 @@ use std::path::Path;
 use armature_export::crash::POINTS;
 
 use crate::small_commits::small_commits;
+use crate::support::files;
 
 const SYNC: &[&str] = &["sync"];
 const REBUILD: &[&str] = &["deliver", "--rebuild"];
@@ -89,14 +90,20 @@ async fn crash_at_each(points: &[&str]) {
         if has_tables {
             export.configure_more("[iceberg]\ncatalog = \"files\"\n");
         }
-        if point.contains("copy_is_in_place") {
-            // The configuration ends with the table `[duckdb]`.
+        let has_copy = point.contains("copy_is_in_place");
+        if has_copy {
+            // The section `[duckdb]` is the last one.
             export.configure_more("publish = \"bi/armature.duckdb\"\n");
         }
         export.crash(command, point);
         export.assert_nothing_half_or_double(point).await;
         export.sync_brings_everything();
         export.assert_nothing_half_or_double(point).await;
+        if has_copy {
+            let copies = files(&export.path("bi"));
+            let current = std::fs::read(&export.duckdb).unwrap();
+            assert!(copies.into_values().eq([current]), "{point}");
+        }
         if has_tables {
             assert_eq!(rows_of_iceberg(&export.lake, "spans"), spans(&export.lake), "{point}");
         }
