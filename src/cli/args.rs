@@ -135,10 +135,10 @@ pub(super) enum Command {
 
     /// List the data files of the commits after one, for loading them into a warehouse.
     ///
-    /// Prints full paths or addresses, with the range of commits whose rows a load replaces, and the
-    /// last commit of that range: record it, and pass it as --since the next time. A load that is
-    /// repeated changes nothing, and merged files do no harm. Makes no API requests. Exit code 6 if
-    /// the lake ends before that commit.
+    /// Prints full paths or addresses, with the range of commits whose rows a load replaces, and
+    /// the last commit of that range: record it, and pass it as --since the next time. A load that
+    /// is repeated changes nothing, and merged files do no harm. Makes no API requests. Exit code 6
+    /// if the lake ends before that commit.
     Changes(ChangesArguments),
 
     /// Bring the DuckDB file and the Iceberg tables up to date with the lake.
@@ -244,8 +244,8 @@ pub(super) struct TargetArguments {
 
     /// Copy of the DuckDB file for BI tools, replaced after each delivery (default: none).
     ///
-    /// A program that has the copy open never delays a delivery. It reads the new data when it opens
-    /// the file again. Overrides `duckdb.publish`.
+    /// A program that has the copy open never delays a delivery. It reads the new data when it
+    /// opens the file again. Overrides `duckdb.publish`.
     #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) publish: Option<PathBuf>,
 }
@@ -404,16 +404,16 @@ pub(super) struct SchemaArguments {
     /// Load the changes in this file, as `changes` prints them; `-` for stdin.
     ///
     /// For the formats of warehouses: prints the statements of the load, in place of those that
-    /// create tables and views. In one transaction, where the engine has that, they replace the rows
-    /// of a range of commits, and record the load.
+    /// create tables and views. In one transaction, where the engine has that, they replace the
+    /// rows of a range of commits, and record the load.
     #[arg(long, value_name = "FILE")]
     pub(super) load: Option<PathBuf>,
 
     /// Format of the data dictionary.
     ///
-    /// The names of warehouses print statements that create the tables, views of the latest revision
-    /// of every run, and the views of the metrics, or add what is missing. `sql` prints views over
-    /// the lake's files for any DuckDB session: one per table, with only the latest revision of
+    /// The names of warehouses print statements that create the tables, views of the latest
+    /// revision of every run, and the views of the metrics, or add what is missing. `sql` prints
+    /// views over the lake's files for any DuckDB session: one per table, with only the latest revision of
     /// every run, and those of the metrics. `dbt` writes a dbt package with sources, staging models
     /// and the metrics into the folder that `--out` names. `--output json` is the same as `--format
     /// json`.

@@ -76,8 +76,8 @@ pub(super) async fn applied(settings: &Settings) -> Result<AppliedCommits, LakeE
     Ok(commits)
 }
 
-/// When the published copy of each configured target that has one was written, by the target's kind:
-/// `None` if it does not exist yet, or cannot be read.
+/// When the published copy of each configured target that has one was written, by the target's
+/// kind: `None` if it does not exist yet, or cannot be read.
 pub(super) fn copies(
     settings: &Settings,
     lake: &LakeStore,

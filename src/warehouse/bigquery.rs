@@ -22,9 +22,9 @@ impl Engine for BigQuery {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "Run it with a default dataset: `bq query --use_legacy_sql=false --dataset_id=…`. The lake",
-            "must be in Google Cloud Storage. Decimal numbers are BIGNUMERIC: NUMERIC has only 9 digits",
-            "after the point.",
+            "Run it with a default dataset: `bq query --use_legacy_sql=false --dataset_id=…`. The",
+            "lake must be in Google Cloud Storage. Decimal numbers are BIGNUMERIC: NUMERIC has",
+            "only 9 digits after the point.",
         ]
     }
 

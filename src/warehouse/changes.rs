@@ -1,12 +1,12 @@
-//! What changed in a lake since a commit: the data files that a loader reads, and the rows that they
-//! take the place of.
+//! What changed in a lake since a commit: the data files that a loader reads, and the rows that
+//! they take the place of.
 //!
-//! The rows of a table of runs carry the number of the commit that added them. A load therefore takes
-//! a range of commits: it deletes the rows of that range from the warehouse and inserts those of the
-//! listed files. A load that is repeated changes nothing, and of a merged file, which also holds rows
-//! that were loaded before, only the rows of the range are taken. Where a commit replaced rows that
-//! were loaded before (`replay`, `compact --drop-older-revisions`, a repair), the range begins with
-//! the earliest of them.
+//! The rows of a table of runs carry the number of the commit that added them. A load therefore
+//! takes a range of commits: it deletes the rows of that range from the warehouse and inserts those
+//! of the listed files. A load that is repeated changes nothing, and of a merged file, which also
+//! holds rows that were loaded before, only the rows of the range are taken. Where a commit
+//! replaced rows that were loaded before (`replay`, `compact --drop-older-revisions`, a repair),
+//! the range begins with the earliest of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,9 +82,8 @@ impl Changes {
     /// The changes after commit `since`, up to and including commit `until` or the newest one. All
     /// tables, or the one that is named.
     ///
-    /// # Errors
-    /// [`WarehouseError`] if the lake does not have these commits, no longer has their rows, or cannot
-    /// be read.
+    /// # Errors [`WarehouseError`] if the lake does not have these commits, no longer has their
+    /// rows, or cannot be read.
     pub async fn read(
         lake: &LakeView,
         since: u64,

@@ -24,9 +24,10 @@ impl Engine for ClickHouse {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "There are no transactions. A load first reads all files into staging tables, and then",
-            "replaces the rows of each table, `runs` last; it is recorded at the end. A load that fails",
-            "halfway is repeated as a whole. While it runs, readers can miss rows that it replaces.",
+            "There are no transactions. A load first reads all files into staging tables, and",
+            "then replaces the rows of each table, `runs` last; it is recorded at the end. A load",
+            "that fails halfway is repeated as a whole. While it runs, readers can miss rows that",
+            "it replaces.",
         ]
     }
 

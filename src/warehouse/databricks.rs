@@ -25,11 +25,11 @@ impl Engine for Databricks {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "There are no transactions over several tables. A load first reads all files into staging",
-            "tables, and then replaces the rows of each table, `runs` last; it is recorded at the end. A",
-            "load that fails halfway is repeated as a whole. While it runs, readers can miss rows that it",
-            "replaces. Columns that an existing table lacks are added by the lines with ALTER TABLE: run",
-            "those that are needed.",
+            "There are no transactions over several tables. A load first reads all files into",
+            "staging tables, and then replaces the rows of each table, `runs` last; it is",
+            "recorded at the end. A load that fails halfway is repeated as a whole. While it",
+            "runs, readers can miss rows that it replaces. Columns that an existing table lacks",
+            "are added by the lines with ALTER TABLE: run those that are needed.",
         ]
     }
 
@@ -83,7 +83,8 @@ impl Engine for Databricks {
             .collect();
         let files: Vec<String> = staged.relative_files().map(|file| self.literal(file)).collect();
         let root = self.literal(&format!("{}/", staged.changes.lake.trim_end_matches('/')));
-        // `force`: the staging table is new in each load, though the files may have been read before.
+        // `force`: the staging table is new in each load, though the files may have been read
+        // before.
         let copies = files.chunks(MOST_FILES).map(|files| {
             format!(
                 "COPY INTO {stage} FROM {root} FILEFORMAT = PARQUET\n  FILES = (\n    {}\n  )\n  \

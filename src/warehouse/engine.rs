@@ -40,14 +40,15 @@ pub(super) trait Engine: Sync {
         format!("{}{constraint}", self.column_type(kind))
     }
 
-    /// What follows a column's declaration, to describe it; `None` if the engine has a statement for
-    /// that: `COMMENT ON`.
+    /// What follows a column's declaration, to describe it; `None` if the engine has a statement
+    /// for that: `COMMENT ON`.
     fn column_comment(&self, _text: &str) -> Option<String> {
         None
     }
 
-    /// What follows the columns of `CREATE TABLE`: how the table is stored, and its description where
-    /// [`Engine::column_comment`] is used. `order` are the columns that name a row, for sorting.
+    /// What follows the columns of `CREATE TABLE`: how the table is stored, and its description
+    /// where [`Engine::column_comment`] is used. `order` are the columns that name a row, for
+    /// sorting.
     fn table_options(&self, _description: &str, _order: &[&str]) -> String {
         String::new()
     }

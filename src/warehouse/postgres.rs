@@ -23,9 +23,9 @@ impl Engine for Postgres {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "The tables and views are for `psql`. A load is for DuckDB, which reads the Parquet files",
-            "and writes to the database that the variables PGHOST, PGDATABASE, PGUSER … name.",
-            "PostgreSQL cannot store U+0000 in text: a load replaces it by U+FFFD.",
+            "The tables and views are for `psql`. A load is for DuckDB, which reads the Parquet",
+            "files and writes to the database that the variables PGHOST, PGDATABASE, PGUSER …",
+            "name. PostgreSQL cannot store U+0000 in text: a load replaces it by U+FFFD.",
         ]
     }
 

@@ -25,11 +25,11 @@ impl Engine for Redshift {
     fn notes(&self) -> &'static [&'static str] {
         &[
             "The lake must be in S3, and the cluster needs a default IAM role that may read it.",
-            "COPY reads Parquet columns by position, and fails if a file has another number of columns.",
-            "After [[columns]] or the version of the tables changed, run `armature-export replay`, create",
-            "the tables anew, and load them with `changes --since 0`.",
-            "A text has at most 65535 bytes: COPY fails for a longer one. Most of these are in",
-            "`documents`, which a load can leave out (`changes --table …`).",
+            "COPY reads Parquet columns by position, and fails if a file has another number of",
+            "columns. After [[columns]] or the version of the tables changed, run",
+            "`armature-export replay`, create the tables anew, and load them with `changes",
+            "--since 0`. A text has at most 65535 bytes: COPY fails for a longer one. Most of",
+            "these are in `documents`, which a load can leave out (`changes --table …`).",
         ]
     }
 

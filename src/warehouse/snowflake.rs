@@ -25,9 +25,10 @@ impl Engine for Snowflake {
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "Names are in upper case, so that they need no quotes. A load reads the files through the",
-            "stage ARMATURE_LAKE, whose URL is the root of the lake; create it once, with your storage",
-            "integration. Times are TIMESTAMP_LTZ: moments, shown in the time zone of the session.",
+            "Names are in upper case, so that they need no quotes. A load reads the files through",
+            "the stage ARMATURE_LAKE, whose URL is the root of the lake; create it once, with",
+            "your storage integration. Times are TIMESTAMP_LTZ: moments, shown in the time zone",
+            "of the session.",
         ]
     }
 

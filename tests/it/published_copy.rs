@@ -1,5 +1,5 @@
-//! The published copy of the DuckDB file: readers of it delay nothing, it is replaced as a whole, and
-//! what is not known to be such a copy is not replaced.
+//! The published copy of the DuckDB file: readers of it delay nothing, it is replaced as a whole,
+//! and what is not known to be such a copy is not replaced.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -37,8 +37,8 @@ fn more_runs(export: &TestExport) {
 /// Each table of a database with its number of rows and a hash of them, and each view.
 fn content_of(connection: &Connection) -> String {
     let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
-    let list = "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM (SELECT table_name AS \
-                \"name\" FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() \
+    let list = "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM (SELECT table_name \
+                AS \"name\" FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() \
                 WHERE NOT internal)";
     let names = text(list);
     let rows = names.split(' ').map(|name| {

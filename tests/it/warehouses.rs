@@ -1,6 +1,6 @@
 //! Loading into a warehouse: what `changes` lists, and the scripts of `schema`, in DuckDB as the
-//! warehouse. After every load, its rows are those of the lake. `tests/bi/warehouses.py` does the same
-//! in other engines.
+//! warehouse. After every load, its rows are those of the lake. `tests/bi/warehouses.py` does the
+//! same in other engines.
 
 use std::fs;
 use std::path::PathBuf;

@@ -66,8 +66,8 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     if !readers.is_empty() {
         let found = format!("`{}` is open in {}", path.display(), listed(&readers));
         let advice = format!(
-            "a delivery waits {} s for it at most (duckdb.lock_wait_secs), and the next one catches \
-             up; a program that opens a copy (duckdb.publish) delays nothing",
+            "a delivery waits {} s for it at most (duckdb.lock_wait_secs), and the next one \
+             catches up; a program that opens a copy (duckdb.publish) delays nothing",
             settings.duckdb.lock_wait_secs
         );
         examination.warn("duckdb", found, advice);

@@ -1,5 +1,5 @@
-//! Which processes have a DuckDB file open. Linux lists open files and locks of processes in `/proc`;
-//! on other systems this is not known.
+//! Which processes have a DuckDB file open. Linux lists open files and locks of processes in
+//! `/proc`; on other systems this is not known.
 
 use std::fmt;
 use std::path::Path;
@@ -33,8 +33,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The other processes that have a file open, by id; `None` where that cannot be known. Processes of
-/// other users are known by their locks only, unless this process may read their open files.
+/// The other processes that have a file open, by id; `None` where that cannot be known. Processes
+/// of other users are known by their locks only, unless this process may read their open files.
 #[cfg(target_os = "linux")]
 pub fn holders(path: &Path) -> Option<Vec<Holder>> {
     linux::holders(path)

@@ -31,8 +31,8 @@ use crate::time::Timestamp;
 pub(super) fn check_path(options: &DeliveryOptions) -> Result<(), DeliverError> {
     let Some(path) = &options.publish else { return Ok(()) };
     let (file, copy) = (options.file(), link_target(path));
-    // A path that cannot be looked at is not that of an existing file; why is reported by the delivery
-    // or the publication, which needs it.
+    // A path that cannot be looked at is not that of an existing file; why is reported by the
+    // delivery or the publication, which needs it.
     let id = |path: &Path| FileId::of(path).ok().flatten().map(|(id, _)| id);
     if file == copy || id(&file).is_some_and(|file| id(&copy) == Some(file)) {
         let problem = PublishProblem::Itself;
@@ -41,8 +41,8 @@ pub(super) fn check_path(options: &DeliveryOptions) -> Result<(), DeliverError> 
     Ok(())
 }
 
-/// Replaces the copy if `is_changed`, or if it does not have the content of the DuckDB file. Returns
-/// its path, as configured; `None` if no copy is configured or a stop was requested.
+/// Replaces the copy if `is_changed`, or if it does not have the content of the DuckDB file.
+/// Returns its path, as configured; `None` if no copy is configured or a stop was requested.
 ///
 /// # Errors
 /// [`DeliverError::NotPublished`]; the old copy is then kept, and the next delivery tries again.
@@ -135,8 +135,8 @@ impl Publisher {
             std::fs::create_dir_all(folder).map_err(io("create the folder", folder))?;
         }
         self.remove_leftovers()?;
-        // DuckDB's shared lock keeps writers out until the copy is in place: otherwise the copy could
-        // mix two states, or replace a newer copy by another process.
+        // DuckDB's shared lock keeps writers out until the copy is in place: otherwise the copy
+        // could mix two states, or replace a newer copy by another process.
         let failed = |error: duckdb::Error| QueryError::duckdb("read", &self.file, &error);
         let connection = connect_to_read(&self.file).map_err(failed)?;
         if journal(&self.file).exists() {
@@ -161,8 +161,8 @@ impl Publisher {
         Ok(kept)
     }
 
-    /// Whether the copy has the content of the file, byte by byte. The headers alone would not tell a
-    /// file from one that was rebuilt.
+    /// Whether the copy has the content of the file, byte by byte. The headers alone would not tell
+    /// a file from one that was rebuilt.
     fn is_copied(&self, source: &mut File) -> Result<bool, DeliverError> {
         let copy = match File::open(&self.copy) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
