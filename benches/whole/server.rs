@@ -10,23 +10,68 @@ use tokio::task::JoinHandle;
 
 use crate::corpus::{BASE, Corpus};
 
-/// How much a server lets itself be asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
-    /// Requests a second.
-    pub(crate) rate: f64,
-    /// Requests that may come at once after a rest.
-    pub(crate) burst: f64,
+/// How a server treats requests; by default it answers all of them at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Treatment {
+    /// What it allows; everything beyond is answered with 429 and `Retry-After: 1`.
+    pub(crate) limit: Option<Limit>,
+    /// The share of requests that it answers so whatever their rate is.
+    pub(crate) stray: f64,
     /// The wait before every answer.
     pub(crate) latency: Duration,
 }
 
+/// How many requests a server allows. Time counts from the first request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// So many requests a second, and so many at once after a rest.
+    Bucket { rate: f64, burst: f64 },
+    /// A bucket whose rate changes once.
+    Change { from: f64, to: f64, after: Duration },
+    /// So many requests in each period, which begin one after the other.
+    Windows { requests: f64, period: Duration },
+}
+
+impl Limit {
+    /// Requests that it allows in this time at most, if none of them is wasted.
+    pub(crate) fn allows(self, elapsed: Duration) -> f64 {
+        let seconds = elapsed.as_secs_f64();
+        match self {
+            Self::Bucket { rate, burst } => burst + rate * seconds,
+            Self::Change { from, to, after } => {
+                let before = seconds.min(after.as_secs_f64());
+                from + from * before + to * (seconds - before)
+            }
+            Self::Windows { requests, period } => {
+                requests * ((seconds / period.as_secs_f64()).floor() + 1.0)
+            }
+        }
+    }
+
+    /// Requests that may come at once after a rest.
+    fn most_at_once(self, elapsed: Duration) -> f64 {
+        match self {
+            Self::Bucket { burst, .. } => burst,
+            Self::Change { from, to, after } => {
+                if elapsed < after {
+                    from
+                } else {
+                    to
+                }
+            }
+            Self::Windows { requests, .. } => requests,
+        }
+    }
+}
+
 /// What was asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) requests: usize,
     /// Those answered with 429.
     pub(crate) refused: usize,
+    /// When each of the others came.
+    pub(crate) accepted: Vec<Instant>,
     /// When the first one came.
     pub(crate) first: Option<Instant>,
     /// When the last one was answered.
@@ -46,23 +91,29 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Served {
     corpus: Arc<Corpus>,
-    limit: Option<Limit>,
-    bucket: Mutex<Bucket>,
+    treatment: Treatment,
+    allowance: Mutex<Allowance>,
     record: Mutex<Record>,
 }
 
-/// Tokens that are left, as of an instant.
+/// What is left of a limit.
 #[derive(Debug)]
-struct Bucket {
+struct Allowance {
     tokens: f64,
-    at: Instant,
+    /// What the limit allowed when tokens were last added.
+    allowed: f64,
+    /// When the first request came.
+    began: Option<Instant>,
+    /// Which requests are refused whatever their rate is; the same in each run.
+    random: fastrand::Rng,
 }
 
 impl Server {
-    pub(crate) async fn start(corpus: Arc<Corpus>, limit: Option<Limit>) -> Self {
-        let tokens = limit.map_or(0.0, |limit| limit.burst);
-        let bucket = Mutex::new(Bucket { tokens, at: Instant::now() });
-        let served = Arc::new(Served { corpus, limit, bucket, record: Mutex::default() });
+    pub(crate) async fn start(corpus: Arc<Corpus>, treatment: Treatment) -> Self {
+        let random = fastrand::Rng::with_seed(7);
+        let allowance = Allowance { tokens: 0.0, allowed: 0.0, began: None, random };
+        let (allowance, record) = (Mutex::new(allowance), Mutex::default());
+        let served = Arc::new(Served { corpus, treatment, allowance, record });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}{BASE}", listener.local_addr().unwrap());
         let answering = Arc::clone(&served);
@@ -93,9 +144,9 @@ impl Drop for Server {
 impl Served {
     async fn answer(&self, uri: &Uri) -> Response {
         let asked = Instant::now();
-        let is_allowed = self.limit.is_none_or(|limit| self.takes_token(limit));
-        if let Some(limit) = self.limit {
-            tokio::time::sleep(limit.latency).await;
+        let is_allowed = self.is_allowed(asked);
+        if !self.treatment.latency.is_zero() {
+            tokio::time::sleep(self.treatment.latency).await;
         }
         let body = is_allowed.then(|| self.corpus.answer(uri.path(), uri.query()));
         self.note(asked, uri.path(), is_allowed);
@@ -111,15 +162,20 @@ impl Served {
         }
     }
 
-    fn takes_token(&self, limit: Limit) -> bool {
-        let mut bucket = self.bucket.lock().unwrap();
-        let now = Instant::now();
-        let more = limit.rate * now.duration_since(bucket.at).as_secs_f64();
-        bucket.tokens = (bucket.tokens + more).min(limit.burst);
-        bucket.at = now;
-        let is_enough = bucket.tokens >= 1.0;
+    fn is_allowed(&self, now: Instant) -> bool {
+        let mut allowance = self.allowance.lock().unwrap();
+        if self.treatment.stray > 0.0 && allowance.random.f64() < self.treatment.stray {
+            return false;
+        }
+        let Some(limit) = self.treatment.limit else { return true };
+        let elapsed = now.duration_since(*allowance.began.get_or_insert(now));
+        let allowed = limit.allows(elapsed);
+        let more = (allowed - allowance.allowed).max(0.0);
+        allowance.allowed += more;
+        allowance.tokens = (allowance.tokens + more).min(limit.most_at_once(elapsed));
+        let is_enough = allowance.tokens >= 1.0;
         if is_enough {
-            bucket.tokens -= 1.0;
+            allowance.tokens -= 1.0;
         }
         is_enough
     }
@@ -129,7 +185,11 @@ impl Served {
         let mut record = self.record.lock().unwrap();
         let now = Instant::now();
         record.requests += 1;
-        record.refused += usize::from(!is_allowed);
+        if is_allowed {
+            record.accepted.push(asked);
+        } else {
+            record.refused += 1;
+        }
         record.first = Some(record.first.map_or(asked, |first| first.min(asked)));
         record.last = Some(now);
         if !is_large {

@@ -246,10 +246,8 @@ fn text(status: &Status) -> String {
         }
     }
     if let Some(report) = &status.report {
-        let written = match &report.written_at {
-            Some(at) => format!("written at {at}"),
-            None => "not there yet".to_owned(),
-        };
+        let written = report.written_at.as_ref().map(|at| format!("written at {at}"));
+        let written = written.unwrap_or_else(|| "not there yet".to_owned());
         line(format!("  report        {} ({written})", report.path.display()));
     }
     let rows: Vec<Vec<String>> =

@@ -62,7 +62,7 @@ sources:
         // Writing to a String cannot fail.
         let _infallible = writeln!(out, "      - name: {}", table.name);
         prose(&mut out, 8, "description", table.description);
-        if std::ptr::eq(table, &RUNS) {
+        if table.name == RUNS.name {
             out.push_str(
                 "        config:
           loaded_at_field: _extracted_at
@@ -78,7 +78,7 @@ sources:
         for column in mapped.columns.iter().filter(|column| table.is_required(&column.name)) {
             let _infallible = writeln!(out, "          - name: {}", name(&column.name));
             out.push_str("            data_tests:\n              - not_null\n");
-            let is_parent = column.name == "run_id" && !std::ptr::eq(table, &RUNS);
+            let is_parent = column.name == "run_id" && table.name != RUNS.name;
             if is_parent && table.write == WriteDisposition::Append {
                 out.push_str(
                     "              - relationships:

@@ -169,10 +169,7 @@ impl Metrics {
             delivery_lag: made.gauges("delivery_lag_commits", "Commits of the lake that a target does not have yet.", &["target"])?,
             delivered_commit: made.gauges("delivered_commit", "The last commit that a target has; 0 for none.", &["target"])?,
             delivery_failures: made.counters("delivery_failures_total", "Deliveries to a target that failed.", &["target"])?,
-            copy_written: made.register(GaugeVec::new(
-                Opts::new("published_copy_timestamp_seconds", "When the published copy of a target was written; 0 if there is none, or it cannot be read."),
-                &["target"],
-            )?)?,
+            copy_written: made.times("published_copy_timestamp_seconds", "When the published copy of a target was written; 0 if there is none, or it cannot be read.", &["target"])?,
             reconciliations: made.counters("reconciliations_total", "Reconciliations that ended, by outcome.", &["outcome"])?,
             reconciled_runs: made.gauges("reconciled_runs", "Runs that the API listed at the last reconciliation, by how they compared with the lake.", &["verdict"])?,
             skipped: made.counters("firings_skipped_total", "Firings that started nothing, and why.", &["job", "reason"])?,
@@ -184,10 +181,7 @@ impl Metrics {
                 "last_report_timestamp_seconds",
                 "When a report was last written; 0 for never since the start.",
             ))?)?,
-            next_firing: made.register(GaugeVec::new(
-                Opts::new("next_firing_timestamp_seconds", "When the job is due next."),
-                &["job"],
-            )?)?,
+            next_firing: made.times("next_firing_timestamp_seconds", "When the job is due next.", &["job"])?,
             registry,
         };
         metrics.begin_at_zero();
@@ -442,6 +436,16 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::with_opts(Opts::new(name, help))?)
+    }
+
+    /// Gauges of points in time, in seconds since 1970.
+    fn times(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, prometheus::Error> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn gauges(

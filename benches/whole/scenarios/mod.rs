@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::corpus::Corpus;
 use crate::report::Table;
-use crate::server::{Limit, Server};
+use crate::server::{Server, Treatment};
 use crate::simulated::Simulated;
 
 /// Simulated runs beyond these would not make exports more diverse, only memory scarcer. None is
@@ -66,7 +66,7 @@ impl Scenario {
         match self {
             Self::Whole => whole::measure(bench),
             Self::Start => vec![start::measure(bench)],
-            Self::Limited => vec![limited::measure(bench)],
+            Self::Limited => limited::measure(bench),
             Self::Large => vec![oversized::measure(bench)],
             Self::Store => vec![store::measure(bench)],
             Self::Peers => vec![peers::measure(bench)],
@@ -79,8 +79,10 @@ impl Scenario {
 pub(crate) struct Sizes {
     /// Runs of whole exports.
     pub(crate) exports: Vec<usize>,
-    /// Runs behind a limited rate.
+    /// Seconds for which a server limits the rate.
     pub(crate) limited: usize,
+    /// Runs of a server that refuses some requests whatever their rate is.
+    pub(crate) stray: usize,
     /// Runs beside the large one.
     pub(crate) usual: usize,
     /// Bytes of the large one's trace.
@@ -95,7 +97,8 @@ impl Default for Sizes {
     fn default() -> Self {
         Self {
             exports: vec![1_000, 5_000, 20_000, 100_000],
-            limited: 500,
+            limited: 150,
+            stray: 400,
             usual: 500,
             large: 100_000_000,
             store: 5_000,
@@ -108,11 +111,11 @@ impl Sizes {
     /// Exports of these sizes, and as little as still shows something of all else.
     pub(crate) fn small(exports: Vec<usize>) -> Self {
         let peers = exports.iter().copied().max().unwrap_or(0).min(Self::default().peers);
-        Self { exports, limited: 60, usual: 100, large: 5_000_000, store: peers, peers }
+        Self { exports, limited: 15, stray: 60, usual: 100, large: 5_000_000, store: peers, peers }
     }
 
     fn most(&self) -> usize {
-        let others = [self.limited, self.usual + 1, self.store, self.peers];
+        let others = [self.stray, self.usual + 1, self.store, self.peers];
         self.exports.iter().copied().chain(others).max().unwrap_or(0)
     }
 }
@@ -138,7 +141,11 @@ impl Bench {
         Corpus::new(Arc::clone(&self.simulated), runs)
     }
 
-    fn serve(&self, corpus: &Arc<Corpus>, limit: Option<Limit>) -> Server {
-        self.runtime.block_on(Server::start(Arc::clone(corpus), limit))
+    fn serve(&self, corpus: &Arc<Corpus>) -> Server {
+        self.serve_with(corpus, Treatment::default())
+    }
+
+    fn serve_with(&self, corpus: &Arc<Corpus>, treatment: Treatment) -> Server {
+        self.runtime.block_on(Server::start(Arc::clone(corpus), treatment))
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn measure(bench: &Bench) -> Table {
 
 fn row(bench: &Bench, what: String, corpus: Corpus, goal: &str) -> [String; 7] {
     let corpus = Arc::new(corpus);
-    let server = bench.serve(&corpus, None);
+    let server = bench.serve(&corpus);
     let (mut series, mut usual) = (Series::default(), Vec::new());
     for _ in 0..TIMES {
         let folder = tempfile::tempdir().unwrap();

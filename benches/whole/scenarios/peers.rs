@@ -69,7 +69,7 @@ impl Form {
 
 fn compare(bench: &Bench, runs: usize, python: &Path, form: Form, table: &mut Table) {
     let corpus = Arc::new(bench.corpus(runs));
-    let server = bench.serve(&corpus, None);
+    let server = bench.serve(&corpus);
     let (word, name, configuration) = form.names();
     let (mut ours, mut our_size) = (Series::default(), 0.0);
     for _ in 0..TIMES {

@@ -13,7 +13,7 @@ const TIMES: usize = 5;
 
 pub(super) fn measure(bench: &Bench) -> Table {
     let corpus = Arc::new(bench.corpus(RUNS));
-    let server = bench.serve(&corpus, None);
+    let server = bench.serve(&corpus);
     let mut milliseconds = Vec::new();
     for _ in 0..TIMES {
         let folder = tempfile::tempdir().unwrap();

@@ -54,7 +54,7 @@ pub(super) fn measure(bench: &Bench) -> Table {
                 bytes are not sent.";
     let mut table = Table::new(&title, note, &COLUMNS);
     let corpus = Arc::new(bench.corpus(runs));
-    let api = bench.serve(&corpus, None);
+    let api = bench.serve(&corpus);
     let store = ObjectStoreServer::seaweedfs();
     for form in FORMS {
         let (mut local, mut remote) = (Series::default(), Series::default());

@@ -45,7 +45,7 @@ const fn times(runs: usize) -> usize {
 
 fn measure_size(bench: &Bench, runs: usize) -> Measured {
     let corpus = Arc::new(bench.corpus(runs));
-    let server = bench.serve(&corpus, None);
+    let server = bench.serve(&corpus);
     let least_requests = corpus.least_requests();
     let mut measured = Measured { runs, least_requests, ..Measured::default() };
     // In turn, so that a machine that grows slower does so for all of them.
