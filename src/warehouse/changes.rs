@@ -29,6 +29,10 @@ pub struct Changes {
     pub commit: u64,
     /// The version of the tables of the program that listed the changes.
     pub schema_version: String,
+    /// The one table that was asked for. Such changes cannot be loaded by a script: recording them
+    /// would leave out those of the other tables for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// The tables that changed.
     pub tables: Vec<TableChanges>,
 }
@@ -111,8 +115,8 @@ impl Changes {
         for table in wanted {
             tables.extend(match table.write {
                 WriteDisposition::Append => {
-                    let first = first.get(table.name).copied().unwrap_or(since + 1);
-                    of_range(lake, &snapshot, table, (since, first, until))
+                    let replaced = first.get(table.name).copied();
+                    of_range(lake, &snapshot, table, (since, replaced, until))
                 }
                 WriteDisposition::Replace => whole(lake, &snapshot, table, since).await?,
                 WriteDisposition::CommitLog => None,
@@ -124,8 +128,14 @@ impl Changes {
             since,
             commit: until,
             schema_version: SCHEMA_VERSION.to_owned(),
+            only: table.map(str::to_owned),
             tables,
         })
+    }
+
+    /// Whether the load of these changes leaves nothing of earlier loads.
+    pub(super) fn is_complete(&self) -> bool {
+        self.since == 0 && self.tables.iter().all(|table| table.load == Load::Whole)
     }
 
     /// The files of all tables.
@@ -242,8 +252,9 @@ fn of_range(
     lake: &LakeView,
     snapshot: &Snapshot,
     table: &Table,
-    (since, first, until): (u64, u64, u64),
+    (since, replaced, until): (u64, Option<u64>, u64),
 ) -> Option<TableChanges> {
+    let first = replaced.unwrap_or(since + 1);
     let files = snapshot.iter().filter(|live| live.part.table == table.name);
     let files = files.filter(|live| {
         let commits = live.commits();
@@ -257,7 +268,8 @@ fn of_range(
     } else {
         Load::Range { first_commit: first, last_commit: until }
     };
-    let has_changed = is_everything || first <= since || !files.is_empty();
+    // Also without files: a load that was killed may have inserted rows that were removed since.
+    let has_changed = is_everything || replaced.is_some() || !files.is_empty();
     has_changed.then(|| TableChanges { table: table.name.to_owned(), load, files })
 }
 
@@ -313,6 +325,7 @@ mod tests {
             since: 3,
             commit: 5,
             schema_version: SCHEMA_VERSION.to_owned(),
+            only: None,
             tables: vec![runs],
         }
     }

@@ -53,8 +53,8 @@ pub fn definitions(dialect: Dialect, mapping: &Mapping, lake: &str) -> String {
 /// Statements that load changes into the tables of [`definitions`].
 ///
 /// # Errors
-/// [`WarehouseError::Changes`] if the changes name a table that does not exist, or are those of a
-/// lake that the engine cannot read.
+/// [`WarehouseError::Changes`] if the changes name a table that does not exist, are those of one
+/// table alone, or are those of a lake that the engine cannot read.
 pub fn load(
     dialect: Dialect,
     mapping: &Mapping,
@@ -62,6 +62,10 @@ pub fn load(
 ) -> Result<String, WarehouseError> {
     let engine = engine_of(dialect);
     let unusable = |problem: String| WarehouseError::Changes { problem };
+    if let Some(table) = &changes.only {
+        let problem = format!("they are those of `{table}` alone: list them without --table");
+        return Err(unusable(problem));
+    }
     if !engine.reads(&changes.lake) {
         let problem = format!("{} cannot read files in `{}`", engine.title(), changes.lake);
         return Err(unusable(problem));
@@ -298,13 +302,16 @@ fn drop_views(engine: &dyn Engine, mapping: &Mapping) -> String {
     out
 }
 
-/// The statement that records a load.
+/// The statements that record a load. A complete one is the only one that counts from then on: the
+/// lake may have been restored from a copy that ends before earlier loads.
 fn record(engine: &dyn Engine, changes: &Changes) -> String {
+    let loads = engine.target(LOADS);
+    let forget = changes.is_complete().then(|| format!("DELETE FROM {loads} WHERE 1 = 1;\n"));
+    let forget = forget.unwrap_or_default();
     let columns = LOADS_COLUMNS.map(|(name, _, _)| engine.identifier(name)).join(", ");
     let rows: u64 = changes.files().map(|file| file.rows).sum();
     format!(
-        "INSERT INTO {} ({columns})\n  SELECT {}, {}, {}, {}, {rows}, {};\n",
-        engine.target(LOADS),
+        "{forget}INSERT INTO {loads} ({columns})\n  SELECT {}, {}, {}, {}, {rows}, {};\n",
         engine.literal(&changes.lake_id),
         changes.since,
         changes.commit,
@@ -345,6 +352,7 @@ mod tests {
             since: 3,
             commit: 5,
             schema_version: SCHEMA_VERSION.to_owned(),
+            only: None,
             tables: vec![issues, workflows],
         }
     }
