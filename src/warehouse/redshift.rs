@@ -29,7 +29,7 @@ impl Engine for Redshift {
             "columns. After [[columns]] or the version of the tables changed, run",
             "`armature-export replay`, create the tables anew, and load them with `changes",
             "--since 0`. A text has at most 65535 bytes: COPY fails for a longer one. Most of",
-            "these are in `documents`, which a load can leave out (`changes --table …`).",
+            "these are in `documents`: to leave it out, remove it from the list of changes.",
         ]
     }
 
