@@ -174,8 +174,8 @@ pub(super) enum Command {
     /// Dispatches each workflow several times, waits until every run has ended and was evaluated,
     /// and prints a verdict per workflow and model. Needs a key with the role `editor`, except with
     /// --run. Exit code 0 for a pass, 7 for a fail, 3 if it is inconclusive: errors, missing
-    /// evaluations and an exceeded --timeout are never a fail. Runs cost money, and go on at Armature
-    /// when the gate is interrupted.
+    /// evaluations and an exceeded --timeout are never a fail. Runs cost money, and go on at
+    /// Armature when the gate is interrupted.
     Gate(GateArguments),
 
     /// Write a configuration file with every option explained.

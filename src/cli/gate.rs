@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::args::{BaselineChoice, GateArguments, InconclusiveChoice};
 use super::context::{Context, now, stop_on_signal};
-use super::table::{elapsed, render};
+use super::table::{counted, elapsed, render};
 use crate::failure::{Exit, Failure};
 use crate::gate::{
     Attempt, BaselineOptions, GateEvent, GateFailure, GateOptions, GateReport, GroupVerdict,
@@ -151,13 +151,18 @@ fn line_of(event: &GateEvent) -> String {
             format!("run {}{}: {}", plain(run_id), on(model), outcome.name())
         }
         GateEvent::Waiting { open, awaiting_evaluation: 0, elapsed } => {
-            format!("waiting for {open} runs ({})", whole_seconds(*elapsed))
+            format!("waiting for {} ({})", runs(*open), whole_seconds(*elapsed))
         }
         GateEvent::Waiting { open, awaiting_evaluation, elapsed } => format!(
-            "waiting for {open} runs, {awaiting_evaluation} of them for their evaluation ({})",
+            "waiting for {}, {awaiting_evaluation} of them for the evaluation ({})",
+            runs(*open),
             whole_seconds(*elapsed)
         ),
     }
+}
+
+fn runs(number: usize) -> String {
+    counted(u64::try_from(number).unwrap_or(u64::MAX), "run", "runs")
 }
 
 fn whole_seconds(duration: Duration) -> impl std::fmt::Display {

@@ -50,12 +50,12 @@ impl Baseline {
         self.samples.get(&key).copied()
     }
 
-    /// Reads the runs that started in the time before `now`, each by its latest revision and without
-    /// those in `except`.
+    /// Reads the runs that started in the time before `now`, each by its latest revision and
+    /// without those in `except`.
     ///
     /// # Errors
-    /// [`JobError`] if the lake cannot be read. A lake that does not exist, or that holds the runs of
-    /// another organization, is not an error: the baseline is then empty, with a note.
+    /// [`JobError`] if the lake cannot be read. A lake that does not exist, or that holds the runs
+    /// of another organization, is not an error: the baseline is then empty, with a note.
     pub(super) async fn read(
         options: &BaselineOptions,
         mapping: &Mapping,

@@ -1,10 +1,10 @@
 //! Dispatches runs, each exactly once as far as that can be known.
 //!
 //! An answer can be lost after the API has acted. Before a dispatch is repeated, the runs since its
-//! beginning are therefore looked at: a run that shows the idempotency key is the dispatched one. If
-//! there is none, the dispatch is repeated with the same key: an API that honours the key (it is
-//! documented) returns the first run then. Where it does not, a second run may start; only runs that
-//! an answer names, or that show the key, count.
+//! beginning are therefore looked at: a run that shows the idempotency key is the dispatched one.
+//! If there is none, the dispatch is repeated with the same key: an API that honours the key (it is
+//! documented) returns the first run then. Where it does not, a second run may start; only runs
+//! that an answer names, or that show the key, count.
 //!
 //! If an answer names no run, the runs that began since the dispatch are counted: if there are as
 //! many as the workflow has models, they are taken for the dispatched ones, and the report says so;
@@ -198,7 +198,8 @@ impl Dispatcher<'_> {
         self.progress.emit(GateEvent::Unnamed);
         let expected = workflow.models.unwrap_or(1);
         let mut pause = self.pause;
-        // What is counted must be there twice: a foreign run may be listed before the dispatched one.
+        // What is counted must be there twice: a foreign run may be listed before the dispatched
+        // one.
         let mut seen_before = HashSet::new();
         for look in 1..=MOST_LOOKS {
             let candidates = self.candidates(workflow, earliest).await?;
@@ -232,8 +233,8 @@ impl Dispatcher<'_> {
         Ok(Dispatch::None("the API named no run, and none was listed since".to_owned()))
     }
 
-    /// Runs of the workflow that may be those of a dispatch: started no earlier than `earliest`, not
-    /// on the workflow's schedule, and not returned by another dispatch.
+    /// Runs of the workflow that may be those of a dispatch: started no earlier than `earliest`,
+    /// not on the workflow's schedule, and not returned by another dispatch.
     async fn candidates(
         &self,
         workflow: &Workflow,

@@ -29,7 +29,8 @@ pub struct GateFailure {
     pub running: Vec<RunReference>,
 }
 
-/// Why a gate ended without a verdict. Names of workflows in messages are free of control characters.
+/// Why a gate ended without a verdict. Names of workflows in messages are free of control
+/// characters.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A request to the API failed.
@@ -61,7 +62,7 @@ pub enum GateError {
         run_id: String,
     },
     /// Fewer runs were given than must pass.
-    #[error("{runs} runs of `{workflow}` on {model} were given, and {required} must pass")]
+    #[error("too few runs of `{workflow}` on {model}: {runs} given, and {required} must pass")]
     TooFewRuns {
         /// The workflow.
         workflow: String,
@@ -73,7 +74,10 @@ pub enum GateError {
         required: u32,
     },
     /// 401 or 403 for a dispatch: the key, or its role.
-    #[error("the API refused to dispatch `{workflow}` with {status}{}", said(code.as_ref(), message.as_ref()))]
+    #[error(
+        "the API refused to dispatch `{workflow}` with {status}{}",
+        said(code.as_ref(), message.as_ref())
+    )]
     MayNotDispatch {
         /// The workflow.
         workflow: String,
@@ -96,7 +100,10 @@ pub enum GateError {
         trace: Option<String>,
     },
     /// The API does not accept the dispatch.
-    #[error("the API did not dispatch `{workflow}`: status {status}{}", said(code.as_ref(), message.as_ref()))]
+    #[error(
+        "the API did not dispatch `{workflow}`: status {status}{}",
+        said(code.as_ref(), message.as_ref())
+    )]
     Rejected {
         /// The workflow.
         workflow: String,
@@ -130,7 +137,10 @@ pub enum GateError {
         reason: String,
     },
     /// The API asks to wait longer than allowed before the dispatch.
-    #[error("the API asks to wait {} before `{workflow}` can be dispatched", humantime::format_duration(*wait))]
+    #[error(
+        "the API asks to wait {} before `{workflow}` can be dispatched",
+        humantime::format_duration(*wait)
+    )]
     RateLimited {
         /// The workflow.
         workflow: String,

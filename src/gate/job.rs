@@ -72,8 +72,8 @@ pub struct GateOptions {
 /// How many times longer than the first the longest pause between two looks is.
 const LONGEST_PAUSE: u32 = 15;
 
-/// A dispatched run that the API does not know after so many first pauses is given up: what was read
-/// as its id may be that of something else.
+/// A dispatched run that the API does not know after so many first pauses is given up: what was
+/// read as its id may be that of something else.
 const VISIBLE_WITHIN: u32 = 60;
 
 /// For how long every look may fail before the gate gives up. Each look is retried by itself.
@@ -533,8 +533,8 @@ impl Gate<'_> {
         if self.inferred > 0 {
             let number = self.inferred;
             self.notes.push(format!(
-                "the API named no run for {number} dispatches; the runs that began since were taken \
-                 for theirs"
+                "dispatches for which the API named no run: {number}; the runs that began since \
+                 were taken for theirs"
             ));
         }
         let note = baseline.note.map(|note| format!("no comparison with earlier runs: {note}"));
@@ -597,8 +597,8 @@ impl Gate<'_> {
         }
         if uncounted > 0 {
             self.notes.push(format!(
-                "{uncounted} runs of repeated dispatches are not counted: they are of models whose \
-                 run was judged"
+                "runs of repeated dispatches that are not counted, because the run of their model \
+                 was judged: {uncounted}"
             ));
         }
         let repetitions = Some(self.options.repetitions);

@@ -2,8 +2,8 @@
 //! repetition.
 //!
 //! A reader of such a file counts failures, so it shows what the gate decided: in a group that
-//! passes, an attempt that did not pass is skipped, with the reason. A limit, or the comparison with
-//! earlier runs, has a test case of its own where it is not met.
+//! passes, an attempt that did not pass is skipped, with the reason. A limit, or the comparison
+//! with earlier runs, has a test case of its own where it is not met.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Names and other texts of the API in reports. They are hostile input: whoever can name a workflow
-//! or a criterion must not be able to move a terminal's cursor, to make markup or a link, or to send
-//! a command to the runner of a CI system.
+//! or a criterion must not be able to move a terminal's cursor, to make markup or a link, or to
+//! send a command to the runner of a CI system.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use crate::config::mask_keys;
 /// Maximum number of characters of a text in a report.
 const LONGEST: usize = 300;
 
-/// A text on one line, without keys, without control characters, without characters that change the direction of
-/// the text, and without what GitHub Actions reads as a command (`::` and `##[`), wherever it
-/// stands in a line. At most 300 characters.
+/// A text on one line, without keys, without control characters, without characters that change the
+/// direction of the text, and without what GitHub Actions reads as a command (`::` and `##[`),
+/// wherever it stands in a line. At most 300 characters.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (number, letter) in mask_keys(text).chars().enumerate() {
@@ -50,8 +50,8 @@ fn is_hidden(letter: char) -> bool {
         )
 }
 
-/// A text for Markdown: [`plain`], and every character with a meaning in Markdown or HTML is escaped
-/// by a backslash (`CommonMark`: any ASCII punctuation can be).
+/// A text for Markdown: [`plain`], and every character with a meaning in Markdown or HTML is
+/// escaped by a backslash (`CommonMark`: any ASCII punctuation can be).
 pub(super) fn markdown(text: &str) -> String {
     // Without `www.` a dot has no meaning, and model names are full of dots.
     let text = plain(text);

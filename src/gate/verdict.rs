@@ -337,9 +337,9 @@ impl Costs {
         Self { stated, missing }
     }
 
-    /// Compares with the limit. Attempts that cannot be judged might have passed and would lower the
-    /// cost of a pass: only what exceeds the limit even then is a failure. Without a pass there is
-    /// no cost of one, and the number of passes decides.
+    /// Compares with the limit. Attempts that cannot be judged might have passed and would lower
+    /// the cost of a pass: only what exceeds the limit even then is a failure. Without a pass there
+    /// is no cost of one, and the number of passes decides.
     fn reason(&self, limit: Cost, passed: u32, inconclusive: u32) -> Option<Reason> {
         let kind = "cost_per_pass";
         let sum = self.stated.unwrap_or_default();
@@ -352,15 +352,15 @@ impl Costs {
         let verdict = Verdict::Inconclusive;
         if sum > limit.times(passed) {
             let text = format!(
-                "a pass costs {shown}, more than {limit_text}, but {inconclusive} runs cannot be \
-                 judged"
+                "a pass costs {shown}, more than {limit_text}, but runs that cannot be judged \
+                 ({inconclusive}) may have passed"
             );
             return Some(Reason { kind, verdict, text });
         }
         let missing = self.missing;
         (missing > 0).then(|| {
             let text =
-                format!("{missing} judged runs state no cost, so the limit cannot be checked");
+                format!("judged runs that state no cost: {missing}; the limit cannot be checked");
             Reason { kind, verdict, text }
         })
     }
@@ -386,7 +386,7 @@ fn duration_reason(decided: &[&Attempt], p95_ms: Option<u64>, limit: Duration) -
     let missing = count(decided.iter().filter(|attempt| attempt.duration_ms.is_none()));
     (missing > 0).then(|| {
         let text =
-            format!("{missing} judged runs state no duration, so the limit cannot be checked");
+            format!("judged runs that state no duration: {missing}; the limit cannot be checked");
         Reason { kind, verdict: Verdict::Inconclusive, text }
     })
 }

@@ -36,8 +36,8 @@ fn export(dispatch: Dispatching) -> TestExport {
     export_with(0, dispatch)
 }
 
-/// The arguments of a gate that looks at its runs without long pauses, and that ends by itself where
-/// a test would wait for ever.
+/// The arguments of a gate that looks at its runs without long pauses, and that ends by itself
+/// where a test would wait for ever.
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let timeout: &[&str] = if more.contains(&"--timeout") { &[] } else { &["--timeout", "90s"] };
     [&["gate", "--poll-interval", "10ms"], timeout, more].concat()
@@ -231,7 +231,7 @@ fn runs_that_no_answer_names_are_found_in_the_list() {
         dispatched.sort_unstable();
         assert_eq!(judged, dispatched);
         let note = found["notes"][0].as_str().unwrap();
-        let is_inferred = note.starts_with("the API named no run for 3 dispatches");
+        let is_inferred = note.starts_with("dispatches for which the API named no run: 3;");
         assert_eq!(is_inferred, !shows_idempotency_key, "{note}");
     }
 }
@@ -279,8 +279,8 @@ fn a_foreign_run_never_counts() {
     }
 }
 
-/// The dispatched run is listed later than a foreign one, and a run from before the dispatch is there
-/// all the time.
+/// The dispatched run is listed later than a foreign one, and a run from before the dispatch is
+/// there all the time.
 #[test]
 fn a_foreign_run_that_is_listed_first_does_not_count() {
     let response = DispatchResponse::Unknown;
@@ -329,6 +329,25 @@ fn a_lost_answer_costs_no_run_where_the_key_is_honoured_or_shown() {
             "it looked before it repeated"
         );
     }
+}
+
+/// An API that takes the second repetition for the first one, although their keys differ.
+#[test]
+fn one_run_never_counts_for_two_repetitions() {
+    let export = export(at_once());
+    export.simulator.override_run(foreign_run(&export, "refund request"));
+    let body = json!({"id": "foreign"}).to_string();
+    let same = Rule { times: Some(2), ..Rule::new(Endpoint::Dispatch, answer(202, body)) };
+    export.simulator.add_rule(same);
+    let (_, found) = report(&export, &["refund request", "--repeat", "2"]);
+    assert_eq!(outcomes(&found), [["failed", "passed"]], "{found}");
+    let requests = export.simulator.requests();
+    let posts = requests.iter().filter(|request| request.method == "POST");
+    let posts: Vec<Value> =
+        posts.map(|request| serde_json::from_str(&request.body).unwrap()).collect();
+    let forced: Vec<bool> = posts.iter().map(|body| body["forceNewRun"] == true).collect();
+    assert_eq!(forced, [false, false, true]);
+    assert_ne!(posts[1]["idempotencyKey"], posts[2]["idempotencyKey"]);
 }
 
 #[test]

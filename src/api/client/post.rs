@@ -51,8 +51,8 @@ pub enum PostResult {
         /// The `Date` header: the server's clock.
         date: Option<Timestamp>,
     },
-    /// The API refused the request: a client error, a redirect, or an error in a body with a success
-    /// status.
+    /// The API refused the request: a client error, a redirect, or an error in a body with a
+    /// success status.
     Refused {
         /// The status.
         status: u16,
@@ -102,12 +102,12 @@ enum PostAttempt {
 }
 
 impl Client {
-    /// Sends a request that changes something. It is sent again only if the server cannot have acted
-    /// on it.
+    /// Sends a request that changes something. It is sent again only if the server cannot have
+    /// acted on it.
     ///
     /// # Errors
-    /// [`ApiError`] if a stop was requested, or a budget is spent. The request may then have been in
-    /// flight: whether the server acted is not known. Also if TLS cannot be set up.
+    /// [`ApiError`] if a stop was requested, or a budget is spent. The request may then have been
+    /// in flight: whether the server acted is not known. Also if TLS cannot be set up.
     pub async fn post(&self, post: Post<'_>) -> Result<PostResult, ApiError> {
         let url = self.url(post.path, &[]);
         let started = Instant::now();
