@@ -82,7 +82,7 @@ bi-warehouses: $(SETUP) ## loads into PostgreSQL, ClickHouse and a simulation of
 bi-report: $(SETUP) ## the report in a browser: light, dark, print, narrow; pictures in target/bi
 	@scripts/fetch-chromium.sh .chromium
 	cargo test --locked $(TESTED) --test it -- --ignored pages_for_a_browser
-	NODE_PATH=.chromium/node_modules node tests/bi/report.mjs target/bi/report
+	node tests/bi/report.mjs target/bi/report
 
 bi-dbt: $(SETUP) ## dbt on DuckDB and PostgreSQL: every metric equals the views; some minutes
 	@scripts/fetch-postgres.sh

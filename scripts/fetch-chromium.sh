@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts what opens a page in a browser into a folder: Playwright, which drives Chromium, and axe, which
-# checks accessibility, by npm in pinned versions. Chromium itself comes from Debian, in its own
-# version, and is installed if there is none. Prints nothing where all is there.
+# Puts what opens a page in a browser into a folder: Playwright, which drives Chromium, and axe,
+# which checks accessibility, by npm in pinned versions. Chromium itself comes from Debian, in its
+# own version, and is installed if there is none. Prints nothing where all is there.
 #
 # Usage: fetch-chromium.sh FOLDER
 set -eu

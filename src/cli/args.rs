@@ -126,8 +126,8 @@ pub(super) enum Command {
     ///
     /// The page is made from the lake, and needs no DuckDB file. It is one file without scripts, to
     /// open, print or send. It names workflows, versions, tools, criteria, models and runs; without
-    /// --evidence it shows no text out of prompts, arguments, results or error messages. Makes no API
-    /// requests.
+    /// --evidence it shows no text out of prompts, arguments, results or error messages. Makes no
+    /// API requests.
     Report(ReportArguments),
 
     /// Print the data dictionary: every table and column with its type, meaning and source.
@@ -330,8 +330,8 @@ pub(super) struct ScheduleArguments {
     #[arg(long, value_name = "EXPRESSION")]
     pub(super) cron: Option<String>,
 
-    /// Address for /healthz, /readyz, /metrics and /report: a port of 127.0.0.1, or an address and a
-    /// port.
+    /// Address for /healthz, /readyz, /metrics and /report: a port of 127.0.0.1, or an address and
+    /// a port.
     ///
     /// Off by default. The endpoints require no authentication: on an address that others can
     /// reach, anyone can read them. /report is the page of --report, and names workflows and runs.
@@ -340,8 +340,8 @@ pub(super) struct ScheduleArguments {
 
     /// Write the page that `report` makes to this file after each sync.
     ///
-    /// Off by default. Overrides `report.path`. A page that cannot be made is logged and counted, and
-    /// does not fail the sync.
+    /// Off by default. Overrides `report.path`. A page that cannot be made is logged and counted,
+    /// and does not fail the sync.
     #[arg(long, value_name = "FILE", value_parser = local_path_parser())]
     pub(super) report: Option<PathBuf>,
 }
@@ -370,8 +370,8 @@ pub(super) struct ReportArguments {
 
     /// How far back runs count (default: 30d).
     ///
-    /// Overrides the configuration file. The range ends where the coverage does, so that a late sync
-    /// makes no page empty. Versions are compared within the range.
+    /// Overrides the configuration file. The range ends where the coverage does, so that a late
+    /// sync makes no page empty. Versions are compared within the range.
     #[arg(long, value_name = "RANGE")]
     pub(super) range: Option<ReportRange>,
 
@@ -379,7 +379,8 @@ pub(super) struct ReportArguments {
     #[arg(long = "workflow", value_name = "NAME")]
     pub(super) workflows: Vec<String>,
 
-    /// Show text out of the latest runs that did not pass: error messages, and what the judge wrote.
+    /// Show text out of the latest runs that did not pass: error messages, and what the judge
+    /// wrote.
     ///
     /// Each text is cut after 300 characters. It can contain anything that was in the run.
     #[arg(long)]

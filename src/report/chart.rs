@@ -111,8 +111,8 @@ impl ChangesChart {
         }
         let description = format!(
             "{}, each with the change of the pass rate in its latest version as a point with its \
-             95\u{202f}% interval; a triangle marks a regression or an improvement. The table has the \
-             same figures.",
+             95\u{202f}% interval; a triangle marks a regression or an improvement. The table has \
+             the same figures.",
             counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "workflow", "workflows")
         );
         Some(Self {
@@ -330,8 +330,8 @@ impl ModelsChart {
             y += 34.0;
         }
         let description = format!(
-            "{}, each with its pass rate as a point with its 95\u{202f}% interval, and the cost of a \
-             passed run as a bar. The table below has the same figures.",
+            "{}, each with its pass rate as a point with its 95\u{202f}% interval, and the cost \
+             of a passed run as a bar. The table below has the same figures.",
             counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "model", "models")
         );
         Self {

@@ -45,8 +45,8 @@ impl Day {
     }
 }
 
-/// The days from that of the first run to the end of a selection, at most [`MOST_DAYS`]; whether there
-/// are earlier ones too. No day without an end of the selection.
+/// The days from that of the first run to the end of a selection, at most [`MOST_DAYS`]; whether
+/// there are earlier ones too. No day without an end of the selection.
 pub(super) fn days_of(
     selection: &Selection,
     reader: &mut LakeReader,

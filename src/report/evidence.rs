@@ -1,5 +1,5 @@
-//! Text out of runs, which the page shows only on request: what went wrong in the latest runs that did
-//! not pass.
+//! Text out of runs, which the page shows only on request: what went wrong in the latest runs that
+//! did not pass.
 
 use super::format::{name, short};
 use super::rows::Rows;
@@ -36,7 +36,8 @@ LEFT JOIN (SELECT run_id, min_by(rationale, position) AS rationale FROM criteria
     WHERE is_required AND verdict_meaning IN ('partial', 'failed') AND rationale IS NOT NULL \
     GROUP BY run_id) c ON c.run_id = f.run_id \
 LEFT JOIN (SELECT run_id, min_by(coalesce(tool_name, '') || ': ' || error_message, \
-    coalesce(started_at, to_timestamp(0))) AS tool_error FROM tool_calls WHERE is_error AND error_message IS NOT NULL \
+    coalesce(started_at, to_timestamp(0))) AS tool_error FROM tool_calls \
+    WHERE is_error AND error_message IS NOT NULL \
     GROUP BY run_id) t ON t.run_id = f.run_id\
 ) ORDER BY started_at DESC NULLS LAST, run_id";
 

@@ -87,7 +87,11 @@ pub(super) fn figures(together: &Rows, workflows: &Rows, quality: &Rows) -> Vec<
         Figure {
             label: "95th percentile of duration",
             value: value(slow, "run_duration_p95_note"),
-            note: out_of("decided_with_duration", "decided run", "decided runs"),
+            note: out_of(
+                "decided_with_duration",
+                "decided run states a duration",
+                "decided runs state a duration",
+            ),
         },
         covered(quality.first()),
         gaps(quality.first()),

@@ -8,9 +8,9 @@ use super::ReportError;
 use crate::crash;
 use crate::query::link_target;
 
-/// Writes a page to a file, so that a reader finds the page before it or this one, and never a part.
-/// The page is written beside the file, made durable, and renamed. Of a symbolic link, the target is
-/// replaced. Creates missing folders.
+/// Writes a page to a file, so that a reader finds the page before it or this one, and never a
+/// part. The page is written beside the file, made durable, and renamed. Of a symbolic link, the
+/// target is replaced. Creates missing folders.
 ///
 /// # Errors
 /// [`ReportError::Write`]; the file is then as it was.

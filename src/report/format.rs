@@ -62,7 +62,8 @@ pub(super) fn signed_points(difference: f64) -> String {
     format!("{sign}{shown}")
 }
 
-/// An amount of money. Dollars where the API states them; otherwise the currency's own name, or none.
+/// An amount of money. Dollars where the API states them; otherwise the currency's own name, or
+/// none.
 pub(super) fn money(amount: f64, currency: Option<&str>) -> String {
     let decimals = match amount.abs() {
         size if size >= 100.0 || size == 0.0 => 0,
@@ -101,8 +102,8 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(&number.to_string()), if number == 1 { one } else { many })
 }
 
-/// A name out of the data: characters that would not be seen, or that change the direction of what is
-/// around them, are shown by their number. A longer one than anybody reads is cut.
+/// A name out of the data: characters that would not be seen, or that change the direction of what
+/// is around them, are shown by their number. A longer one than anybody reads is cut.
 pub(super) fn name(text: &str) -> String {
     short(text, NAME)
 }
@@ -127,7 +128,8 @@ pub(super) fn short(text: &str, most: usize) -> String {
     out
 }
 
-/// The beginning of a name that fits into so many columns of a chart, where wide characters take two.
+/// The beginning of a name that fits into so many columns of a chart, where wide characters take
+/// two.
 pub(super) fn fitting(text: &str, columns: usize) -> String {
     let shown = name(text);
     let width = |character: char| if u32::from(character) < 0x1100 { 1 } else { 2 };
@@ -144,8 +146,8 @@ pub(super) fn fitting(text: &str, columns: usize) -> String {
     out
 }
 
-/// Whether a character is not seen, or changes how others are shown: control characters, controls of
-/// the direction of text, separators of lines, and tags. The joiners are left alone: scripts and
+/// Whether a character is not seen, or changes how others are shown: control characters, controls
+/// of the direction of text, separators of lines, and tags. The joiners are left alone: scripts and
 /// emoji need them.
 fn is_hidden(character: char) -> bool {
     character.is_control()

@@ -28,7 +28,7 @@ mod verdict;
 pub use error::ReportError;
 pub use page::{Report, ReportOptions, make, make_file};
 
-/// The content security policy with which a server sends a page. The page itself names the digest of
-/// its styles; a page of another version, which can be there after an update, has others.
+/// The content security policy with which a server sends a page. The page itself names the digest
+/// of its styles; a page of another version, which can be there after an update, has others.
 pub const SERVED_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";

@@ -15,8 +15,8 @@ impl Scale {
         Self { domain, places }
     }
 
-    /// A scale that begins at zero and ends at a round number from the greatest value on. Its values
-    /// are not negative.
+    /// A scale that begins at zero and ends at a round number from the greatest value on. Its
+    /// values are not negative.
     pub(super) fn from_zero(greatest: f64, places: (f64, f64)) -> Self {
         let step = round_step(greatest, 4);
         Self::new((0.0, ((greatest / step).ceil() * step).max(step)), places)
@@ -40,8 +40,8 @@ impl Scale {
     }
 }
 
-/// The least of 1, 2 or 5 times a power of ten that divides a length into at most so many steps. For
-/// a length that is not positive, 1.
+/// The least of 1, 2 or 5 times a power of ten that divides a length into at most so many steps.
+/// For a length that is not positive, 1.
 fn round_step(length: f64, most: u32) -> f64 {
     if !(length.is_finite() && length > 0.0) {
         return 1.0;
@@ -70,7 +70,10 @@ mod tests {
     proptest! {
         #[test]
         fn places_stay_inside_and_keep_the_order(
-            low in -1e6..1e6_f64, length in 1e-3..1e6_f64, one in -2e6..2e6_f64, two in -2e6..2e6_f64,
+            low in -1e6..1e6_f64,
+            length in 1e-3..1e6_f64,
+            one in -2e6..2e6_f64,
+            two in -2e6..2e6_f64,
         ) {
             let scale = Scale::new((low, low + length), (10.0, 330.0));
             let (first, second) = (scale.place(one.min(two)), scale.place(one.max(two)));

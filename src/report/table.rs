@@ -21,8 +21,8 @@ pub(super) struct TableSpec {
     pub(super) empty: &'static str,
     /// The view whose metrics the columns are.
     pub(super) view: &'static View,
-    /// What the rows are selected from, with filter and order. Begins with the view's name unless it
-    /// is a subquery over it.
+    /// What the rows are selected from, with filter and order. Begins with the view's name unless
+    /// it is a subquery over it.
     pub(super) from: &'static str,
     /// The most rows.
     pub(super) most: usize,

@@ -16,7 +16,8 @@ const MOST: usize = 20;
 /// Versions whose interval excludes zero: regressions first, and of these the current ones.
 pub(super) static CHANGES: TableSpec = TableSpec {
     id: "changes",
-    caption: "Versions whose pass rate changed: the 95\u{202f}% interval of the change excludes zero.",
+    caption: "Versions whose pass rate changed: the 95\u{202f}% interval of the change excludes \
+              zero.",
     empty: "No version changed the pass rate of its workflow beyond what chance explains, or there \
             are not enough runs to compare.",
     view: &WORKFLOW_VERSIONS,
@@ -218,8 +219,8 @@ CREATE TABLE unmet_criteria AS SELECT run_id, count(*) AS unmet, \
 /// Whether judges agree with the statuses of runs and with themselves.
 pub(super) static JUDGES: TableSpec = TableSpec {
     id: "judges",
-    caption: "Judge models within each workflow: whether verdicts agree with the status of the run, \
-              and with the judge's own grades.",
+    caption: "Judge models within each workflow: whether verdicts agree with the status of the \
+              run, and with the judge's own grades.",
     empty: "No run was evaluated.",
     view: &JUDGE_CONSISTENCY,
     from: "judge_consistency ORDER BY contradiction_rate DESC NULLS LAST, agreement_rate, \

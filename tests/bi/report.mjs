@@ -1,8 +1,8 @@
-// Opens pages of the report in Chromium: light and dark, printed, with forced colors, on a phone. No
-// request but for the page itself, no message on the console, no finding of axe, no scrolling to the
-// side, and in each table what the views say. Pictures are left beside the pages.
+// Opens pages of the report in Chromium: light and dark, printed, with forced colors, on a phone.
+// No request but for the page itself, no message on the console, no finding of axe, no scrolling to
+// the side, and in each table what the views say. Pictures are left beside the pages.
 //
-// Usage: NODE_PATH=…/node_modules node report.mjs FOLDER
+// Usage, in the root of the repository: node tests/bi/report.mjs FOLDER
 //
 // FOLDER holds the pages, and beside each the cells of its tables as JSON: the test
 // `pages_for_a_browser` writes them.
@@ -38,6 +38,10 @@ const cells = () =>
       ),
     ]),
   );
+
+const unfold = (open) => {
+  for (const details of document.querySelectorAll("details")) details.open = open;
+};
 
 const spaces = (text) => text.replace(/\s+/g, " ").trim();
 
@@ -83,15 +87,16 @@ async function look(browser, name, { name: how, width, height, media }) {
     }
   }
   // What is folded away is checked too.
-  await page.evaluate(() => document.querySelectorAll("details").forEach((it) => (it.open = true)));
+  await page.evaluate(unfold, true);
   // The policy of the page forbids scripts; axe is put in past it, by the debugger.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document));
   for (const { id, help, nodes } of violations) {
-    say(`axe: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" ")}`);
+    const found = nodes.slice(0, 3).map((node) => node.html.slice(0, 200));
+    say(`axe: ${id}: ${help}: ${found.join(" ")}`);
   }
   if (how === "light") {
-    await page.evaluate(() => document.querySelectorAll("details").forEach((it) => (it.open = false)));
+    await page.evaluate(unfold, false);
     const pdf = await page.pdf({ path: join(folder, `${name}.pdf`), preferCSSPageSize: true });
     if (pdf.length < 10_000) say(`the print has only ${pdf.length} bytes`);
     await page.emulateMedia({ media: "print" });

@@ -13,7 +13,8 @@ CREATE MACRO dash(x) AS coalesce(x, '–');
 CREATE MACRO few(x) AS coalesce(x, 'not enough runs');
 CREATE MACRO percent(x) AS CASE WHEN x > 0 AND digits(x) = '0' THEN '<1'
     WHEN x < 1 AND digits(x) = '100' THEN '>99' ELSE digits(x) END || chr(8239) || '%';
-CREATE MACRO within(x, low, high) AS few(percent(x) || ' (' || digits(low) || ' to ' || digits(high) || ')');
+CREATE MACRO within(x, low, high) AS
+    few(percent(x) || ' (' || digits(low) || ' to ' || digits(high) || ')');
 CREATE MACRO change(x, low, high) AS few(CASE WHEN x > 0 AND digits(x) <> '0' THEN '+' ELSE '' END
     || digits(x) || ' (' || digits(low) || ' to ' || digits(high) || ')');
 CREATE MACRO amount(x) AS CASE WHEN abs(x) >= 100 OR x = 0 THEN format('{:,.0f}', x)

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use sha2::Digest;
+
 use super::page::Page;
 use super::*;
 use crate::support::now;
@@ -87,12 +90,11 @@ fn nothing_is_loaded_and_only_runs_are_linked() {
     let ids = page.attributes("id");
     let mut runs = 0;
     for address in page.attributes("href") {
-        match address.strip_prefix('#') {
-            Some(id) => assert!(ids.contains(id), "{address} leads nowhere"),
-            None => {
-                assert!(address.starts_with("http://127.0.0.1:"), "{address}");
-                runs += 1;
-            }
+        if let Some(id) = address.strip_prefix('#') {
+            assert!(ids.contains(id), "{address} leads nowhere");
+        } else {
+            assert!(address.starts_with("http://127.0.0.1:"), "{address}");
+            runs += 1;
         }
     }
     assert!(runs > 5, "only {runs} links to runs");
@@ -103,8 +105,6 @@ fn nothing_is_loaded_and_only_runs_are_linked() {
         assert!(tag.contains("rel=\"noopener noreferrer\""), "{tag}");
     }
     // The policy allows exactly these styles.
-    use base64::Engine as _;
-    use sha2::Digest as _;
     let digest = sha2::Sha256::digest(style.as_bytes());
     let digest = base64::prelude::BASE64_STANDARD.encode(digest);
     let policy = page.attributes("content").into_iter().find(|it| it.contains("default-src"));

@@ -105,7 +105,8 @@ fn no_run_and_one_run() {
     assert_tables_equal_the_views(&page(&export, &["--range", "all"]), &export.duckdb);
 }
 
-/// The definitions hold within the range and the workflow, as the tables below the views are narrowed.
+/// The definitions hold within the range and the workflow, as the tables below the views are
+/// narrowed.
 #[test]
 fn a_range_and_workflows_narrow_everything() {
     let export = TestExport::new(ended_runs(600));

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 static TAG: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"<(/?[a-zA-Z!][^\s>/]*)([^>]*)>"#).unwrap());
+    LazyLock::new(|| Regex::new(r"<(/?[a-zA-Z!][^\s>/]*)([^>]*)>").unwrap());
 static ATTRIBUTE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"([a-zA-Z-]+)(?:="([^"]*)")?"#).unwrap());
 
