@@ -10,6 +10,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY .cargo .cargo
 # Only the two files that the program carries: changing another one does not build it again.
 COPY config/armature-export.toml config/demo.toml config/
+COPY dbt dbt
 COPY src src
 COPY templates templates
 COPY --from=duckdb /duckdb /duckdb

@@ -22,17 +22,17 @@ use super::ColumnType;
 pub enum Dialect {
     /// DuckDB 1.2 or newer.
     DuckDb,
-    /// PostgreSQL 13 or newer.
+    /// PostgreSQL. The views were run on 15.
     Postgres,
-    /// Snowflake.
+    /// Snowflake. The views were run on a simulation of it, fakesnow.
     Snowflake,
-    /// BigQuery, GoogleSQL.
+    /// BigQuery, in GoogleSQL. The views were parsed, not run.
     BigQuery,
-    /// Amazon Redshift.
+    /// Amazon Redshift. The views were parsed, not run.
     Redshift,
-    /// Databricks, and Apache Spark 3.5 or newer.
+    /// Databricks, and Apache Spark 3.4 or newer. The views were run on Spark 3.5 and Sail.
     Databricks,
-    /// ClickHouse 25 or newer.
+    /// ClickHouse. The views were run on 26.9.
     ClickHouse,
     /// Not an engine: a model of dbt, whose macros choose among the others when it is compiled. The
     /// macros are made from the other dialects.
