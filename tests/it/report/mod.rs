@@ -6,14 +6,14 @@ mod page;
 
 use std::fs;
 
-use armature_export::simulator::{Endpoint, Lives, WorldSettings};
+use armature_export::simulator::{Endpoint, Lives, Rule, WorldSettings};
 use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::service::daemon::Daemon;
 use crate::store_lakes::{ReadBy, StoreLake};
 use crate::stores::server::ObjectStoreServer;
-use crate::support::{TestExport, ended_runs, hand_made_run};
+use crate::support::{TestExport, answer, birth, ended_runs, hand_made_run};
 use figures::{assert_tables_equal_the_views, cells};
 use page::Page;
 
@@ -40,14 +40,32 @@ fn world(runs: u32) -> WorldSettings {
     }
 }
 
-/// Two syncs, so that some runs have two revisions.
+/// Two syncs, and a run that changed between them: of its two revisions, only the latest counts.
 #[test]
 fn every_table_equals_the_views() {
     let export = TestExport::of_world(world(600));
+    let change = |status: &str| {
+        let members = json!({
+            "workflow_name": "changing", "status": status,
+            "started_at": "2026-11-23T11:00:00Z", "finished_at": "2026-11-23T11:10:00Z",
+        });
+        let mut run = hand_made_run("changed", &members);
+        run.started_at = birth() - chrono::Duration::hours(1);
+        for (name, value) in members.as_object().unwrap() {
+            run.listing[name] = value.clone();
+        }
+        export.simulator.override_run(run);
+    };
+    change("pass");
     assert_eq!(export.run(&["sync"]).code, Some(0));
+    change("fail");
     export.simulator.advance(chrono::Duration::hours(3));
     assert_eq!(export.run(&["sync"]).code, Some(0));
+    assert!(export.count("SELECT count(*) FROM runs WHERE _revision = 2") > 0);
     let page = page(&export, &["--range", "all"]);
+    let calls = page.table("quality").into_iter().find(|row| row[0] == "Tool calls").unwrap();
+    let expected = cells(&export.duckdb, "SELECT format('{:,}', count(*)) FROM tool_calls");
+    assert_eq!(vec![vec![calls[1].clone()]], expected);
     let compared = assert_tables_equal_the_views(&page, &export.duckdb);
     assert!(compared > 500, "only {compared} cells");
     assert!(page.html.len() < 300_000, "{} bytes", page.html.len());
@@ -217,25 +235,30 @@ async fn the_service_writes_and_serves_the_page() {
         Daemon::start(&export, &format!("{SERVICE}[report]\npath = \"pages/report.html\"\n"));
     daemon.wait_for("wrote the report", 1).await;
     let url = format!("http://{}/report", daemon.address());
-    let answer = reqwest::get(&url).await.unwrap();
-    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
-    assert_eq!(answer.status(), 200);
+    armature_export::tls::install();
+    let response = reqwest::get(&url).await.unwrap();
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(response.status(), 200);
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
     assert_eq!(header("cache-control"), "no-store");
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert!(header("content-security-policy").starts_with("default-src 'none'; "));
     assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
     let path = export.path("pages/report.html");
-    let served = answer.text().await.unwrap();
+    let served = response.text().await.unwrap();
     Page::new(served.clone());
     assert_eq!(fs::read_to_string(&path).unwrap(), served);
-    // Syncs that find nothing new write no page, unless it is not there.
-    daemon.wait_for_a_complete_sync().await;
-    let written =
-        daemon.metrics().await.value("armature_export_reports_total{outcome=\"written\"}");
+    // Syncs that make no commit write no page, unless it is not there.
+    let refusal = answer(401, "{}");
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, refusal));
+    daemon.wait_for("sync failed", 1).await;
+    let written = daemon.count("wrote the report");
     fs::remove_file(&path).unwrap();
-    daemon.wait_for("wrote the report", usize::try_from(written).unwrap() + 1).await;
+    daemon.wait_for("wrote the report", written + 1).await;
     assert!(path.exists());
+    let failed = daemon.count("sync failed");
+    daemon.wait_for("sync failed", failed + 3).await;
+    assert_eq!(daemon.count("wrote the report"), written + 1);
     let metrics = daemon.metrics().await;
     assert!(metrics.value("armature_export_last_report_timestamp_seconds") > 0);
     assert_eq!(metrics.value("armature_export_reports_total{outcome=\"failed\"}"), 0);
