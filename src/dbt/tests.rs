@@ -64,7 +64,7 @@ fn columns_of_users_are_documented() {
     };
     let files = package(&Mapping::new(&[column], &[]).unwrap());
     let staging = files.iter().find(|file| file.path == "models/staging/staging.yml").unwrap();
-    let expected = "      - name: team\n        description: >-\n          Who: \"{{ '{' }}{{ '{' }} \
-                    asks }}\" #1 Type: text.\n";
+    let expected = "      - name: team\n        description: >-\n          Who: \
+                    \"{{ '{' }}{{ '{' }} asks }}\" #1 Type: text.\n";
     assert!(staging.text.contains(expected), "{}", staging.text);
 }

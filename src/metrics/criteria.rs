@@ -66,7 +66,8 @@ pub static CRITERION_HEALTH: View = View {
         },
         Step {
             name: "unsuccessful",
-            sql: "SELECT workflow_key AS unsuccessful_key, count(DISTINCT run_id) AS unsuccessful_runs
+            sql: "SELECT workflow_key AS unsuccessful_key,
+    count(DISTINCT run_id) AS unsuccessful_runs
   FROM grades
   WHERE outcome IN ('partial', 'failed') GROUP BY workflow_key",
         },

@@ -46,7 +46,8 @@ pub static JUDGE_CONSISTENCY: View = View {
             sql: "SELECT run_id, count(*) AS required,
     count(CASE WHEN grade IN {decided} THEN 1 END) AS decided,
     count(CASE WHEN grade IN ('partial', 'failed') THEN 1 END) AS unmet
-  FROM (SELECT c.run_id, {grade} AS grade FROM {table criteria} c WHERE c.is_required) AS required_grades
+  FROM (SELECT c.run_id, {grade} AS grade
+    FROM {table criteria} c WHERE c.is_required) AS required_grades
   GROUP BY run_id",
         },
         // By the status, not by the outcome: where the status does not state a result, the outcome

@@ -103,7 +103,8 @@ pub static TOOL_HEALTH: View = View {
             sql: "SELECT t.run_id, t.tool_name, count(*) AS calls,
     count(t.is_error) AS calls_with_result, count(CASE WHEN t.is_error THEN 1 END) AS errors,
     count(CASE WHEN substr(t.arguments, 1, 1) = '{' THEN 1 END) AS calls_with_arguments,
-    count(DISTINCT CASE WHEN substr(t.arguments, 1, 1) = '{' THEN t.arguments END) AS different_calls
+    count(DISTINCT CASE WHEN substr(t.arguments, 1, 1) = '{' THEN t.arguments END)
+      AS different_calls
   FROM {table tool_calls} t GROUP BY t.run_id, t.tool_name",
         },
         Step {
@@ -119,7 +120,8 @@ pub static TOOL_HEALTH: View = View {
       THEN 1 END) AS decided_where_worked,
     count(CASE WHEN b.errors = 0 AND b.calls_with_result = b.calls AND r.outcome = 'passed'
       THEN 1 END) AS passed_where_worked
-  FROM by_run b JOIN {table run_facts} r ON r.run_id = b.run_id GROUP BY r.workflow_key, b.tool_name",
+  FROM by_run b JOIN {table run_facts} r ON r.run_id = b.run_id
+  GROUP BY r.workflow_key, b.tool_name",
         },
         Step {
             name: "timed",

@@ -258,8 +258,8 @@ fn the_metrics_are_printed_in_every_format() {
     assert!(unknown.stderr.contains("the views are run_facts, "), "{}", unknown.stderr);
 }
 
-/// The package is written into a folder that is not there yet, with the user's columns, and again over
-/// files that are.
+/// The package is written into a folder that is not there yet, with the user's columns, and again
+/// over files that are.
 #[test]
 fn the_dbt_package_is_written() {
     let export = TestExport::of_ended_runs(0);

@@ -37,7 +37,8 @@ blocking AS (
   FROM blocked GROUP BY workflow_key, criterion
 ),
 unsuccessful AS (
-  SELECT workflow_key AS unsuccessful_key, count(DISTINCT run_id) AS unsuccessful_runs
+  SELECT workflow_key AS unsuccessful_key,
+    count(DISTINCT run_id) AS unsuccessful_runs
   FROM grades
   WHERE outcome IN ('partial', 'failed') GROUP BY workflow_key
 ),

@@ -11,7 +11,8 @@ by_run AS (
   SELECT t.run_id, t.tool_name, count(*) AS calls,
     count(t.is_error) AS calls_with_result, count(CASE WHEN t.is_error THEN 1 END) AS errors,
     count(CASE WHEN substr(t.arguments, 1, 1) = '{' THEN 1 END) AS calls_with_arguments,
-    count(DISTINCT CASE WHEN substr(t.arguments, 1, 1) = '{' THEN t.arguments END) AS different_calls
+    count(DISTINCT CASE WHEN substr(t.arguments, 1, 1) = '{' THEN t.arguments END)
+      AS different_calls
   FROM {{ ref('stg_armature__tool_calls') }} t GROUP BY t.run_id, t.tool_name
 ),
 measured AS (
@@ -26,7 +27,8 @@ measured AS (
       THEN 1 END) AS decided_where_worked,
     count(CASE WHEN b.errors = 0 AND b.calls_with_result = b.calls AND r.outcome = 'passed'
       THEN 1 END) AS passed_where_worked
-  FROM by_run b JOIN {{ ref('run_facts') }} r ON r.run_id = b.run_id GROUP BY r.workflow_key, b.tool_name
+  FROM by_run b JOIN {{ ref('run_facts') }} r ON r.run_id = b.run_id
+  GROUP BY r.workflow_key, b.tool_name
 ),
 timed AS (
   SELECT r.workflow_key AS timed_key, t.tool_name AS timed_name,
