@@ -19,21 +19,19 @@ fn views() -> Vec<&'static View> {
 }
 
 /// The tables as the DuckDB file has them: the last revision of each run.
-fn last_revisions(lake: &Path) -> Vec<String> {
+fn last_revisions(lake: &Path, create: &str) -> Vec<String> {
     let tables = ALL.iter().filter(|table| lake.join(table.name).exists());
     let statement = |name: &str, write: WriteDisposition| {
         let latest =
             "SELECT run_id, max(_revision) AS _revision FROM files_of_runs GROUP BY run_id";
         let only = match write {
             WriteDisposition::Append => format!(
-                " f LEFT SEMI JOIN ({latest}) l \
+                " LEFT SEMI JOIN ({latest}) l \
                  ON f.run_id = l.run_id AND f._revision = l._revision"
             ),
             _ => String::new(),
         };
-        format!(
-            "CREATE OR REPLACE TEMPORARY VIEW `{name}` AS SELECT * FROM `files_of_{name}`{only}"
-        )
+        format!("{create} `{name}` AS SELECT f.* FROM `files_of_{name}` f{only}")
     };
     tables.map(|table| statement(table.name, table.write)).collect()
 }
@@ -50,14 +48,23 @@ fn is_same(one: &Value, other: &Value, tolerance: f64) -> bool {
 }
 
 /// Compares every row of the views, floating-point numbers up to this share of their size.
-pub(super) fn assert_same(engine: &mut Engine, export: &TestExport, tolerance: f64) {
+pub(super) fn assert_same(
+    engine: &mut Engine,
+    export: &TestExport,
+    dialect: Dialect,
+    tolerance: f64,
+) {
     let out = temporary_folder();
-    let mut statements = last_revisions(&export.lake);
-    let create = |view: &View| {
-        let sql = view.sql(Dialect::Databricks, &str::to_owned);
-        format!("CREATE OR REPLACE TEMPORARY VIEW {} AS {sql}", view.name)
+    // Views of Spark that last cannot read those of a session.
+    let create = match dialect {
+        Dialect::Databricks => "CREATE OR REPLACE TEMPORARY VIEW",
+        _ => "CREATE OR REPLACE VIEW",
     };
-    statements.extend(views().into_iter().map(create));
+    let mut statements = last_revisions(&export.lake, create);
+    let views_of_metrics = views()
+        .into_iter()
+        .map(|view| format!("{create} {} AS {}", view.name, view.sql(dialect, &str::to_owned)));
+    statements.extend(views_of_metrics);
     let queries: BTreeMap<&str, String> = views()
         .into_iter()
         .map(|view| (view.name, format!("SELECT * FROM {}", view.name)))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use armature_export::config::IcebergSettings;
+use armature_export::metrics::Dialect;
 use armature_export::tables::{ColumnOverride, Kind};
 use armature_export::targets::DeliveryReport;
 use chrono::Duration;
@@ -141,10 +142,12 @@ async fn duckdb_finds_the_rows_of_the_lake() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "`make test-stores` fetches the engines"]
-async fn clickhouse_finds_the_rows_of_the_lake() {
+async fn clickhouse_finds_the_rows_of_the_lake_and_the_figures_of_its_views() {
     let mut export = export(settings());
     let mut engine = Engine::start(".clickhouse", "chdb_engine.py", &export.lake, &[]);
     assert_every_change_is_read(&mut export, &mut engine).await;
+    // Engines add numbers in different orders.
+    figures::assert_same(&mut engine, &export, Dialect::ClickHouse, 1e-9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +157,7 @@ async fn sail_finds_the_rows_of_the_lake_and_the_figures_of_its_views() {
     let mut engine = Engine::start(".engines", "sail_engine.py", &export.lake, &[]);
     assert_every_change_is_read(&mut export, &mut engine).await;
     // It interpolates percentiles to a millionth of the distance of two values.
-    figures::assert_same(&mut engine, &export, 1e-5);
+    figures::assert_same(&mut engine, &export, Dialect::Databricks, 1e-5);
 }
 
 fn spark(lake: &Path, namespace: &str, catalog: &Value) -> Engine {
@@ -172,7 +175,7 @@ async fn spark_finds_the_rows_of_the_lake_and_the_figures_of_its_views() {
     let mut engine = spark(&export.lake, "", &catalog);
     assert_every_change_is_read(&mut export, &mut engine).await;
     // Engines add numbers in different orders.
-    figures::assert_same(&mut engine, &export, 1e-9);
+    figures::assert_same(&mut engine, &export, Dialect::Databricks, 1e-9);
 }
 
 /// The catalog sends the metadata with its answers, and the manifests are in the lake: Spark does
