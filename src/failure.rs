@@ -610,6 +610,10 @@ impl From<GateError> for Failure {
             GateError::NotSent { .. } | GateError::NoAnswer { .. } | GateError::RateLimited { .. } => {
                 (Exit::Unreachable, GATE_AGAIN.to_owned())
             }
+            GateError::NoBaseline { .. } => (
+                Exit::Storage,
+                "name the lake of this organization with --lake, or leave out --baseline-blocks".to_owned(),
+            ),
             GateError::Interrupted => (Exit::Interrupted, String::new()),
             GateError::Rows(_) => (Exit::Bug, REPORT.to_owned()),
         };

@@ -31,7 +31,7 @@ use crate::json::Node;
 use crate::time::Timestamp;
 use crate::tls::describe;
 
-pub use post::{IDEMPOTENCY_KEY, Post, PostResult};
+pub use post::{IDEMPOTENCY_KEY, Post, PostError, PostResult};
 
 /// Options of a client.
 #[derive(Debug)]

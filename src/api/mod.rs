@@ -16,7 +16,8 @@ mod request_stats;
 mod retry;
 
 pub use client::{
-    Budget, Client, ClientOptions, FetchResult, IDEMPOTENCY_KEY, Post, PostResult, Response,
+    Budget, Client, ClientOptions, FetchResult, IDEMPOTENCY_KEY, Post, PostError, PostResult,
+    Response,
 };
 pub use continuation::{Continuation, Next, Read};
 pub use document::{DocumentPages, MissingRows, missing_rows};

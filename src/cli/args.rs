@@ -1,6 +1,7 @@
 //! What can be typed. The comments are what `--help` shows.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -221,6 +222,24 @@ pub(super) struct ConnectionArguments {
 
 fn local_path_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(crate::config::local_path)
+}
+
+/// The longest duration that a gate takes as an option.
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+/// Reads durations such as `90s`, from `least` to `most`.
+fn duration_between(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+        if (least..=most).contains(&duration) {
+            return Ok(duration);
+        }
+        let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+        Err(format!("expected a duration from {least} to {most}"))
+    }
 }
 
 fn lake_path_parser() -> impl TypedValueParser<Value = PathBuf> {
@@ -628,23 +647,30 @@ pub(super) struct GateArguments {
 
     /// Fail if the pass rate is significantly below that of earlier runs.
     ///
-    /// Fisher's exact test, one-sided, at the 5 % level. Without this option it is only told.
+    /// Fisher's exact test, one-sided, at the 5 % level. Without this option it is only told. With
+    /// it, the lake must be readable.
     #[arg(long)]
     pub(super) baseline_blocks: bool,
 
     /// Maximum time for all runs, such as `45m`; what is open then is inconclusive.
+    ///
+    /// At most 7 days. Reading the lake afterwards has two minutes of its own.
     #[arg(long, value_name = "DURATION", default_value = "45m",
-        value_parser = humantime::parse_duration)]
+        value_parser = duration_between(Duration::ZERO, WEEK))]
     pub(super) timeout: std::time::Duration,
 
     /// How long after its end a run waits for its evaluation.
+    ///
+    /// At most 7 days.
     #[arg(long, value_name = "DURATION", default_value = "10m",
-        value_parser = humantime::parse_duration)]
+        value_parser = duration_between(Duration::ZERO, WEEK))]
     pub(super) evaluation_grace: std::time::Duration,
 
     /// First pause between two looks at the runs; it grows to 15 times as long.
+    ///
+    /// From 100 ms to 1 hour.
     #[arg(long, value_name = "DURATION", default_value = "2s",
-        value_parser = humantime::parse_duration)]
+        value_parser = duration_between(Duration::from_millis(100), Duration::from_hours(1)))]
     pub(super) poll_interval: std::time::Duration,
 
     /// Exit code for an inconclusive verdict: 0 with `pass`, 7 with `fail` (default: 3).

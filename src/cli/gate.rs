@@ -29,6 +29,9 @@ const STOPPING: &str = "stopping: runs that were dispatched go on at Armature";
 /// How often the number of open runs is told, if it does not change.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 
+/// For how long no run may be readable. Shorter outages are waited for.
+const UNREACHABLE_AFTER: Duration = Duration::from_mins(5);
+
 pub(super) async fn run(context: &Context, arguments: &GateArguments) -> Result<Exit, Failure> {
     let rules = rules(arguments)?;
     let (settings, url, key) = context.connection(&arguments.connection)?;
@@ -59,6 +62,7 @@ pub(super) async fn run(context: &Context, arguments: &GateArguments) -> Result<
         timeout: arguments.timeout,
         evaluation_grace: arguments.evaluation_grace,
         poll_interval: arguments.poll_interval,
+        unreachable_after: UNREACHABLE_AFTER,
         identity: ci.identity.clone(),
         reason: ci.reason.clone(),
         evidence: arguments.evidence,
@@ -93,6 +97,12 @@ fn rules(arguments: &GateArguments) -> Result<Rules, Failure> {
             ));
         }
     };
+    if arguments.baseline_blocks && arguments.baseline == BaselineChoice::None {
+        return Err(Failure::usage(
+            "--baseline-blocks cannot be used with --baseline none",
+            "leave out one of them",
+        ));
+    }
     if let Some(id) = arguments.runs.iter().find(|id| matches!(id.as_str(), "" | "." | "..")) {
         return Err(Failure::usage(format!("`{id}` is not the id of a run"), "see the run's page"));
     }
@@ -186,14 +196,12 @@ fn finish(
             print_annotation(&line);
         }
     }
-    match written {
-        Err(failure) if exit == Exit::Done => Err(failure),
-        Err(failure) => {
-            failure.print(false);
-            Ok(exit)
-        }
-        Ok(()) => Ok(exit),
+    let mut failures = written.into_iter();
+    let first = if exit == Exit::Done { failures.next() } else { None };
+    for failure in failures {
+        failure.print(false);
     }
+    first.map_or(Ok(exit), Err)
 }
 
 fn exit_of(verdict: Verdict, inconclusive: Option<InconclusiveChoice>) -> Exit {
@@ -206,23 +214,22 @@ fn exit_of(verdict: Verdict, inconclusive: Option<InconclusiveChoice>) -> Exit {
     }
 }
 
-fn write_reports(arguments: &GateArguments, ci: &Ci, report: &GateReport) -> Result<(), Failure> {
-    if let Some(path) = &arguments.junit {
+/// Writes every report that can be written, and returns why the others could not.
+fn write_reports(arguments: &GateArguments, ci: &Ci, report: &GateReport) -> Vec<Failure> {
+    let write = |path: &Path, text: String| {
+        std::fs::write(path, text).map_err(|error| unwritten(path, error))
+    };
+    let as_xml = |path: &Path| {
         let xml = junit(report).map_err(|error| Failure::new(Exit::Bug, error.into()))?;
-        let written = std::fs::write(path, xml);
-        written.map_err(|error| unwritten(path, error))?;
-    }
-    if let Some(path) = &arguments.markdown {
-        let written = std::fs::write(path, markdown(report));
-        written.map_err(|error| unwritten(path, error))?;
-    }
-    if let Some(path) = &ci.step_summary {
-        append(path, &format!("{}\n", markdown(report)))?;
-    }
-    if let Some(path) = &ci.outputs {
-        append(path, &outputs(report))?;
-    }
-    Ok(())
+        write(path, xml)
+    };
+    let written = [
+        arguments.junit.as_deref().map(as_xml),
+        arguments.markdown.as_deref().map(|path| write(path, markdown(report))),
+        ci.step_summary.as_deref().map(|path| append(path, &format!("{}\n", markdown(report)))),
+        ci.outputs.as_deref().map(|path| append(path, &outputs(report))),
+    ];
+    written.into_iter().flatten().filter_map(Result::err).collect()
 }
 
 /// Appends to a file: other steps have written to it, too.

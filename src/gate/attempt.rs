@@ -94,6 +94,8 @@ pub enum Cause {
     EvaluationFailed,
     /// The run had not ended when the gate's time was up.
     NotEnded,
+    /// The API did not show the run in a readable form.
+    Unreadable,
     /// The API named the run, and then did not know it.
     NotVisible,
     /// The run was graded without a decision.
@@ -116,6 +118,7 @@ impl Cause {
             Self::NoEvaluation => "no_evaluation",
             Self::EvaluationFailed => "evaluation_failed",
             Self::NotEnded => "not_ended",
+            Self::Unreadable => "unreadable",
             Self::NotVisible => "not_visible",
             Self::Undecided => "undecided",
             Self::Cancelled => "cancelled",
@@ -132,6 +135,7 @@ impl Cause {
             Self::NoEvaluation => "has no evaluation",
             Self::EvaluationFailed => "could not be evaluated by the judge",
             Self::NotEnded => "has not ended in time",
+            Self::Unreadable => "could not be read",
             Self::NotVisible => "is not known to the API",
             Self::Undecided => "was graded without a decision",
             Self::Cancelled => "was cancelled",

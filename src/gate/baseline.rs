@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use super::error::GateError;
 use super::fisher::Sample;
 use crate::job::JobError;
 use crate::lake::{LakeError, LakeStore, LakeView};
@@ -20,6 +23,39 @@ pub struct BaselineOptions {
     pub query: QueryOptions,
     /// How far back earlier runs count, by their start.
     pub reach: Duration,
+}
+
+/// Why there is no baseline.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BaselineError {
+    /// Nothing was exported to this place.
+    #[error("there is no lake")]
+    NoLake,
+    /// The lake is that of another organization.
+    #[error("the lake holds the runs of another organization")]
+    OtherOrganization,
+    /// The lake took too long.
+    #[error("the lake could not be read within {}", humantime::format_duration(*.within))]
+    TooSlow {
+        /// How long it could have taken.
+        within: Duration,
+    },
+    /// A stop was requested.
+    #[error("interrupted")]
+    Interrupted,
+    /// The lake cannot be read.
+    #[error(transparent)]
+    Job(#[from] JobError),
+}
+
+impl From<BaselineError> for GateError {
+    fn from(error: BaselineError) -> Self {
+        match error {
+            BaselineError::Interrupted => Self::Interrupted,
+            BaselineError::Job(error) => Self::Job(error),
+            other => Self::NoBaseline { reason: other.to_string() },
+        }
+    }
 }
 
 /// Workflow, model and harness.
@@ -54,28 +90,49 @@ impl Baseline {
     /// without those in `except`.
     ///
     /// # Errors
-    /// [`JobError`] if the lake cannot be read. A lake that does not exist, or that holds the runs
-    /// of another organization, is not an error: the baseline is then empty, with a note.
+    /// [`BaselineError`] if the lake does not exist, cannot be read, or holds the runs of another
+    /// organization.
     pub(super) async fn read(
         options: &BaselineOptions,
         mapping: &Mapping,
         organization: Option<&str>,
         now: Timestamp,
         except: impl IntoIterator<Item = &str>,
-    ) -> Result<Self, JobError> {
+    ) -> Result<Self, BaselineError> {
+        let (options, mapping) = (options.clone(), mapping.clone());
+        let organization = organization.map(str::to_owned);
+        let except: Vec<String> = except.into_iter().map(str::to_owned).collect();
+        // Object stores and DuckDB block their thread: on one of its own, they can be given up.
+        let runtime = Handle::current();
+        let task = tokio::task::spawn_blocking(move || {
+            let organization = organization.as_deref();
+            runtime.block_on(Self::read_here(&options, &mapping, organization, now, &except))
+        });
+        task.await.map_err(JobError::from)?
+    }
+
+    async fn read_here(
+        options: &BaselineOptions,
+        mapping: &Mapping,
+        organization: Option<&str>,
+        now: Timestamp,
+        except: &[String],
+    ) -> Result<Self, BaselineError> {
         let lake = match LakeView::open(options.store.clone()).await {
             Ok(lake) => lake,
-            Err(LakeError::Missing { .. }) => return Ok(Self::none("there is no lake")),
-            Err(error) => return Err(error.into()),
+            Err(LakeError::Missing { .. }) => return Err(BaselineError::NoLake),
+            Err(error) => return Err(JobError::from(error).into()),
         };
         let identity = lake.identity();
         if identity.is_some_and(|identity| identity.organization_id.as_deref() != organization) {
-            return Ok(Self::none("the lake holds the runs of another organization"));
+            return Err(BaselineError::OtherOrganization);
         }
-        let live = lake.snapshot().await?;
+        let live = lake.snapshot().await.map_err(JobError::from)?;
         let files = live.iter().map(|live| &live.part).filter(|file| file.table == RUNS.name);
-        let mut reader = LakeReader::open(lake.store(), files, mapping, &options.query)?;
-        reader.load("excepted", except.into_iter().map(|run_id| (run_id, 0)))?;
+        let opened = LakeReader::open(lake.store(), files, mapping, &options.query);
+        let mut reader = opened.map_err(JobError::from)?;
+        let excepted = except.iter().map(|run_id| (run_id.as_str(), 0));
+        reader.load("excepted", excepted).map_err(JobError::from)?;
         let from = (now - options.reach).as_micros();
         // `runs` of the lake has every revision; the query of `run_facts` expects the latest ones.
         let sql = format!(
@@ -92,7 +149,7 @@ WHERE workflow_id IS NOT NULL AND started_at >= make_timestamp({from})
 GROUP BY ALL",
             RUN_FACTS.query()
         );
-        let rows = reader.rows(&sql)?;
+        let rows = reader.rows(&sql).map_err(JobError::from)?;
         let samples = rows.into_iter().filter_map(sample_of_row).collect();
         Ok(Self { samples, note: None })
     }

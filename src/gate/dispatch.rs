@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::error::GateError;
+use super::error::{GateError, said};
 use super::progress::{GateEvent, Progress};
 use super::response::{DispatchedRun, dispatched_runs};
 use super::run_reader::holds_text;
 use super::text::plain;
 use super::workflows::{Workflow, column_text};
-use crate::api::{ApiError, Client, FetchResult, Post, PostResult};
+use crate::api::{ApiError, Client, FetchResult, Post, PostError, PostResult};
 use crate::config::Filters;
 use crate::digest::sha256_hex;
 use crate::event::Events;
@@ -69,6 +69,15 @@ pub(super) struct Dispatcher<'a> {
     pub(super) pause: Duration,
 }
 
+/// A dispatch that ended with an error.
+#[derive(Debug)]
+pub(super) struct DispatchFailure {
+    /// Why.
+    pub(super) error: GateError,
+    /// Whether it may have started a run nevertheless.
+    pub(super) may_have_run: bool,
+}
+
 /// What a dispatch came to.
 #[derive(Debug)]
 pub(super) enum Dispatch {
@@ -91,11 +100,24 @@ impl Dispatcher<'_> {
     /// Dispatches a workflow. `repetition` names the dispatch, such as `2` or `2 again`.
     ///
     /// # Errors
-    /// [`GateError`] if the API refuses, or cannot be reached.
+    /// [`DispatchFailure`] if the API refuses, or cannot be reached.
     pub(super) async fn dispatch(
         &mut self,
         workflow: &Workflow,
         repetition: &str,
+    ) -> Result<Dispatch, DispatchFailure> {
+        let mut may_have_run = false;
+        let dispatched = self.dispatch_until_known(workflow, repetition, &mut may_have_run).await;
+        dispatched.map_err(|error| DispatchFailure { error, may_have_run })
+    }
+
+    /// Sets `may_have_run` as soon as a request was sent of which it is not known that it started
+    /// no run. It stays set: a later refusal says nothing about the earlier request.
+    async fn dispatch_until_known(
+        &mut self,
+        workflow: &Workflow,
+        repetition: &str,
+        may_have_run: &mut bool,
     ) -> Result<Dispatch, GateError> {
         let key = idempotency_key(self.identity, &workflow.name.id, repetition);
         let mut pause = self.pause;
@@ -103,7 +125,19 @@ impl Dispatcher<'_> {
         let mut is_forced = false;
         loop {
             sent += 1;
-            match self.send(workflow, &key, is_forced).await? {
+            let answer = match self.send(workflow, &key, is_forced).await {
+                Ok(PostResult::Refused { status: 409, code, message }) if sent > 1 => {
+                    // The key is still in use by the request whose answer was lost.
+                    let reason = format!("answered 409{}", said(code.as_ref(), message.as_ref()));
+                    Ok(PostResult::Unknown { reason, wait: None })
+                }
+                Err(error) if error.may_have_arrived => {
+                    *may_have_run = true;
+                    Err(error)
+                }
+                answer => answer,
+            };
+            match sent_of(workflow, answer.map_err(|error| error.error)?)? {
                 Sent::Named(runs) => {
                     let new = runs.into_iter().filter(|run| !self.claimed.contains(&run.run_id));
                     let new: Vec<DispatchedRun> = new.collect();
@@ -120,10 +154,12 @@ impl Dispatcher<'_> {
                     sent = 0;
                 }
                 Sent::Unnamed { date } => {
+                    *may_have_run = true;
                     let earliest = date.map_or(self.began - MARGIN, |date| date - CLOSE_MARGIN);
                     return self.find_unnamed(workflow, &key, earliest).await;
                 }
                 Sent::Unknown { reason, wait } => {
+                    *may_have_run = true;
                     let name = plain(workflow.name.shown());
                     let reason = plain(&reason);
                     self.progress.emit(GateEvent::OutcomeUnknown { reason: reason.clone() });
@@ -152,9 +188,8 @@ impl Dispatcher<'_> {
         workflow: &Workflow,
         key: &str,
         is_forced: bool,
-    ) -> Result<Sent, GateError> {
-        let id = &workflow.name.id;
-        let path = format!("/workflows/{}/runs", encode_id(id));
+    ) -> Result<PostResult, PostError> {
+        let path = format!("/workflows/{}/runs", encode_id(&workflow.name.id));
         let mut body = json!({"reason": self.reason, "idempotencyKey": key});
         // What is forced must not be taken for the repetition of what was not.
         let forced_key = format!("{key}-forced");
@@ -163,28 +198,7 @@ impl Dispatcher<'_> {
             body = json!({"reason": self.reason, "idempotencyKey": key, "forceNewRun": true});
         }
         let body = body.to_string();
-        let post = Post { path: &path, body: &body, idempotency_key: key };
-        let name = plain(workflow.name.shown());
-        match self.client.post(post).await? {
-            PostResult::Done { body, location, date } => {
-                let runs = dispatched_runs(&body, location.as_deref(), id);
-                Ok(if runs.is_empty() { Sent::Unnamed { date } } else { Sent::Named(runs) })
-            }
-            PostResult::Unknown { reason, wait } => Ok(Sent::Unknown { reason, wait }),
-            PostResult::Refused { status: status @ (401 | 403), code, message } => {
-                Err(GateError::MayNotDispatch { workflow: name, status, code, message })
-            }
-            PostResult::Refused { status, code, message } => {
-                Err(GateError::Rejected { workflow: name, status, code, message })
-            }
-            PostResult::Blocked { trace } => Err(GateError::Blocked { workflow: name, trace }),
-            PostResult::NotSent { attempts, reason } => {
-                Err(GateError::NotSent { workflow: name, attempts, reason: plain(&reason) })
-            }
-            PostResult::RateLimited { wait } => {
-                Err(GateError::RateLimited { workflow: name, wait })
-            }
-        }
+        self.client.post(Post { path: &path, body: &body, idempotency_key: key }).await
     }
 
     /// Finds the runs of a dispatch that succeeded, and whose answer names none. They began no
@@ -305,6 +319,35 @@ impl Dispatcher<'_> {
 
     async fn sleep(&self, time: Duration) -> Result<(), ApiError> {
         self.client.sleep(time).await
+    }
+}
+
+/// What a request came to, or why the API did not dispatch the workflow. The API's texts are made
+/// [`plain`].
+fn sent_of(workflow: &Workflow, result: PostResult) -> Result<Sent, GateError> {
+    let name = plain(workflow.name.shown());
+    let shown = |text: Option<String>| text.map(|text| plain(&text));
+    match result {
+        PostResult::Done { body, location, date } => {
+            let runs = dispatched_runs(&body, location.as_deref(), &workflow.name.id);
+            Ok(if runs.is_empty() { Sent::Unnamed { date } } else { Sent::Named(runs) })
+        }
+        PostResult::Unknown { reason, wait } => Ok(Sent::Unknown { reason, wait }),
+        PostResult::Refused { status: status @ (401 | 403), code, message } => {
+            let (code, message) = (shown(code), shown(message));
+            Err(GateError::MayNotDispatch { workflow: name, status, code, message })
+        }
+        PostResult::Refused { status, code, message } => {
+            let (code, message) = (shown(code), shown(message));
+            Err(GateError::Rejected { workflow: name, status, code, message })
+        }
+        PostResult::Blocked { trace } => {
+            Err(GateError::Blocked { workflow: name, trace: shown(trace) })
+        }
+        PostResult::NotSent { attempts, reason } => {
+            Err(GateError::NotSent { workflow: name, attempts, reason: plain(&reason) })
+        }
+        PostResult::RateLimited { wait } => Err(GateError::RateLimited { workflow: name, wait }),
     }
 }
 

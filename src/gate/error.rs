@@ -124,6 +124,12 @@ pub enum GateError {
         /// Why the last one failed.
         reason: String,
     },
+    /// The pass rate cannot be compared with that of earlier runs, although it must not be lower.
+    #[error("no comparison with earlier runs, which --baseline-blocks needs: {reason}")]
+    NoBaseline {
+        /// Why there is none.
+        reason: String,
+    },
     /// A dispatch was sent several times, and its outcome stayed unknown.
     #[error(
         "the outcome of a dispatch of `{workflow}` is not known, sent {attempts} times: {reason}"
@@ -155,14 +161,7 @@ pub enum GateError {
     Rows(#[from] ArrowError),
 }
 
-impl GateError {
-    /// Whether a dispatch that ended with this error may have started a run.
-    pub(super) fn may_have_dispatched(&self) -> bool {
-        matches!(self, Self::Api(_) | Self::NoAnswer { .. })
-    }
-}
-
-fn said(code: Option<&String>, message: Option<&String>) -> String {
+pub(super) fn said(code: Option<&String>, message: Option<&String>) -> String {
     match (code, message) {
         (Some(code), Some(message)) => format!(" ({code}: {message})"),
         (Some(text), None) | (None, Some(text)) => format!(" ({text})"),

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::attempt::{Attempt, Cause, Outcome};
-use super::baseline::{Baseline, BaselineOptions};
-use super::dispatch::{Dispatch, Dispatcher, MARGIN};
+use super::baseline::{Baseline, BaselineError, BaselineOptions};
+use super::dispatch::{Dispatch, DispatchFailure, Dispatcher, MARGIN};
 use super::error::{GateError, GateFailure, RunReference};
 use super::progress::{GateEvent, Progress};
 use super::report::GateReport;
 use super::response::DispatchedRun;
 use super::run_reader::{Look, RunFacts, RunReader, outcome_without_evaluation};
 use super::text::plain;
-use super::verdict::{Group, GroupVerdict, Required, Rules, WorkflowName, groups, judge, overall};
+use super::verdict::{
+    Group, GroupVerdict, Required, Rules, Verdict, WorkflowName, groups, judge, overall,
+};
 use super::workflows::{Workflow, find_workflows};
 use crate::api::{ApiError, Budget, Client, ClientOptions};
 use crate::config::{ApiKey, ApiSettings};
@@ -61,6 +64,8 @@ pub struct GateOptions {
     pub evaluation_grace: Duration,
     /// The pause between the first two looks at the runs. Pauses grow to 15 times as long.
     pub poll_interval: Duration,
+    /// For how long every look may fail before the gate gives up. Each look is retried by itself.
+    pub unreachable_after: Duration,
     /// Identifies the CI run: the same identity makes the same idempotency keys.
     pub identity: String,
     /// The `reason` of each dispatch, for people who read the run's page.
@@ -76,8 +81,8 @@ const LONGEST_PAUSE: u32 = 15;
 /// read as its id may be that of something else.
 const VISIBLE_WITHIN: u32 = 60;
 
-/// For how long every look may fail before the gate gives up. Each look is retried by itself.
-const UNREACHABLE_AFTER: Duration = Duration::from_mins(5);
+/// For how long the lake may be read for the baseline.
+const BASELINE_WITHIN: Duration = Duration::from_mins(2);
 
 /// Runs a gate to its verdict.
 ///
@@ -199,6 +204,13 @@ impl Tracked {
         facts
     }
 
+    /// What it came to; while that is open, an attempt that says nothing.
+    fn attempt_so_far(&self) -> Attempt {
+        let open = Outcome::Inconclusive(Cause::NotEnded);
+        let attempt = self.attempt.clone();
+        attempt.unwrap_or_else(|| self.known().into_attempt(self.slot.repetition, open))
+    }
+
     fn finish(&mut self, outcome: Outcome, note: Option<String>) -> GateEvent {
         let attempt = self.known().into_attempt(self.slot.repetition, outcome);
         let (run_id, model) = (self.named.run_id.clone(), attempt.model.clone());
@@ -210,7 +222,7 @@ impl Tracked {
     fn goes_on(&self) -> bool {
         let outcome = self.attempt.as_ref().map(|attempt| attempt.outcome);
         match outcome {
-            None => self.ended.is_none(),
+            None | Some(Outcome::Inconclusive(Cause::Unreadable)) => self.ended.is_none(),
             Some(Outcome::Inconclusive(Cause::NotEnded | Cause::NotVisible)) => true,
             Some(_) => false,
         }
@@ -296,15 +308,24 @@ impl Gate<'_> {
                 return Ok(());
             }
             Ok(Dispatch::None(note)) => note,
-            Err(GateError::Api(ApiError::DeadlinePassed)) => {
-                self.unanswered.push(position);
-                "the time was up before the dispatch was answered".to_owned()
-            }
-            Err(error) => {
-                if error.may_have_dispatched() {
+            Err(DispatchFailure { error, may_have_run }) => {
+                if may_have_run {
                     self.unanswered.push(position);
                 }
-                return Err(error);
+                match error {
+                    GateError::Api(ApiError::DeadlinePassed) => {
+                        let what = if may_have_run { "answered" } else { "sent" };
+                        format!("the time was up before the dispatch was {what}")
+                    }
+                    // The verdicts on the other runs stand without this one.
+                    error if slot.again && !is_interruption(&error) => {
+                        let note = plain(&format!("not dispatched again after an error: {error}"));
+                        let name = plain(workflow.name.shown());
+                        self.notes.push(format!("{name}, repetition {repetition}: {note}"));
+                        note
+                    }
+                    error => return Err(error),
+                }
             }
         };
         let workflow = workflow.name;
@@ -382,8 +403,13 @@ impl Gate<'_> {
         match failure {
             Some(error) if seen == 0 => {
                 let since = *failing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > UNREACHABLE_AFTER {
-                    return Err(GateError::Api(error));
+                if since.elapsed() > self.options.unreachable_after {
+                    let attempts = self.tracked.iter().filter_map(|one| one.attempt.as_ref());
+                    if !attempts.into_iter().any(Attempt::is_decided) {
+                        return Err(GateError::Api(error));
+                    }
+                    // What was judged stands, whatever the runs that cannot be read came to.
+                    self.finish_open(Cause::Unreadable);
                 }
             }
             _ => *failing_since = None,
@@ -453,6 +479,9 @@ impl Gate<'_> {
         let due: Vec<(usize, u32)> =
             errors.difference(&open).filter(|key| !self.again.contains(key)).copied().collect();
         for (workflow, repetition) in due {
+            if self.is_decided_without(workflow, repetition) {
+                continue;
+            }
             self.again.push((workflow, repetition));
             let slot = Slot { workflow: Some(workflow), repetition, again: true };
             self.dispatch(workflow, slot).await?;
@@ -460,20 +489,37 @@ impl Gate<'_> {
         Ok(())
     }
 
+    /// Whether the errors of a repetition change no verdict: each group that has one is decided by
+    /// its other runs.
+    fn is_decided_without(&self, position: usize, repetition: u32) -> bool {
+        let Some(workflow) = self.workflows.get(position) else { return true };
+        let (attempts, _) = self.attempts_of(position);
+        let groups = groups(&workflow.name, Some(self.options.repetitions), attempts);
+        let is_due =
+            |one: &Attempt| one.repetition == repetition && is_error(one) && !one.is_replaced;
+        let mut due = groups.into_iter().filter(|group| group.attempts.iter().any(is_due));
+        due.all(|group| judge(group, &self.options.rules, None).verdict != Verdict::Inconclusive)
+    }
+
     /// Ends the wait: what is open stays undecided.
     fn time_is_up(&mut self) {
+        self.finish_open(Cause::NotEnded);
+        let limit = humantime::format_duration(self.options.timeout);
+        self.notes.push(format!("the time was up after {limit} (--timeout)"));
+    }
+
+    /// Gives up the open runs. `cause` is that of runs whose end was not seen.
+    fn finish_open(&mut self, cause: Cause) {
         for tracked in self.tracked.iter_mut().filter(|tracked| tracked.attempt.is_none()) {
             let outcome = match &tracked.facts {
                 Some(facts) if tracked.ended.is_some() => outcome_without_evaluation(facts),
-                Some(_) => Outcome::Inconclusive(Cause::NotEnded),
-                None => Outcome::Inconclusive(Cause::NotVisible),
+                None if cause == Cause::NotEnded => Outcome::Inconclusive(Cause::NotVisible),
+                _ => Outcome::Inconclusive(cause),
             };
             let note = tracked.problem.clone();
             let event = tracked.finish(outcome, note);
             self.options.progress.emit(event);
         }
-        let limit = humantime::format_duration(self.options.timeout);
-        self.notes.push(format!("the time was up after {limit} (--timeout)"));
     }
 
     /// Runs that go on at Armature, and dispatches that may have started some.
@@ -550,13 +596,15 @@ impl Gate<'_> {
         })
     }
 
-    /// The earlier runs. A lake that cannot be read is an error only if the comparison can block.
+    /// The earlier runs. That there are none to read is an error only if the comparison can block.
     async fn baseline(&self) -> Result<Baseline, GateError> {
         let Some(options) = &self.options.baseline else { return Ok(Baseline::default()) };
         let own = self.tracked.iter().map(|tracked| tracked.named.run_id.as_str());
         let organization = self.organization.id.as_deref();
         let mapping = &self.options.mapping;
-        match Baseline::read(options, mapping, organization, self.began, own).await {
+        let reading = Baseline::read(options, mapping, organization, self.began, own);
+        // The time of the gate may be up here: the lake has its own.
+        match bounded(reading, BASELINE_WITHIN, self.options.stop.clone()).await {
             Ok(baseline) => Ok(baseline),
             Err(error) if self.options.rules.baseline_blocks => Err(error.into()),
             Err(error) => Ok(Baseline::none(plain(&error.to_string()))),
@@ -565,35 +613,18 @@ impl Gate<'_> {
 
     /// The attempts by workflow, model and harness.
     fn groups(&mut self) -> Vec<Group> {
-        let mut attempts: BTreeMap<usize, Vec<Attempt>> = BTreeMap::new();
+        let repetitions = Some(self.options.repetitions);
+        let (mut all, mut uncounted) = (Vec::new(), 0);
+        for (position, workflow) in self.workflows.iter().enumerate() {
+            let (attempts, without_place) = self.attempts_of(position);
+            all.extend(groups(&workflow.name, repetitions, attempts));
+            uncounted += without_place;
+        }
         let mut given: BTreeMap<WorkflowName, Vec<Attempt>> = BTreeMap::new();
-        let (mut replacements, mut uncounted) = (Vec::new(), 0);
-        for (position, attempt) in std::mem::take(&mut self.missing) {
-            attempts.entry(position).or_default().push(attempt);
-        }
-        for tracked in &mut self.tracked {
+        for tracked in self.tracked.iter().filter(|tracked| tracked.slot.workflow.is_none()) {
             let workflow = tracked.facts.as_ref().and_then(|facts| facts.workflow.clone());
-            let Some(attempt) = tracked.attempt.take() else { continue };
-            match tracked.slot {
-                Slot { workflow: None, .. } => {
-                    let name = workflow.unwrap_or_else(unnamed_workflow);
-                    given.entry(name).or_default().push(attempt);
-                }
-                Slot { workflow: Some(position), again: true, .. } => {
-                    replacements.push((position, attempt));
-                }
-                Slot { workflow: Some(position), .. } => {
-                    attempts.entry(position).or_default().push(attempt);
-                }
-            }
-        }
-        for (position, attempt) in replacements {
-            let originals = attempts.entry(position).or_default();
-            if replace(originals, &attempt) {
-                originals.push(attempt);
-            } else {
-                uncounted += 1;
-            }
+            let name = workflow.unwrap_or_else(unnamed_workflow);
+            given.entry(name).or_default().push(tracked.attempt_so_far());
         }
         if uncounted > 0 {
             self.notes.push(format!(
@@ -601,17 +632,42 @@ impl Gate<'_> {
                  was judged: {uncounted}"
             ));
         }
-        let repetitions = Some(self.options.repetitions);
-        let mut all = Vec::new();
-        for (position, attempts) in attempts {
-            if let Some(workflow) = self.workflows.get(position) {
-                all.extend(groups(&workflow.name, repetitions, attempts));
-            }
-        }
         for (workflow, attempts) in given {
             all.extend(groups(&workflow, None, attempts));
         }
         all
+    }
+
+    /// The attempts of a workflow, and the number of runs of its repeated dispatches that do not
+    /// count.
+    fn attempts_of(&self, position: usize) -> (Vec<Attempt>, u32) {
+        let missing = self.missing.iter().filter(|(workflow, _)| *workflow == position);
+        let mut attempts: Vec<Attempt> = missing.map(|(_, attempt)| attempt.clone()).collect();
+        let tracked = self.tracked.iter().filter(|one| one.slot.workflow == Some(position));
+        let (again, first): (Vec<_>, Vec<_>) = tracked.partition(|one| one.slot.again);
+        attempts.extend(first.into_iter().map(Tracked::attempt_so_far));
+        let mut uncounted = 0;
+        for attempt in again.into_iter().map(Tracked::attempt_so_far) {
+            if replace(&mut attempts, &attempt) {
+                attempts.push(attempt);
+            } else {
+                uncounted += 1;
+            }
+        }
+        (attempts, uncounted)
+    }
+}
+
+/// Reads a baseline, but no longer than `within`, and not beyond a stop request.
+async fn bounded(
+    reading: impl Future<Output = Result<Baseline, BaselineError>>,
+    within: Duration,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Baseline, BaselineError> {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => Err(BaselineError::Interrupted),
+        read = timeout(within, reading) => read.unwrap_or(Err(BaselineError::TooSlow { within })),
     }
 }
 
@@ -647,6 +703,11 @@ fn foreign(facts: &RunFacts, workflow: &Workflow, earliest: Timestamp) -> Option
     })
 }
 
+/// Whether the gate was asked to stop.
+fn is_interruption(error: &GateError) -> bool {
+    matches!(error, GateError::Interrupted | GateError::Api(ApiError::Interrupted))
+}
+
 /// Whether an error of one look ends the gate.
 fn gives_up(error: &ApiError) -> bool {
     error.is_fatal() || matches!(error, ApiError::Refused { .. } | ApiError::Blocked { .. })
@@ -658,4 +719,23 @@ fn unnamed_workflow() -> WorkflowName {
 
 fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(within: Duration, stop: watch::Receiver<bool>) -> Result<(), BaselineError> {
+        bounded(std::future::pending(), within, stop).await.map(|_: Baseline| ())
+    }
+
+    #[tokio::test]
+    async fn a_lake_that_never_answers_ends_with_its_time_or_with_a_stop_request() {
+        let (stop, stopped) = watch::channel(false);
+        let slow = read(Duration::from_millis(1), stopped.clone()).await.unwrap_err();
+        assert_eq!(slow.to_string(), "the lake could not be read within 1ms");
+        stop.send_replace(true);
+        let interrupted = read(Duration::from_hours(1), stopped).await.unwrap_err();
+        assert!(matches!(interrupted, BaselineError::Interrupted), "{interrupted}");
+    }
 }

@@ -33,7 +33,8 @@ pub fn plain(text: &str) -> String {
     out
 }
 
-/// Control characters, and characters that show nothing or change the direction of text.
+/// Control characters, characters that show nothing or change the direction of text, and those
+/// that XML does not allow.
 fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -46,6 +47,7 @@ fn is_hidden(letter: char) -> bool {
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
 }
@@ -100,6 +102,7 @@ mod tests {
         assert_eq!(plain("a\nb\tc\r\n"), "a b c  ");
         assert_eq!(plain("\u{1b}[31mred"), "\\u{1b}[31mred");
         assert_eq!(plain("a\u{202e}b\u{200b}c"), "a\\u{202e}b\\u{200b}c");
+        assert_eq!(plain("a\u{fffe}b\u{ffff}c\u{fffd}"), "a\\u{fffe}b\\u{ffff}c\u{fffd}");
         assert_eq!(plain("::error::x"), ": :error: :x");
         assert_eq!(plain(":::"), ": : :");
         assert_eq!(plain("##[error]x"), "## [error]x");

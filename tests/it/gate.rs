@@ -1,13 +1,22 @@
 //! `gate` as CI runs it: the program as a process, against a simulator that dispatches runs.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use armature_export::api::ApiError;
+use armature_export::config::{ApiKey, ApiSettings};
+use armature_export::event::Events;
+use armature_export::gate::{
+    GateError, GateFailure, GateOptions, GateReport, Progress, Required, Rules, Verdict, gate,
+};
 use armature_export::simulator::{
     Answer, DispatchResponse, Dispatching, Endpoint, Rule, RunOverride, SimulatorSettings,
 };
+use armature_export::tables::Mapping;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -40,7 +49,7 @@ fn export(dispatch: Dispatching) -> TestExport {
 /// where a test would wait for ever.
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let timeout: &[&str] = if more.contains(&"--timeout") { &[] } else { &["--timeout", "90s"] };
-    [&["gate", "--poll-interval", "10ms"], timeout, more].concat()
+    [&["gate", "--poll-interval", "100ms"], timeout, more].concat()
 }
 
 fn run(export: &TestExport, more: &[&str]) -> ProgramOutput {
@@ -185,6 +194,11 @@ fn wrong_usage_sends_no_dispatch() {
         run(&export, &["refnd request"]).told(),
         run(&export, &["zzz"]).told(),
         run(&export, &["refund request", "--repeat", "2", "--min-passes", "3"]).told(),
+        run(&export, &["refund request", "--baseline", "none", "--baseline-blocks"]).told(),
+        run(&export, &["refund request", "--timeout", "8days"]).told(),
+        run(&export, &["refund request", "--evaluation-grace", "500000000000years"]).told(),
+        export.run(&["gate", "refund request", "--poll-interval", "0s"]).told(),
+        export.run(&["gate", "refund request", "--poll-interval", "2h"]).told(),
         run(&export, &["--run", "nothing"]).told(),
         run(&export, &["--run", ".."]).told(),
         {
@@ -377,6 +391,232 @@ fn each_repetition_has_a_key_of_its_own_in_header_and_body() {
     assert_eq!(export.simulator.dispatched_runs().len(), 3);
 }
 
+/// An answer as large as a workflow that is embedded in it.
+#[test]
+fn a_large_answer_to_a_dispatch_is_read() {
+    let export = export(at_once());
+    export.simulator.override_run(foreign_run(&export, "refund request"));
+    let body = json!({"id": "foreign", "workflow": {"prompt": "x".repeat(200_000)}}).to_string();
+    export.simulator.add_rule(Rule::new(Endpoint::Dispatch, answer(202, body)));
+    let (code, found) = report(&export, &["refund request", "--repeat", "1"]);
+    assert_eq!((code, outcomes(&found)), (Some(7), vec![vec!["failed".to_owned()]]));
+    assert_eq!(dispatches(&export), 1);
+}
+
+const MAY_RUN: &str = "a dispatch of refund request may have started a run at Armature";
+
+/// A rule for one dispatch.
+fn once(answer: Answer) -> Rule {
+    Rule { times: Some(1), ..Rule::new(Endpoint::Dispatch, answer) }
+}
+
+/// The key of a dispatch is in use until the API has finished the request whose answer was lost.
+#[test]
+fn a_key_in_use_after_a_lost_answer_is_waited_for() {
+    let in_use = json!({"error": {"code": "idempotency_in_progress", "message": "in use"}});
+    let in_use = answer(409, in_use.to_string());
+    let export = export(at_once());
+    export.simulator.add_rule(once(Answer::Reset { after_bytes: 3 }));
+    export.simulator.add_rule(once(in_use.clone()));
+    let (code, found) = report(&export, &["refund request"]);
+    assert_eq!((code, outcomes(&found)), (Some(0), vec![vec!["passed".to_owned(); 3]]));
+    assert_eq!((dispatches(&export), export.simulator.dispatched_runs().len()), (5, 3));
+
+    // Without a lost answer, it is a refusal.
+    export.simulator.add_rule(once(in_use));
+    let ran = run(&export, &["refund request"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.told());
+    assert!(!ran.stderr.contains(MAY_RUN), "{}", ran.stderr);
+}
+
+/// What the API says to the repeated request does not undo the first one.
+#[test]
+fn a_refusal_after_a_lost_answer_says_that_there_may_be_a_run() {
+    let error = json!({"error": {"code": "refused", "message": "refused"}}).to_string();
+    let wait = vec![("Retry-After".to_owned(), "100000".to_owned())];
+    let page = Answer::Status { status: 403, headers: Vec::new(), body: "blocked".to_owned() };
+    let cases = [
+        (answer(400, error.clone()), 2),
+        (answer(401, error.clone()), 4),
+        (answer(403, error.clone()), 4),
+        (page, 4),
+        (answer(409, error.clone()), 5),
+        (Answer::Status { status: 429, headers: wait, body: String::new() }, 5),
+    ];
+    all_at_once(cases, |(refusal, expected)| {
+        let export = export(at_once());
+        export.simulator.add_rule(once(Answer::Reset { after_bytes: 3 }));
+        export.simulator.add_rule(Rule::new(Endpoint::Dispatch, refusal.clone()));
+        let ran = run(&export, &["refund request"]);
+        assert_eq!(ran.code, Some(expected), "{refusal:?}: {}", ran.told());
+        assert_eq!(ran.stderr.matches(MAY_RUN).count(), 1, "{refusal:?}: {}", ran.stderr);
+        assert_eq!(export.simulator.dispatched_runs().len(), 1);
+    });
+}
+
+/// An API that answers the first look at a run with an error, and that accepts three dispatches.
+fn one_error() -> TestExport {
+    let export = export(at_once());
+    let time = now().to_rfc3339();
+    let error = json!({"status": "error", "started_at": time, "finished_at": time}).to_string();
+    export
+        .simulator
+        .add_rule(Rule { times: Some(1), ..Rule::new(Endpoint::Run, answer(200, error)) });
+    let refusal = json!({"error": {"code": "no_credits", "message": "no credits"}}).to_string();
+    export
+        .simulator
+        .add_rule(Rule { skip: 3, ..Rule::new(Endpoint::Dispatch, answer(402, refusal)) });
+    export
+}
+
+/// The outcomes of the only group, sorted.
+fn sorted_outcomes(report: &Value) -> Vec<String> {
+    let mut outcomes = outcomes(report).concat();
+    outcomes.sort_unstable();
+    outcomes
+}
+
+#[test]
+fn a_failed_second_dispatch_leaves_the_other_verdicts() {
+    let export = one_error();
+    let (code, found) = report(&export, &["refund request", "--min-passes", "3"]);
+    assert_eq!(code, Some(3), "{found}");
+    assert_eq!(sorted_outcomes(&found), ["error", "passed", "passed"]);
+    let note = found["notes"][0].as_str().unwrap();
+    let expected = ": not dispatched again after an error: the API did not dispatch \
+                    `refund request`: status 402 (no_credits: no credits)";
+    assert!(note.starts_with("refund request, repetition "), "{note}");
+    assert!(note.ends_with(expected), "{note}");
+    assert_eq!((dispatches(&export), &found["running"]), (4, &json!([])));
+}
+
+#[test]
+fn an_error_that_decides_nothing_is_not_dispatched_again() {
+    let export = one_error();
+    let (code, found) = report(&export, &["refund request"]);
+    assert_eq!(code, Some(0), "{found}");
+    assert_eq!(sorted_outcomes(&found), ["error", "passed", "passed"]);
+    assert_eq!((dispatches(&export), &found["notes"][0]), (3, &json!(NO_LAKE)));
+}
+
+/// The note of a gate without a lake.
+const NO_LAKE: &str = "no comparison with earlier runs: there is no lake";
+
+/// A gate on three runs that gives up at once when it can read none of the open ones.
+fn impatient_gate(export: &TestExport) -> Result<GateReport, GateFailure> {
+    let (_send, stop) = tokio::sync::watch::channel(false);
+    let options = GateOptions {
+        api: ApiSettings { max_attempts: 1, ..ApiSettings::default() },
+        url: export.simulator.base_url(),
+        key: ApiKey::new(KEY, "the test").unwrap(),
+        mapping: Mapping::new(&[], &[]).unwrap(),
+        events: Events::none(),
+        progress: Progress::new(|_| ()),
+        stop,
+        now: now().into(),
+        workflows: vec!["refund request".to_owned()],
+        repetitions: 3,
+        runs: Vec::new(),
+        rules: Rules {
+            required: Required::DEFAULT,
+            max_cost_per_pass: None,
+            max_p95: None,
+            baseline_blocks: false,
+        },
+        baseline: None,
+        timeout: PATIENCE,
+        evaluation_grace: PATIENCE,
+        poll_interval: Duration::from_millis(100),
+        unreachable_after: Duration::ZERO,
+        identity: "the test".to_owned(),
+        reason: "the test".to_owned(),
+        evidence: false,
+    };
+    armature_export::tls::install();
+    crate::support::block_on(gate(&options))
+}
+
+#[test]
+fn a_run_that_stays_unreadable_is_inconclusive_if_others_were_judged() {
+    let broken = || Rule::new(Endpoint::Run, answer(200, "not JSON".to_owned()));
+    let export = export(in_a_minute());
+    std::thread::scope(|scope| {
+        let ended = scope.spawn(|| impatient_gate(&export));
+        wait_for_looks(&export, 3);
+        let unreadable = export.simulator.dispatched_runs().pop().unwrap();
+        export.simulator.add_rule(Rule { run_id: Some(unreadable.clone()), ..broken() });
+        export.simulator.advance(chrono::Duration::minutes(1));
+        let report = ended.join().unwrap().unwrap();
+        assert_eq!(report.verdict, Verdict::Pass);
+        let [group] = report.groups.as_slice() else { panic!("{report:?}") };
+        let outcomes = group.attempts.iter().map(|attempt| attempt.outcome.name());
+        assert_eq!(outcomes.collect::<Vec<_>>(), ["passed", "passed", "unreadable"]);
+        let note = group.attempts[2].note.as_deref().unwrap();
+        assert!(note.contains("was answered with"), "{note}");
+        let running: Vec<_> = report.running.iter().map(|run| run.run_id.clone()).collect();
+        assert_eq!(running, [Some(unreadable)]);
+    });
+
+    // None was judged: there is no verdict.
+    let export = self::export(at_once());
+    export.simulator.add_rule(broken());
+    let failure = impatient_gate(&export).unwrap_err();
+    assert!(matches!(failure.error, GateError::Api(ApiError::Unusable { .. })), "{failure:?}");
+    assert_eq!(failure.running.len(), 3);
+}
+
+/// A store that takes connections and never answers: the gate does not wait for it beyond a stop
+/// request, and the verdict that it has is not lost.
+#[test]
+fn a_stop_request_ends_the_reading_of_a_slow_lake() {
+    for (more, expected) in [("--evidence", 0), ("--baseline-blocks", 130)] {
+        let store = TcpListener::bind("127.0.0.1:0").unwrap();
+        store.set_nonblocking(true).unwrap();
+        let export = export(at_once());
+        fs::write(export.path("secret"), "secret").unwrap();
+        export.configure(&format!(
+            "[lake]\npath = \"s3://bucket/lake\"\n[store]\nendpoint = \"http://{}\"\n\
+             access_key_id = \"id\"\nsecret_key_file = \"secret\"\n",
+            store.local_addr().unwrap()
+        ));
+        let child = export.start(&arguments(&["refund request", more]));
+        // Held open until the end.
+        let connections = RefCell::new(Vec::new());
+        wait_until("nobody reads the lake", || {
+            connections.borrow_mut().extend(store.accept());
+            !connections.borrow().is_empty()
+        });
+        assert_eq!(dispatches(&export), 3, "the lake is read at the end");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let ran = export.wait(child);
+        assert_eq!(ran.code, Some(expected), "{}", ran.told());
+        let is_told = ran.stdout.contains("no comparison with earlier runs: interrupted");
+        assert_eq!(is_told, expected == 0, "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn texts_of_the_api_in_refusals_are_harmless() {
+    let says = "a\u{202e}b ##[error]c ::error::d";
+    let refusal = json!({"error": {"code": "no", "message": says}}).to_string();
+    let trace = vec![("cf-ray".to_owned(), "##[error]c".to_owned())];
+    let answers = [
+        answer(400, refusal.clone()),
+        answer(403, refusal),
+        Answer::Status { status: 403, headers: trace, body: "blocked".to_owned() },
+    ];
+    for answer in answers {
+        let export = export(at_once());
+        export.simulator.add_rule(Rule::new(Endpoint::Dispatch, answer.clone()));
+        let ran = run(&export, &["refund request"]);
+        assert!(ran.stderr.contains("## [error]c"), "{answer:?}: {}", ran.stderr);
+        for attack in ["\u{202e}", "##[", "::error"] {
+            assert!(!ran.stderr.contains(attack), "{answer:?}: {}", ran.stderr);
+        }
+    }
+}
+
 #[test]
 fn rate_limits_are_waited_for_and_nothing_is_dispatched_twice() {
     let export = export(Dispatching { honours_idempotency_key: false, ..at_once() });
@@ -508,7 +748,6 @@ fn the_key_shows_in_no_message_of_a_dispatch() {
 /// A dispatch that is never answered: whether there is a run is not known, and that is told.
 #[test]
 fn an_end_during_a_dispatch_says_that_there_may_be_a_run() {
-    const MAY_RUN: &str = "a dispatch of refund request may have started a run at Armature";
     let stalled = || Rule::new(Endpoint::Dispatch, Answer::Stall { seconds: 600.0 });
     let export = export(at_once());
     export.simulator.add_rule(stalled());
@@ -522,8 +761,11 @@ fn an_end_during_a_dispatch_says_that_there_may_be_a_run() {
 
     let ran = run(&export, &["refund request", "--timeout", "3s"]);
     assert_eq!(ran.code, Some(3), "{}", ran.told());
-    assert!(ran.stdout.contains(MAY_RUN), "{}", ran.stdout);
-    assert!(ran.stdout.contains("the time was up before the dispatch was answered"));
+    // The other two were not sent.
+    assert_eq!(ran.stdout.matches(MAY_RUN).count(), 1, "{}", ran.stdout);
+    let before = |what: &str| format!("the time was up before the dispatch was {what}");
+    assert_eq!(ran.stdout.matches(&before("answered")).count(), 1, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches(&before("sent")).count(), 2, "{}", ran.stdout);
 }
 
 #[test]
@@ -575,7 +817,21 @@ fn limits_and_earlier_runs() {
 
     let elsewhere = export.path("no lake").display().to_string();
     let (_, _, found) = verdict(&["--lake", &elsewhere]);
-    assert_eq!(found["notes"][0], "no comparison with earlier runs: there is no lake");
+    assert_eq!(found["notes"][0], NO_LAKE);
+    let blocked = |more: &[&str], reason: &str| {
+        let ran = run(&export, &[&["refund request", "--baseline-blocks"], more].concat());
+        assert_eq!(ran.code, Some(6), "{}", ran.told());
+        let error = "no comparison with earlier runs, which --baseline-blocks needs: ";
+        assert!(ran.stderr.contains(&format!("{error}{reason}\n")), "{}", ran.stderr);
+    };
+    blocked(&["--lake", &elsewhere], "there is no lake");
+
+    let other = json!({"id": "another organization", "name": "Other"}).to_string();
+    export.simulator.add_rule(Rule::new(Endpoint::Organization, answer(200, other)));
+    let foreign = "the lake holds the runs of another organization";
+    blocked(&[], foreign);
+    let (_, _, found) = verdict(&[]);
+    assert_eq!(found["notes"][0], format!("no comparison with earlier runs: {foreign}"));
 }
 
 #[test]
@@ -677,6 +933,25 @@ fn a_report_that_cannot_be_written_does_not_hide_a_fail() {
         assert!(ran.stderr.contains("failed to write `no/such/folder.xml`"), "{}", ran.stderr);
         assert!(ran.stdout.contains("gate: "), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_does_not_keep_others_from_being_written() {
+    let export = export(at_once());
+    let more = ["refund request", "--junit", "no/such/folder.xml", "--markdown", "gate.md"];
+    let mut command = export.command(&arguments(&more));
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_RUN_ID", "1");
+    command.env("GITHUB_STEP_SUMMARY", export.path("no/summary.md"));
+    command.env("GITHUB_OUTPUT", export.path("output"));
+    let ran = export.finish(&mut command);
+    assert_eq!(ran.code, Some(6), "{}", ran.told());
+    for unwritten in ["no/such/folder.xml", "no/summary.md"] {
+        assert!(ran.stderr.contains(unwritten), "{}", ran.stderr);
+    }
+    let markdown = fs::read_to_string(export.path("gate.md")).unwrap();
+    assert!(markdown.starts_with("### Armature gate: pass"), "{markdown}");
+    let output = fs::read_to_string(export.path("output")).unwrap();
+    assert!(output.starts_with("verdict=pass\n"), "{output}");
 }
 
 #[test]

@@ -87,6 +87,23 @@ pub enum PostResult {
     },
 }
 
+/// A POST that ended before its outcome was known.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct PostError {
+    /// Why.
+    pub error: ApiError,
+    /// Whether a request was in flight: the server may have acted on it.
+    pub may_have_arrived: bool,
+}
+
+impl From<ApiError> for PostError {
+    /// An error between two requests: none was in flight.
+    fn from(error: ApiError) -> Self {
+        Self { error, may_have_arrived: false }
+    }
+}
+
 /// The result of one attempt.
 enum PostAttempt {
     Done(PostResult),
@@ -106,19 +123,22 @@ impl Client {
     /// acted on it.
     ///
     /// # Errors
-    /// [`ApiError`] if a stop was requested, or a budget is spent. The request may then have been
-    /// in flight: whether the server acted is not known. Also if TLS cannot be set up.
-    pub async fn post(&self, post: Post<'_>) -> Result<PostResult, ApiError> {
+    /// [`PostError`] if a stop was requested, or a budget is spent; it says whether a request was
+    /// in flight then. Also if TLS cannot be set up.
+    pub async fn post(&self, post: Post<'_>) -> Result<PostResult, PostError> {
         let url = self.url(post.path, &[]);
         let started = Instant::now();
         let (mut attempts, mut waits, mut again) = (0_u32, 0_u32, false);
         let (mut waited, mut pauses) = (Duration::ZERO, pauses());
         loop {
             attempts += 1;
-            let sending = self.try_post(&url, post, std::mem::replace(&mut again, true));
-            match self.unless_stopped(sending).await? {
+            let mut in_flight = false;
+            let is_again = std::mem::replace(&mut again, true);
+            let sending = self.try_post(&url, post, is_again, &mut in_flight);
+            let attempt = self.unless_stopped(sending).await;
+            match attempt.map_err(|error| PostError { error, may_have_arrived: in_flight })? {
                 PostAttempt::Done(result) => return Ok(result),
-                PostAttempt::Spent(error) => return Err(error),
+                PostAttempt::Spent(error) => return Err(error.into()),
                 PostAttempt::Wait { named, sent_at } => {
                     waits += 1;
                     let own =
@@ -151,7 +171,14 @@ impl Client {
         }
     }
 
-    async fn try_post(&self, url: &Url, post: Post<'_>, again: bool) -> PostAttempt {
+    /// Sends the request once, and sets `in_flight` as soon as it may reach the server.
+    async fn try_post(
+        &self,
+        url: &Url,
+        post: Post<'_>,
+        again: bool,
+        in_flight: &mut bool,
+    ) -> PostAttempt {
         let Some(mut permit) = self.0.concurrency.acquire().await else {
             return PostAttempt::Spent(ApiError::Interrupted);
         };
@@ -173,6 +200,7 @@ impl Client {
             .header(IDEMPOTENCY_KEY, post.idempotency_key)
             .body(post.body.to_owned());
         let first_byte = Duration::from_secs(self.0.settings.first_byte_timeout_secs);
+        *in_flight = true;
         let response = match timeout(first_byte, request.send()).await {
             Err(_) => return unknown(format!("no answer within {first_byte:?}")),
             Ok(Err(error)) if error.is_connect() || error.is_builder() => {
@@ -209,9 +237,11 @@ impl Client {
         let date = header_date(&headers);
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(str::to_owned);
-        let body = self.read_body(response, ERROR_BODY_BYTES, sent).await;
+        let is_success = (200..300).contains(&status);
+        let limit = if is_success { self.0.settings.max_body_bytes } else { ERROR_BODY_BYTES };
+        let body = self.read_body(response, limit, sent).await;
         let kind = disposition(status);
-        if (200..300).contains(&status) {
+        if is_success {
             // The server acted, but what it says of it is lost.
             let Ok(Some(body)) = body else {
                 return unknown(format!("answered {status}, and the answer's body was cut off"));
