@@ -40,7 +40,8 @@ impl TestExport {
     /// all. Unlike those of a user, they have comments.
     pub(crate) fn database_views(&self) -> Vec<String> {
         let views = "SELECT view_name FROM duckdb_views() \
-                     WHERE NOT internal AND comment IS NOT NULL AND (SELECT comment LIKE '%, views %' FROM duckdb_tables() \
+                     WHERE NOT internal AND comment IS NOT NULL \
+                     AND (SELECT comment LIKE '%, views %' FROM duckdb_tables() \
                      WHERE table_name = '_armature') ORDER BY 1";
         self.ask(views).into_iter().flatten().collect()
     }
