@@ -35,5 +35,5 @@ mkdir -p "$folder"
 # shellcheck disable=SC2086
 npm install --silent --prefix "$folder" --no-save --no-audit --no-fund --ignore-scripts $packages ||
     fail "cannot fetch $packages (above)"
-# Written last: whoever finds it finds everything.
+# Written last: if it is there, everything is.
 printf '%s' "$packages" >"$folder/packages"

@@ -16,5 +16,5 @@ echo "fetching $*" >&2
 rm -rf "$folder"
 python3 -m venv "$folder"
 "$folder/bin/pip" --quiet --disable-pip-version-check install "$@"
-# Written last: whoever finds it finds everything.
+# Written last: if it is there, everything is.
 printf '%s' "$*" >"$folder/packages"

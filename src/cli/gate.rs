@@ -26,7 +26,7 @@ use ci::Ci;
 /// What is logged at a stop.
 const STOPPING: &str = "stopping: runs that were dispatched go on at Armature";
 
-/// How often the number of open runs is told, if it does not change.
+/// How often the number of open runs is printed, if it does not change.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// For how long no run may be readable. Shorter outages are waited for.

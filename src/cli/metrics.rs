@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::{SchemaArguments, SchemaFormat};
 use super::context::{Context, write_stdout};
 use crate::failure::{Exit, Failure};
-use crate::metrics::{Interval, Metric, VIEWS, View, find};
+use crate::metrics::{Interval, VIEWS, View, find, metrics_of, shown_in};
 
 pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let mut views = VIEWS.to_vec();
@@ -31,36 +31,15 @@ pub(super) fn run(context: &Context, arguments: &SchemaArguments) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// The metrics that views show, each once, in the order of their first view.
-fn metrics_of(views: &[&'static View]) -> Vec<&'static Metric> {
-    let mut metrics: Vec<&Metric> = Vec::new();
-    for metric in views.iter().flat_map(|view| view.metrics()) {
-        if !metrics.iter().any(|known| known.name == metric.name) {
-            metrics.push(metric);
-        }
-    }
-    metrics
-}
-
-/// The views that show a metric.
-fn shown_in<'v>(metric: &'v Metric, views: &'v [&'static View]) -> impl Iterator<Item = &'v str> {
-    let shows = |view: &&&View| view.metrics().any(|one| one.name == metric.name);
-    views.iter().filter(shows).map(|view| view.name)
-}
-
-/// The name of the method of an interval.
+/// The method of an interval, and what it is computed from.
 fn method(interval: &Interval) -> String {
+    let method = interval.method();
     match interval {
-        Interval::Wilson { with, of } => format!("Wilson, `{with}` of `{of}`"),
+        Interval::Wilson { with, of } => format!("{method}, `{with}` of `{of}`"),
         Interval::Newcombe { share, subtracted } => {
-            format!("Newcombe (method 10), `{share}` minus `{subtracted}`")
+            format!("{method}, `{share}` minus `{subtracted}`")
         }
     }
-}
-
-/// The formula of a metric on one line.
-fn formula(metric: &Metric) -> String {
-    metric.sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Serialize)]
@@ -105,7 +84,7 @@ fn json(views: &[&'static View]) -> Result<String, Failure> {
         question: metric.question,
         description: metric.description,
         unit: metric.unit,
-        sql: formula(metric),
+        sql: metric.formula(),
         interval: metric.interval.as_ref().map(method),
         sample_size: metric.sample.size,
         least_sample: metric.sample.least,
@@ -146,7 +125,7 @@ fn text(views: &[&'static View]) -> String {
             metric.name,
             metric.question,
             metric.description,
-            formula(metric),
+            metric.formula(),
             metric.sample.size,
             metric.sample.least,
         );
@@ -186,7 +165,7 @@ fn markdown(views: &[&'static View]) -> String {
             metric.name,
             metric.question,
             metric.description,
-            formula(metric),
+            metric.formula(),
             metric.sample.size,
             metric.sample.least,
             views.join(", ")

@@ -127,7 +127,7 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
 }
 
 fn report_status(path: PathBuf) -> ReportStatus {
-    // A page that is not there, or cannot be looked at, is one that nobody can read.
+    // A page whose metadata cannot be read counts as missing: readers cannot open it either.
     let written = std::fs::metadata(&path).and_then(|page| page.modified()).ok();
     let written_at = written.map(|at| moment(chrono::DateTime::<chrono::Utc>::from(at).into()));
     ReportStatus { path, written_at }

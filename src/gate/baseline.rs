@@ -10,7 +10,7 @@ use super::fisher::Sample;
 use crate::job::JobError;
 use crate::lake::{LakeError, LakeStore, LakeView};
 use crate::metrics::RUN_FACTS;
-use crate::query::{LakeReader, QueryOptions};
+use crate::query::{LATEST_RUNS, LakeReader, QueryOptions};
 use crate::tables::{Mapping, RUNS};
 use crate::time::Timestamp;
 
@@ -136,10 +136,7 @@ impl Baseline {
         let from = (now - options.reach).as_micros();
         // `runs` of the lake has every revision; the query of `run_facts` expects the latest ones.
         let sql = format!(
-            "WITH runs AS (
-  SELECT * FROM main.runs
-  QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY _revision DESC) = 1
-)
+            "WITH runs AS (SELECT * FROM {LATEST_RUNS})
 SELECT workflow_id, model, harness,
   count_if(outcome = 'passed') AS passed,
   count_if(outcome IN ('passed', 'partial', 'failed')) AS decided

@@ -223,7 +223,7 @@ fn fetched_run(shown: &ListedRun, detail: &Response) -> FetchedRun {
     }
 }
 
-/// The outcome of a run that has ended, and for whose evaluation nobody waits any longer.
+/// The outcome of a run that has ended, and whose evaluation is no longer awaited.
 pub(super) fn outcome_without_evaluation(facts: &RunFacts) -> Outcome {
     match facts.outcome() {
         Outcome::Passed | Outcome::Failed | Outcome::Inconclusive(Cause::Undecided) => {

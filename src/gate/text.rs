@@ -1,5 +1,5 @@
-//! Names and other texts of the API in reports. They are hostile input: whoever can name a workflow
-//! or a criterion must not be able to move a terminal's cursor, to make markup or a link, or to
+//! Names and other texts of the API in reports. They are hostile input: the name of a workflow or
+//! a criterion must not be able to move a terminal's cursor, to make markup or a link, or to
 //! send a command to the runner of a CI system.
 
 use std::fmt::Write as _;

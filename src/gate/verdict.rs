@@ -143,7 +143,7 @@ pub struct Comparison {
     pub is_lower: bool,
 }
 
-/// The level below which a difference from the baseline is told as significant.
+/// The level below which a difference from the baseline is reported as significant.
 pub const SIGNIFICANT: f64 = 0.05;
 
 /// The verdict on a group.
@@ -157,7 +157,7 @@ pub struct GroupVerdict {
     pub harness: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it is not a pass; what is told besides a pass.
+    /// Why it is not a pass; or remarks on a pass.
     pub reasons: Vec<Reason>,
     /// Attempts that count: those that were not replaced.
     pub counted: u32,

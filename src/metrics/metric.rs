@@ -59,7 +59,22 @@ pub enum Interval {
     },
 }
 
+impl Interval {
+    /// The name of the method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Wilson { .. } => "Wilson",
+            Self::Newcombe { .. } => "Newcombe (method 10)",
+        }
+    }
+}
+
 impl Metric {
+    /// The formula on one line.
+    pub fn formula(&self) -> String {
+        self.sql.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The names of the columns that the metric consists of: the figure, and the bounds of its
     /// interval.
     pub(super) fn column_names(&self) -> Vec<String> {

@@ -70,3 +70,23 @@ pub static VIEWS: &[&View] = &[
 pub fn find(name: &str) -> Option<&'static View> {
     VIEWS.iter().find(|view| view.name == name).copied()
 }
+
+/// The metrics that views show, each once, in the order of their first view.
+pub fn metrics_of(views: &[&'static View]) -> Vec<&'static Metric> {
+    let mut metrics: Vec<&Metric> = Vec::new();
+    for metric in views.iter().flat_map(|view| view.metrics()) {
+        if !metrics.iter().any(|known| known.name == metric.name) {
+            metrics.push(metric);
+        }
+    }
+    metrics
+}
+
+/// The names of the views, out of these, that show a metric.
+pub fn shown_in<'v>(
+    metric: &'v Metric,
+    views: &'v [&'static View],
+) -> impl Iterator<Item = &'static str> + 'v {
+    let shows = |view: &&&View| view.metrics().any(|one| one.name == metric.name);
+    views.iter().filter(shows).map(|view| view.name)
+}

@@ -17,6 +17,7 @@ pub use error::QueryError;
 pub use fault::Fault;
 pub use metric_views::metric_views;
 pub(crate) use metric_views::{metric_view_names, statements_of_views};
+pub(crate) use reader::LATEST_RUNS;
 pub use reader::LakeReader;
 pub(crate) use records::{gap_rows, sync_row};
 pub(crate) use sql::{TablePlan, check_path, identifier, literal, read_parquet};

@@ -19,6 +19,10 @@ pub struct LakeReader {
     memory_limit_mb: u64,
 }
 
+/// What follows `FROM` for the latest revision of each run: `runs` of a [`LakeReader`] has all.
+pub(crate) const LATEST_RUNS: &str = "main.runs SEMI JOIN (SELECT run_id, \
+    max(_revision) AS _revision FROM main.runs GROUP BY run_id) AS latest USING (run_id, _revision)";
+
 impl LakeReader {
     /// Opens a reader of some data files. DuckDB spills what does not fit in memory to a temporary
     /// folder beside the DuckDB file, and removes it at the end.

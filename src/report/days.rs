@@ -3,7 +3,7 @@
 use askama::Template;
 use chrono::{DateTime, Datelike, Utc};
 
-use super::format::{ABSENT, grouped, name};
+use super::format::{ABSENT, count, name};
 use super::narrow::Selection;
 use super::rows::Rows;
 use crate::query::{LakeReader, QueryError};
@@ -144,8 +144,8 @@ impl HeatTable {
                 let all = match row.count("all_decided") {
                     0 => ABSENT.to_owned(),
                     decided => {
-                        let passed = grouped(&row.count("all_passed").to_string());
-                        format!("{passed}/{}", grouped(&decided.to_string()))
+                        let passed = count(row.count("all_passed"));
+                        format!("{passed}/{}", count(decided))
                     }
                 };
                 let cells = vec![HeatCell::default(); days.len()];
@@ -161,7 +161,7 @@ impl HeatTable {
         let mut bounds = Vec::new();
         let number = u64::try_from(shown.len()).unwrap_or(u64::MAX);
         if number < workflows {
-            let of = grouped(&workflows.to_string());
+            let of = count(workflows);
             bounds.push(format!("The first {number} of {of} workflows, by runs."));
         }
         if has_earlier {
@@ -198,7 +198,7 @@ fn cell(passed: u64, decided: u64) -> HeatCell {
     let fifth = usize::try_from(passed.saturating_mul(5) / decided).unwrap_or(5);
     HeatCell {
         class: CLASSES.get(fifth).copied().unwrap_or("r5"),
-        passed: grouped(&passed.to_string()),
-        decided: grouped(&decided.to_string()),
+        passed: count(passed),
+        decided: count(decided),
     }
 }

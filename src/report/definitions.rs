@@ -1,7 +1,7 @@
 //! The definitions of the metrics that the page shows.
 
 use super::narrow::SHOWN;
-use crate::metrics::{Interval, Metric};
+use crate::metrics::{Interval, Metric, metrics_of, shown_in};
 
 /// A metric, as the page explains it.
 #[derive(Debug)]
@@ -25,26 +25,15 @@ pub(super) struct ViewDefinition {
 
 /// The metrics of the views that the page shows, each once, in the order of their first view.
 pub(super) fn definitions() -> Vec<Definition> {
-    let mut metrics: Vec<&'static Metric> = Vec::new();
-    for metric in SHOWN.iter().flat_map(|view| view.metrics()) {
-        if !metrics.iter().any(|known| known.name == metric.name) {
-            metrics.push(metric);
-        }
-    }
-    metrics.into_iter().map(definition).collect()
+    metrics_of(&SHOWN).into_iter().map(definition).collect()
 }
 
 fn definition(metric: &'static Metric) -> Definition {
-    let shows = SHOWN.iter().filter(|view| view.metrics().any(|one| one.name == metric.name));
-    let views: Vec<&str> = shows.map(|view| view.name).collect();
     Definition {
         metric,
-        formula: metric.sql.split_whitespace().collect::<Vec<_>>().join(" "),
-        interval: metric.interval.as_ref().map(|interval| match interval {
-            Interval::Wilson { .. } => "Wilson",
-            Interval::Newcombe { .. } => "Newcombe (method 10)",
-        }),
-        views: views.join(", "),
+        formula: metric.formula(),
+        interval: metric.interval.as_ref().map(Interval::method),
+        views: shown_in(metric, &SHOWN).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -97,9 +97,14 @@ pub(super) fn moment(text: &str) -> String {
     text.get(..16).unwrap_or(text).to_owned()
 }
 
+/// A number of things, with thousands separators.
+pub(crate) fn count(number: u64) -> String {
+    grouped(&number.to_string())
+}
+
 /// A number of things, with their name.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(&number.to_string()), if number == 1 { one } else { many })
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// A name out of the data: characters that would not be seen, or that change the direction of what

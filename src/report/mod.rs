@@ -26,6 +26,7 @@ mod tables;
 mod verdict;
 
 pub use error::ReportError;
+pub(crate) use format::{count, counted};
 pub use page::{Report, ReportOptions, make, make_file};
 
 /// The content security policy with which a server sends a page. The page itself names the digest

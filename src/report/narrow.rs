@@ -12,7 +12,7 @@ use crate::metrics::{
     CRITERION_HEALTH, DATA_QUALITY, FAILURE_CLASSES, JUDGE_CONSISTENCY, MODEL_COMPARISON,
     RUN_FACTS, TOOL_HEALTH, View, WORKFLOW_DAILY, WORKFLOW_STABILITY, WORKFLOW_VERSIONS,
 };
-use crate::query::{LakeReader, QueryError, gap_rows, identifier, literal, sync_row};
+use crate::query::{LATEST_RUNS, LakeReader, QueryError, gap_rows, identifier, literal, sync_row};
 use crate::tables::{CRITERIA, EVALUATIONS, ISSUES, OPEN_RUNS, RUNS, TOOL_CALLS};
 use crate::time::Timestamp;
 
@@ -78,10 +78,6 @@ const RUN_COLUMNS: &str = "run_id, run_url, workflow_id, workflow_name, workflow
     ended_at, duration_ms, cost, cost_currency, input_tokens, output_tokens, evaluation_state, \
     tool_call_count, span_count, status_meaning, verdict_meaning, _revision";
 
-/// The latest revisions of all runs.
-const LATEST: &str = "main.runs SEMI JOIN (SELECT run_id, max(_revision) AS _revision \
-    FROM main.runs GROUP BY run_id) AS latest USING (run_id, _revision)";
-
 /// Opens the data files of a snapshot, narrowed to a selection, with the views of the metrics. The
 /// data files must be readable ([`crate::lake::LakeStore::fetch`]).
 ///
@@ -125,7 +121,7 @@ fn select_workflows(reader: &mut LakeReader, workflows: &[String]) -> Result<(),
         "select workflows",
         &format!(
             "CREATE TABLE selected_workflows (workflow_key VARCHAR); \
-             CREATE VIEW named_workflows AS {keys}, workflow_id, workflow_name FROM {LATEST}"
+             CREATE VIEW named_workflows AS {keys}, workflow_id, workflow_name FROM {LATEST_RUNS}"
         ),
     )?;
     for name in workflows {
@@ -166,7 +162,7 @@ fn narrow(
     let error_message = if evidence { "error_message" } else { "NULL::VARCHAR AS error_message" };
     let mut sql = format!(
         "CREATE SCHEMA {NARROWED};
-         CREATE TABLE {NARROWED}.runs AS SELECT {RUN_COLUMNS}, {error_message} FROM {LATEST}
+         CREATE TABLE {NARROWED}.runs AS SELECT {RUN_COLUMNS}, {error_message} FROM {LATEST_RUNS}
            WHERE {conditions};
          CREATE VIEW {NARROWED}.open_runs AS SELECT * FROM main.open_runs WHERE {conditions};
          CREATE VIEW {NARROWED}._syncs AS SELECT * FROM main._syncs;

@@ -199,7 +199,7 @@ impl Content {
         selection: &Selection,
         evidence: bool,
     ) -> Result<Self, ReportError> {
-        reader.execute("select the latest failures", tables::PREPARE_FAILURES)?;
+        reader.execute("select the latest failures", &tables::prepare_failures())?;
         let (days, has_earlier) = days_of(selection, reader)?;
         let read_table = |reader: &mut LakeReader, spec: &TableSpec| -> Result<_, ReportError> {
             let rows = spec.read(reader)?;

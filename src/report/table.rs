@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::format::{
-    ABSENT, duration, grouped, moment, money, name, percent, percent_interval, points,
+    ABSENT, count, duration, grouped, moment, money, name, percent, percent_interval, points,
     signed_points,
 };
 use super::rows::{Row, Rows};
@@ -178,10 +178,8 @@ impl TableSpec {
         let heading =
             |column: &ColumnSpec| Heading { text: column.heading, class: column.kind.class() };
         let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let bound = (shown < rows.of).then(|| {
-            let number = |number: u64| grouped(&number.to_string());
-            format!("The first {} of {}.", number(shown), number(rows.of))
-        });
+        let bound =
+            (shown < rows.of).then(|| format!("The first {} of {}.", count(shown), count(rows.of)));
         let cells =
             |row: Row<'_>| self.columns.iter().map(|column| self.cell(column, row)).collect();
         Table {

@@ -204,17 +204,21 @@ pub(super) static FAILURES: TableSpec = TableSpec {
     ],
 };
 
-/// The tables and the view that [`FAILURES`] reads: the runs that did not pass, the latest of them,
-/// and how many required criteria each of these did not meet.
-pub(super) const PREPARE_FAILURES: &str = "\
-CREATE VIEW failed_runs AS SELECT * FROM run_facts \
-  WHERE outcome IN ('failed', 'partial', 'error'); \
-CREATE TABLE latest_failures AS SELECT run_id, started_at FROM failed_runs \
-  ORDER BY started_at DESC NULLS LAST, run_id LIMIT 20; \
-CREATE TABLE unmet_criteria AS SELECT run_id, count(*) AS unmet, \
-  min_by(coalesce(criterion_text, criterion_id), position) AS first_unmet \
-  FROM criteria SEMI JOIN latest_failures USING (run_id) \
-  WHERE is_required AND verdict_meaning IN ('partial', 'failed') GROUP BY run_id;";
+/// Statements that create the tables and the view that [`FAILURES`] reads: the runs that did not
+/// pass, the latest of them, and how many required criteria each of these did not meet.
+pub(super) fn prepare_failures() -> String {
+    format!(
+        "CREATE VIEW failed_runs AS SELECT * FROM run_facts \
+           WHERE outcome IN ('failed', 'partial', 'error'); \
+         CREATE TABLE latest_failures AS SELECT run_id, started_at FROM failed_runs \
+           ORDER BY started_at DESC NULLS LAST, run_id LIMIT {}; \
+         CREATE TABLE unmet_criteria AS SELECT run_id, count(*) AS unmet, \
+           min_by(coalesce(criterion_text, criterion_id), position) AS first_unmet \
+           FROM criteria SEMI JOIN latest_failures USING (run_id) \
+           WHERE is_required AND verdict_meaning IN ('partial', 'failed') GROUP BY run_id;",
+        FAILURES.most
+    )
+}
 
 /// Whether judges agree with the statuses of runs and with themselves.
 pub(super) static JUDGES: TableSpec = TableSpec {

@@ -65,19 +65,14 @@ impl Engine for BigQuery {
     }
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {
-        let columns = staged.table.columns.iter();
-        let columns: Vec<String> = columns
-            .map(|column| {
-                format!("  {} {}", self.identifier(&column.name), self.column(column.kind, false))
-            })
-            .collect();
+        let columns = staged.declarations(self);
         let files: Vec<String> = staged.files.iter().map(|file| self.literal(file)).collect();
         // A statement that loads files cannot be part of a transaction, and need not be.
         format!(
             "LOAD DATA OVERWRITE {} (\n{}\n)\nFROM FILES (\n  format = 'PARQUET',\n  uris = [\n    \
              {}\n  ],\n  decimal_target_types = ['BIGNUMERIC']\n);\n",
             staged.stage,
-            columns.join(",\n"),
+            columns,
             files.join(",\n    ")
         )
     }

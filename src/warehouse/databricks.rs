@@ -75,12 +75,7 @@ impl Engine for Databricks {
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {
         let StagedTable { stage, .. } = staged;
-        let columns = staged.table.columns.iter();
-        let columns: Vec<String> = columns
-            .map(|column| {
-                format!("  {} {}", self.identifier(&column.name), self.column(column.kind, false))
-            })
-            .collect();
+        let columns = staged.declarations(self);
         let files: Vec<String> = staged.relative_files().map(|file| self.literal(file)).collect();
         let root = self.literal(&format!("{}/", staged.changes.lake.trim_end_matches('/')));
         // `force`: the staging table is new in each load, though the files may have been read
@@ -93,7 +88,7 @@ impl Engine for Databricks {
             )
         });
         let copies: String = copies.collect();
-        format!("CREATE OR REPLACE TABLE {stage} (\n{}\n);\n{copies}", columns.join(",\n"))
+        format!("CREATE OR REPLACE TABLE {stage} (\n{columns}\n);\n{copies}")
     }
 
     fn transaction(&self) -> Option<(&'static str, &'static str)> {

@@ -121,6 +121,15 @@ impl StagedTable<'_> {
         self.table.table
     }
 
+    /// The declarations of its columns, one per line, without constraints: in the order of the
+    /// files, which an existing table can lack.
+    pub(super) fn declarations(&self, engine: &dyn Engine) -> String {
+        let columns = self.table.columns.iter().map(|column| {
+            format!("  {} {}", engine.identifier(&column.name), engine.column(column.kind, false))
+        });
+        columns.collect::<Vec<_>>().join(",\n")
+    }
+
     /// The files, relative to the lake's root.
     pub(super) fn relative_files(&self) -> impl Iterator<Item = &str> {
         let root = self.changes.lake.trim_end_matches('/');

@@ -64,17 +64,9 @@ impl Engine for Redshift {
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {
         let StagedTable { stage, .. } = staged;
-        // In the order of the files, which an existing table can lack.
-        let columns = staged.table.columns.iter();
-        let columns: Vec<String> = columns
-            .map(|column| {
-                format!("  {} {}", self.identifier(&column.name), self.column(column.kind, false))
-            })
-            .collect();
-        let mut out = format!(
-            "DROP TABLE IF EXISTS {stage};\nCREATE TEMP TABLE {stage} (\n{}\n);\n",
-            columns.join(",\n")
-        );
+        let columns = staged.declarations(self);
+        let mut out =
+            format!("DROP TABLE IF EXISTS {stage};\nCREATE TEMP TABLE {stage} (\n{columns}\n);\n");
         for file in &staged.files {
             let file = self.literal(file);
             // Writing to a String cannot fail.

@@ -745,7 +745,7 @@ fn the_key_shows_in_no_message_of_a_dispatch() {
     }
 }
 
-/// A dispatch that is never answered: whether there is a run is not known, and that is told.
+/// A dispatch that is never answered: whether there is a run is not known, and the output says so.
 #[test]
 fn an_end_during_a_dispatch_says_that_there_may_be_a_run() {
     let stalled = || Rule::new(Endpoint::Dispatch, Answer::Stall { seconds: 600.0 });

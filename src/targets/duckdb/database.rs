@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use duckdb::{Config, Connection};
 use uuid::Uuid;
 
+use super::files::create_folder_of;
 use super::holders::with_others;
 use super::options::DeliveryOptions;
 use crate::crash;
@@ -46,14 +47,7 @@ impl Database {
     /// [`QueryError::Locked`] if the wait was too long; otherwise DuckDB's error.
     pub(super) async fn open(options: &DeliveryOptions) -> Result<Self, DeliverError> {
         let file = options.file();
-        if let Some(parent) = file.parent().filter(|p| !p.as_os_str().is_empty()) {
-            let make = std::fs::create_dir_all(parent);
-            make.map_err(|source| DeliverError::Io {
-                action: "create the folder",
-                path: parent.to_owned(),
-                source,
-            })?;
-        }
+        create_folder_of(&file)?;
         let started = Instant::now();
         let (mut wait, mut told) = (Duration::from_millis(200), false);
         let mut memory_limit_mb = options.memory_limit_mb;

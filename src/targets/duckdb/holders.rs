@@ -18,7 +18,7 @@ pub struct Holder {
 /// What a process has open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// The file, locked for writing: nobody else can open it.
+    /// The file, locked for writing: no other process can open it.
     Written,
     /// The file, for reading.
     Read,

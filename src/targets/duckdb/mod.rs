@@ -7,6 +7,7 @@
 mod apply;
 mod database;
 mod deliver;
+mod files;
 mod holders;
 mod open_file;
 mod options;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::files::{create_folder_of, folder_of, io, journal, open_existing, remove, with_suffix};
 use super::options::DeliveryOptions;
-use super::rebuild::{Content, FileId, Replaceable, content, io, journal, remove, with_suffix};
+use super::rebuild::{Content, FileId, Replaceable, content};
 use crate::crash;
 use crate::event::Event;
 use crate::lake::LakeView;
@@ -95,10 +96,7 @@ pub(super) fn published(options: &DeliveryOptions) -> Result<Option<PublishedCop
 /// What changes with every checkpoint of a database: its length and its headers, which count the
 /// checkpoints. `None` if there is no file.
 fn state(path: &Path) -> Result<Option<(u64, Vec<u8>)>, DeliverError> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(io("open", path))?,
-    };
+    let Some(file) = open_existing(path)? else { return Ok(None) };
     let length = file.metadata().map_err(io("look at", path))?.len();
     let mut headers = Vec::new();
     file.take(HEADERS).read_to_end(&mut headers).map_err(io("read", path))?;
@@ -131,9 +129,7 @@ impl Publisher {
     }
 
     fn try_publish(&self, is_changed: bool) -> Result<Option<PathBuf>, DeliverError> {
-        if let Some(folder) = self.copy.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(io("create the folder", folder))?;
-        }
+        create_folder_of(&self.copy)?;
         self.remove_leftovers()?;
         // DuckDB's shared lock keeps writers out until the copy is in place: otherwise the copy
         // could mix two states, or replace a newer copy by another process.
@@ -164,10 +160,7 @@ impl Publisher {
     /// Whether the copy has the content of the file, byte by byte. The headers alone would not tell
     /// a file from one that was rebuilt.
     fn is_copied(&self, source: &mut File) -> Result<bool, DeliverError> {
-        let copy = match File::open(&self.copy) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            opened => opened.map_err(io("open", &self.copy))?,
-        };
+        let Some(copy) = open_existing(&self.copy)? else { return Ok(false) };
         if journal(&self.copy).exists() {
             return Ok(false);
         }
@@ -221,10 +214,7 @@ impl Publisher {
 
 /// Whether another process is writing a temporary file.
 fn is_in_use(path: &Path) -> Result<bool, DeliverError> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        opened => opened.map_err(io("open", path))?,
-    };
+    let Some(file) = open_existing(path)? else { return Ok(false) };
     match file.try_lock() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -323,11 +313,6 @@ impl TemporaryFile {
     fn remove_after_failure(&self) {
         let _left = self.remove();
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or_else(|| Path::new("."))
 }
 
 /// Whether two files have the same content.

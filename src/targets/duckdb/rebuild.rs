@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 
 use super::deliver::deliver;
+use super::files::{folder_of, io, journal, remove, with_suffix};
 use super::options::DeliveryOptions;
 use crate::crash;
 use crate::event::Event;
@@ -344,40 +345,16 @@ fn rename(from: &Path, to: &Path) -> Result<(), DeliverError> {
     std::fs::rename(from, to).map_err(io("replace", to))
 }
 
-/// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), DeliverError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.map_err(io("remove", path)),
-    }
-}
-
 /// Syncs the folder, which makes the new name durable.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) -> Result<(), DeliverError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder", folder))
 }
 
 #[cfg(not(unix))]
 fn sync_folder_of(_path: &Path) -> Result<(), DeliverError> {
     Ok(())
-}
-
-pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DeliverError {
-    let path = path.to_owned();
-    move |source| DeliverError::Io { action, path, source }
-}
-
-pub(super) fn journal(path: &Path) -> PathBuf {
-    with_suffix(path, ".wal")
-}
-
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
