@@ -111,6 +111,7 @@ impl ObjectStoreServer {
     pub(crate) fn start_seaweedfs() -> Self {
         let tool = tool("seaweedfs/bin/weed", "seaweedfs");
         start(|folder| {
+            assert_space_for_seaweedfs(folder);
             let port = free_port;
             let (s3, catalog, filer) = (port(), port(), port());
             let grpc = [port(), port(), port(), port(), port()];
@@ -351,6 +352,19 @@ fn tool(path: &str, part: &str) -> PathBuf {
         tool.display()
     );
     tool
+}
+
+/// SeaweedFS refuses every write where less than one percent of the disk is free, however much that
+/// is, and its clients would try for minutes. One percent more is for what the tests write.
+fn assert_space_for_seaweedfs(folder: &Path) {
+    let disk = rustix::fs::statvfs(folder).unwrap();
+    assert!(
+        disk.f_bavail >= disk.f_blocks / 50,
+        "{} MB are free on the disk of {}: SeaweedFS needs two percent of the disk, which are {} MB",
+        disk.f_bavail * disk.f_frsize / 1_000_000,
+        folder.display(),
+        disk.f_blocks / 50 * disk.f_frsize / 1_000_000,
+    );
 }
 
 /// A port that is free now. Not one that the system itself hands out, as a connection of another test
