@@ -116,6 +116,18 @@
   {{ text }}
 {%- endmacro %}
 
+{% macro position(part, text) -%}
+  {{ return(adapter.dispatch('position', 'armature')(part, text)) }}
+{%- endmacro %}
+
+{% macro default__position(part, text) -%}
+  position({{ part }} IN {{ text }})
+{%- endmacro %}
+
+{% macro bigquery__position(part, text) -%}
+  strpos({{ text }}, {{ part }})
+{%- endmacro %}
+
 {% macro type_text() -%}
   {{ return(adapter.dispatch('type_text', 'armature')()) }}
 {%- endmacro %}

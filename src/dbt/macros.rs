@@ -12,7 +12,7 @@ struct Macro {
     text: fn(Dialect) -> String,
 }
 
-const MACROS: [Macro; 11] = [
+const MACROS: [Macro; 12] = [
     Macro { name: "utc", parameters: "moment", text: |dialect| dialect.utc("{{ moment }}") },
     Macro {
         name: "microseconds",
@@ -28,6 +28,11 @@ const MACROS: [Macro; 11] = [
         name: "byte_order",
         parameters: "text",
         text: |dialect| dialect.byte_order("{{ text }}"),
+    },
+    Macro {
+        name: "position",
+        parameters: "part, text",
+        text: |dialect| dialect.position("{{ part }}", "{{ text }}"),
     },
     column_type("type_text", |dialect| dialect.column_type(ColumnType::Text).to_owned()),
     column_type("type_integer", |dialect| dialect.column_type(ColumnType::Integer).to_owned()),

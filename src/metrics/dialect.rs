@@ -2,7 +2,7 @@
 //!
 //! The declarations are written in SQL that all of them share, so that one figure is the same
 //! everywhere. What they cannot share is here: types, times without a zone, percentiles, the order
-//! of text, and floating-point literals. Some of the shared SQL is longer than it would be for one
+//! of text, the place of a part in a text, and floating-point literals. Some of the shared SQL is longer than it would be for one
 //! engine alone, for these reasons:
 //!
 //! - Counts are `count(CASE WHEN … THEN 1 END)`: few engines know `FILTER`.
@@ -200,6 +200,17 @@ impl Dialect {
             Self::Postgres => format!("{text} COLLATE \"C\""),
             Self::Dbt => format!("{{{{ armature.byte_order({}) }}}}", jinja_text(text)),
             _ => text.to_owned(),
+        }
+    }
+
+    /// Where a text has a part, from 1; 0 where it has it nowhere.
+    pub fn position(self, part: &str, text: &str) -> String {
+        match self {
+            Self::BigQuery => format!("strpos({text}, {part})"),
+            Self::Dbt => {
+                format!("{{{{ armature.position({}, {}) }}}}", jinja_text(part), jinja_text(text))
+            }
+            _ => format!("position({part} IN {text})"),
         }
     }
 

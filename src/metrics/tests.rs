@@ -7,6 +7,7 @@ use duckdb::{Config, Connection};
 use super::sql::{newcombe, wilson};
 use super::{Dialect, VIEWS, find};
 use crate::query::{TablePlan, metric_views};
+use crate::run::Meaning;
 use crate::tables::Mapping;
 
 /// The tables of a DuckDB file with the views of the metrics.
@@ -258,6 +259,27 @@ fn the_outcome_is_that_of_the_status() {
     tables.add("runs", "SELECT '9' AS run_id, 'pass' AS status, 'failed' AS status_meaning");
     let sql = "SELECT outcome FROM run_facts WHERE run_id = '9'";
     assert_eq!(tables.rows(sql), ["failed"]);
+}
+
+/// Rows of versions that did not state a meaning have the one that the program would give them.
+#[test]
+fn a_word_means_the_same_in_sql_as_in_the_program() {
+    let tables = Tables::empty();
+    let known: Vec<&str> = Meaning::words().flat_map(|(_, words)| words).copied().collect();
+    let mut words: Vec<String> = known.iter().map(|word| (*word).to_owned()).collect();
+    for word in known {
+        let (head, tail) = word.split_at(word.len() / 2);
+        words.push(format!(" {}-{}_{}", &head.to_uppercase(), tail, ""));
+        // Parts of words, and words that are next to each other in a list, mean nothing.
+        words.extend([head.to_owned(), format!("{word}{word}"), format!("%{tail}")]);
+    }
+    words.extend(["", " ", "passed failed", "%", "_"].map(str::to_owned));
+    for (number, word) in words.iter().enumerate() {
+        tables.add("runs", &format!("SELECT '{number}' AS run_id, '{word}' AS status"));
+    }
+    let expected: Vec<&str> = words.iter().map(|word| Meaning::of(word).name()).collect();
+    let sql = "SELECT status_meaning FROM run_facts ORDER BY CAST(run_id AS INTEGER)";
+    assert_eq!(tables.rows(sql), expected);
 }
 
 #[test]

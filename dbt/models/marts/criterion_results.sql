@@ -1,16 +1,16 @@
 -- Made by `armature-export schema --format dbt`; do not change it here.
 WITH grades AS (
   SELECT r.workflow_name, c.criterion_text, c.is_required,
-    coalesce(c.verdict_meaning, CASE WHEN c.verdict IS NOT NULL THEN
-      CASE replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') WHEN 'pass' THEN 'passed' WHEN 'passed' THEN 'passed' WHEN 'passing' THEN 'passed' WHEN 'success' THEN 'passed' WHEN 'succeeded' THEN 'passed' WHEN 'successful' THEN 'passed' WHEN 'ok' THEN 'passed' WHEN 'met' THEN 'passed' WHEN 'satisfied' THEN 'passed' WHEN 'true' THEN 'passed' WHEN 'yes' THEN 'passed'
-        WHEN 'partial' THEN 'partial' WHEN 'partially' THEN 'partial' WHEN 'partialpass' THEN 'partial' WHEN 'partiallypassed' THEN 'partial' WHEN 'partiallymet' THEN 'partial' WHEN 'partialsuccess' THEN 'partial' WHEN 'mixed' THEN 'partial'
-        WHEN 'fail' THEN 'failed' WHEN 'failed' THEN 'failed' WHEN 'failing' THEN 'failed' WHEN 'failure' THEN 'failed' WHEN 'unsuccessful' THEN 'failed' WHEN 'notmet' THEN 'failed' WHEN 'unmet' THEN 'failed' WHEN 'unsatisfied' THEN 'failed' WHEN 'false' THEN 'failed' WHEN 'no' THEN 'failed'
-        WHEN 'error' THEN 'error' WHEN 'errored' THEN 'error' WHEN 'timedout' THEN 'error' WHEN 'timeout' THEN 'error' WHEN 'expired' THEN 'error' WHEN 'crashed' THEN 'error' WHEN 'systemerror' THEN 'error' WHEN 'internalerror' THEN 'error' WHEN 'infrastructureerror' THEN 'error' WHEN 'infraerror' THEN 'error' WHEN 'evaluatornotstarted' THEN 'error'
-        WHEN 'undecided' THEN 'undecided' WHEN 'inconclusive' THEN 'undecided' WHEN 'indeterminate' THEN 'undecided' WHEN 'unclear' THEN 'undecided' WHEN 'neutral' THEN 'undecided' WHEN 'na' THEN 'undecided' WHEN 'n/a' THEN 'undecided' WHEN 'notapplicable' THEN 'undecided' WHEN 'notevaluated' THEN 'undecided' WHEN 'needsreview' THEN 'undecided'
-        WHEN 'cancelled' THEN 'cancelled' WHEN 'canceled' THEN 'cancelled' WHEN 'aborted' THEN 'cancelled' WHEN 'skipped' THEN 'cancelled' WHEN 'terminated' THEN 'cancelled' WHEN 'killed' THEN 'cancelled' WHEN 'stopped' THEN 'cancelled'
-        WHEN 'completed' THEN 'ended' WHEN 'complete' THEN 'ended' WHEN 'done' THEN 'ended' WHEN 'finished' THEN 'ended' WHEN 'ended' THEN 'ended' WHEN 'closed' THEN 'ended' WHEN 'final' THEN 'ended'
-        WHEN 'pending' THEN 'open' WHEN 'running' THEN 'open' WHEN 'queued' THEN 'open' WHEN 'scheduled' THEN 'open' WHEN 'created' THEN 'open' WHEN 'starting' THEN 'open' WHEN 'started' THEN 'open' WHEN 'inprogress' THEN 'open' WHEN 'processing' THEN 'open' WHEN 'initializing' THEN 'open' WHEN 'dispatched' THEN 'open' WHEN 'waiting' THEN 'open' WHEN 'active' THEN 'open' WHEN 'evaluating' THEN 'open' WHEN 'judging' THEN 'open' WHEN 'grading' THEN 'open' WHEN 'retrying' THEN 'open' WHEN 'notready' THEN 'open' WHEN 'notstarted' THEN 'open'
-        ELSE 'unknown' END END) AS grade
+    coalesce(c.verdict_meaning, CASE WHEN c.verdict IS NULL THEN NULL
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' pass passed passing success succeeded successful ok met satisfied true yes '") }} > 0 THEN 'passed'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' partial partially partialpass partiallypassed partiallymet partialsuccess mixed '") }} > 0 THEN 'partial'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' fail failed failing failure unsuccessful notmet unmet unsatisfied false no '") }} > 0 THEN 'failed'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' error errored timedout timeout expired crashed systemerror internalerror infrastructureerror infraerror evaluatornotstarted '") }} > 0 THEN 'error'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' undecided inconclusive indeterminate unclear neutral na n/a notapplicable notevaluated needsreview '") }} > 0 THEN 'undecided'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' cancelled canceled aborted skipped terminated killed stopped '") }} > 0 THEN 'cancelled'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' completed complete done finished ended closed final '") }} > 0 THEN 'ended'
+      WHEN {{ armature.position("' ' || replace(replace(replace(lower(trim(c.verdict)), '-', ''), '_', ''), ' ', '') || ' '", "' pending running queued scheduled created starting started inprogress processing initializing dispatched waiting active evaluating judging grading retrying notready notstarted '") }} > 0 THEN 'open'
+      ELSE 'unknown' END) AS grade
   FROM {{ ref('stg_armature__criteria') }} c JOIN {{ ref('run_facts') }} r ON r.run_id = c.run_id
 ),
 measured AS (
