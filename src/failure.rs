@@ -398,7 +398,12 @@ fn publish_hint(problem: &PublishProblem) -> (Exit, &'static str) {
 impl From<&DeliverError> for Failure {
     fn from(error: &DeliverError) -> Self {
         let (exit, hint) = match error {
-            DeliverError::ConcurrentUpdate { .. } => (Exit::Storage, HELD),
+            DeliverError::ConcurrentUpdate { .. } | DeliverError::DocumentsChanged { .. } => {
+                (Exit::Storage, HELD)
+            }
+            DeliverError::ViewOfStore { .. } => {
+                (Exit::Usage, "set duckdb.documents to \"table\" or \"none\"")
+            }
             DeliverError::OtherLake { .. } => (Exit::Usage, "name another file with --duckdb"),
             DeliverError::ForeignTable { .. } => {
                 (Exit::Usage, "rename it, or name another file with --duckdb")

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::error::{CONFIG_VERSION, ConfigError, ParseError};
 use super::{
-    ApiSettings, PagingStyle, Settings, StoreScheme, StoreUrl, check_lake_path, check_path,
+    ApiSettings, DuckdbDocuments, PagingStyle, Settings, StoreScheme, StoreUrl, check_lake_path,
+    check_path,
 };
 
 /// The commented default file, as `init` writes it.
@@ -119,11 +120,24 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         }
     }
     check_api(api)?;
+    check_duckdb(settings)?;
     check_iceberg(settings)?;
     let level = settings.lake.compression_level;
     if !(1..=22).contains(&level) {
         let problem = format!("is {level}; allowed are 1 to 22");
         return Err(ConfigError::Value { option: "lake.compression_level", problem });
+    }
+    Ok(())
+}
+
+/// A view would need credentials of the store wherever the DuckDB file is opened.
+fn check_duckdb(settings: &Settings) -> Result<(), ConfigError> {
+    let is_view = settings.duckdb.documents == Some(DuckdbDocuments::View);
+    if is_view && StoreUrl::of_path(&settings.lake.path).is_some() {
+        let problem =
+            "is \"view\", which needs a lake in a folder; set it to \"table\" or \"none\"";
+        let option = "duckdb.documents";
+        return Err(ConfigError::Value { option, problem: problem.to_owned() });
     }
     Ok(())
 }
@@ -290,6 +304,7 @@ mod tests {
             ("duckdb.path", "[duckdb]\npath = \"~/a.duckdb\"\n"),
             ("duckdb.publish", "[duckdb]\npublish = \"$HOME/a.duckdb\"\n"),
             ("duckdb.publish", "[duckdb]\npublish = \"./armature.duckdb\"\n"),
+            ("duckdb.documents", "[lake]\npath = \"s3://b/l\"\n[duckdb]\ndocuments = \"view\"\n"),
             ("report.path", "[report]\npath = \"~/report.html\"\n"),
             ("api.key_file", "[api]\nkey_file = \"$HOME/key\"\n"),
             ("notify.webhook_url_file", "[notify]\nwebhook_url_file = \"%HOME%/hook\"\n"),

@@ -19,8 +19,8 @@ pub use load::{DEFAULT_FILE, load, parse};
 pub use object_store::{ObjectStoreSettings, ReadBy, StoreScheme, StoreUrl};
 pub use path::{check_lake_path, check_path, lake_path, local_path};
 pub use settings::{
-    Access, ApiSettings, CompactSettings, DuckdbSettings, Filters, LakeSettings, NotifySettings,
-    PagingSettings, PagingStyle, RangeChoice, ReportRange, ReportSettings, ScheduleSettings,
-    Settings, SyncSettings, WebhookFormat,
+    Access, ApiSettings, CompactSettings, DuckdbDocuments, DuckdbSettings, Filters, LakeSettings,
+    NotifySettings, PagingSettings, PagingStyle, RangeChoice, ReportRange, ReportSettings,
+    ScheduleSettings, Settings, SyncSettings, WebhookFormat,
 };
 pub use webhook_url::WebhookUrl;

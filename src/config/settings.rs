@@ -349,6 +349,9 @@ pub struct DuckdbSettings {
     pub enabled: bool,
     /// The path of a copy for readers, replaced after each delivery; `None` for no copy.
     pub publish: Option<PathBuf>,
+    /// What `documents` is in the file. `None`: a view if the lake is in a folder, and a table if it
+    /// is in an object store.
+    pub documents: Option<DuckdbDocuments>,
     /// Maximum time to wait for a process that holds the file, in seconds.
     pub lock_wait_secs: u64,
     /// Memory limit of DuckDB while it applies commits, in megabytes.
@@ -364,12 +367,25 @@ impl DuckdbSettings {
     }
 }
 
+/// What `documents` is in the DuckDB file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DuckdbDocuments {
+    /// A table with copies of the raw bodies.
+    Table,
+    /// A view over the lake's data files, with the rows that the table would have.
+    View,
+    /// Neither.
+    None,
+}
+
 impl Default for DuckdbSettings {
     fn default() -> Self {
         Self {
             path: PathBuf::from("armature.duckdb"),
             enabled: true,
             publish: None,
+            documents: None,
             lock_wait_secs: 30,
             memory_limit_mb: 40,
         }

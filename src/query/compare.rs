@@ -3,7 +3,7 @@
 use super::error::QueryError;
 use super::reader::LakeReader;
 use super::records::{gap_rows, sync_row};
-use super::sql::{identifier, literal};
+use super::sql::{Relation, identifier, literal, relation_query};
 use crate::lake::CommitFile;
 use crate::tables::{Table, WriteDisposition};
 
@@ -158,6 +158,17 @@ pub struct Delivered {
 }
 
 impl LakeReader {
+    /// The kind (`TABLE` or `VIEW`) and the comment of a table or view of the attached file; `None`
+    /// if it has neither.
+    ///
+    /// # Errors
+    /// DuckDB's error.
+    pub(crate) fn relation(&mut self, name: &str) -> Result<Option<Relation>, QueryError> {
+        let rows = self.rows(&relation_query(&literal("delivered"), name))?;
+        let row = rows.into_iter().next().and_then(|row| <[_; 2]>::try_from(row).ok());
+        Ok(row.map(|[kind, comment]| Relation::new(&kind.unwrap_or_default(), comment)))
+    }
+
     /// What the attached file states about its content; `None` if this program did not create it.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ pub(crate) use metric_views::{metric_view_names, statements_of_views};
 pub(crate) use reader::LATEST_RUNS;
 pub use reader::LakeReader;
 pub(crate) use records::{gap_rows, sync_row};
-pub(crate) use sql::{TablePlan, check_path, identifier, literal, read_parquet};
+pub(crate) use sql::{
+    PlannedTable, Relation, TablePlan, check_path, identifier, literal, read_parquet,
+    relation_query,
+};
 pub use views::lake_views;
-pub(crate) use views::newest_sync;
+pub(crate) use views::{documents_query, newest_sync};

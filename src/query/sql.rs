@@ -44,6 +44,17 @@ impl TablePlan {
         Self { tables: tables.collect() }
     }
 
+    /// The plan without a table.
+    pub(crate) fn without(mut self, table: &Table) -> Self {
+        self.tables.retain(|planned| planned.table.name != table.name);
+        self
+    }
+
+    /// A table of the plan.
+    pub(crate) fn get(&self, table: &Table) -> Option<&PlannedTable> {
+        self.tables.iter().find(|planned| planned.table.name == table.name)
+    }
+
     pub(crate) fn append_tables(&self) -> impl Iterator<Item = &'static Table> {
         self.tables
             .iter()
@@ -56,6 +67,31 @@ impl TablePlan {
 pub(super) fn comment(out: &mut String, what: &str, name: &str, text: &str) {
     // Writing to a String cannot fail.
     let _infallible = writeln!(out, "COMMENT ON {what} {name} IS {};", literal(text));
+}
+
+/// A table or a view of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relation {
+    pub(crate) is_view: bool,
+    pub(crate) comment: Option<String>,
+}
+
+impl Relation {
+    /// From a row of [`relation_query`].
+    pub(crate) fn new(kind: &str, comment: Option<String>) -> Self {
+        Self { is_view: kind == "VIEW", comment }
+    }
+}
+
+/// A query for the kind (`TABLE` or `VIEW`) and the comment of the table or view of a name in the
+/// schema `main` of a database, which is an SQL expression. No row if there is neither.
+pub(crate) fn relation_query(database: &str, name: &str) -> String {
+    let (name, schema) = (literal(name), "schema_name = 'main'");
+    format!(
+        "SELECT 'TABLE', comment FROM duckdb_tables() WHERE database_name = {database} AND {schema} \
+         AND table_name = {name} UNION ALL SELECT 'VIEW', comment FROM duckdb_views() \
+         WHERE database_name = {database} AND {schema} AND view_name = {name}"
+    )
 }
 
 /// A quoted identifier.

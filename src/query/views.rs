@@ -6,7 +6,7 @@ use super::metric_views::metric_views;
 use super::records::{gap_values, sync_values};
 use super::sql::{PlannedTable, TablePlan, identifier, read_parquet};
 use crate::lake::{CommitFile, LakeError, LakeStore, LakeView, SyncRecord};
-use crate::tables::{GAPS, Mapping, SYNCS, WriteDisposition};
+use crate::tables::{GAPS, Mapping, RUNS, SYNCS, WriteDisposition};
 
 /// Statements that create views over the lake's files in any DuckDB session: one per table, which
 /// shows only the latest revision of each run, and those of the metrics.
@@ -51,6 +51,45 @@ pub async fn lake_views(lake: &LakeStore, mapping: &Mapping) -> Result<String, L
     out.push('\n');
     out.push_str(&metric_views());
     Ok(out)
+}
+
+/// A query for the rows that a table `documents` beside `runs` has: those of the lake's data files
+/// that belong to a run of `runs`, in its revision.
+///
+/// It names a pattern and not files, because merges and replays replace files. DuckDB refuses a
+/// pattern that matches nothing, so the query has no rows while the lake has no such file.
+///
+/// # Errors
+/// [`LakeError`] if the folders of the table cannot be listed.
+pub(crate) fn documents_query(
+    lake: &LakeStore,
+    planned: &PlannedTable,
+) -> Result<String, LakeError> {
+    let none = no_rows(planned);
+    if !has_files(lake, planned.table.name)? {
+        return Ok(none);
+    }
+    let columns: Vec<String> = planned.columns.iter().map(|(name, _)| identifier(name)).collect();
+    // The columns are named: DuckDB refuses a view whose query has other columns than when it was
+    // made, as it would with data files of a later version.
+    Ok(format!(
+        "SELECT {} FROM ({none} UNION ALL BY NAME SELECT * FROM {}) \
+         SEMI JOIN {} USING (run_id, _revision)",
+        columns.join(", "),
+        files_of(lake, planned.table.name),
+        identifier(RUNS.name)
+    ))
+}
+
+/// Whether a table that is appended to has a data file.
+fn has_files(lake: &LakeStore, table: &str) -> Result<bool, LakeError> {
+    let days = lake.list(table)?.into_iter().filter(|name| name.starts_with("date="));
+    for day in days {
+        if lake.list(&format!("{table}/{day}"))?.iter().any(|name| name.ends_with(".parquet")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn files_of(lake: &LakeStore, table: &str) -> String {

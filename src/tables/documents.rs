@@ -4,7 +4,8 @@ use super::{Column, Kind, Table, WriteDisposition};
 pub static DOCUMENTS: Table = Table {
     name: "documents",
     description: "One row per body that the API gave for a run, exactly as received, so that \
-                  every table can be made again with a better mapping. Can be turned off.",
+                  every table can be made again with a better mapping. Can be turned off; in the \
+                  DuckDB file it can be a view over the lake's files.",
     key: &["run_id", "resource", "page"],
     write: WriteDisposition::Append,
     columns: &[

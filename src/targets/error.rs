@@ -64,6 +64,21 @@ pub enum DeliverError {
         /// The last commit that the file holds now.
         found: u64,
     },
+    /// Another process made `documents` something else at the same time.
+    #[error("`documents` in the DuckDB file `{}` was changed by another process", path.display())]
+    DocumentsChanged {
+        /// Path of the DuckDB file.
+        path: PathBuf,
+    },
+    /// `documents` is configured as a view, and the lake is in an object store.
+    #[error(
+        "`documents` in the DuckDB file `{}` cannot be a view: the lake is in an object store",
+        path.display()
+    )]
+    ViewOfStore {
+        /// Path of the DuckDB file.
+        path: PathBuf,
+    },
     /// A rebuild would replace a file that is not known to belong to this lake alone.
     #[error("`{}` {what}, and is not replaced", path.display())]
     NotReplaced {

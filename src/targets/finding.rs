@@ -47,6 +47,11 @@ pub enum TargetFinding {
         /// Some runs whose rows differ.
         runs: Vec<String>,
     },
+    /// The view `documents` of the DuckDB file is not one over the lake's data files as they are.
+    DatabaseView {
+        /// The DuckDB file.
+        path: String,
+    },
     /// There are no Iceberg tables.
     IcebergMissing {
         /// Where they would be.
@@ -140,6 +145,7 @@ impl TargetFinding {
         match self {
             Self::DatabaseMissing { .. }
             | Self::DatabaseBehind { .. }
+            | Self::DatabaseView { .. }
             | Self::IcebergMissing { .. }
             | Self::IcebergTableMissing { .. }
             | Self::IcebergBehind { .. } => Some(TargetRepair::Deliver),
@@ -164,9 +170,9 @@ impl TargetFinding {
             Self::IcebergRefused { .. } => {
                 "`armature-export deliver --rebuild` makes the tables anew from the lake"
             }
-            Self::DatabaseMissing { .. } | Self::DatabaseBehind { .. } => {
-                "`armature-export deliver` brings it up to date"
-            }
+            Self::DatabaseMissing { .. }
+            | Self::DatabaseBehind { .. }
+            | Self::DatabaseView { .. } => "`armature-export deliver` brings it up to date",
             Self::IcebergMissing { .. }
             | Self::IcebergTableMissing { .. }
             | Self::IcebergBehind { .. } => "`armature-export deliver` brings them up to date",
@@ -213,6 +219,11 @@ impl TargetFinding {
                     runs.iter().map(|run_id| run_id.escape_debug().to_string()).collect();
                 if runs.is_empty() { Ok(()) } else { write!(f, " (runs {})", runs.join(", ")) }
             }
+            Self::DatabaseView { path } => write!(
+                f,
+                "the view `documents` in the DuckDB file `{path}` does not read the data files of \
+                 this lake"
+            ),
             _ => Ok(()),
         }
     }

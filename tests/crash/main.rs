@@ -19,6 +19,8 @@ mod copies;
 #[cfg(feature = "crash-points")]
 mod damage;
 #[cfg(feature = "crash-points")]
+mod documents;
+#[cfg(feature = "crash-points")]
 mod full_disk;
 #[cfg(feature = "crash-points")]
 mod kills;

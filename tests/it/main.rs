@@ -15,6 +15,7 @@ mod chaos;
 mod checkpoints;
 mod compact;
 mod doctor;
+mod duckdb_documents;
 mod file_modes;
 mod foreign_files;
 mod gate;

@@ -48,6 +48,12 @@ pub(super) fn duckdb(examination: &mut Examination, settings: &Settings) {
     if !settings.duckdb.enabled {
         return examination.ok("duckdb", "turned off");
     }
+    if let Ok(lake) = LakeStore::configured(settings) {
+        let target = DuckdbTarget::new(DeliveryOptions::new(&settings.duckdb, Events::none()));
+        if let Err(error) = target.check_documents(&lake) {
+            examination.fail("duckdb", &error.into());
+        }
+    }
     if !path.exists() {
         examination.ok("duckdb", format!("`{}` is new: the first sync makes it", path.display()));
         try_duckdb_folder(examination, path.parent().unwrap_or(path));

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::database::{Applied, Database};
+use super::documents::Documents;
 use crate::crash;
 use crate::lake::{CommitFile, DataFile, LakeView, LocalCopy};
 use crate::query::{TablePlan, gap_rows, identifier, literal, read_parquet, sync_row};
-use crate::tables::RUNS;
+use crate::tables::{DOCUMENTS, RUNS};
 use crate::targets::DeliverError;
 
 /// The work of one transaction.
@@ -24,6 +25,9 @@ pub(super) enum DeliveryStep {
     /// Merged data files: their rows are added if they are missing. The number of the last commit
     /// stays the same, so that the step can be repeated.
     Merged(Vec<DataFile>),
+    /// `documents` becomes what it is to be. A table gets its rows from these data files. The number
+    /// of the last commit stays the same.
+    Documents(Vec<DataFile>),
 }
 
 impl DeliveryStep {
@@ -38,7 +42,7 @@ impl DeliveryStep {
     fn parts(&self) -> impl Iterator<Item = &DataFile> {
         let (commit_files, merged): (&[CommitFile], &[DataFile]) = match self {
             Self::Commits { commit_files, .. } => (commit_files, &[]),
-            Self::Merged(parts) => (&[], parts),
+            Self::Merged(parts) | Self::Documents(parts) => (&[], parts),
         };
         commit_files.iter().flat_map(CommitFile::all_parts).chain(merged)
     }
@@ -68,6 +72,7 @@ pub(super) fn apply(
     database: &Database,
     lake: &LakeView,
     plan: &TablePlan,
+    documents: &Documents,
     step: &DeliveryStep,
     expected: &Applied,
 ) -> Result<BTreeMap<String, u64>, DeliverError> {
@@ -77,9 +82,14 @@ pub(super) fn apply(
     crash::point("after_begin");
     let done = database.check_applied(expected).and_then(|()| match step {
         DeliveryStep::Commits { commit_files, after_merged } => {
+            database.check_documents(documents)?;
             apply_all(database, lake, plan, commit_files, *after_merged)
         }
-        DeliveryStep::Merged(parts) => apply_merged(database, lake, plan, parts),
+        DeliveryStep::Merged(parts) => {
+            database.check_documents(documents)?;
+            apply_merged(database, lake, plan, parts)
+        }
+        DeliveryStep::Documents(parts) => change_documents(database, lake, documents, parts),
     });
     match done {
         Ok(rows) => {
@@ -148,6 +158,43 @@ fn apply_merged(
     }
     database.execute("forget the absent runs", "DROP TABLE absent")?;
     supersede(database, lake, plan, &[], true)?;
+    Ok(rows)
+}
+
+/// Makes `documents` what it is to be. A table gets the rows of all runs that the file has, in their
+/// revision: of commits that the file does not have yet, the rows come with the commit.
+fn change_documents(
+    database: &Database,
+    lake: &LakeView,
+    documents: &Documents,
+    parts: &[DataFile],
+) -> Result<BTreeMap<String, u64>, DeliverError> {
+    let (mut rows, name) = (BTreeMap::new(), identifier(DOCUMENTS.name));
+    let found = database.documents()?;
+    if documents.is(found.as_ref()) {
+        // An earlier attempt was committed although it failed.
+        return Ok(rows);
+    }
+    if let Some(found) = found {
+        let kind = if found.is_view { "VIEW" } else { "TABLE" };
+        database.execute("remove `documents`", &format!("DROP {kind} {name}"))?;
+    }
+    database.execute("create `documents`", &documents.statements())?;
+    if documents.is_table() {
+        let mut added = 0;
+        for parts in statements(&parts.iter().collect::<Vec<_>>()) {
+            let files = read_parts(lake, parts);
+            add_columns(database, DOCUMENTS.name, &files)?;
+            let sql = format!(
+                "INSERT INTO {name} BY NAME SELECT * FROM {files} SEMI JOIN {} \
+                 USING (run_id, _revision)",
+                identifier(RUNS.name)
+            );
+            added += database.change("add rows to `documents`", &sql)?;
+            crash::point("after_rows_are_inserted");
+        }
+        rows.insert(DOCUMENTS.name.to_owned(), added);
+    }
     Ok(rows)
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use duckdb::{Config, Connection};
 use uuid::Uuid;
 
+use super::documents::Documents;
 use super::files::create_folder_of;
 use super::holders::with_others;
 use super::options::DeliveryOptions;
@@ -16,10 +17,10 @@ use crate::digest::fingerprint;
 use crate::event::Event;
 use crate::lake::{FORMAT_MAJOR, LakeView};
 use crate::query::{
-    Fault, QueryError, TablePlan, connect_to_read, identifier, literal, metric_view_names,
-    metric_views, statements_of_views,
+    Fault, QueryError, Relation, TablePlan, connect_to_read, identifier, literal,
+    metric_view_names, metric_views, relation_query, statements_of_views,
 };
-use crate::tables::SCHEMA_VERSION;
+use crate::tables::{DOCUMENTS, SCHEMA_VERSION};
 use crate::targets::DeliverError;
 
 /// An open DuckDB file.
@@ -95,7 +96,8 @@ impl Database {
         self.memory_limit_mb
     }
 
-    /// Creates missing tables and columns, and returns the last commit that the file holds.
+    /// Creates missing tables and columns, and returns the last commit that the file holds. The plan
+    /// has `documents` only if it is to be a table.
     pub(super) fn prepare(
         &self,
         lake: &LakeView,
@@ -108,6 +110,9 @@ impl Database {
                 if self.table_exists(planned.table.name)? {
                     return Err(self.foreign(planned.table.name));
                 }
+            }
+            if self.relation(DOCUMENTS.name)?.is_some() {
+                return Err(self.foreign(DOCUMENTS.name));
             }
             self.create(plan, lake_id.as_deref().unwrap_or_default())?;
         }
@@ -207,6 +212,10 @@ impl Database {
         }
         let mut sql = "BEGIN;".to_owned();
         for planned in &plan.tables {
+            // `documents` is a view, or not there, until the delivery changes that.
+            if planned.table.name == DOCUMENTS.name && !self.documents_are_table()? {
+                continue;
+            }
             let table = identifier(planned.table.name);
             let there = self.columns(&table)?;
             let missing = planned
@@ -285,6 +294,44 @@ impl Database {
         self.connection
             .close()
             .map_err(|(_, error)| QueryError::duckdb("close", &path, &error).into())
+    }
+
+    /// What `documents` is in the file; `None` if there is neither a table nor a view.
+    ///
+    /// # Errors
+    /// [`DeliverError::ForeignTable`] for a view of somebody else, which has no comment.
+    pub(super) fn documents(&self) -> Result<Option<Relation>, DeliverError> {
+        let found = self.relation(DOCUMENTS.name)?;
+        match &found {
+            Some(Relation { is_view: true, comment: None }) => Err(self.foreign(DOCUMENTS.name)),
+            _ => Ok(found),
+        }
+    }
+
+    /// Whether `documents` is a table in the file.
+    pub(super) fn documents_are_table(&self) -> Result<bool, DeliverError> {
+        Ok(self.documents()?.is_some_and(|found| !found.is_view))
+    }
+
+    /// Refuses a file in which `documents` is a table although it is not to be one, or the other way
+    /// round: another delivery changed that meanwhile, and rows would be lost. Must run inside the
+    /// transaction.
+    pub(super) fn check_documents(&self, documents: &Documents) -> Result<(), DeliverError> {
+        if self.documents_are_table()? == documents.is_table() {
+            return Ok(());
+        }
+        Err(DeliverError::DocumentsChanged { path: self.path.clone() })
+    }
+
+    /// The table or view of a name.
+    fn relation(&self, name: &str) -> Result<Option<Relation>, DeliverError> {
+        let failed = |error: duckdb::Error| self.failed("look for tables", &error);
+        let sql = relation_query("current_database()", name);
+        let mut statement = self.connection.prepare(&sql).map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+        let (kind, comment) = (row.get::<_, String>(0), row.get::<_, Option<String>>(1));
+        Ok(Some(Relation::new(&kind.map_err(failed)?, comment.map_err(failed)?)))
     }
 
     fn table_exists(&self, name: &str) -> Result<bool, DeliverError> {

@@ -50,7 +50,12 @@ pub async fn deliver(
     let mut steps = merged_groups(merged).into_iter().map(DeliveryStep::Merged).collect::<Vec<_>>();
     steps.reverse();
     let mut pending = pending.into_iter().peekable();
-    let mut is_begun = false;
+    let changed = file.change_documents().await?;
+    let mut is_begun = changed.is_some();
+    if let Some(rows) = changed {
+        delivery.state = "applied";
+        delivery.rows = rows;
+    }
     // After a stop request, apply at most one transaction.
     while (!steps.is_empty() || pending.peek().is_some()) && (!is_begun || !options.is_stopped()) {
         if is_begun {

@@ -7,6 +7,7 @@
 mod apply;
 mod database;
 mod deliver;
+mod documents;
 mod files;
 mod holders;
 mod open_file;
@@ -19,7 +20,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{CheckedLake, DeliverError, Delivery, PublishedCopy, Target, TargetReport};
-use crate::lake::LakeView;
+use crate::lake::{LakeStore, LakeView};
 use crate::tables::Mapping;
 
 pub use database::{inspect, try_folder};
@@ -46,6 +47,14 @@ impl DuckdbTarget {
     /// [`DeliverError::NotPublished`], as a delivery would.
     pub fn check_copy(&self) -> Result<(), DeliverError> {
         publish::check_path(&self.options)
+    }
+
+    /// Checks that `documents` can be in the file what the options say.
+    ///
+    /// # Errors
+    /// [`DeliverError::ViewOfStore`], as a delivery would.
+    pub fn check_documents(&self, lake: &LakeStore) -> Result<(), DeliverError> {
+        self.options.documents_in(lake).map(drop)
     }
 }
 

@@ -9,17 +9,21 @@ use std::collections::BTreeMap;
 
 use super::apply::{DeliveryStep, apply};
 use super::database::{Applied, Database};
+use super::documents::Documents;
 use super::options::DeliveryOptions;
-use crate::lake::LakeView;
+use crate::event::Event;
+use crate::lake::{LakeView, LiveFile};
 use crate::query::{Fault, QueryError, TablePlan};
-use crate::tables::Mapping;
+use crate::tables::{DOCUMENTS, Mapping};
 use crate::targets::DeliverError;
 
 /// The open file, and the last commit that it holds.
 #[derive(Debug)]
 pub(super) struct OpenFile<'d> {
     lake: &'d LakeView,
+    /// The tables; `documents` only if it is to be one.
     plan: TablePlan,
+    documents: Documents,
     options: DeliveryOptions,
     /// `None` only while a step uses it, or after a failed step.
     database: Option<Database>,
@@ -40,9 +44,13 @@ impl<'d> OpenFile<'d> {
         mapping: &Mapping,
         options: &DeliveryOptions,
     ) -> Result<Self, DeliverError> {
-        let (plan, mut options) = (TablePlan::new(mapping), options.clone());
+        let (mut plan, mut options) = (TablePlan::new(mapping), options.clone());
+        let documents = Documents::new(&options, lake.store(), &plan)?;
+        if !documents.is_table() {
+            plan = plan.without(&DOCUMENTS);
+        }
         let (database, applied) = open_prepared(lake, &plan, &mut options).await?;
-        Ok(Self { lake, plan, options, database: Some(database), applied })
+        Ok(Self { lake, plan, documents, options, database: Some(database), applied })
     }
 
     /// The last commit that the file holds.
@@ -54,6 +62,35 @@ impl<'d> OpenFile<'d> {
     pub(super) async fn reopen(&mut self) -> Result<(), DeliverError> {
         self.release().await?;
         self.acquire().await.map(drop)
+    }
+
+    /// Makes `documents` what it is to be. Returns the rows that were added, by table; `None` if
+    /// there was nothing to do.
+    ///
+    /// # Errors
+    /// [`DeliverError`]; `documents` is then what it was.
+    pub(super) async fn change_documents(
+        &mut self,
+    ) -> Result<Option<BTreeMap<String, u64>>, DeliverError> {
+        let found = self.with_more_memory(Database::documents).await?;
+        if self.documents.is(found.as_ref()) {
+            return Ok(None);
+        }
+        let mut parts = Vec::new();
+        if self.documents.is_table() {
+            let (snapshot, applied) = (self.lake.snapshot().await?, self.applied.commit);
+            let is_wanted = |live: &&LiveFile| {
+                live.part.table == DOCUMENTS.name && live.commits().least <= applied
+            };
+            parts.extend(snapshot.iter().filter(is_wanted).map(|live| live.part.clone()));
+        }
+        let (_, rows) = self.apply(DeliveryStep::Documents(parts)).await?;
+        if self.applied.commit > 0 {
+            let (file, words) = (self.options.path.display(), self.documents.words());
+            let notice = format!("`documents` in `{file}` is now {words} (duckdb.documents)");
+            self.options.events.emit(Event::Notice(notice));
+        }
+        Ok(Some(rows))
     }
 
     /// Creates the views of the metrics if the file lacks them, or has those of another version.
@@ -84,8 +121,9 @@ impl<'d> OpenFile<'d> {
             let database = self.open_database().await?;
             let (lake, plan, expected) =
                 (self.lake.clone(), self.plan.clone(), self.applied.clone());
+            let documents = self.documents.clone();
             let task = tokio::task::spawn_blocking(move || {
-                let done = apply(&database, &lake, &plan, &step, &expected);
+                let done = apply(&database, &lake, &plan, &documents, &step, &expected);
                 (database, step, done)
             });
             let (database, back, done) =

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::DuckdbSettings;
+use crate::config::{DuckdbDocuments, DuckdbSettings};
 use crate::event::{Event, Events};
+use crate::lake::LakeStore;
 use crate::query::{link_target, more_memory};
+use crate::targets::DeliverError;
 
 /// Options of a delivery.
 #[derive(Clone, Debug)]
@@ -16,6 +18,9 @@ pub struct DeliveryOptions {
     pub path: PathBuf,
     /// Path of the published copy; `None` for no copy.
     pub publish: Option<PathBuf>,
+    /// What `documents` is in the file; `None` for what suits the lake:
+    /// [`DeliveryOptions::documents_in`].
+    pub documents: Option<DuckdbDocuments>,
     /// How long to wait while another process holds the file.
     pub lock_wait: Duration,
     /// Memory limit of DuckDB, in megabytes; raised when DuckDB needs more.
@@ -33,6 +38,7 @@ impl DeliveryOptions {
         Self {
             path: settings.path.clone(),
             publish: settings.publish.clone(),
+            documents: settings.documents,
             lock_wait: Duration::from_secs(settings.lock_wait_secs),
             memory_limit_mb: settings.memory_limit_mb,
             events,
@@ -43,6 +49,22 @@ impl DeliveryOptions {
     /// Sets the stop signal: see [`DeliveryOptions::stop`].
     pub fn until(self, stop: watch::Receiver<bool>) -> Self {
         Self { stop: Some(stop), ..self }
+    }
+
+    /// What `documents` is in the file of a lake.
+    ///
+    /// # Errors
+    /// [`DeliverError::ViewOfStore`] for a view of a lake in an object store: every reader of the
+    /// file would need credentials of the store.
+    pub(super) fn documents_in(&self, lake: &LakeStore) -> Result<DuckdbDocuments, DeliverError> {
+        match (self.documents, lake.local_folder()) {
+            (Some(DuckdbDocuments::View), None) => {
+                Err(DeliverError::ViewOfStore { path: self.path.clone() })
+            }
+            (Some(documents), _) => Ok(documents),
+            (None, Some(_)) => Ok(DuckdbDocuments::View),
+            (None, None) => Ok(DuckdbDocuments::Table),
+        }
     }
 
     /// The file that the path names after all symbolic links: DuckDB's journal and temporary files
@@ -73,5 +95,34 @@ impl DeliveryOptions {
             return;
         }
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn documents_are_a_view_only_of_a_lake_in_a_folder() {
+        let documents_in = |lake: &str, documents: Option<DuckdbDocuments>| {
+            let mut settings = Settings::default();
+            settings.lake.path = PathBuf::from(lake);
+            settings.duckdb.documents = documents;
+            let lake = LakeStore::configured(&settings).unwrap();
+            DeliveryOptions::new(&settings.duckdb, Events::none()).documents_in(&lake)
+        };
+        let (folder, store) = ("/lake", "s3://bucket/lake");
+        assert_eq!(documents_in(folder, None).unwrap(), DuckdbDocuments::View);
+        assert_eq!(documents_in(store, None).unwrap(), DuckdbDocuments::Table);
+        for set in [DuckdbDocuments::Table, DuckdbDocuments::View, DuckdbDocuments::None] {
+            assert_eq!(documents_in(folder, Some(set)).unwrap(), set);
+            match documents_in(store, Some(set)) {
+                Ok(documents) => assert_eq!(documents, set),
+                Err(DeliverError::ViewOfStore { .. }) => assert_eq!(set, DuckdbDocuments::View),
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(documents_in(store, Some(DuckdbDocuments::View)).is_err());
     }
 }

@@ -21,7 +21,7 @@ use crate::crash;
 use crate::event::Event;
 use crate::lake::LakeView;
 use crate::query::{Fault, QueryError, TablePlan, connect_to_read, metric_view_names};
-use crate::tables::Mapping;
+use crate::tables::{DOCUMENTS, Mapping};
 use crate::targets::{DeliverError, Delivery};
 
 /// Rebuilds the DuckDB file from the lake, beside the old one, and then replaces the old one by
@@ -219,7 +219,7 @@ fn foreign_content(
                 "table" => {
                     name == "_armature" || plan.tables.iter().any(|own| own.table.name == name)
                 }
-                "view" => metric_view_names().any(|own| own == name),
+                "view" => name == DOCUMENTS.name || metric_view_names().any(|own| own == name),
                 _ => false,
             }
     };
