@@ -487,7 +487,7 @@ impl From<WarehouseError> for Failure {
     fn from(error: WarehouseError) -> Self {
         let (exit, hint) = match error {
             WarehouseError::Lake(error) => return error.into(),
-            WarehouseError::NewerThanLake { .. } => (
+            WarehouseError::NewerThanLake { .. } | WarehouseError::OtherHistory { .. } => (
                 Exit::Storage,
                 "the lake is another one, or was restored from an older copy: load it anew with --since 0",
             ),

@@ -10,6 +10,7 @@ use crate::config::{RangeChoice, ReportRange};
 use crate::gate::Cost;
 use crate::metrics::Dialect;
 use crate::observe::LogFormat;
+use crate::warehouse::LoadedCommit;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -501,8 +502,11 @@ impl SchemaFormat {
 #[derive(Debug, Args)]
 pub(super) struct ChangesArguments {
     /// The last commit that the warehouse has; 0 for everything.
-    #[arg(long, value_name = "COMMIT")]
-    pub(super) since: u64,
+    ///
+    /// With its name, as in `41:00000041-…`, a lake that was restored from an older copy and has a
+    /// commit of that number again is refused with exit code 6.
+    #[arg(long, value_name = "COMMIT[:NAME]")]
+    pub(super) since: LoadedCommit,
 
     /// The last commit to list (default: the newest).
     ///

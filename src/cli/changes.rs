@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, arguments: &ChangesArguments) -> Resu
         ));
     }
     let lake = LakeView::open(LakeStore::configured(&settings)?).await?;
-    let changes = Changes::read(&lake, arguments.since, arguments.until, table).await?;
+    let changes = Changes::read(&lake, &arguments.since, arguments.until, table).await?;
     match arguments.format {
         ChangesFormat::Json => write_stdout(&json(&changes)?)?,
         ChangesFormat::Redshift => write_stdout(&json(&changes.redshift_manifest()?)?)?,
@@ -39,7 +39,8 @@ pub(super) async fn run(context: &Context, arguments: &ChangesArguments) -> Resu
         }
     }
     if arguments.format != ChangesFormat::Json {
-        context.eprint_note(&format!("up to commit {}", changes.commit));
+        let name = changes.commit_name.map(|name| format!(":{name}")).unwrap_or_default();
+        context.eprint_note(&format!("up to commit {}{name}", changes.commit));
     }
     Ok(Exit::Done)
 }

@@ -64,13 +64,17 @@ impl Engine for BigQuery {
         "CURRENT_TIMESTAMP()"
     }
 
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        format!("SELECT IF({condition}, ERROR({}), NULL);\n", self.literal(text))
+    }
+
     fn stage(&self, staged: &StagedTable<'_>) -> String {
         let columns = staged.declarations(self);
         let files: Vec<String> = staged.files.iter().map(|file| self.literal(file)).collect();
         // A statement that loads files cannot be part of a transaction, and need not be.
         format!(
-            "LOAD DATA OVERWRITE {} (\n{}\n)\nFROM FILES (\n  format = 'PARQUET',\n  uris = [\n    \
-             {}\n  ],\n  decimal_target_types = ['BIGNUMERIC']\n);\n",
+            "LOAD DATA OVERWRITE TEMP TABLE {} (\n{}\n)\nFROM FILES (\n  format = 'PARQUET',\n  \
+             uris = [\n    {}\n  ],\n  decimal_target_types = ['BIGNUMERIC']\n);\n",
             staged.stage,
             columns,
             files.join(",\n    ")

@@ -9,12 +9,36 @@
 //! the range begins with the earliest of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::WarehouseError;
-use crate::lake::{CommitFile, LakeView, LiveFile, Snapshot};
+use crate::lake::{CommitFile, LakeError, LakeView, LiveFile, Snapshot};
 use crate::tables::{ALL, SCHEMA_VERSION, Table, WriteDisposition, find};
+
+/// The last commit that a warehouse has: `N`, or `N:NAME`.
+///
+/// A lake that was restored from an older copy makes other commits with the numbers that it had
+/// before. The name tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedCommit {
+    /// Its number; 0 if the warehouse is empty.
+    pub commit: u64,
+    /// Its name in the lake that it was loaded from, if it is known.
+    pub name: Option<String>,
+}
+
+impl FromStr for LoadedCommit {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (commit, name) = text.split_once(':').unwrap_or((text, ""));
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        Ok(Self { commit: commit.parse()?, name })
+    }
+}
 
 /// The changes of a lake in a range of commits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +49,15 @@ pub struct Changes {
     pub lake: String,
     /// The changes are those after this commit.
     pub since: u64,
+    /// The name of that commit in the lake. `None` if it is 0, and in lists of versions that did
+    /// not name commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_name: Option<String>,
     /// The last commit of the range: the next load asks for the changes after it.
     pub commit: u64,
+    /// The name of that commit, which no other commit has. `None` as for `since_name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_name: Option<String>,
     /// The version of the tables of the program that listed the changes.
     pub schema_version: String,
     /// The one table that was asked for. Such changes cannot be loaded by a script: recording them
@@ -86,14 +117,17 @@ impl Changes {
     /// The changes after commit `since`, up to and including commit `until` or the newest one. All
     /// tables, or the one that is named.
     ///
-    /// # Errors [`WarehouseError`] if the lake does not have these commits, no longer has their
-    /// rows, or cannot be read.
+    /// # Errors
+    /// [`WarehouseError`] if the lake does not have these commits, no longer has their rows, or
+    /// cannot be read.
     pub async fn read(
         lake: &LakeView,
-        since: u64,
+        since: &LoadedCommit,
         until: Option<u64>,
         table: Option<&str>,
     ) -> Result<Self, WarehouseError> {
+        let LoadedCommit { commit: since, name: loaded } = since;
+        let since = *since;
         let newest = lake.head().map_or(0, |head| head.commit);
         if since > newest {
             return Err(WarehouseError::NewerThanLake { since, newest });
@@ -101,6 +135,13 @@ impl Changes {
         let until = until.unwrap_or(newest);
         if !(since..=newest).contains(&until) {
             return Err(WarehouseError::NoRange { since, until, newest });
+        }
+        let since_name = commit_name(lake, since).await?;
+        if let Some(loaded) = loaded
+            && since_name.as_ref() != Some(loaded)
+        {
+            let loaded = loaded.clone();
+            return Err(WarehouseError::OtherHistory { since, loaded, found: since_name });
         }
         if let Some(head) = lake.head()
             && let Some(part) = lake.store().unpublished(head)?
@@ -126,7 +167,9 @@ impl Changes {
             lake_id: lake.identity().map(|it| it.lake_id.to_string()).unwrap_or_default(),
             lake: lake.root().to_string(),
             since,
+            since_name,
             commit: until,
+            commit_name: commit_name(lake, until).await?,
             schema_version: SCHEMA_VERSION.to_owned(),
             only: table.map(str::to_owned),
             tables,
@@ -160,6 +203,15 @@ impl Changes {
             meta: ManifestMeta { content_length: file.bytes },
         };
         Ok(RedshiftManifest { entries: self.files().map(entry).collect() })
+    }
+}
+
+/// The name of a commit of a lake; `None` for 0, which is before the first one.
+async fn commit_name(lake: &LakeView, commit: u64) -> Result<Option<String>, LakeError> {
+    match lake.head() {
+        _ if commit == 0 => Ok(None),
+        Some(head) if head.commit == commit => Ok(Some(head.staging.clone())),
+        _ => Ok(Some(lake.commit_file(commit).await?.staging)),
     }
 }
 
@@ -323,10 +375,27 @@ mod tests {
             lake_id: "lake".to_owned(),
             lake: lake.to_owned(),
             since: 3,
+            since_name: Some("00000003-a".to_owned()),
             commit: 5,
+            commit_name: Some("00000005-b".to_owned()),
             schema_version: SCHEMA_VERSION.to_owned(),
             only: None,
             tables: vec![runs],
+        }
+    }
+
+    #[test]
+    fn the_last_commit_of_a_warehouse() {
+        let loaded = |text: &str| text.parse::<LoadedCommit>();
+        let named =
+            |commit, name: Option<&str>| Ok(LoadedCommit { commit, name: name.map(str::to_owned) });
+        assert_eq!(loaded("3"), named(3, None));
+        assert_eq!(loaded("3:00000003-a"), named(3, Some("00000003-a")));
+        // A load of a version that did not name commits, and an empty warehouse.
+        assert_eq!(loaded("3:"), named(3, None));
+        assert_eq!(loaded("0:"), named(0, None));
+        for text in ["", ":00000003-a", "three", "-1"] {
+            assert!(loaded(text).is_err(), "{text}");
         }
     }
 

@@ -74,13 +74,31 @@ impl Engine for ClickHouse {
     }
 
     /// Replicated tables drop an insert whose rows equal those of an earlier one, also after these
-    /// were deleted: a load that is repeated would lose them.
+    /// were deleted: a load that is repeated would lose them. And they refuse a deletion whose
+    /// condition reads another table, unless it is evaluated once for all replicas.
     fn before_load(&self) -> String {
-        "SET insert_deduplicate = 0;\n".to_owned()
+        "SET insert_deduplicate = 0;\nSET mutations_execute_subqueries_on_initiator = 1;\n\
+         SET allow_nondeterministic_mutations = 1;\n"
+            .to_owned()
     }
 
     fn now(&self) -> &'static str {
         "now64(6)"
+    }
+
+    fn lock(&self, _loads: &str) -> String {
+        String::new()
+    }
+
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        format!("SELECT throwIf({condition}, {});\n", self.literal(text))
+    }
+
+    fn create_stage(&self, stage: &str, columns: &str) -> String {
+        format!(
+            "DROP TABLE IF EXISTS {stage};\nCREATE TABLE {stage} ({columns}) ENGINE = MergeTree \
+             ORDER BY tuple();\n"
+        )
     }
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {

@@ -73,6 +73,18 @@ impl Engine for Databricks {
         "current_timestamp()"
     }
 
+    fn lock(&self, _loads: &str) -> String {
+        String::new()
+    }
+
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        format!("SELECT assert_true(NOT ({condition}), {});\n", self.literal(text))
+    }
+
+    fn create_stage(&self, stage: &str, columns: &str) -> String {
+        format!("CREATE OR REPLACE TABLE {stage} ({columns});\n")
+    }
+
     fn stage(&self, staged: &StagedTable<'_>) -> String {
         let StagedTable { stage, .. } = staged;
         let columns = staged.declarations(self);
@@ -88,7 +100,7 @@ impl Engine for Databricks {
             )
         });
         let copies: String = copies.collect();
-        format!("CREATE OR REPLACE TABLE {stage} (\n{columns}\n);\n{copies}")
+        self.create_stage(stage, &format!("\n{columns}\n")) + &copies
     }
 
     fn transaction(&self) -> Option<(&'static str, &'static str)> {

@@ -1,6 +1,6 @@
 //! DuckDB as a warehouse.
 
-use super::engine::{Engine, StagedTable, duckdb_rows};
+use super::engine::{Engine, StagedTable, duckdb_fail_if, duckdb_rows};
 use crate::metrics::Dialect;
 use crate::tables::Kind;
 
@@ -34,6 +34,10 @@ impl Engine for DuckDb {
 
     fn now(&self) -> &'static str {
         "now()"
+    }
+
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        duckdb_fail_if(condition, text)
     }
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {

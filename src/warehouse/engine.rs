@@ -4,6 +4,10 @@ use super::changes::Changes;
 use crate::metrics::Dialect;
 use crate::tables::{Kind, MappedTable, Table};
 
+/// The table in which every load is recorded: what a person or a program reads to know where the
+/// next one begins. The row of commit 0 stands for the empty warehouse.
+pub(super) const LOADS: &str = "_loads";
+
 /// A warehouse engine: names, types and the statements that engines do not share.
 pub(super) trait Engine: Sync {
     /// The engine, for the metrics.
@@ -84,6 +88,32 @@ pub(super) trait Engine: Sync {
         String::new()
     }
 
+    /// The statement at the beginning of a transaction that makes a second load wait, or fail.
+    /// Empty where the engine has none. `loads` is the quoted name of the table of loads.
+    ///
+    /// Each load changes the row that stands for the empty warehouse: two transactions that change
+    /// one row are in conflict in every engine that has transactions.
+    fn lock(&self, loads: &str) -> String {
+        let (loaded_at, commit) = (self.identifier("loaded_at"), self.identifier("commit_number"));
+        format!("UPDATE {loads} SET {loaded_at} = {} WHERE {commit} = 0;\n", self.now())
+    }
+
+    /// A statement that fails with a text if a condition holds, which reads other tables.
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        // The cast fails, and its error names the text. The number keeps the engine from casting
+        // before it has evaluated the condition.
+        format!(
+            "SELECT CAST({} || CAST(failed.n AS VARCHAR) AS INTEGER)\n  FROM (SELECT count(*) AS n \
+             FROM (SELECT 1 AS n) AS one WHERE {condition}) AS failed\n  WHERE failed.n > 0;\n",
+            self.literal(&format!("{text} "))
+        )
+    }
+
+    /// Statements that create an empty staging table.
+    fn create_stage(&self, stage: &str, columns: &str) -> String {
+        format!("CREATE OR REPLACE TEMP TABLE {stage} ({columns});\n")
+    }
+
     /// Statements that create the staging table of a table, and read data files into it.
     fn stage(&self, staged: &StagedTable<'_>) -> String;
 
@@ -138,6 +168,12 @@ impl StagedTable<'_> {
             relative.unwrap_or(file)
         })
     }
+}
+
+/// A statement of DuckDB that fails with a text if a condition holds.
+pub(super) fn duckdb_fail_if(condition: &str, text: &str) -> String {
+    let text = text.replace('\'', "''");
+    format!("SELECT error('{text}')\n  FROM (SELECT 1 AS n) AS one WHERE {condition};\n")
 }
 
 /// Text for engines in which a backslash begins an escape.

@@ -13,6 +13,20 @@ pub enum WarehouseError {
         /// The newest commit of the lake; 0 if it has none.
         newest: u64,
     },
+    /// The lake has another commit of that number than the warehouse: it was restored, or is
+    /// another lake.
+    #[error(
+        "commit {since} of the lake is `{}`, not `{loaded}`",
+        found.as_deref().unwrap_or("the empty lake")
+    )]
+    OtherHistory {
+        /// The commit after which changes were asked for.
+        since: u64,
+        /// The name of that commit in the warehouse.
+        loaded: String,
+        /// Its name in the lake; `None` for 0, which has no name.
+        found: Option<String>,
+    },
     /// The range of commits ends before it begins, or after the lake.
     #[error("there is no range of commits from {since} to {until}: the lake ends at {newest}")]
     NoRange {

@@ -16,7 +16,7 @@ mod snowflake;
 use self::engine::Engine;
 use crate::metrics::Dialect;
 
-pub use changes::{ChangedFile, Changes, Load, RedshiftManifest, TableChanges};
+pub use changes::{ChangedFile, Changes, Load, LoadedCommit, RedshiftManifest, TableChanges};
 pub use error::WarehouseError;
 pub use script::{definitions, load};
 

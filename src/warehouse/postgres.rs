@@ -1,7 +1,7 @@
 //! PostgreSQL, which has no reader of Parquet files: DuckDB reads them, and writes the rows through
 //! its extension `postgres`.
 
-use super::engine::{Engine, StagedTable, duckdb_rows};
+use super::engine::{Engine, LOADS, StagedTable, duckdb_fail_if, duckdb_rows};
 use crate::metrics::Dialect;
 use crate::tables::Kind;
 
@@ -61,6 +61,16 @@ impl Engine for Postgres {
         "INSTALL postgres;\nLOAD postgres;\nSET pg_null_byte_replacement = '\u{fffd}';\n\
          ATTACH IF NOT EXISTS '' AS warehouse (TYPE postgres);\n"
             .to_owned()
+    }
+
+    /// Before anything is read: the transaction sees what was committed when it reads first.
+    fn lock(&self, _loads: &str) -> String {
+        let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", self.identifier(LOADS));
+        format!("CALL postgres_execute('warehouse', {});\n", self.literal(&lock))
+    }
+
+    fn fail_if(&self, condition: &str, text: &str) -> String {
+        duckdb_fail_if(condition, text)
     }
 
     fn stage(&self, staged: &StagedTable<'_>) -> String {

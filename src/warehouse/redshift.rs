@@ -62,11 +62,18 @@ impl Engine for Redshift {
         "getdate()"
     }
 
+    fn lock(&self, loads: &str) -> String {
+        format!("LOCK {loads};\n")
+    }
+
+    fn create_stage(&self, stage: &str, columns: &str) -> String {
+        format!("DROP TABLE IF EXISTS {stage};\nCREATE TEMP TABLE {stage} ({columns});\n")
+    }
+
     fn stage(&self, staged: &StagedTable<'_>) -> String {
         let StagedTable { stage, .. } = staged;
         let columns = staged.declarations(self);
-        let mut out =
-            format!("DROP TABLE IF EXISTS {stage};\nCREATE TEMP TABLE {stage} (\n{columns}\n);\n");
+        let mut out = self.create_stage(stage, &format!("\n{columns}\n"));
         for file in &staged.files {
             let file = self.literal(file);
             // Writing to a String cannot fail.

@@ -3,23 +3,29 @@
 use std::fmt::Write as _;
 
 use super::changes::{Changes, Load, TableChanges};
-use super::engine::{Engine, StagedTable};
+use super::engine::{Engine, LOADS, StagedTable};
 use super::{WarehouseError, engine_of};
 use crate::metrics::{Dialect, VIEWS};
 use crate::tables::{Kind, MappedTable, Mapping, RUNS, SCHEMA_VERSION, WriteDisposition, find};
 
-/// The table in which every load is recorded: what a person or a program reads to know where the
-/// next one begins.
-const LOADS: &str = "_loads";
+/// The staging table that has a row if a load may change the warehouse.
+const ACCEPTED: &str = "_stage_accepted";
 
 /// The columns of [`LOADS`]: name, type, description.
-const LOADS_COLUMNS: [(&str, Kind, &str); 6] = [
-    ("lake_id", Kind::Text, "The id of the lake."),
+const LOADS_COLUMNS: [(&str, Kind, &str); 7] = [
+    ("lake_id", Kind::Text, "The id of the lake; empty in the row of commit 0."),
     ("since_commit", Kind::Integer, "The load has the changes after this commit."),
     (
         "commit_number",
         Kind::Integer,
-        "The last commit of the load: the next one has the changes since then.",
+        "The last commit of the load: the next one has the changes since then. 0 in the row that \
+         stands for the empty warehouse, which each load locks by setting `loaded_at`.",
+    ),
+    (
+        "commit_name",
+        Kind::Text,
+        "The name of that commit, which no other commit has; null in loads of versions that did \
+         not record it.",
     ),
     ("file_count", Kind::Integer, "Number of data files that were read."),
     ("row_count", Kind::Integer, "Number of rows of these files."),
@@ -77,6 +83,8 @@ pub fn load(
     let mut loaded: Vec<&TableChanges> = changes.tables.iter().collect();
     loaded.sort_by_key(|table| table.table == RUNS.name);
     let (mut stages, mut replaced, mut dropped) = (String::new(), String::new(), String::new());
+    let (mut is_staged, mut is_replaced) = (Vec::new(), Vec::new());
+    let accepted = format!("(SELECT count(*) FROM {}) = 1", engine.identifier(ACCEPTED));
     for table_changes in loaded {
         let Some(table) = find(&table_changes.table) else {
             return Err(unusable(format!("there is no table `{}`", table_changes.table)));
@@ -99,22 +107,92 @@ pub fn load(
             }
             Load::Whole => "1 = 1".to_owned(),
         };
-        let query = format!("SELECT {} FROM {} WHERE {condition}", staged.columns, staged.stage);
-        let query = (!staged.files.is_empty()).then_some(query);
-        if query.is_some() {
-            stages.push_str(&engine.stage(&staged));
-            dropped.push_str(&engine.drop_stage(&staged.stage));
-        }
-        let (name, columns) = (&staged.name, &staged.columns);
+        let StagedTable { name, stage, columns, .. } = &staged;
         // Writing to a String cannot fail.
-        let _infallible = writeln!(replaced, "DELETE FROM {name} WHERE {condition};");
-        if let Some(query) = query {
-            let _infallible = writeln!(replaced, "INSERT INTO {name} ({columns})\n  {query};");
-        }
+        let _infallible =
+            writeln!(replaced, "DELETE FROM {name} WHERE {condition} AND {accepted};");
+        let new_rows = if staged.files.is_empty() {
+            "0".to_owned()
+        } else {
+            stages.push_str(&engine.stage(&staged));
+            dropped.push_str(&engine.drop_stage(stage));
+            let rows: u64 = table_changes.files.iter().map(|file| file.rows).sum();
+            is_staged.push(format!("(SELECT count(*) FROM {stage}) = {rows}"));
+            let _infallible = writeln!(
+                replaced,
+                "INSERT INTO {name} ({columns})\n  SELECT {columns} FROM {stage} WHERE {condition} \
+                 AND {accepted};"
+            );
+            format!("(SELECT count(*) FROM {stage} WHERE {condition})")
+        };
+        is_replaced.push(format!("(SELECT count(*) FROM {name} WHERE {condition}) = {new_rows}"));
     }
+    let stage = engine.identifier(ACCEPTED);
+    let commit_number = engine.identifier("commit_number");
+    let column = format!("{commit_number} {}", engine.column(Kind::Integer, false));
+    stages.push_str(&engine.create_stage(&stage, &column));
+    dropped.push_str(&engine.drop_stage(&stage));
     let (begin, commit) = engine.transaction().unwrap_or_default();
-    out.extend([&stages, begin, &replaced, &record(engine, changes), commit, &dropped]);
+    out.extend([&stages, begin, &engine.lock(&engine.target(LOADS))]);
+    out.push_str(&accept(engine, changes, &accepted, is_staged));
+    out.push_str(&replaced);
+    out.push_str(&record(engine, changes, &accepted, is_replaced));
+    out.extend([commit, &dropped]);
     Ok(out)
+}
+
+/// The number of loads in the warehouse that end at a commit. A load of a version that did not
+/// record names has any name.
+fn loads_of(engine: &dyn Engine, commit: u64, name: Option<&str>) -> String {
+    let loads = engine.target(LOADS);
+    let (number, recorded) = (engine.identifier("commit_number"), engine.identifier("commit_name"));
+    let is_same = name.map(|name| engine.literal(name));
+    let is_same = is_same.map(|name| format!(" AND coalesce({recorded}, {name}) = {name}"));
+    let is_same = is_same.unwrap_or_default();
+    format!("(SELECT count(*) FROM {loads} WHERE {number} = {commit}{is_same})")
+}
+
+/// The statement that decides whether a load may change the warehouse. The statements after it
+/// depend on what it inserts, so a client that goes on after an error changes nothing either.
+///
+/// A complete load is the only one that counts from then on: the lake may have been restored from a
+/// copy that ends before earlier loads. These are forgotten first, so that after a load that was
+/// killed, where the engine has no transactions, only a complete one is accepted.
+fn accept(
+    engine: &dyn Engine,
+    changes: &Changes,
+    accepted: &str,
+    mut conditions: Vec<String>,
+) -> String {
+    let loads = engine.target(LOADS);
+    let (stage, number) = (engine.identifier(ACCEPTED), engine.identifier("commit_number"));
+    let mut out =
+        "-- Nothing changes unless each staging table has all rows of its files".to_owned();
+    if changes.is_complete() {
+        out.push_str(".\n");
+    } else {
+        let since = changes.since;
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, ", and the\n-- warehouse ends at commit {since}.");
+        conditions.push(format!("(SELECT count(*) FROM {loads} WHERE {number} > {since}) = 0"));
+        let ends_there = loads_of(engine, since, changes.since_name.as_deref());
+        conditions.push(format!("{ends_there} > 0"));
+    }
+    if conditions.is_empty() {
+        conditions.push("1 = 1".to_owned());
+    }
+    // Writing to a String cannot fail.
+    let _infallible = writeln!(
+        out,
+        "INSERT INTO {stage} ({number})\n  SELECT n FROM (SELECT {} AS n) AS one\n  WHERE {};",
+        changes.commit,
+        conditions.join("\n    AND ")
+    );
+    if changes.is_complete() {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "DELETE FROM {loads} WHERE {number} > 0 AND {accepted};");
+    }
+    out
 }
 
 /// The tables with data files, in their order.
@@ -153,32 +231,51 @@ fn create_table(engine: &dyn Engine, mapped: &MappedTable) -> String {
         WriteDisposition::Replace | WriteDisposition::CommitLog => table.key,
     };
     let mut out = create(engine, table.name, table.description, &columns, order);
-    // For tables of an earlier version or of another configuration.
+    add_columns(engine, table.name, &columns, &mut out);
+    out.push_str(&comments(engine, table.name, table.description, &columns));
+    out.push('\n');
+    out
+}
+
+/// Statements for tables of an earlier version or of another configuration.
+fn add_columns(engine: &dyn Engine, table: &str, columns: &[Declared<'_>], out: &mut String) {
     for column in columns.iter().filter(|column| !column.is_required) {
         // Writing to a String cannot fail.
         let _infallible = writeln!(
             out,
             "{}ALTER TABLE {} ADD COLUMN {}{} {};",
             if engine.adds_missing_columns() { "" } else { "-- " },
-            engine.identifier(table.name),
+            engine.identifier(table),
             if engine.adds_missing_columns() { "IF NOT EXISTS " } else { "" },
             engine.identifier(column.name),
             engine.column(column.kind, false),
         );
     }
-    out.push_str(&comments(engine, table.name, table.description, &columns));
-    out.push('\n');
-    out
 }
 
 fn create_loads(engine: &dyn Engine) -> String {
     let columns: Vec<Declared<'_>> = LOADS_COLUMNS
         .iter()
-        .map(|&(name, kind, description)| Declared { name, kind, is_required: true, description })
+        .map(|&(name, kind, description)| {
+            let is_required = name != "commit_name";
+            Declared { name, kind, is_required, description }
+        })
         .collect();
-    let description = "One row per load into this warehouse.";
+    let description = "One row per load into this warehouse, and one that stands for the empty \
+                       warehouse.";
     let mut out = create(engine, LOADS, description, &columns, &["loaded_at"]);
+    add_columns(engine, LOADS, &columns, &mut out);
     out.push_str(&comments(engine, LOADS, description, &columns));
+    let loads = engine.identifier(LOADS);
+    // Writing to a String cannot fail.
+    let _infallible = writeln!(
+        out,
+        "INSERT INTO {loads} ({})\n  SELECT '', 0, 0, '', 0, 0, {}\n  FROM (SELECT count(*) AS n \
+         FROM {loads} WHERE {} = 0) AS empty\n  WHERE n = 0;",
+        loads_columns(engine),
+        engine.now(),
+        engine.identifier("commit_number"),
+    );
     out.push('\n');
     out
 }
@@ -302,22 +399,50 @@ fn drop_views(engine: &dyn Engine, mapping: &Mapping) -> String {
     out
 }
 
-/// The statements that record a load. A complete one is the only one that counts from then on: the
-/// lake may have been restored from a copy that ends before earlier loads.
-fn record(engine: &dyn Engine, changes: &Changes) -> String {
+/// The columns of [`LOADS`], quoted.
+fn loads_columns(engine: &dyn Engine) -> String {
+    LOADS_COLUMNS.map(|(name, _, _)| engine.identifier(name)).join(", ")
+}
+
+/// The statements that record a load, if it was accepted and its rows are in their tables; and the
+/// one that fails if it is not recorded.
+fn record(
+    engine: &dyn Engine,
+    changes: &Changes,
+    accepted: &str,
+    is_replaced: Vec<String>,
+) -> String {
     let loads = engine.target(LOADS);
-    let forget = changes.is_complete().then(|| format!("DELETE FROM {loads} WHERE 1 = 1;\n"));
-    let forget = forget.unwrap_or_default();
-    let columns = LOADS_COLUMNS.map(|(name, _, _)| engine.identifier(name)).join(", ");
     let rows: u64 = changes.files().map(|file| file.rows).sum();
-    format!(
-        "{forget}INSERT INTO {loads} ({columns})\n  SELECT {}, {}, {}, {}, {rows}, {};\n",
+    let name = changes.commit_name.as_deref();
+    let mut failed = vec![format!("{} = 0", loads_of(engine, changes.commit, name))];
+    let mut problem = "the load is not recorded: rows of its files are missing".to_owned();
+    if changes.is_complete() {
+        // The record of an earlier load up to this commit says nothing of this one.
+        failed.push(format!("NOT ({accepted})"));
+    } else {
+        // Writing to a String cannot fail.
+        let _infallible = write!(
+            problem,
+            ", or the warehouse does not end at commit {} {}",
+            changes.since,
+            changes.since_name.as_deref().unwrap_or_default()
+        );
+    }
+    let insert = format!(
+        "INSERT INTO {loads} ({})\n  SELECT {}, {}, {}, {}, {}, {rows}, {}\n  FROM (SELECT 1 AS n) \
+         AS one\n  WHERE {};\n",
+        loads_columns(engine),
         engine.literal(&changes.lake_id),
         changes.since,
         changes.commit,
+        name.map_or_else(|| "NULL".to_owned(), |name| engine.literal(name)),
         changes.files().count(),
         engine.now(),
-    )
+        [&[accepted.to_owned()], is_replaced.as_slice()].concat().join("\n    AND "),
+    );
+    let problem = format!("{problem}: list the changes again, after the last commit in {LOADS}");
+    insert + &engine.fail_if(&failed.join(" OR "), &problem)
 }
 
 #[cfg(test)]
@@ -350,7 +475,9 @@ mod tests {
             lake_id: "6f1c".to_owned(),
             lake: lake.to_owned(),
             since: 3,
+            since_name: Some("00000003-a".to_owned()),
             commit: 5,
+            commit_name: Some("00000005-b".to_owned()),
             schema_version: SCHEMA_VERSION.to_owned(),
             only: None,
             tables: vec![issues, workflows],

@@ -86,6 +86,6 @@ impl Engine for Snowflake {
             )
         });
         let copies: String = copies.collect();
-        format!("CREATE OR REPLACE TRANSIENT TABLE {stage} LIKE {name};\n{copies}")
+        format!("CREATE OR REPLACE TEMP TABLE {stage} LIKE {name};\n{copies}")
     }
 }

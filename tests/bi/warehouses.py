@@ -93,13 +93,17 @@ class Engine:
         self.folder.mkdir()
         self.script = HERE / 'engines' / f'run_{name}.py'
         self.environment = {**os.environ, 'LAKE': str(export.lake), **(environment or {})}
-        self.commit, self.loads = 0, 0
+        self.previous, self.commit, self.loads = None, '0', 0
 
-    def call(self, action, *arguments, killed=False):
-        ran = subprocess.run([self.python, self.script, self.folder / 'state', action, *arguments],
-                             env=self.environment, text=True, capture_output=True)
-        if ran.returncode != (9 if killed else 0):
+    def command(self, action, *arguments):
+        return [self.python, self.script, self.folder / 'state', action, *arguments]
+
+    def call(self, action, *arguments, code=0):
+        ran = subprocess.run(self.command(action, *arguments), env=self.environment, text=True,
+                             capture_output=True)
+        if ran.returncode != code:
             raise SystemExit(f'{self.name} {action}: exit {ran.returncode}\n{ran.stdout}{ran.stderr}')
+        return ran.stdout + ran.stderr
 
     def define(self):
         script = self.folder / 'definitions.sql'
@@ -108,16 +112,74 @@ class Engine:
 
     def load_script(self, since):
         changes = self.folder / 'changes.json'
-        changes.write_text(self.export.run('changes', '--since', str(since)))
+        changes.write_text(self.export.run('changes', '--since', since))
         script = self.folder / 'load.sql'
         script.write_text(self.export.run('schema', '--format', self.name, '--load', str(changes)))
-        return script, json.loads(changes.read_text())['commit']
+        changes = json.loads(changes.read_text())
+        return script, f"{changes['commit']}:{changes['commit_name']}"
 
-    def load(self, since=None):
-        script, commit = self.load_script(self.commit if since is None else since)
+    def load(self):
+        script, commit = self.load_script(self.commit)
         self.call('run', script)
-        self.commit, self.loads = commit, self.loads + 1
+        self.previous, self.commit, self.loads = self.commit, commit, self.loads + 1
         self.compare()
+        # The same load again changes nothing.
+        self.call('run', script)
+        self.compare()
+
+    def refuse(self):
+        """A load of changes after an earlier commit than the last one fails and changes nothing."""
+        script, _ = self.load_script(self.previous)
+        before = self.exported('before')
+        self.failed(self.call('run', script, code=1))
+        self.same(before, self.exported('after'))
+
+    def failed(self, output):
+        if 'the load is not recorded' not in output:
+            raise SystemExit(f'{self.name}: a load did not fail as it should:\n{output}')
+
+    def go_on(self):
+        """A client that goes on after an error changes nothing, if a file cannot be read."""
+        script, _ = self.load_script(self.commit)
+        text = script.read_text()
+        file = next(it for it in glob.glob(f'{self.export.lake}/spans/**/*.parquet', recursive=True)
+                    if os.path.basename(it) in text)
+        before = self.exported('before')
+        os.rename(file, f'{file}.hidden')
+        self.failed(self.call('go-on', script))
+        os.rename(f'{file}.hidden', file)
+        self.same(before, self.exported('after'))
+
+    def wait(self):
+        """Of two loads at the same time, the second one waits for the first, and changes nothing."""
+        script, _ = self.load_script(self.commit)
+        text = script.read_text()
+        last = text[:text.index('COMMIT;\n')].count(';\n')
+        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
+        first = subprocess.Popen(self.command('pause', script, str(last)), env=self.environment, **pipes)
+        if first.stdout.readline() != 'paused\n':
+            raise SystemExit(f'{self.name}: the first load failed')
+        second = subprocess.Popen(self.command('run', script), env=self.environment)
+        while not self.call('waiting').startswith('1'):
+            if second.poll() is not None:
+                raise SystemExit(f'{self.name}: the second load did not wait')
+            time.sleep(0.1)
+        first.communicate('\n')
+        if first.returncode or second.wait():
+            raise SystemExit(f'{self.name}: a load failed')
+
+    def exported(self, name):
+        out = self.folder / name
+        out.mkdir(exist_ok=True)
+        self.call('export', out, *TABLES)
+        return out
+
+    def same(self, before, after):
+        for table in TABLES:
+            one, two = (f"read_parquet('{it}/{table}.parquet')" for it in (before, after))
+            for a, b in ((one, two), (two, one)):
+                if duckdb.sql(f'SELECT 1 FROM (FROM {a} EXCEPT ALL FROM {b}) LIMIT 1').fetchall():
+                    raise SystemExit(f'{self.name} {table}: a load that failed changed rows')
 
     def kill(self):
         """Ends a load after each third of its statements, and again in the middle of the replacement
@@ -127,12 +189,10 @@ class Engine:
         total = text.count(';\n')
         first_delete = text[:text.index('DELETE FROM')].count(';\n')
         for most in sorted({total // 3, first_delete + 1, first_delete + 4}):
-            self.call('run', script, str(most), killed=True)
+            self.call('run', script, str(most), code=9)
 
     def compare(self):
-        out = self.folder / 'out'
-        out.mkdir(exist_ok=True)
-        self.call('export', out, *TABLES)
+        out = self.exported('out')
         database = duckdb.connect()
         database.execute("SET TimeZone = 'UTC'")
         compared = 0
@@ -228,7 +288,6 @@ def main():
             engine.define()
             engine.load()
         for stage in ('killed', 'compacted', 'added column', 'replayed'):
-            before = {engine.name: engine.commit for engine in engines}
             if stage == 'added column':
                 export.configure(COLUMN)
             if stage == 'replayed':
@@ -243,9 +302,12 @@ def main():
                     engine.define()
                 if stage == 'killed':
                     engine.kill()
+                    engine.go_on()
+                    if engine.name == 'postgres':
+                        engine.wait()
+                elif engine.previous != '0':
+                    engine.refuse()
                 engine.load()
-                # The same load again changes nothing.
-                engine.load(before[engine.name])
         if 'parse' in names:
             parse(export, folder)
 

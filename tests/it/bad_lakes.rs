@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::support::{TestExport, ended_runs, files, hand_made_run, start_simulator, write_files};
+use crate::support::{TestExport, ended_runs, files, hand_made_run, restore_lake, start_simulator};
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -251,7 +251,7 @@ fn a_lake_from_an_older_copy() {
     let copy = files(&export.lake);
     export.simulator.override_run(hand_made_run("first", &json!({})));
     assert_eq!(export.run(&["sync"]).code, Some(0));
-    restore(&export, &copy);
+    restore_lake(&export.lake, &copy);
     assert_snapshot!(export.run(&["deliver"]).told(), @"
     exit 6
     error: the DuckDB file `[dir]/armature.duckdb` holds commit 2, and the lake ends at commit 1
@@ -266,15 +266,6 @@ fn a_lake_from_an_older_copy() {
     expected.extend(["first".to_owned(), "second".to_owned()]);
     assert_eq!(export.lake_ids(), expected);
     assert_eq!(export.database_ids(), expected, "after exit {:?}", ran.code);
-}
-
-/// Puts the lake back to what it was.
-fn restore(export: &TestExport, copy: &BTreeMap<PathBuf, Vec<u8>>) {
-    fs::remove_dir_all(&export.lake).unwrap();
-    for folder in ["manifests", "ledger", "staging"] {
-        fs::create_dir_all(export.lake.join("_armature").join(folder)).unwrap();
-    }
-    write_files(copy);
 }
 
 /// The lock file says who held it last; all else in the lake must be as it was.

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::{TestExport, hand_made_run};
+use crate::support::{TestExport, files, hand_made_run, restore_lake};
 use duckdb::Connection;
 use insta::assert_snapshot;
 use regex::Regex;
@@ -55,13 +55,20 @@ impl<'e> Warehouse<'e> {
         self.open().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// The script that loads what is new.
-    fn script(&self) -> String {
-        self.script_since(self.commit())
+    /// The last commit that was loaded, with its name, for `--since`.
+    fn named_commit(&self) -> String {
+        let sql = "SELECT commit_number || ':' || commit_name FROM _loads \
+                   ORDER BY commit_number DESC LIMIT 1";
+        self.open().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    fn script_since(&self, since: u64) -> String {
-        let changes = changes(self.export, &["--since", &since.to_string()]);
+    /// The script that loads what is new.
+    fn script(&self) -> String {
+        self.script_since(&self.named_commit())
+    }
+
+    fn script_since(&self, since: &str) -> String {
+        let changes = changes(self.export, &["--since", since]);
         fs::write(self.export.path("changes.json"), changes.to_string()).unwrap();
         let ran = self.export.run(&["schema", "--format", "duckdb", "--load", "changes.json"]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -72,6 +79,27 @@ impl<'e> Warehouse<'e> {
     fn load(&self) {
         self.open().execute_batch(&self.script()).unwrap();
         self.assert_equals_lake();
+    }
+
+    /// Runs all statements of a script, as a client does that goes on after an error. Returns the
+    /// errors.
+    fn load_without_stop(&self, script: &str) -> Vec<String> {
+        let connection = self.open();
+        let run = |statement| connection.execute_batch(statement).err();
+        let errors = script.split_inclusive(";\n").filter_map(run);
+        errors.map(|error| error.to_string()).collect()
+    }
+
+    /// Its rows in all tables, as one text.
+    fn rows(&self) -> String {
+        let connection = self.open();
+        let counts = TABLES.map(|table| {
+            let sql = format!(
+                "SELECT count(*) || ' ' || coalesce(bit_xor(hash(t)), 0) FROM \"{table}\" t"
+            );
+            connection.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap()
+        });
+        counts.join(", ")
     }
 
     /// Runs the first statements of a script, and ends as a killed process would.
@@ -178,26 +206,154 @@ fn a_load_that_is_killed_anywhere_leaves_the_rows_of_before() {
     sync(&export);
     let warehouse = Warehouse::new(&export);
     warehouse.load();
-    let rows = |path: &PathBuf| {
-        let connection = Connection::open(path).unwrap();
-        let counts = TABLES.map(|table| {
-            let sql = format!(
-                "SELECT count(*) || ' ' || coalesce(bit_xor(hash(t)), 0) FROM \"{table}\" t"
-            );
-            connection.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap()
-        });
-        counts.join(", ")
-    };
-    let before = rows(&warehouse.path);
+    let before = warehouse.rows();
     more_runs(&export);
     let script = warehouse.script();
     let statements = script.matches(";\n").count();
     for until in [1, statements / 3, statements / 2, 2 * statements / 3] {
         warehouse.load_until(&script, until);
-        assert_eq!(rows(&warehouse.path), before, "after {until} of {statements} statements");
+        assert_eq!(warehouse.rows(), before, "after {until} of {statements} statements");
     }
     warehouse.load();
-    assert_ne!(rows(&warehouse.path), before);
+    assert_ne!(warehouse.rows(), before);
+}
+
+#[test]
+fn a_client_that_goes_on_after_an_error_loses_no_rows() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    more_runs(&export);
+    let (script, complete) = (warehouse.script(), warehouse.script_since("0"));
+    let before = (warehouse.rows(), warehouse.commit());
+    // A file cannot be read: neither its rows nor those of other files are loaded.
+    let list = changes(&export, &["--since", "1", "--table", "spans"]);
+    let file = PathBuf::from(list["tables"][0]["files"][0]["path"].as_str().unwrap());
+    let hidden = file.with_extension("hidden");
+    fs::rename(&file, &hidden).unwrap();
+    for script in [&script, &complete] {
+        let errors = warehouse.load_without_stop(script);
+        assert!(errors.iter().any(|it| it.contains("the load is not recorded")), "{errors:?}");
+        assert_eq!((warehouse.rows(), warehouse.commit()), before);
+    }
+    fs::rename(&hidden, &file).unwrap();
+    // Rows are deleted, and those of the files cannot be inserted.
+    let rename = |from, to| {
+        let sql = format!("ALTER TABLE spans RENAME COLUMN {from} TO {to}");
+        warehouse.open().execute_batch(&sql).unwrap();
+    };
+    rename("span_id", "other");
+    assert!(!warehouse.load_without_stop(&script).is_empty());
+    rename("other", "span_id");
+    assert_eq!((warehouse.rows(), warehouse.commit()), before);
+    warehouse.load();
+    assert_eq!(warehouse.commit(), 2);
+}
+
+#[test]
+fn loads_that_are_not_in_order_change_nothing() {
+    // Without open runs, whose list is another file after each sync.
+    let export = TestExport::of_ended_runs(6);
+    let one_more_run = |id: &str| {
+        export.simulator.override_run(hand_made_run(id, &json!({})));
+        sync(&export);
+    };
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    let first = warehouse.script_since("0");
+    one_more_run("second");
+    let second = warehouse.script_since("1");
+    one_more_run("third");
+    let later = warehouse.script_since("2");
+    let overlapping = warehouse.script_since("1");
+    let refused = |script: &str, reason: &str| {
+        let before = warehouse.rows();
+        let error = warehouse.open().execute_batch(script).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert_eq!(warehouse.rows(), before);
+    };
+    refused(&second, "the warehouse does not end at commit 1 00000001-");
+    warehouse.open().execute_batch(&first).unwrap();
+    refused(&later, "the warehouse does not end at commit 2 00000002-");
+    warehouse.open().execute_batch(&second).unwrap();
+    refused(&overlapping, "the warehouse does not end at commit 1 00000001-");
+    warehouse.open().execute_batch(&later).unwrap();
+    warehouse.assert_equals_lake();
+}
+
+#[test]
+fn of_two_loads_at_the_same_time_one_fails() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    more_runs(&export);
+    for since in ["0", "2:"] {
+        let script = warehouse.script_since(since);
+        let (one, rest) = script.split_once("COMMIT;\n").unwrap();
+        let first = warehouse.open();
+        let second = first.try_clone().unwrap();
+        first.execute_batch(one).unwrap();
+        let error = second.execute_batch(&script).unwrap_err().to_string();
+        assert!(error.contains("onflict"), "{error}");
+        first.execute_batch(&format!("COMMIT;\n{rest}")).unwrap();
+        second.execute_batch(&format!("ROLLBACK;\n{script}")).unwrap();
+        drop((first, second));
+        warehouse.assert_equals_lake();
+        more_runs(&export);
+    }
+}
+
+/// The lake goes on from an older copy, and passes the commit that the warehouse has.
+#[test]
+fn a_lake_that_was_restored_is_not_loaded_on_top_of_its_former_rows() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let copy = files(&export.lake);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    more_runs(&export);
+    warehouse.load();
+    let loaded = warehouse.named_commit();
+    restore_lake(&export.lake, &copy);
+    fs::remove_file(&export.duckdb).unwrap();
+    more_runs(&export);
+    more_runs(&export);
+    let ran = export.run(&["changes", "--since", &loaded]);
+    assert_snapshot!(ran.told(), @"
+    exit 6
+    error: commit 2 of the lake is `00000002-[id]`, not `00000002-[id]`
+    hint: the lake is another one, or was restored from an older copy: load it anew with --since 0
+    ");
+    // Without a name, the load itself notices.
+    let (script, before) = (warehouse.script_since("2"), warehouse.rows());
+    let error = warehouse.open().execute_batch(&script).unwrap_err().to_string();
+    assert!(error.contains("the warehouse does not end at commit 2"), "{error}");
+    assert_eq!(warehouse.rows(), before);
+    warehouse.open().execute_batch(&warehouse.script_since("0")).unwrap();
+    warehouse.assert_equals_lake();
+    more_runs(&export);
+    warehouse.load();
+}
+
+/// A version that did not record names made the table of loads.
+#[test]
+fn a_warehouse_of_an_earlier_version_is_loaded_on() {
+    let export = TestExport::of_growing_world(6);
+    sync(&export);
+    let warehouse = Warehouse::new(&export);
+    warehouse.load();
+    let earlier = "ALTER TABLE _loads DROP COLUMN commit_name; \
+                   DELETE FROM _loads WHERE commit_number = 0";
+    warehouse.open().execute_batch(earlier).unwrap();
+    more_runs(&export);
+    let script = warehouse.script_since("1");
+    assert!(!warehouse.load_without_stop(&script).is_empty());
+    assert_eq!(warehouse.commit(), 1);
+    warehouse.define();
+    warehouse.open().execute_batch(&script).unwrap();
+    warehouse.assert_equals_lake();
+    assert!(warehouse.named_commit().starts_with("2:00000002-"));
 }
 
 #[test]
@@ -287,7 +443,7 @@ fn what_is_listed_in_each_format() {
     let ran = export.run(&["changes", "--since", "0", "--table", "runs"]);
     assert_snapshot!("changes_json", hide(&ran.stdout));
     let ran = export.run(&["changes", "--since", "0", "--format", "files"]);
-    assert_eq!(ran.stderr.trim_end(), "up to commit 1");
+    assert_eq!(hide(ran.stderr.trim_end()), "up to commit 1:00000001-[id]");
     assert_snapshot!("changes_files", hide(&ran.stdout));
     for path in ran.stdout.lines() {
         assert!(std::path::Path::new(path).is_file(), "{path}");
@@ -304,6 +460,7 @@ fn what_cannot_be_listed_is_told() {
     more_runs(&export);
     for arguments in [
         &["--since", "9"][..],
+        &["--since", "2:other"],
         &["--since", "2", "--until", "1"],
         &["--since", "0", "--table", "_syncs"],
         &["--since", "0", "--format", "redshift"],

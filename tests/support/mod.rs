@@ -21,7 +21,7 @@ use std::sync::{Arc, LazyLock, mpsc};
 use armature_export::config::Settings;
 pub(crate) use armature_export::simulator::SimulatorSettings;
 use armature_export::simulator::{Simulator, WorldSettings};
-pub(crate) use program::{KEY, ProgramOutput, files, write_files};
+pub(crate) use program::{KEY, ProgramOutput, files, restore_lake, write_files};
 pub(crate) use simulated::{answer, birth, ended_runs, hand_made_run, now, rule_for};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

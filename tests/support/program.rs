@@ -219,6 +219,15 @@ pub(crate) fn write_files(files: &BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
+/// Puts a lake back to what it was when its files were read.
+pub(crate) fn restore_lake(lake: &Path, copy: &BTreeMap<PathBuf, Vec<u8>>) {
+    fs::remove_dir_all(lake).unwrap();
+    for folder in ["manifests", "ledger", "staging"] {
+        fs::create_dir_all(lake.join("_armature").join(folder)).unwrap();
+    }
+    write_files(copy);
+}
+
 /// The names of the views of the metrics, sorted.
 fn metric_views() -> Vec<String> {
     let mut names: Vec<String> =

@@ -1,9 +1,11 @@
 """ClickHouse, as a library (chDB): runs a script, or exports tables to Parquet files.
 
 Usage: run_clickhouse.py STATE run SCRIPT [STATEMENTS]
+       run_clickhouse.py STATE go-on SCRIPT
        run_clickhouse.py STATE export FOLDER TABLE…
 
-With STATEMENTS, the process ends after as many statements, as a killed process would."""
+With STATEMENTS, the process ends after as many statements, as a killed process would. `go-on` prints
+errors, and goes on."""
 import os, sys
 from chdb import session
 
@@ -18,12 +20,17 @@ def statements(path):
     return [text.strip() for text in ''.join(lines).split(';\n') if text.strip()]
 
 
-if action == 'run':
+if action in ('run', 'go-on'):
     most = int(arguments[1]) if len(arguments) > 1 else None
     for number, statement in enumerate(statements(arguments[0])):
         if number == most:
             os._exit(9)
-        database.query(statement)
+        try:
+            database.query(statement)
+        except Exception as error:
+            if action != 'go-on':
+                sys.exit(str(error))
+            print(error)
 else:
     for table in arguments[1:]:
         out = f'{arguments[0]}/{table}.parquet'

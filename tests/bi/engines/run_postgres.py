@@ -3,9 +3,13 @@ files. The variables PGHOST, PGUSER and PGDATABASE name the database.
 
 Usage: run_postgres.py STATE define SCRIPT
        run_postgres.py STATE run SCRIPT [STATEMENTS]
+       run_postgres.py STATE go-on SCRIPT
+       run_postgres.py STATE pause SCRIPT STATEMENTS
+       run_postgres.py STATE waiting
        run_postgres.py STATE export FOLDER TABLE…
 
-With STATEMENTS, the process ends after as many statements, as a killed process would."""
+With STATEMENTS, `run` ends after as many statements, as a killed process would, and `pause` waits for
+a line on stdin. `go-on` prints errors, and goes on. `waiting` prints how many statements wait for a lock."""
 import importlib.util, os, pathlib, subprocess, sys
 import duckdb
 
@@ -30,15 +34,29 @@ def connect():
 if action == 'define':
     subprocess.run(['psql', '--quiet', '--no-psqlrc', '--set', 'ON_ERROR_STOP=1', '--file', arguments[0]],
                    check=True)
-elif action == 'run':
+elif action == 'waiting':
+    # How many statements wait for a lock.
+    sql = 'SELECT count(*) FROM pg_locks WHERE NOT granted'
+    subprocess.run(['psql', '--no-psqlrc', '--tuples-only', '--no-align', '--command', sql], check=True)
+elif action in ('run', 'go-on', 'pause'):
     database = connect()
-    most = int(arguments[1]) if len(arguments) > 1 else None
+    limit = int(arguments[1]) if len(arguments) > 1 else None
+    most, pause = (None, limit) if action == 'pause' else (limit, None)
     for number, statement in enumerate(statements(arguments[0])):
         if number == most:
             os._exit(9)
+        if number == pause:
+            print('paused', flush=True)
+            sys.stdin.readline()
         # The extension comes from a package: nothing is fetched.
-        if statement not in ('INSTALL postgres', 'LOAD postgres'):
+        if statement in ('INSTALL postgres', 'LOAD postgres'):
+            continue
+        try:
             database.execute(statement)
+        except duckdb.Error as error:
+            if action != 'go-on':
+                sys.exit(str(error))
+            print(error)
 else:
     database = connect()
     database.execute("ATTACH '' AS warehouse (TYPE postgres, READ_ONLY)")

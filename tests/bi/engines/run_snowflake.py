@@ -1,10 +1,12 @@
 """fakesnow, a simulation of Snowflake: runs a script, or exports tables to Parquet files.
 
 Usage: run_snowflake.py STATE run SCRIPT [STATEMENTS]
+       run_snowflake.py STATE go-on SCRIPT
        run_snowflake.py STATE export FOLDER TABLE…
 
-With STATEMENTS, the process ends after as many statements, as a killed process would. The variable
-LAKE is the root of the lake, which the stage ARMATURE_LAKE reads."""
+With STATEMENTS, the process ends after as many statements, as a killed process would. `go-on` prints
+errors, and goes on. The variable LAKE is the root of the lake, which
+the stage ARMATURE_LAKE reads."""
 import os, re, sys
 import fakesnow, pyarrow, pyarrow.parquet
 import snowflake.connector
@@ -24,17 +26,21 @@ with fakesnow.patch(db_path=state):
     connection = snowflake.connector.connect(database='ARMATURE', schema='PUBLIC')
     cursor = connection.cursor()
     cursor.execute(f"CREATE STAGE IF NOT EXISTS \"ARMATURE_LAKE\" URL = 'file://{os.environ['LAKE']}/'")
-    if action == 'run':
+    if action in ('run', 'go-on'):
         most = int(arguments[1]) if len(arguments) > 1 else None
         for number, statement in enumerate(statements(arguments[0])):
             if number == most:
                 os._exit(9)
             # fakesnow fails at an apostrophe in the comment of a table.
             statement = re.sub(r"\) COMMENT = '.*'$", ')', statement)
+            # Nor does it copy files into temporary tables.
+            statement = statement.replace('CREATE OR REPLACE TEMP TABLE', 'CREATE OR REPLACE TABLE')
             try:
                 cursor.execute(statement)
             except Exception as error:
-                sys.exit(f'{error}\nin: {statement[:2000]}')
+                if action != 'go-on':
+                    sys.exit(f'{error}\nin: {statement[:2000]}')
+                print(error)
     else:
         for table in arguments[1:]:
             cursor.execute(f'SELECT * FROM "{table.upper()}"')
