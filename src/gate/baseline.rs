@@ -86,7 +86,7 @@ impl Baseline {
         self.samples.get(&key).copied()
     }
 
-    /// Reads the runs that started in the time before `now`, each by its latest revision and
+    /// Reads the runs that started in the time before `until`, each by its latest revision and
     /// without those in `except`.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Baseline {
         options: &BaselineOptions,
         mapping: &Mapping,
         organization: Option<&str>,
-        now: Timestamp,
+        until: Timestamp,
         except: impl IntoIterator<Item = &str>,
     ) -> Result<Self, BaselineError> {
         let (options, mapping) = (options.clone(), mapping.clone());
@@ -106,7 +106,7 @@ impl Baseline {
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             let organization = organization.as_deref();
-            runtime.block_on(Self::read_here(&options, &mapping, organization, now, &except))
+            runtime.block_on(Self::read_here(&options, &mapping, organization, until, &except))
         });
         task.await.map_err(JobError::from)?
     }
@@ -115,7 +115,7 @@ impl Baseline {
         options: &BaselineOptions,
         mapping: &Mapping,
         organization: Option<&str>,
-        now: Timestamp,
+        until: Timestamp,
         except: &[String],
     ) -> Result<Self, BaselineError> {
         let lake = match LakeView::open(options.store.clone()).await {
@@ -133,7 +133,7 @@ impl Baseline {
         let mut reader = opened.map_err(JobError::from)?;
         let excepted = except.iter().map(|run_id| (run_id.as_str(), 0));
         reader.load("excepted", excepted).map_err(JobError::from)?;
-        let from = (now - options.reach).as_micros();
+        let (from, until) = ((until - options.reach).as_micros(), until.as_micros());
         // `runs` of the lake has every revision; the query of `run_facts` expects the latest ones.
         let sql = format!(
             "WITH runs AS (SELECT * FROM {LATEST_RUNS})
@@ -142,7 +142,7 @@ SELECT workflow_id, model, harness,
   count_if(outcome IN ('passed', 'partial', 'failed')) AS decided
 FROM ({}) AS facts
 WHERE workflow_id IS NOT NULL AND started_at >= make_timestamp({from})
-  AND run_id NOT IN (SELECT id FROM excepted)
+  AND started_at < make_timestamp({until}) AND run_id NOT IN (SELECT id FROM excepted)
 GROUP BY ALL",
             RUN_FACTS.query()
         );

@@ -133,6 +133,7 @@ pub async fn gate(options: &GateOptions) -> Result<GateReport, GateFailure> {
         tracked: Vec::new(),
         missing: Vec::new(),
         unanswered: Vec::new(),
+        baseline: None,
         inferred: 0,
         again: Vec::new(),
         notes: Vec::new(),
@@ -243,6 +244,8 @@ struct Gate<'a> {
     missing: Vec<(usize, Attempt)>,
     /// Workflows with a dispatch that was under way when the gate ended.
     unanswered: Vec<usize>,
+    /// The earlier runs, if they were read before the first dispatch.
+    baseline: Option<Baseline>,
     /// Dispatches whose runs no answer names.
     inferred: u32,
     /// Repetitions that were dispatched again.
@@ -252,6 +255,10 @@ struct Gate<'a> {
 
 impl Gate<'_> {
     async fn run(&mut self) -> Result<GateReport, GateError> {
+        // Without it there is no verdict: that must not be found out after runs were paid for.
+        if self.options.rules.baseline_blocks {
+            self.baseline = Some(self.read_baseline().await?);
+        }
         if self.options.runs.is_empty() {
             let wanted = &self.options.workflows;
             self.workflows =
@@ -569,7 +576,10 @@ impl Gate<'_> {
         groups: Vec<Group>,
         running: Vec<RunReference>,
     ) -> Result<GateReport, GateError> {
-        let baseline = self.baseline().await?;
+        let baseline = match self.baseline.take() {
+            Some(baseline) => baseline,
+            None => self.read_baseline().await?,
+        };
         let judged = groups.into_iter().map(|group| {
             let (model, harness) = (group.model.as_deref(), group.harness.as_deref());
             let sample = baseline.sample(&group.workflow.id, model, harness);
@@ -597,12 +607,16 @@ impl Gate<'_> {
     }
 
     /// The earlier runs. That there are none to read is an error only if the comparison can block.
-    async fn baseline(&self) -> Result<Baseline, GateError> {
+    ///
+    /// It can be read before the runs of this gate are known: these began later than `until`, but
+    /// for those that were given.
+    async fn read_baseline(&self) -> Result<Baseline, GateError> {
         let Some(options) = &self.options.baseline else { return Ok(Baseline::default()) };
-        let own = self.tracked.iter().map(|tracked| tracked.named.run_id.as_str());
+        let given = self.options.runs.iter().map(String::as_str);
+        let until = self.began - MARGIN;
         let organization = self.organization.id.as_deref();
         let mapping = &self.options.mapping;
-        let reading = Baseline::read(options, mapping, organization, self.began, own);
+        let reading = Baseline::read(options, mapping, organization, until, given);
         // The time of the gate may be up here: the lake has its own.
         match bounded(reading, BASELINE_WITHIN, self.options.stop.clone()).await {
             Ok(baseline) => Ok(baseline),

@@ -569,7 +569,7 @@ fn a_run_that_stays_unreadable_is_inconclusive_if_others_were_judged() {
 /// request, and the verdict that it has is not lost.
 #[test]
 fn a_stop_request_ends_the_reading_of_a_slow_lake() {
-    for (more, expected) in [("--evidence", 0), ("--baseline-blocks", 130)] {
+    for (more, expected, dispatched) in [("--evidence", 0, 3), ("--baseline-blocks", 130, 0)] {
         let store = TcpListener::bind("127.0.0.1:0").unwrap();
         store.set_nonblocking(true).unwrap();
         let export = export(at_once());
@@ -586,7 +586,7 @@ fn a_stop_request_ends_the_reading_of_a_slow_lake() {
             connections.borrow_mut().extend(store.accept());
             !connections.borrow().is_empty()
         });
-        assert_eq!(dispatches(&export), 3, "the lake is read at the end");
+        assert_eq!(dispatches(&export), dispatched, "when the lake is read");
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
         let ran = export.wait(child);
@@ -819,8 +819,10 @@ fn limits_and_earlier_runs() {
     let (_, _, found) = verdict(&["--lake", &elsewhere]);
     assert_eq!(found["notes"][0], NO_LAKE);
     let blocked = |more: &[&str], reason: &str| {
+        let before = dispatches(&export);
         let ran = run(&export, &[&["refund request", "--baseline-blocks"], more].concat());
         assert_eq!(ran.code, Some(6), "{}", ran.told());
+        assert_eq!(dispatches(&export), before, "runs were paid for, and cannot be judged");
         let error = "no comparison with earlier runs, which --baseline-blocks needs: ";
         assert!(ran.stderr.contains(&format!("{error}{reason}\n")), "{}", ran.stderr);
     };
@@ -841,6 +843,7 @@ fn a_baseline_that_blocks_must_be_readable() {
     fs::write(export.lake.join("_armature/format.json"), "not json").unwrap();
     let ran = run(&export, &["refund request", "--baseline-blocks"]);
     assert_eq!(ran.code, Some(6), "{}", ran.told());
+    assert_eq!(dispatches(&export), 0);
     let (code, found) = report(&export, &["refund request"]);
     assert_eq!(code, Some(0));
     let note = found["notes"][0].as_str().unwrap();
