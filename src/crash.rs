@@ -6,7 +6,7 @@
 
 /// All points; those of a sync in the order in which it reaches them, then those of rebuilds,
 /// merges and reports.
-pub const POINTS: [&str; 43] = [
+pub const POINTS: [&str; 44] = [
     "lock_taken",
     "before_recovery",
     "discarding",
@@ -17,6 +17,7 @@ pub const POINTS: [&str; 43] = [
     "before_stage",
     "between_staged_parts",
     "after_stage",
+    "after_ledger_shards",
     "after_ledger_checkpoint",
     "after_files_checkpoint",
     "after_seal",

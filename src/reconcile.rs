@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use crate::api::{ApiError, RequestStats};
 use crate::config::RangeChoice;
+use crate::digest::id_key;
 use crate::extract::{Decision, ListedRun, RunPaths, ScanSummary, Window, WindowScan, decide};
 use crate::job::JobError;
 use crate::lake::{LakeError, LakeView};
-use crate::ledger::{Entry, Ledger, RunState};
+use crate::ledger::{Entry, Ledger, LedgerError, RunState};
 use crate::query::{LakeReader, QueryError};
 use crate::sync::{ScanReport, Session, SyncOptions};
 use crate::tables::RUNS;
@@ -161,6 +162,12 @@ impl From<LakeError> for ReconcileError {
     }
 }
 
+impl From<LedgerError> for ReconcileError {
+    fn from(error: LedgerError) -> Self {
+        LakeError::from(error).into()
+    }
+}
+
 impl From<QueryError> for ReconcileError {
     fn from(error: QueryError) -> Self {
         Self::Job(error.into())
@@ -190,9 +197,18 @@ pub async fn reconcile(options: &SyncOptions) -> Result<Reconciliation, Reconcil
         paths: &paths,
     };
     let mut compared = Compared::new(&ledger, window, &paths);
-    let (summary, _) = scan.run(|| std::future::ready(()), |runs| compared.add(runs)).await?;
+    let mut unreadable = None;
+    let compare = |runs| {
+        if unreadable.is_none() {
+            unreadable = compared.add(runs).err();
+        }
+    };
+    let (summary, listed) = scan.run(|| std::future::ready(()), compare).await?;
+    if let Some(error) = unreadable {
+        return Err(error.into());
+    }
     let in_tables = in_tables(&lake, &compared.missing(), options).await?;
-    Ok(compared.finish(&summary, &in_tables, client.request_stats()))
+    Ok(compared.finish(&summary, &listed, &in_tables, client.request_stats())?)
 }
 
 /// The runs of a list that are in the tables.
@@ -220,30 +236,20 @@ struct Compared<'a> {
     ledger: &'a Ledger,
     window: Window,
     paths: &'a RunPaths,
-    listed: HashSet<String>,
     groups: BTreeMap<GroupKey, Comparison>,
     differences: Vec<(Difference, GroupKey)>,
 }
 
 impl<'a> Compared<'a> {
     fn new(ledger: &'a Ledger, window: Window, paths: &'a RunPaths) -> Self {
-        Self {
-            ledger,
-            window,
-            paths,
-            listed: HashSet::new(),
-            groups: BTreeMap::new(),
-            differences: Vec::new(),
-        }
+        Self { ledger, window, paths, groups: BTreeMap::new(), differences: Vec::new() }
     }
 
-    fn add(&mut self, runs: Vec<ListedRun>) {
+    /// Compares runs, none of which came before.
+    fn add(&mut self, runs: Vec<ListedRun>) -> Result<(), LedgerError> {
         for run in runs {
-            // The lists of several workflows can overlap.
-            if !self.listed.insert(run.run_id.clone()) {
-                continue;
-            }
-            let verdict = verdict(&run, self.ledger.get(&run.run_id).as_ref(), self.window.until);
+            let known = self.ledger.get(&run.run_id, run.started_at)?;
+            let verdict = verdict(&run, known.as_ref(), self.window.until);
             let day = run.started_at.and_then(Timestamp::utc_day);
             let key = (day, run.workflow_id(self.paths), run.status.clone());
             self.groups.entry(key.clone()).or_default().add(verdict);
@@ -251,6 +257,7 @@ impl<'a> Compared<'a> {
                 self.differences.push((Difference { run_id: run.run_id, verdict }, key));
             }
         }
+        Ok(())
     }
 
     fn missing(&self) -> Vec<String> {
@@ -262,9 +269,10 @@ impl<'a> Compared<'a> {
     fn finish(
         mut self,
         tally: &ScanSummary,
+        listed: &HashSet<u128>,
         in_tables: &HashSet<String>,
         traffic: RequestStats,
-    ) -> Reconciliation {
+    ) -> Result<Reconciliation, LedgerError> {
         for (difference, key) in &mut self.differences {
             if in_tables.contains(&difference.run_id) {
                 difference.verdict = Verdict::NotInLedger;
@@ -278,22 +286,22 @@ impl<'a> Compared<'a> {
         // Runs near the start of the window may have left it during the scan: skip one day.
         let window = tally.window.unwrap_or(self.window);
         let from = window.from + DAY;
-        let is_gone = |(run_id, entry): &(&str, Entry)| {
-            let started = entry.started_at.is_some_and(|start| start >= from);
-            started && entry.state == RunState::Exported && !self.listed.contains(*run_id)
-        };
-        let gone = self.ledger.iter().filter(is_gone).count();
+        let (mut no_longer_listed, forever) = (0, Timestamp::from_micros(i64::MAX));
+        self.ledger.for_each_started(from, forever, |run_id, entry| {
+            let is_gone = entry.state == RunState::Exported && !listed.contains(&id_key(run_id));
+            no_longer_listed += u64::from(is_gone);
+        })?;
         let groups = self.groups.into_iter().map(|((day, workflow_id, status), comparison)| {
             Group { day, workflow_id, status, comparison }
         });
-        Reconciliation {
+        Ok(Reconciliation {
             sweep: ScanReport::from(tally),
             total,
             groups: groups.collect(),
             differences: self.differences.into_iter().map(|(difference, _)| difference).collect(),
-            no_longer_listed: u64::try_from(gone).unwrap_or(u64::MAX),
+            no_longer_listed,
             requests: traffic.requests,
-        }
+        })
     }
 }
 

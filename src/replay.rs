@@ -17,9 +17,9 @@ use crate::event::Event;
 use crate::extract::RunPaths;
 use crate::job::{JobError, LakeJob};
 use crate::lake::{
-    CommitBuilder, DataFile, FileGroup, Lake, LakeStore, LakeView, NewDataFile, Staging,
+    CommitBuilder, DataFile, FileGroup, Lake, LakeError, LakeStore, LakeView, NewDataFile, Staging,
 };
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entry, Ledger, LedgerChange, LedgerError};
 use crate::normalize::{ExportContext, dashboard_of};
 use crate::query::LakeReader;
 use crate::run::FetchedRun;
@@ -227,7 +227,8 @@ impl<'v> Replay<'v> {
                 self.report.bytes_after += u64::try_from(part.written.to.len()).unwrap_or(u64::MAX);
             }
             let commit = self.commit;
-            draft.ledger_changes.extend(ledger_changes(ledger, &latest, commit));
+            let changes = ledger_changes(ledger, &latest, commit).map_err(LakeError::from)?;
+            draft.ledger_changes.extend(changes);
             if let Some(staging) = &mut staging {
                 staging.add(parts).await?;
             }
@@ -301,9 +302,12 @@ fn ledger_changes(
     ledger: &Ledger,
     latest: &[FetchedRun],
     commit: u64,
-) -> Vec<(String, Option<Entry>)> {
-    let change = |run: &FetchedRun| {
-        let known = ledger.get(&run.run_id).filter(|known| known.revision > 0)?;
+) -> Result<Vec<LedgerChange>, LedgerError> {
+    let mut changes = Vec::with_capacity(latest.len());
+    for run in latest {
+        // With another mapping, the start can be another one: the run is found all the same.
+        let known = ledger.get(&run.run_id, run.started_at)?;
+        let Some(known) = known.filter(|known| known.revision > 0) else { continue };
         let entry = Entry {
             status: run.status.as_deref().map(Arc::from),
             started_at: run.started_at,
@@ -312,7 +316,7 @@ fn ledger_changes(
             commit,
             ..known
         };
-        Some((run.run_id.clone(), Some(entry)))
-    };
-    latest.iter().filter_map(change).collect()
+        changes.push((run.run_id.clone(), Some(entry)));
+    }
+    Ok(changes)
 }

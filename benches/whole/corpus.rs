@@ -61,6 +61,17 @@ impl Corpus {
         Self { simulated, ids, numbers, newest, step, large: None }
     }
 
+    /// The same with a start every so many milliseconds.
+    pub(crate) fn with_step(mut self, step: i64) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// When the oldest run started, in milliseconds since 1970.
+    pub(crate) fn oldest(&self) -> i64 {
+        self.start(self.runs().saturating_sub(1))
+    }
+
     /// The same with a trace of so many bytes for the run with this number.
     pub(crate) fn with_large(mut self, number: usize, bytes: usize) -> Self {
         let trace = large::trace(&self.ids[number].to_string(), self.start(number), bytes).into();

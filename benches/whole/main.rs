@@ -22,6 +22,7 @@ mod bare;
 mod corpus;
 mod exported;
 mod figures;
+mod known;
 mod large;
 mod process;
 mod report;

@@ -35,6 +35,21 @@ pub(crate) fn sync_with(
     configuration: &str,
     variables: &[(&str, &str)],
 ) -> Taken {
+    command_with(folder, base, configuration, "sync", variables)
+}
+
+/// Runs a command of the program to its end, which must be good.
+pub(crate) fn command(folder: &Path, base: &str, configuration: &str, name: &str) -> Taken {
+    command_with(folder, base, configuration, name, &[])
+}
+
+fn command_with(
+    folder: &Path,
+    base: &str,
+    configuration: &str,
+    name: &str,
+    variables: &[(&str, &str)],
+) -> Taken {
     let file = folder.join("export.toml");
     fs::write(&file, configuration).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
@@ -42,7 +57,7 @@ pub(crate) fn sync_with(
         .current_dir(folder)
         .args(["--quiet", "--config"])
         .arg(&file)
-        .arg("sync")
+        .arg(name)
         .env("ARMATURE_API_URL", base)
         .env("ARMATURE_API_KEY", "amt_bench_key")
         .envs(variables.iter().copied())

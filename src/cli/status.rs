@@ -12,7 +12,7 @@ use super::table::{bytes, count, counted, elapsed, moment, render};
 use crate::event::Events;
 use crate::failure::{Exit, Failure};
 use crate::lake::{Gap, LakeStore, LakeView, SyncRecord};
-use crate::ledger::{Entry, Ledger, RunState};
+use crate::ledger::{Entries, Entry, RunState, RunTotals};
 use crate::targets::{self, Target};
 use crate::time::{Interval, Timestamp};
 
@@ -88,7 +88,8 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     let settings = context.targets(arguments);
     let lake = LakeView::open(LakeStore::configured(&settings)?).await?;
     let (ledger, _) = lake.ledger().await?;
-    let mut status = base(&lake, &ledger);
+    // Runs that failed or are absent are among those in memory.
+    let mut status = base(&lake, ledger.recent(), lake.run_totals().await?);
     status.syncs = lake.last_syncs(SHOWN).await?;
     let totals = lake.totals().await?;
     (status.parts, status.bytes, status.rows) = (totals.files, totals.bytes, totals.rows);
@@ -100,11 +101,10 @@ pub(super) async fn run(context: &Context, arguments: &TargetArguments) -> Resul
     Ok(Exit::Done)
 }
 
-fn base(lake: &LakeView, ledger: &Ledger) -> Status {
+fn base(lake: &LakeView, ledger: &Entries, totals: RunTotals) -> Status {
     let head = lake.head();
     let coverage = head.map(|head| head.coverage.clone()).unwrap_or_default();
     let gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
-    let partial = ledger.iter().filter(|(_, entry)| entry.documents.is_partial()).count();
     let behind = coverage.last().map(|last| Timestamp::from(now()).since(last.until).as_secs());
     Status {
         lake: lake.root().to_string(),
@@ -113,13 +113,13 @@ fn base(lake: &LakeView, ledger: &Ledger) -> Status {
         parts: 0,
         bytes: 0,
         rows: BTreeMap::new(),
-        runs: ledger.counts().into_iter().collect(),
+        runs: totals.counts().into_iter().collect(),
         coverage: coverage.iter().map(|Interval { from, until }| moments(*from, *until)).collect(),
         behind_seconds: behind,
         gaps: gaps.iter().map(|Gap { from, until, .. }| moments(*from, *until)).collect(),
         failed_runs: runs_with(ledger, |entry| entry.state == RunState::Failed),
         absent_runs: runs_with(ledger, Entry::is_absent),
-        partial_runs: u64::try_from(partial).unwrap_or(u64::MAX),
+        partial_runs: totals.partial,
         syncs: Vec::new(),
         targets: Vec::new(),
         report: None,
@@ -134,7 +134,7 @@ fn report_status(path: PathBuf) -> ReportStatus {
 }
 
 /// The runs for which `holds` is true, by id, with their problem.
-fn runs_with(ledger: &Ledger, holds: impl Fn(&Entry) -> bool) -> Vec<FailedRun> {
+fn runs_with(ledger: &Entries, holds: impl Fn(&Entry) -> bool) -> Vec<FailedRun> {
     let runs = ledger.iter().filter(|(_, entry)| holds(entry));
     let mut runs: Vec<FailedRun> = runs
         .map(|(run_id, entry)| FailedRun {

@@ -17,7 +17,7 @@ use crate::api::{ApiError, Client};
 use crate::config::Filters;
 use crate::digest::id_key;
 use crate::event::{Event, Events};
-use crate::ledger::{Ledger, RunState};
+use crate::ledger::{Ledger, LedgerError, RunState};
 use crate::run::Resource;
 use crate::time::Timestamp;
 
@@ -68,6 +68,8 @@ pub enum ExtractEvent {
     Finished,
     /// The extraction ends early. What came out so far is valid.
     Stopped(ApiError),
+    /// The extraction ends early, because a part of the ledger cannot be read.
+    LedgerUnreadable(LedgerError),
     /// A task panicked, or ended without a result: a bug in this program.
     Broken(String),
 }
@@ -106,6 +108,7 @@ impl Backlog {
 enum Queued {
     Page { unchanged: u64, open: Vec<ListedRun>, tasks: PackedTasks },
     ListDone(Result<(ScanSummary, HashSet<u128>), ApiError>),
+    LedgerUnreadable(LedgerError),
 }
 
 /// Runs of a page that are to be fetched: what was read of them and decided about them when they were
@@ -152,6 +155,7 @@ impl Extraction {
             let end = match fan_out.run(queued).await {
                 Ok(()) => ExtractEvent::Finished,
                 Err(Ended::ByApi(error)) => ExtractEvent::Stopped(error),
+                Err(Ended::ByLedger(error)) => ExtractEvent::LedgerUnreadable(error),
                 Err(Ended::ByFault(fault)) => ExtractEvent::Broken(fault),
             };
             fan_out.send(end).await;
@@ -168,8 +172,8 @@ impl Extraction {
         Self { output, _tasks: tasks }
     }
 
-    /// The next event. The last one is [`ExtractEvent::Finished`], [`ExtractEvent::Stopped`] or
-    /// [`ExtractEvent::Broken`]; a channel that closes before one of them is a bug, too.
+    /// The next event. The last one is [`ExtractEvent::Finished`], [`ExtractEvent::Stopped`],
+    /// [`ExtractEvent::LedgerUnreadable`] or [`ExtractEvent::Broken`]; a channel that closes before one of them is a bug, too.
     pub async fn next(&mut self) -> ExtractEvent {
         let closed = || ExtractEvent::Broken("the extraction ended without a result".to_owned());
         self.output.recv().await.unwrap_or_else(closed)
@@ -184,7 +188,14 @@ fn described(fault: &tokio::task::JoinError) -> String {
 /// Why the fan-out ended early.
 enum Ended {
     ByApi(ApiError),
+    ByLedger(LedgerError),
     ByFault(String),
+}
+
+impl From<LedgerError> for Ended {
+    fn from(error: LedgerError) -> Self {
+        Self::ByLedger(error)
+    }
 }
 
 impl From<ApiError> for Ended {
@@ -210,7 +221,14 @@ async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlo
     };
     let result = scan
         .run(wait, |runs| {
-            let (page, tasks) = sort_page(&plan.ledger, plan.policy.now, runs);
+            let (page, tasks) = match sort_page(&plan.ledger, plan.policy.now, runs) {
+                Ok(sorted) => sorted,
+                // The fan-out ends with this error, and with it the scan.
+                Err(error) => {
+                    let _ended = queue.send(Queued::LedgerUnreadable(error));
+                    return;
+                }
+            };
             let count = u64::try_from(tasks).unwrap_or(u64::MAX);
             if count > 0 {
                 plan.events.emit(Event::RunsQueued { runs: count });
@@ -225,11 +243,15 @@ async fn scan(plan: ExtractionPlan, queue: mpsc::UnboundedSender<Queued>, backlo
 
 /// A page for the fan-out, and how many runs it has to fetch. `now` is when the sync began, by the
 /// server's clock.
-fn sort_page(ledger: &Ledger, now: Timestamp, runs: Vec<ListedRun>) -> (Queued, usize) {
+fn sort_page(
+    ledger: &Ledger,
+    now: Timestamp,
+    runs: Vec<ListedRun>,
+) -> Result<(Queued, usize), LedgerError> {
     let (mut unchanged, mut open, mut tasks) = (0, Vec::new(), PackedTasks::default());
     let mut text = Vec::new();
     for run in runs {
-        match decide(&run, ledger.get(&run.run_id).as_ref(), now) {
+        match decide(&run, ledger.get(&run.run_id, run.started_at)?.as_ref(), now) {
             Decision::Unchanged => unchanged += 1,
             Decision::Open => open.push(run.detached()),
             Decision::Fetch => tasks.push(&run, false, &mut text),
@@ -238,7 +260,7 @@ fn sort_page(ledger: &Ledger, now: Timestamp, runs: Vec<ListedRun>) -> (Queued, 
     }
     tasks.compress(text);
     let count = tasks.rows.len();
-    (Queued::Page { unchanged, open, tasks }, count)
+    Ok((Queued::Page { unchanged, open, tasks }, count))
 }
 
 impl PackedTasks {
@@ -272,9 +294,10 @@ impl PackedTasks {
     /// The tasks, with the runs' entries in the ledger.
     ///
     /// # Errors
-    /// A description of the fault if the text is not the one that was packed.
-    fn unpack(self, ledger: &Ledger) -> Result<Vec<FetchTask>, String> {
-        let fault = || "queued rows could not be read back".to_owned();
+    /// [`Ended::ByFault`] if the text is not the one that was packed, and [`Ended::ByLedger`] if a part
+    /// of the ledger cannot be read.
+    fn unpack(self, ledger: &Ledger) -> Result<Vec<FetchTask>, Ended> {
+        let fault = || Ended::ByFault("queued rows could not be read back".to_owned());
         let text = if self.is_compressed {
             zstd::bulk::decompress(&self.text, self.length).map_err(|_| fault())?
         } else {
@@ -282,29 +305,32 @@ impl PackedTasks {
         };
         let mut text = Bytes::from(text);
         let mut next = |length: usize| (length <= text.len()).then(|| text.split_to(length));
-        let mut task = |row: PackedTask| {
+        let mut listed_run = |row: &PackedTask| {
             let mut word = |length| String::from_utf8(next(length)?.into()).ok();
             let run_id = word(row.run_id)?;
             let status = match row.status {
                 Some(length) => Some(word(length)?),
                 None => None,
             };
-            let listed = ListedRun {
-                run_id: run_id.clone(),
+            Some(ListedRun {
+                run_id,
                 status,
                 started_at: row.started_at,
                 ended_at: row.ended_at,
                 body: next(row.body)?,
                 fingerprint: row.fingerprint,
-            };
-            Some(FetchTask {
-                known: ledger.get(&run_id),
+            })
+        };
+        let task = |row: PackedTask| {
+            let listed = listed_run(&row).ok_or_else(fault)?;
+            Ok(FetchTask {
+                known: ledger.get(&listed.run_id, listed.started_at)?,
+                run_id: listed.run_id.clone(),
                 listed: Some(listed),
-                run_id,
                 only_with_evaluation: row.only_with_evaluation,
             })
         };
-        self.rows.into_iter().map(|row| task(row).ok_or_else(fault)).collect()
+        self.rows.into_iter().map(task).collect()
     }
 }
 
@@ -373,7 +399,7 @@ impl FanOut {
             if self.ready.is_empty() {
                 match self.pages.pop_front() {
                     Some(page) => {
-                        let tasks = page.unpack(&self.plan.ledger).map_err(Ended::ByFault)?;
+                        let tasks = page.unpack(&self.plan.ledger)?;
                         self.ready.extend(tasks);
                     }
                     None if self.unlisted.is_empty() => return Ok(false),
@@ -405,7 +431,7 @@ impl FanOut {
     }
 
     /// Handles a message of the scan. Returns whether more will come.
-    async fn take(&mut self, queued: Queued) -> Result<bool, ApiError> {
+    async fn take(&mut self, queued: Queued) -> Result<bool, Ended> {
         match queued {
             Queued::Page { unchanged, open, tasks } => {
                 self.pages.push_back(tasks);
@@ -423,7 +449,7 @@ impl FanOut {
                     &self.plan.ledger,
                     |id| listed.contains(&id_key(id)),
                     self.plan.policy.now,
-                );
+                )?;
                 let runs = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
                 if runs > 0 {
                     self.plan.events.emit(Event::RunsQueued { runs });
@@ -436,7 +462,8 @@ impl FanOut {
                 self.spent = true;
                 Ok(false)
             }
-            Queued::ListDone(Err(error)) => Err(error),
+            Queued::ListDone(Err(error)) => Err(error.into()),
+            Queued::LedgerUnreadable(error) => Err(error.into()),
         }
     }
 
@@ -532,7 +559,7 @@ mod tests {
             ListedRun { ended_at: ended.ended_at, ..statusless.clone() },
         ];
         let now = Timestamp::EPOCH + crate::time::DAY;
-        let (queued, count) = sort_page(&ledger, now, runs);
+        let (queued, count) = sort_page(&ledger, now, runs).unwrap();
         let Queued::Page { unchanged, open, tasks } = queued else { panic!("no page") };
         assert_eq!((unchanged, open.len(), count), (1, 1, 3));
         // A ledger that would lead to other decisions changes none.
@@ -540,7 +567,7 @@ mod tests {
             ("waiting".to_owned(), Some(entry(RunState::Exported))),
             ("é".to_owned(), Some(entry(RunState::Waiting))),
         ]);
-        let tasks = tasks.unpack(&ledger).unwrap();
+        let tasks = tasks.unpack(&ledger).ok().unwrap();
         let decided: Vec<_> =
             tasks.iter().map(|task| (task.run_id.as_str(), task.only_with_evaluation)).collect();
         assert_eq!(decided, [("waiting", true), ("é", false), ("no status", false)]);
@@ -555,7 +582,7 @@ mod tests {
         let mut bytes = 0;
         for page in 0..10 {
             let runs = (0..100).map(|run| listed(&format!("run-{page}-{run}"), &body)).collect();
-            let (queued, count) = sort_page(&Ledger::default(), Timestamp::EPOCH, runs);
+            let (queued, count) = sort_page(&Ledger::default(), Timestamp::EPOCH, runs).unwrap();
             let Queued::Page { tasks, .. } = queued else { panic!("no page") };
             assert_eq!(count, 100);
             bytes += tasks.text.capacity() + tasks.rows.capacity() * size_of::<PackedTask>();
@@ -565,10 +592,11 @@ mod tests {
 
     #[test]
     fn rows_that_cannot_be_read_back_are_a_fault() {
-        let (queued, _) = sort_page(&Ledger::default(), Timestamp::EPOCH, vec![listed("r", "b")]);
+        let runs = vec![listed("r", "b")];
+        let (queued, _) = sort_page(&Ledger::default(), Timestamp::EPOCH, runs).unwrap();
         let Queued::Page { mut tasks, .. } = queued else { panic!("no page") };
         tasks.text.truncate(4);
-        assert!(tasks.unpack(&Ledger::default()).is_err());
+        assert!(matches!(tasks.unpack(&Ledger::default()), Err(Ended::ByFault(_))));
     }
 
     #[tokio::test]

@@ -8,10 +8,13 @@ use uuid::Uuid;
 
 use super::files_checkpoint::LiveFileChanges;
 use super::paths::{FILES, LEDGER, checkpoint_path, commit_path, staging_path};
-use super::{CommitFile, Gap, Lake, LakeError, Staging, StoredFile, SyncRecord, ledger_checkpoint};
+use super::{
+    CommitFile, Gap, Lake, LakeError, Staging, StoredFile, SyncRecord, ledger_checkpoint,
+    ledger_shards,
+};
 use crate::crash;
 use crate::digest::sha256_hex;
-use crate::ledger::Entry;
+use crate::ledger::{LedgerChange, ShardLayout};
 use crate::tables::{FieldIds, SCHEMA_VERSION};
 use crate::time::{Interval, Timestamp};
 
@@ -23,7 +26,7 @@ pub struct CommitBuilder {
     /// When it is made: by the server's clock for a sync, by this machine's clock otherwise.
     pub created_at: Timestamp,
     /// Changes of the ledger: entries by run id; `None` removes the run.
-    pub ledger_changes: Vec<(String, Option<Entry>)>,
+    pub ledger_changes: Vec<LedgerChange>,
     /// The coverage after this commit; `None` leaves it unchanged.
     pub coverage: Option<Vec<Interval>>,
     /// New gaps.
@@ -107,6 +110,7 @@ impl Lake {
             is_merge: draft.is_merge,
             ledger_checkpoint,
             ledger_checkpoint_sha256,
+            ledger_totals: Some(self.run_totals()),
             files_checkpoint: head.and_then(|head| head.files_checkpoint),
             files_checkpoint_sha256: head.and_then(|head| head.files_checkpoint_sha256.clone()),
             field_ids,
@@ -248,27 +252,38 @@ impl Lake {
     }
 
     /// Writes a checkpoint of the ledger if one is due, so that opening the lake reads few commits.
-    /// It precedes the commit, which names it and its SHA-256. Returns its commit and SHA-256, if
-    /// it was written.
+    /// It precedes the commit, which names it and its SHA-256; the shards that it names precede it.
+    /// Returns its commit and SHA-256, if it was written.
     async fn checkpoint_if_due(
         &mut self,
         staging: &Staging,
         draft: &CommitBuilder,
     ) -> Result<Option<(u64, String)>, LakeError> {
-        self.note_changes(&draft.ledger_changes);
-        let is_due = draft.sync.is_some() && self.checkpoint_is_due();
-        if !is_due && !draft.has_checkpoint {
+        self.note_changes(&draft.ledger_changes)?;
+        if !self.checkpoint_is_due(draft.sync.is_some()) && !draft.has_checkpoint {
             return Ok(None);
         }
-        let path = checkpoint_path(LEDGER, staging.commit);
-        let bytes = ledger_checkpoint::write(self.ledger())
-            .map_err(LakeError::parquet("write", path.as_str()))?;
         let (commit, anew) = (staging.commit, draft.has_checkpoint);
+        let path = checkpoint_path(LEDGER, commit);
+        let (ledger, index) = ledger_shards::write(
+            self.store(),
+            self.ledger(),
+            self.replaced_shards(),
+            commit,
+            draft.created_at,
+            ShardLayout::default(),
+        )
+        .await?;
+        crash::point("after_ledger_shards");
+        let bytes = ledger_checkpoint::write(ledger.recent(), &index)
+            .map_err(LakeError::parquet("write", path.as_str()))?;
         let written =
             self.put_checkpoint(&path, bytes.into(), commit, anew, "write the ledger").await?;
+        // Without a checkpoint that names them, the new shards may be removed.
         let Some(sha256) = written else { return Ok(None) };
+        self.use_checkpoint(ledger, index);
         crash::point("after_ledger_checkpoint");
-        Ok(Some((staging.commit, sha256)))
+        Ok(Some((commit, sha256)))
     }
 }
 

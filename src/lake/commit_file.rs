@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FileStatistics;
 use crate::digest::sha256_hex;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, RunTotals};
 use crate::tables::{FieldIds, SCHEMA_VERSION};
 use crate::time::{Interval, Timestamp};
 
@@ -48,6 +48,10 @@ pub struct CommitFile {
     /// The SHA-256 of the file of that checkpoint, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_checkpoint_sha256: Option<String>,
+    /// The numbers of runs in the ledger after this commit. `None` in commits of versions that did not
+    /// write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_totals: Option<RunTotals>,
     /// The commit of the newest checkpoint of the live files, which holds all data files that readers
     /// see after that commit. `None` in commits of versions that did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

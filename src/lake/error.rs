@@ -1,6 +1,7 @@
 //! Errors of reading or writing the lake.
 
 use super::Location;
+use crate::ledger::LedgerError;
 use crate::tables::SCHEMA_VERSION;
 
 /// Why a lake cannot be used.
@@ -189,6 +190,18 @@ impl LakeError {
     ) -> impl FnOnce(parquet::errors::ParquetError) -> Self {
         let path = path.into();
         move |source| Self::Parquet { action, path, source: Box::new(source) }
+    }
+}
+
+impl From<LedgerError> for LakeError {
+    fn from(error: LedgerError) -> Self {
+        match error.into_source().downcast::<Self>() {
+            Ok(error) => *error,
+            Err(source) => {
+                let source = parquet::errors::ParquetError::External(source);
+                Self::parquet("read", "the ledger")(source)
+            }
+        }
     }
 }
 

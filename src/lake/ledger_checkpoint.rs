@@ -1,5 +1,6 @@
-//! A checkpoint of the ledger as one Parquet file, so that opening a lake does not require reading all
-//! commits.
+//! A checkpoint of the ledger, so that opening a lake does not require reading all commits: one Parquet
+//! file with the entries that are kept in memory, whose metadata name the shards with all others.
+//! A shard is a Parquet file of the same columns.
 
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
 
-use crate::ledger::{DocumentStates, Entry, Ledger, RunState};
+use crate::ledger::{DocumentStates, Entries, Entry, RunState, Shard};
 use crate::run::DocumentState;
 use crate::time::Timestamp;
 
@@ -39,15 +42,50 @@ const COLUMNS: [(&str, DataType); 17] = [
     ("problem", DataType::Utf8),
 ];
 
-/// Encodes a checkpoint of the ledger: the whole ledger as one Parquet file.
-pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
+/// The metadata of a checkpoint that name its shards. Checkpoints without shards have none, as those
+/// of versions that did not know shards.
+const SHARDS: &str = "armature.shards";
+
+/// The shards of a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShardIndex {
+    /// All shards.
+    pub(super) shards: Vec<Shard>,
+    /// Shards that later ones replaced, and whose files stay for a while, as a process that opened the
+    /// lake earlier may still read them.
+    pub(super) replaced: Vec<ReplacedShard>,
+}
+
+/// A shard that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReplacedShard {
+    /// The name of its files, without their extension.
+    pub(super) name: String,
+    /// When the commit was made whose checkpoint replaced it.
+    pub(super) at: Timestamp,
+}
+
+impl ShardIndex {
+    fn is_empty(&self) -> bool {
+        self.shards.is_empty() && self.replaced.is_empty()
+    }
+}
+
+/// Encodes a checkpoint of the ledger, or a shard, whose index is empty.
+pub(super) fn write(entries: &Entries, index: &ShardIndex) -> Result<Vec<u8>, ParquetError> {
     let fields: Vec<Field> =
         COLUMNS.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let level = ZstdLevel::try_new(1)?;
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
-    let mut entries = ledger.sorted();
+    let mut properties = WriterProperties::builder().set_compression(Compression::ZSTD(level));
+    if !index.is_empty() {
+        let text = serde_json::to_string(index).map_err(external)?;
+        let named = KeyValue::new(SHARDS.to_owned(), text);
+        properties = properties.set_key_value_metadata(Some(vec![named]));
+    }
+    let properties = Some(properties.build());
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), properties)?;
+    let mut entries = entries.sorted();
     loop {
         let chunk: Vec<(&str, Entry)> = entries.by_ref().take(8192).collect();
         if chunk.is_empty() {
@@ -56,6 +94,10 @@ pub(super) fn write(ledger: &Ledger) -> Result<Vec<u8>, ParquetError> {
         writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns(&chunk))?)?;
     }
     writer.into_inner()
+}
+
+fn external(error: serde_json::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
@@ -92,14 +134,18 @@ fn columns(entries: &[(&str, Entry)]) -> Vec<ArrayRef> {
 }
 
 /// Decodes what [`write`] encoded.
-pub(super) fn read(bytes: Bytes) -> Result<Ledger, ParquetError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(8192).build()?;
-    let mut ledger = Ledger::default();
-    for batch in reader {
-        let entries = rows(&batch?)?;
-        ledger.apply(entries);
+pub(super) fn read(bytes: Bytes) -> Result<(Entries, ShardIndex), ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let metadata = builder.metadata().file_metadata();
+    let runs = usize::try_from(metadata.num_rows()).unwrap_or_default();
+    let named = metadata.key_value_metadata().into_iter().flatten();
+    let text = named.filter(|pair| pair.key == SHARDS).find_map(|pair| pair.value.as_deref());
+    let index = text.map(serde_json::from_str).transpose().map_err(external)?.unwrap_or_default();
+    let mut entries = Entries::with_capacity(runs);
+    for batch in builder.with_batch_size(8192).build()? {
+        entries.apply(rows(&batch?)?);
     }
-    Ok(ledger)
+    Ok((entries, index))
 }
 
 fn rows(batch: &RecordBatch) -> Result<Vec<(String, Option<Entry>)>, ParquetError> {
@@ -172,6 +218,7 @@ fn document_state(name: &str) -> Result<DocumentState, ParquetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::ShardBounds;
 
     #[test]
     fn a_checkpoint_is_the_ledger() {
@@ -190,9 +237,29 @@ mod tests {
             check_at: Some(Timestamp::from_micros(9)),
             problem: (number % 5 == 3).then(|| "answered 503".into()),
         };
-        let mut ledger = Ledger::default();
-        ledger.apply((0..20_000).map(|number| (format!("run '{number}'\n"), Some(entry(number)))));
-        let bytes = write(&ledger).unwrap();
-        assert_eq!(read(Bytes::from(bytes)).unwrap(), ledger);
+        let mut entries = Entries::default();
+        entries.apply((0..20_000).map(|number| (format!("run '{number}'\n"), Some(entry(number)))));
+        let none = ShardIndex::default();
+        let bytes = write(&entries, &none).unwrap();
+        assert_eq!(read(Bytes::from(bytes)).unwrap(), (entries.clone(), none));
+
+        let at = Timestamp::from_micros;
+        let bounds = ShardBounds {
+            runs: 7,
+            least_started_at: at(-1),
+            greatest_started_at: at(4),
+            least_check_at: None,
+            least_reach_from: at(3),
+        };
+        let shard = Shard {
+            name: "00000002-a".to_owned(),
+            sha256: "b".to_owned(),
+            filter_sha256: "c".to_owned(),
+            bounds,
+        };
+        let replaced = ReplacedShard { name: "00000001-a".to_owned(), at: at(5) };
+        let index = ShardIndex { shards: vec![shard], replaced: vec![replaced] };
+        let bytes = write(&entries, &index).unwrap();
+        assert_eq!(read(Bytes::from(bytes)).unwrap(), (entries, index));
     }
 }

@@ -5,6 +5,7 @@
 //! <lake>/_armature/format.json                  whose lake it is, and which format
 //! <lake>/_armature/manifests/<commit>.json      the commit log; a commit file never changes
 //! <lake>/_armature/ledger/<commit>.parquet      checkpoints: the ledger as of a commit
+//! <lake>/_armature/ledger/shards/               the parts of the ledger that few processes read
 //! <lake>/_armature/files/<commit>.parquet       checkpoints: the live files as of a commit
 //! <lake>/_armature/staging/<commit>-<id>/       data files before they are published
 //! <lake>/_armature/retired/<commit>-<id>/       tombstoned data files, kept for a while
@@ -20,6 +21,7 @@ mod files_checkpoint;
 mod identity;
 mod integrity;
 mod ledger_checkpoint;
+mod ledger_shards;
 mod live_file;
 mod location;
 mod open;

@@ -1,22 +1,22 @@
 //! Opening a lake: its identity, its ledger, and recovery of what a crash left unfinished.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
 use super::integrity::{ExpectedFiles, check_none_later};
+use super::ledger_checkpoint::{self, ReplacedShard, ShardIndex};
 use super::paths::{
-    COMMITS, FILES, IDENTITY, LEDGER, STAGING, checkpoint_path, commit_of, commit_path,
+    COMMITS, FILES, IDENTITY, LEDGER, STAGING, checkpoint_path, commit_of, commit_path, shard_path,
 };
 use super::store::WriterLock;
 use super::{
-    CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, StoredFile,
-    ledger_checkpoint,
+    CommitFile, FORMAT_MAJOR, Identity, LakeError, LakeStore, Location, StoredFile, ledger_shards,
 };
 use crate::config::Filters;
 use crate::crash;
 use crate::digest::sha256_hex;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entries, Entry, Ledger, LedgerChange, RunTotals};
 use crate::tables::FieldIds;
 
 /// A lake opened for writing. Holds the lock until it is dropped.
@@ -24,6 +24,10 @@ use crate::tables::FieldIds;
 pub struct Lake {
     view: LakeView,
     ledger: Ledger,
+    /// The numbers of runs in the ledger.
+    totals: RunTotals,
+    /// Shards of the ledger that were replaced, and whose files still stay.
+    replaced_shards: Vec<ReplacedShard>,
     changes_since_checkpoint: usize,
     lock: WriterLock,
 }
@@ -57,6 +61,10 @@ pub struct LakeView {
 const CHECKPOINT_CHANGES: usize = 2_000;
 const CHECKPOINT_COMMITS: u64 = 64;
 
+/// A sync that has so many changes writes a checkpoint before it ends: the ledger of a long sync must
+/// not fill the memory.
+const MOST_CHANGES: usize = 65_536;
+
 impl Lake {
     /// Opens a lake for writing, or creates one where nothing is. Finishes or discards what a
     /// crash left.
@@ -67,13 +75,19 @@ impl Lake {
         let (view, lock) = Self::take(store.into()).await?;
         let lengths = check_none_later(&view.store, view.head.as_ref())?;
         let mut expected = ExpectedFiles::default();
+        let (ledger, index) = view.checkpointed_ledger().await?;
+        let since = view.head.as_ref().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
         let (ledger, changes_since_checkpoint) =
-            view.read_ledger(|commit_file| expected.note(commit_file)).await?;
+            view.ledger_since(ledger, since, |commit_file| expected.note(commit_file)).await?;
         if let Some(head) = &view.head {
             expected.note(head);
         }
         expected.check(&view.store, &lengths)?;
-        let mut lake = Self { view, ledger, changes_since_checkpoint, lock };
+        let totals = view.head.as_ref().and_then(|head| head.ledger_totals);
+        let totals = totals.map_or_else(|| ledger.count(), Ok)?;
+        let replaced_shards = index.replaced;
+        let mut lake =
+            Self { view, ledger, totals, replaced_shards, changes_since_checkpoint, lock };
         lake.overtake().await?;
         Ok(lake)
     }
@@ -101,7 +115,12 @@ impl Lake {
         let (view, lock) = Self::take(store.into()).await?;
         let (ledger, changes_since_checkpoint) =
             view.ledger_since(Ledger::default(), 0, |_| ()).await?;
-        let mut lake = Self { view, ledger, changes_since_checkpoint, lock };
+        let totals = ledger.count()?;
+        // The shards that are there are not known: `remove_retired` removes them once the repair has
+        // written others.
+        let replaced_shards = Vec::new();
+        let mut lake =
+            Self { view, ledger, totals, replaced_shards, changes_since_checkpoint, lock };
         lake.overtake().await?;
         Ok(lake)
     }
@@ -171,6 +190,22 @@ impl Lake {
         &self.ledger
     }
 
+    /// The numbers of runs in the ledger.
+    pub fn run_totals(&self) -> RunTotals {
+        self.totals
+    }
+
+    /// Shards of the ledger that were replaced, and whose files still stay.
+    pub(super) fn replaced_shards(&self) -> &[ReplacedShard] {
+        &self.replaced_shards
+    }
+
+    /// Goes on with the shards of a checkpoint that was written.
+    pub(super) fn use_checkpoint(&mut self, ledger: Ledger, index: ShardIndex) {
+        self.ledger = ledger;
+        self.replaced_shards = index.replaced;
+    }
+
     /// The newest commit.
     pub fn head(&self) -> Option<&CommitFile> {
         self.view.head.as_ref()
@@ -207,16 +242,32 @@ impl Lake {
 
     /// Applies the changes of the commit that is being made to the ledger in memory. If that commit
     /// fails, this process ends, and the next one reads the ledger from the lake.
-    pub(super) fn note_changes(&mut self, changes: &[(String, Option<Entry>)]) {
+    pub(super) fn note_changes(&mut self, changes: &[LedgerChange]) -> Result<(), LakeError> {
+        let started_at = |change: &LedgerChange| change.1.as_ref().and_then(|it| it.started_at);
+        // In the order of starts, so that each shard is read once.
+        let mut order: Vec<&LedgerChange> = changes.iter().collect();
+        order.sort_by_key(|change| started_at(change));
+        let mut known: HashMap<&str, Option<Entry>> = HashMap::with_capacity(changes.len());
+        for change in order {
+            let before = self.ledger.get(&change.0, started_at(change))?;
+            known.insert(&change.0, before);
+        }
+        for (run_id, after) in changes {
+            let before = known.insert(run_id.as_str(), after.clone()).flatten();
+            before.iter().for_each(|entry| self.totals.remove(entry));
+            after.iter().for_each(|entry| self.totals.add(entry));
+        }
         self.changes_since_checkpoint += changes.len();
         self.ledger.apply(changes.iter().cloned());
+        Ok(())
     }
 
-    /// Whether the ledger is due for a checkpoint.
-    pub(super) fn checkpoint_is_due(&self) -> bool {
+    /// Whether the ledger is due for a checkpoint, which the last commit of a sync writes early.
+    pub(super) fn checkpoint_is_due(&self, is_last: bool) -> bool {
         let last = self.head().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
-        self.changes_since_checkpoint >= CHECKPOINT_CHANGES
-            || self.next_commit() >= last + CHECKPOINT_COMMITS
+        let is_early_enough = self.changes_since_checkpoint >= CHECKPOINT_CHANGES
+            || self.next_commit() >= last + CHECKPOINT_COMMITS;
+        is_last && is_early_enough || self.changes_since_checkpoint >= MOST_CHANGES
     }
 
     /// Whether the live files are due for a checkpoint.
@@ -400,35 +451,66 @@ impl LakeView {
         }
     }
 
-    /// The ledger, and the number of changes read after its checkpoint.
+    /// The ledger, and the number of changes read after its checkpoint. Shards of the ledger are read
+    /// when they are needed.
     ///
     /// # Errors
     /// [`LakeError`] if one of its files cannot be read.
     pub async fn ledger(&self) -> Result<(Ledger, usize), LakeError> {
-        self.read_ledger(|_| ()).await
+        let (ledger, _) = self.checkpointed_ledger().await?;
+        let since = self.head.as_ref().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
+        self.ledger_since(ledger, since, |_| ()).await
     }
 
-    /// The ledger, and the number of changes read after its checkpoint. Calls `show` for each
-    /// commit that it reads.
-    async fn read_ledger(
-        &self,
-        show: impl FnMut(&CommitFile),
-    ) -> Result<(Ledger, usize), LakeError> {
-        let Some(head) = &self.head else { return Ok((Ledger::default(), 0)) };
-        let ledger = match head.ledger_checkpoint {
-            Some(commit) => {
-                self.checkpoint(commit, head.ledger_checkpoint_sha256.as_deref()).await?
-            }
-            None => Ledger::default(),
-        };
-        self.ledger_since(ledger, head.ledger_checkpoint.unwrap_or(0), show).await
-    }
-
-    /// Reads a checkpoint of the ledger.
+    /// The numbers of runs in the ledger: those that the newest commit states, or counted ones if an
+    /// earlier version made it.
     ///
     /// # Errors
-    /// [`LakeError`] if it cannot be read, or has another SHA-256 than stated.
-    pub async fn checkpoint(&self, commit: u64, sha256: Option<&str>) -> Result<Ledger, LakeError> {
+    /// [`LakeError`] if the ledger cannot be read.
+    pub async fn run_totals(&self) -> Result<RunTotals, LakeError> {
+        match self.head.as_ref().and_then(|head| head.ledger_totals) {
+            Some(totals) => Ok(totals),
+            None => Ok(self.ledger().await?.0.count()?),
+        }
+    }
+
+    /// The ledger as of the newest checkpoint, and the index of its shards.
+    async fn checkpointed_ledger(&self) -> Result<(Ledger, ShardIndex), LakeError> {
+        let Some(head) = &self.head else { return Ok(Default::default()) };
+        let Some(commit) = head.ledger_checkpoint else { return Ok(Default::default()) };
+        let sha256 = head.ledger_checkpoint_sha256.as_deref();
+        let (recent, index) = self.read_checkpoint(commit, sha256).await?;
+        Ok((ledger_shards::open(&self.store, recent, &index), index))
+    }
+
+    /// All entries of a checkpoint of the ledger. Its shards are compared with their filters and
+    /// with what the checkpoint says of them.
+    ///
+    /// # Errors
+    /// [`LakeError`] if one of its files cannot be read, or is not what was written.
+    pub async fn checkpoint(
+        &self,
+        commit: u64,
+        sha256: Option<&str>,
+    ) -> Result<Entries, LakeError> {
+        let (recent, index) = self.read_checkpoint(commit, sha256).await?;
+        let ledger = ledger_shards::open(&self.store, recent, &index);
+        if let Some(shard) = ledger.first_inconsistent_shard()? {
+            let problem = "it is not what the ledger's checkpoint says of it".to_owned();
+            return Err(LakeError::Damaged {
+                path: self.store.location(&shard_path(shard)),
+                problem,
+            });
+        }
+        Ok(ledger.to_entries()?)
+    }
+
+    /// Reads a checkpoint of the ledger: the entries in memory, and the index of the shards.
+    pub(super) async fn read_checkpoint(
+        &self,
+        commit: u64,
+        sha256: Option<&str>,
+    ) -> Result<(Entries, ShardIndex), LakeError> {
         let path = checkpoint_path(LEDGER, commit);
         let bytes = self.read(&path).await?;
         if sha256.is_some_and(|stated| stated != sha256_hex(&bytes)) {
@@ -438,8 +520,8 @@ impl LakeView {
         ledger_checkpoint::read(bytes).map_err(LakeError::parquet("read", path))
     }
 
-    /// Applies the changes of all commits after `since` to a ledger, and counts them. Calls `show`
-    /// for each commit.
+    /// Applies the changes of the commits after `since` to a ledger, up to the newest commit, and
+    /// counts them. Calls `show` for each commit.
     async fn ledger_since(
         &self,
         mut ledger: Ledger,
@@ -447,7 +529,9 @@ impl LakeView {
         mut show: impl FnMut(&CommitFile),
     ) -> Result<(Ledger, usize), LakeError> {
         let mut changes = 0;
-        for commit in self.commits_after(since)? {
+        // Commits have no holes: they were looked at when the lake was opened.
+        let newest = self.head.as_ref().map_or(0, |head| head.commit);
+        for commit in since + 1..=newest {
             let commit_file = self.commit_file(commit).await?;
             show(&commit_file);
             changes += commit_file.ledger_changes.len();

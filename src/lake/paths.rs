@@ -12,6 +12,9 @@ pub(super) const COMMITS: &str = "_armature/manifests";
 /// The folder of the ledger's checkpoints.
 pub(super) const LEDGER: &str = "_armature/ledger";
 
+/// The folder of the shards that the ledger's checkpoints name.
+pub(super) const SHARDS: &str = "_armature/ledger/shards";
+
 /// The folder of the checkpoints of the live files.
 pub(super) const FILES: &str = "_armature/files";
 
@@ -36,6 +39,16 @@ pub(super) fn commit_path(commit: u64) -> String {
 /// The checkpoint as of a commit, in [`LEDGER`] or [`FILES`].
 pub(super) fn checkpoint_path(folder: &str, commit: u64) -> String {
     format!("{folder}/{commit:08}.parquet")
+}
+
+/// The entries of a shard of the ledger.
+pub(super) fn shard_path(name: &str) -> String {
+    format!("{SHARDS}/{name}.parquet")
+}
+
+/// The filter of the ids in a shard of the ledger.
+pub(super) fn shard_filter_path(name: &str) -> String {
+    format!("{SHARDS}/{name}.filter")
 }
 
 /// A path below the staging folder.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::paths::{FILES, LEDGER, TOMBSTONES, checkpoint_path, commit_of};
-use super::{CommitFile, CommittedLake, Lake, LakeError, LakeView};
+use super::{CommitFile, CommittedLake, Lake, LakeError, LakeView, ledger_shards};
 use crate::crash;
 use crate::time::Timestamp;
 
@@ -37,7 +37,7 @@ async fn remove_retired(
     now: Timestamp,
     grace: Duration,
 ) -> Result<u64, LakeError> {
-    remove_old_checkpoints(view)?;
+    remove_old_checkpoints(view).await?;
     let mut removed = 0;
     for merge in view.store().list(TOMBSTONES)? {
         // Leave everything that was not put there by a commit of this lake.
@@ -61,9 +61,9 @@ fn published_at(commit: &CommitFile) -> Timestamp {
     commit.created_at + Duration::from_millis(elapsed)
 }
 
-/// Removes checkpoints that newer ones replaced. A few are kept for readers that opened the lake
-/// before.
-fn remove_old_checkpoints(view: &LakeView) -> Result<(), LakeError> {
+/// Removes checkpoints that newer ones replaced, and the shards of the ledger that none names any more.
+/// A few are kept for readers that opened the lake before.
+async fn remove_old_checkpoints(view: &LakeView) -> Result<(), LakeError> {
     const KEPT: usize = 3;
     let Some(head) = view.head() else { return Ok(()) };
     for (folder, named) in [(LEDGER, head.ledger_checkpoint), (FILES, head.files_checkpoint)] {
@@ -74,6 +74,15 @@ fn remove_old_checkpoints(view: &LakeView) -> Result<(), LakeError> {
         numbers.retain(|number| Some(*number) <= named);
         numbers.sort_unstable();
         let old = numbers.len().saturating_sub(KEPT);
+        // Shards can have become unnamed only where a checkpoint did.
+        if folder == LEDGER
+            && old > 0
+            && let Some(commit) = named
+        {
+            let sha256 = head.ledger_checkpoint_sha256.as_deref();
+            let (_, index) = view.read_checkpoint(commit, sha256).await?;
+            ledger_shards::remove_unnamed(view.store(), &index, commit)?;
+        }
         for number in numbers.into_iter().take(old) {
             view.store().delete(&checkpoint_path(folder, number))?;
         }

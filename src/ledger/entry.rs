@@ -122,6 +122,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The latest of the times at which the run was first listed, started and ended: from then on, it
+    /// takes as long as the API's reach until it cannot be listed any more.
+    pub fn reach_from(&self) -> Timestamp {
+        let times = [self.started_at, self.ended_at].into_iter().flatten();
+        times.fold(self.first_listed_at, Timestamp::max)
+    }
+
     /// Whether the run was listed, and its id returned 404 when it was last requested. Rows that
     /// were exported before stay.
     pub fn is_absent(&self) -> bool {

@@ -143,7 +143,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::Ledger;
+    use super::super::Entries;
     use super::*;
     use crate::run::DocumentState;
 
@@ -171,16 +171,16 @@ mod tests {
     }
 
     proptest! {
-        /// For any sequence of changes, the ledger equals the map that they make.
+        /// For any sequence of changes, the entries equal the map that they make.
         #[test]
-        fn a_ledger_is_a_map(
+        fn entries_are_a_map(
             commits in prop::collection::vec(
                 prop::collection::vec(("[a-e]{0,3}", prop::option::of(entry())), 0..30),
                 0..8
             ),
             packs in any::<u8>()
         ) {
-            let (mut ledger, mut map) = (Ledger::default(), BTreeMap::new());
+            let (mut entries, mut map) = (Entries::default(), BTreeMap::new());
             for (place, commit) in commits.into_iter().enumerate() {
                 for (run_id, change) in &commit {
                     match change {
@@ -188,24 +188,24 @@ mod tests {
                         None => map.remove(run_id),
                     };
                 }
-                ledger.apply(commit);
+                entries.apply(commit);
                 if packs >> place & 1 == 1 {
-                    ledger.pack();
+                    entries.pack();
                 }
-                let snapshot = ledger.clone();
+                let snapshot = entries.clone();
                 let sorted: Vec<(String, Entry)> =
-                    ledger.sorted().map(|(run_id, entry)| (run_id.to_owned(), entry)).collect();
+                    entries.sorted().map(|(run_id, entry)| (run_id.to_owned(), entry)).collect();
                 let expected: Vec<(String, Entry)> = map.clone().into_iter().collect();
                 prop_assert_eq!(&sorted, &expected);
-                let mut all: Vec<_> = ledger.iter().map(|(run_id, _)| run_id.to_owned()).collect();
+                let mut all: Vec<_> = entries.iter().map(|(run_id, _)| run_id.to_owned()).collect();
                 all.sort();
                 prop_assert_eq!(all, map.keys().cloned().collect::<Vec<_>>());
                 for run_id in map.keys() {
-                    prop_assert_eq!(ledger.get(run_id), map.get(run_id).cloned());
+                    prop_assert_eq!(entries.get(run_id), map.get(run_id).cloned());
                 }
-                prop_assert_eq!(ledger.get("z"), None);
-                prop_assert_eq!(ledger.len(), map.len());
-                prop_assert!(snapshot == ledger);
+                prop_assert_eq!(entries.get("z"), None);
+                prop_assert_eq!(entries.len(), map.len());
+                prop_assert!(snapshot == entries);
             }
         }
     }

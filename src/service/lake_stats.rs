@@ -21,7 +21,7 @@ pub(super) struct LakeWatch {
 
 impl LakeWatch {
     /// The statistics of the lake; `None` if there is no lake. The numbers of runs come from
-    /// `runs`, or from the ledger if that is `None`.
+    /// `runs`, or from the newest commit if that is `None`.
     pub(super) async fn look(
         &mut self,
         lake: &LakeStore,
@@ -45,7 +45,7 @@ impl LakeWatch {
         let totals = view.totals().await?;
         let runs = match runs {
             Some(runs) => runs.clone(),
-            None => view.ledger().await?.0.counts(),
+            None => view.run_totals().await?.counts(),
         };
         let head = view.head();
         let gaps = head.map(CommitFile::gap_intervals).unwrap_or_default();

@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::config::SyncSettings;
-use crate::ledger::Entry;
+use crate::ledger::LedgerChange;
 use crate::run::FetchedRun;
-
-/// A change of the ledger: the run, and its new entry; `None` removes it.
-pub(super) type LedgerChange = (String, Option<Entry>);
 
 /// Runs that are committed together, and the changes of the ledger that belong to the same commit.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::SyncError;
-use super::chunk::{Chunk, LedgerChange};
+use super::chunk::Chunk;
 use super::options::SyncOptions;
 use super::summary::{Ending, SyncSummary};
 use super::transition::{observed, shown_open, transition};
@@ -21,7 +21,7 @@ use crate::extract::{ExtractEvent, Extraction, ListedRun, RunPaths, Window, reso
 use crate::lake::{
     CommitBuilder, CommitFile, CommittedLake, DataFileOptions, DataFileWriter, Lake, Staging,
 };
-use crate::ledger::{Change, FetchOutcome, RecheckPolicy, Transition};
+use crate::ledger::{Change, FetchOutcome, LedgerChange, RecheckPolicy, Transition};
 use crate::normalize::{ExportContext, OpenRun, open_run_rows, resource_rows};
 use crate::run::FetchedRun;
 use crate::tables::{ListDocument, MCP_SERVERS, Mapping, OPEN_RUNS, Table, WORKFLOWS};
@@ -132,7 +132,7 @@ impl CommitPipeline {
                 ExtractEvent::Open { seen } => {
                     self.summary.counts.open += 1;
                     self.summary.accounts.add_unasked(1);
-                    let known = self.lake.ledger().get(&seen.run_id);
+                    let known = self.lake.ledger().get(&seen.run_id, seen.started_at)?;
                     let outcome = FetchOutcome::Open(observed(&seen));
                     let step = self.recheck.transition(known.as_ref(), None, outcome);
                     self.note(seen.run_id.clone(), step, Some(seen), None);
@@ -154,12 +154,13 @@ impl CommitPipeline {
                     };
                     self.note(task.run_id, step, seen, run);
                 }
-                ExtractEvent::ListDone(scan) => self.summary.add_scan(scan, self.lake.ledger()),
+                ExtractEvent::ListDone(scan) => self.summary.add_scan(scan, self.lake.ledger())?,
                 ExtractEvent::Finished => {
                     self.summary.check_accounts(self.lake.ledger());
                     return Ok(None);
                 }
                 ExtractEvent::Stopped(error) => return Ok(Some(error)),
+                ExtractEvent::LedgerUnreadable(error) => return Err(error.into()),
                 ExtractEvent::Broken(fault) => return Err(SyncError::Broken(fault)),
             }
             if self.chunk.is_full(&self.settings) {
@@ -271,7 +272,7 @@ impl CommitPipeline {
         self.commit_written().await?;
         let mut chunk = std::mem::take(&mut self.chunk);
         let changed: HashSet<&String> = chunk.changes.iter().map(|(run_id, _)| run_id).collect();
-        let mut forgotten = self.lake.ledger().out_of_reach(self.summary.window.until);
+        let mut forgotten = self.lake.ledger().out_of_reach(self.summary.window.until)?;
         if self.is_mapped_anew {
             // Their ids may have been read from the wrong member.
             let absent = self.lake.ledger().never_found();
@@ -311,7 +312,7 @@ impl CommitPipeline {
             ..self.draft()
         };
         let commit_file = self.commit(staging, draft, writing.runs).await?;
-        let ledger = self.lake.ledger().counts();
+        let ledger = self.lake.run_totals().counts();
         let ending =
             Ending { sync_id, outcome, gaps: commit_file.gaps, has_new_gap, ledger, stopped };
         Ok(SyncResult { lake: self.lake.committed(), summary: self.summary, ending })

@@ -4,6 +4,7 @@ use crate::api::ApiError;
 use crate::data_files::DataFilesError;
 use crate::job::JobError;
 use crate::lake::LakeError;
+use crate::ledger::LedgerError;
 
 /// A sync that failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,12 @@ pub enum SyncError {
 impl From<LakeError> for SyncError {
     fn from(error: LakeError) -> Self {
         Self::Job(error.into())
+    }
+}
+
+impl From<LedgerError> for SyncError {
+    fn from(error: LedgerError) -> Self {
+        LakeError::from(error).into()
     }
 }
 

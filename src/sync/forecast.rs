@@ -12,7 +12,7 @@ use crate::extract::{
     Decision, ListedRun, RunPaths, Window, decide, is_refusal, list_query, out_of_reach, unlisted,
 };
 use crate::lake::{CommitFile, LakeError, LakeView};
-use crate::ledger::{Ledger, RunState};
+use crate::ledger::{Ledger, LedgerError, RunState};
 use crate::listing::{ListQuery, Listing};
 use crate::run::Resource;
 use crate::time::{Interval, Timestamp, merge};
@@ -83,7 +83,7 @@ pub async fn forecast(options: SyncOptions) -> Result<Forecast, SyncError> {
             page => break page?,
         }
     };
-    let estimate = Estimate::new(&page, window, &ledger);
+    let estimate = Estimate::new(&page, window, &ledger)?;
     let rate = match &lake {
         Some(lake) => observed_rate(lake).await?,
         None => None,
@@ -133,12 +133,13 @@ struct Estimate {
 }
 
 impl Estimate {
-    fn new(page: &FirstPage, window: Window, ledger: &Ledger) -> Self {
-        let task = |run: &&ListedRun| {
-            let decision = decide(run, ledger.get(&run.run_id).as_ref(), window.until);
-            matches!(decision, Decision::Fetch | Decision::CheckEvaluation)
-        };
-        let on_page = count(page.runs.iter().filter(task).count());
+    fn new(page: &FirstPage, window: Window, ledger: &Ledger) -> Result<Self, LedgerError> {
+        let mut on_page = 0;
+        for run in &page.runs {
+            let known = ledger.get(&run.run_id, run.started_at)?;
+            let decision = decide(run, known.as_ref(), window.until);
+            on_page += u64::from(matches!(decision, Decision::Fetch | Decision::CheckEvaluation));
+        }
         let rows = count(page.runs.len());
         let oldest = page.runs.iter().filter_map(|run| run.started_at).min();
         let ends_there = window.known_before.is_some_and(|known| oldest.is_some_and(|o| o < known));
@@ -146,23 +147,23 @@ impl Estimate {
         let pages = pages(page, window, ends_there);
         let new_runs = match page.total {
             _ if ends_there || holds_all => on_page,
-            Some(total) => on_page.max(total.saturating_sub(settled(ledger, window.from))),
+            Some(total) => on_page.max(total.saturating_sub(settled(ledger, window.from)?)),
             None => on_page,
         };
         let listed: HashSet<String> = page.runs.iter().map(|run| run.run_id.clone()).collect();
-        let unlisted = unlisted(ledger, |id| listed.contains(id), window.until);
+        let unlisted = unlisted(ledger, |id| listed.contains(id), window.until)?;
         let documents = count(Resource::FETCHED.len());
         let follow_up_requests: u64 =
             unlisted.iter().map(|run| if run.only_with_evaluation { 1 } else { documents }).sum();
         let small = 1 + if new_runs > 0 { 2 } else { 0 };
-        Self {
+        Ok(Self {
             new_runs,
             follow_ups: count(unlisted.len()),
             pages,
             requests: small + pages + new_runs * documents + follow_up_requests,
             is_exact: ends_there || holds_all,
             is_at_least: !ends_there && page.total.is_none() && rows > 0,
-        }
+        })
     }
 }
 
@@ -187,18 +188,19 @@ fn pages(page: &FirstPage, window: Window, ends_there: bool) -> u64 {
 }
 
 /// Runs of the window that need nothing.
-fn settled(ledger: &Ledger, from: Timestamp) -> u64 {
-    let inside = ledger.iter().filter(|(_, entry)| {
-        matches!(entry.state, RunState::Exported | RunState::Open)
-            && entry.started_at.is_some_and(|start| start >= from)
-    });
-    count(inside.count())
+fn settled(ledger: &Ledger, from: Timestamp) -> Result<u64, LedgerError> {
+    let (mut inside, forever) = (0, Timestamp::from_micros(i64::MAX));
+    ledger.for_each_started(from, forever, |_, entry| {
+        inside += u64::from(matches!(entry.state, RunState::Exported | RunState::Open));
+    })?;
+    Ok(inside)
 }
 
 /// Requests per second, over the last syncs that sent enough to measure it.
 async fn observed_rate(lake: &LakeView) -> Result<Option<f64>, SyncError> {
     let (mut requests, mut milliseconds) = (0_u64, 0_u64);
-    for commit in lake.commits()?.into_iter().rev().take(COMMITS_LOOKED_AT) {
+    let newest = lake.head().map_or(0, |head| head.commit);
+    for commit in (1..=newest).rev().take(COMMITS_LOOKED_AT) {
         let sync = lake.commit_file(commit).await?.sync;
         let telling = sync.filter(|sync| sync.requests >= TELLING_REQUESTS);
         requests += telling.as_ref().map_or(0, |sync| sync.requests);

@@ -9,7 +9,7 @@ use super::report::{GapReport, RunCounts, ScanReport, SyncOutcome, SyncReport};
 use crate::api::{ApiError, RequestStats};
 use crate::extract::{Range, ScanSummary, Window, out_of_reach};
 use crate::lake::{CommitFile, Gap, ScanRecord, SyncRecord};
-use crate::ledger::{Ledger, StateCounts};
+use crate::ledger::{Ledger, LedgerError, StateCounts};
 use crate::tables::ISSUES;
 use crate::targets::DeliveryReport;
 use crate::time::{Interval, Timestamp, merge};
@@ -68,30 +68,41 @@ impl SyncSummary {
     }
 
     /// Takes the result of the list scan.
-    pub(super) fn add_scan(&mut self, mut scan: ScanSummary, ledger: &Ledger) {
+    ///
+    /// # Errors
+    /// [`LedgerError`] if no run was listed, and the ledger cannot be read.
+    pub(super) fn add_scan(
+        &mut self,
+        mut scan: ScanSummary,
+        ledger: &Ledger,
+    ) -> Result<(), LedgerError> {
         self.counts.listed = scan.runs;
-        let zero = self.unexpected_zero(scan.runs, ledger);
+        let zero = if scan.runs == 0 { self.unexpected_zero(ledger)? } else { None };
         self.unexpected_zero = zero.is_some();
         scan.uncertainties.extend(zero);
         self.window = scan.window.unwrap_or(self.window);
         self.scan = Some(scan);
+        Ok(())
     }
 
     /// An uncertainty if the list is empty although runs of the window are known: they cannot all
     /// have left the list.
-    fn unexpected_zero(&self, listed: u64, ledger: &Ledger) -> Option<String> {
+    fn unexpected_zero(&self, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
         const MARGIN: Duration = Duration::from_hours(1);
-        let inside =
-            |start: Timestamp| start > self.window.from + MARGIN && start < self.window.until;
-        let known = ledger.iter().filter(|(_, entry)| entry.started_at.is_some_and(inside)).count();
-        (listed == 0 && known > 0).then(|| {
+        let (from, until) = (self.window.from + MARGIN, self.window.until);
+        let mut known = 0_u64;
+        ledger.for_each_started(from, until, |_, entry| {
+            let inside = |start: Timestamp| start > from && start < until;
+            known += u64::from(entry.started_at.is_some_and(inside));
+        })?;
+        Ok((known > 0).then(|| {
             format!("the API lists no run, and {known} that it listed before started then")
-        })
+        }))
     }
 
     /// Adds the uncertainties of the accounts, once all runs have come out.
     pub(super) fn check_accounts(&mut self, ledger: &Ledger) {
-        let is_first = ledger.iter().all(|(_, entry)| entry.revision == 0);
+        let is_first = !ledger.has_exported();
         if let Some(scan) = &mut self.scan {
             scan.uncertainties.extend(self.accounts.uncertainties(scan.runs, is_first));
         }

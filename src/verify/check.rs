@@ -67,6 +67,7 @@ fn check(
     let parts = log.live.iter().map(|LiveFile { part, .. }| part);
     let mut reader = LakeReader::open(view.store(), parts, &job.mapping, &job.query)?;
     report.runs = rows::check(&mut reader, log, &mut report.findings)?;
+    commit_log::check_totals(log, &mut report.findings);
     let Some(head) = &log.head else { return Ok(report) };
     let mut lake = CheckedLake {
         view,

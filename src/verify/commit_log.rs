@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Finding;
 use crate::lake::{CommitFile, LakeError, LakeView, Snapshot};
-use crate::ledger::Ledger;
+use crate::ledger::{Entries, RunTotals};
 
 /// The state that follows from all commits.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ pub(super) struct LogReplay {
     /// Paths of data files that a later commit replaced or removed, with the last such commit.
     pub(super) superseded: HashMap<String, u64>,
     /// The ledger after all changes.
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Entries,
     /// The ledger after the changes up to its newest checkpoint, and the commit of that checkpoint.
-    at_checkpoint: Option<(u64, Ledger)>,
+    at_checkpoint: Option<(u64, Entries)>,
     /// The commit of the newest checkpoint of the live files.
     files_checkpoint: Option<u64>,
     /// The live files at that checkpoint, and its commit.
@@ -135,12 +135,26 @@ pub(super) async fn check_ledger(view: &LakeView, log: &LogReplay, findings: &mu
     if found == *expected {
         return;
     }
-    let differing = |one: &Ledger, other: &Ledger| {
+    let differing = |one: &Entries, other: &Entries| {
         one.iter().filter(|(run_id, entry)| other.get(run_id).as_ref() != Some(entry)).count()
     };
     let missing = expected.iter().filter(|(run_id, _)| found.get(run_id).is_none()).count();
     let runs = u64::try_from(differing(&found, expected) + missing).unwrap_or(u64::MAX);
     findings.push(Finding::LedgerDiffers { commit, runs });
+}
+
+/// Compares the numbers of runs that the newest commit states with the ledger, unless a finding says
+/// already that the ledger differs.
+pub(super) fn check_totals(log: &LogReplay, findings: &mut Vec<Finding>) {
+    let Some(head) = log.head.as_ref() else { return };
+    let Some(stated) = head.ledger_totals else { return };
+    let is_known = |finding: &Finding| {
+        matches!(finding, Finding::RunNotInLedger { .. } | Finding::RowsLost { .. })
+    };
+    let is_same = stated == RunTotals::of(log.ledger.iter().map(|(_, entry)| entry));
+    if !is_same && !findings.iter().any(is_known) {
+        findings.push(Finding::LedgerTotalsDiffer { commit: head.commit });
+    }
 }
 
 /// Compares the checkpoint of the live files with the commits.

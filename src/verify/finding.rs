@@ -48,6 +48,11 @@ pub enum Finding {
         /// Number of runs whose entries differ.
         runs: u64,
     },
+    /// The numbers of runs that the newest commit states are not those of the ledger.
+    LedgerTotalsDiffer {
+        /// The newest commit.
+        commit: u64,
+    },
     /// A run has rows, and is not in the ledger.
     RunNotInLedger {
         /// The run.
@@ -190,6 +195,7 @@ impl fmt::Display for Finding {
             | Self::IdentityChanged { .. } => self.fmt_commit_file(f),
             Self::LedgerUnreadable { .. }
             | Self::LedgerDiffers { .. }
+            | Self::LedgerTotalsDiffer { .. }
             | Self::FileListDiffers { .. }
             | Self::RunNotInLedger { .. }
             | Self::RowsLost { .. }
@@ -238,6 +244,9 @@ impl Finding {
                 "the ledger as of commit {commit} differs from what the commits say, in {}",
                 counted(*runs, "entry", "entries")
             ),
+            Self::LedgerTotalsDiffer { commit } => {
+                write!(f, "commit {commit} states other numbers of runs than the ledger has")
+            }
             Self::FileListDiffers { commit, problem } => {
                 write!(f, "the list of files of commit {commit} is damaged: {problem}")
             }

@@ -7,7 +7,7 @@ use super::Finding;
 use crate::digest::fingerprint;
 use crate::extract::RunPaths;
 use crate::job::{JobError, LakeJob};
-use crate::lake::{FileGroup, Lake, LakeStore, Snapshot};
+use crate::lake::{FileGroup, Lake, LakeError, LakeStore, Snapshot};
 use crate::ledger::{DocumentStates, Entry, RunState};
 use crate::query::{LakeReader, QueryOptions};
 use crate::replay::read_bodies;
@@ -31,10 +31,10 @@ pub(super) async fn ledger_changes(
             Finding::RowsLost { run_id, .. }
             | Finding::RowsWithoutRun { run_id, .. }
             | Finding::CountDiffers { run_id, .. } => {
-                changes.extend(fetch_again(lake, [run_id.as_str()]));
+                changes.extend(fetch_again(lake, [run_id.as_str()])?);
             }
             Finding::LedgerBehind { run_id, revision } => {
-                let known = lake.ledger().get(run_id);
+                let known = lake.ledger().get(run_id, None).map_err(LakeError::from)?;
                 let entry = known.map(|known| Entry { revision: *revision, ..known.clone() });
                 changes.extend(entry.map(|entry| (run_id.clone(), Some(entry))));
             }
@@ -66,12 +66,19 @@ pub(super) fn is_awaited(entry: &Entry) -> bool {
 
 /// Marks runs to be fetched again by the next sync. Their revision is kept, so that the next export
 /// gets a higher one than any existing row.
-pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r str>) -> Changes {
-    let change = |run_id: &str| {
-        let known = lake.ledger().get(run_id).filter(|known| known.revision > 0)?;
-        if is_awaited(&known) {
-            return None;
-        }
+///
+/// # Errors
+/// [`LakeError`] if a part of the ledger cannot be read.
+pub(super) fn fetch_again<'r>(
+    lake: &Lake,
+    runs: impl IntoIterator<Item = &'r str>,
+) -> Result<Changes, LakeError> {
+    let mut changes = Changes::new();
+    for run_id in runs {
+        let known = lake.ledger().get(run_id, None)?;
+        let Some(known) = known.filter(|known| known.revision > 0 && !is_awaited(known)) else {
+            continue;
+        };
         let entry = Entry {
             state: RunState::Failed,
             row_fingerprint: 0,
@@ -81,9 +88,9 @@ pub(super) fn fetch_again<'r>(lake: &Lake, runs: impl IntoIterator<Item = &'r st
             problem: Some("its rows in the lake were lost".into()),
             ..known
         };
-        Some((run_id.to_owned(), Some(entry)))
-    };
-    runs.into_iter().filter_map(change).collect()
+        changes.insert(run_id.to_owned(), Some(entry));
+    }
+    Ok(changes)
 }
 
 /// The runs that have rows in the intact data files of a group.

@@ -330,7 +330,7 @@ impl Repair<'_> {
                     runs_of(&store, &group, &lost, &mapping, &query)
                 });
                 let runs = task.await??;
-                changes.extend(fetch_again(lake, runs.iter().map(String::as_str)));
+                changes.extend(fetch_again(lake, runs.iter().map(String::as_str))?);
             }
         }
         if lost.is_empty() {
@@ -356,6 +356,7 @@ impl Repair<'_> {
                 finding,
                 Finding::LedgerUnreadable { .. }
                     | Finding::LedgerDiffers { .. }
+                    | Finding::LedgerTotalsDiffer { .. }
                     | Finding::FileListDiffers { .. }
                     | Finding::RunNotInLedger { .. }
                     | Finding::RowsLost { .. }
@@ -369,6 +370,7 @@ impl Repair<'_> {
                 finding,
                 Finding::LedgerUnreadable { .. }
                     | Finding::LedgerDiffers { .. }
+                    | Finding::LedgerTotalsDiffer { .. }
                     | Finding::FileListDiffers { .. }
             )
         };

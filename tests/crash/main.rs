@@ -25,6 +25,8 @@ mod full_disk;
 #[cfg(feature = "crash-points")]
 mod kills;
 #[cfg(feature = "crash-points")]
+mod ledger_shards;
+#[cfg(feature = "crash-points")]
 mod points;
 #[cfg(feature = "crash-points")]
 mod small_commits;

@@ -72,7 +72,7 @@ async fn crash_at_each(points: &[&str]) {
         let (before, command) = way(point);
         // Checkpoints are written after 64 commits: each run is one.
         let (runs, commit_bytes) = match *point {
-            "after_ledger_checkpoint" | "after_files_checkpoint" => (66, 1),
+            "after_ledger_shards" | "after_ledger_checkpoint" | "after_files_checkpoint" => (66, 1),
             _ => (16, 20_000),
         };
         let export = small_commits(runs, commit_bytes);

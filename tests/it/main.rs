@@ -27,6 +27,7 @@ mod iceberg_stores;
 mod iceberg_verify;
 mod lakehouse;
 mod layering;
+mod ledger_shards;
 mod long_absence;
 mod memory;
 mod metrics;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 
+use armature_export::lake::LakeStore;
 use armature_export::simulator::{SimulatorSettings, WorldSettings};
 use armature_export::tables::ALL;
 use futures::TryStreamExt;
@@ -23,6 +24,7 @@ use crate::object_stores;
 use crate::stores::fake_gcs::FakeGcs;
 use crate::stores::fault_proxy::{Fault, FaultProxy, Kind, Rule};
 use crate::stores::server::{ObjectStoreServer, unique_prefix};
+use crate::support::known_runs::MANY;
 use crate::support::{
     ProgramOutput, TestExport, all_at_once, block_on, ended_runs, start_simulator,
 };
@@ -115,6 +117,17 @@ impl StoreLake {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.export.run(arguments)
+    }
+
+    /// The lake as the program's configuration describes it, opened by this process.
+    fn opened(&self) -> LakeStore {
+        let path = self.export.path("armature-export.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        for name in ["cache", "key", "account.json"] {
+            let absolute = self.export.path(name).display().to_string();
+            text = text.replace(&format!("= \"{name}\""), &format!("= \"{absolute}\""));
+        }
+        LakeStore::configured(&armature_export::config::parse(&text, &path).unwrap()).unwrap()
     }
 
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> ProgramOutput {
@@ -298,6 +311,21 @@ fn iceberg_tables_of_a_lake_in_a_fake_of_gcs_name_its_files() {
     }
     assert!(files > 10, "{files}");
     assert_eq!(operations(&copy, "runs"), ["append", "append", "replace"]);
+}
+
+/// Shards of the ledger are fetched like data files, and stay as local copies.
+#[test]
+fn known_runs_in_shards_are_neither_missed_nor_exported_again_in_a_fake_of_gcs() {
+    let server = FakeGcs::start();
+    let mut lake = StoreLake::in_gcs(&server, server.address, ReadBy::Files);
+    lake.sync_brings_everything();
+    lake.export.add_known_runs_to(&lake.opened(), true);
+    assert_eq!(lake.keys("_armature/ledger/shards").len(), 4);
+    lake.export.simulator.advance(chrono::Duration::hours(5));
+    lake.sync_brings_everything();
+    lake.succeeds(&["reconcile"]);
+    let ran = lake.succeeds(&["status", "--output", "json"]);
+    assert!(ran.json()["runs"]["exported"].as_i64().unwrap() > MANY);
 }
 
 /// As a warehouse reads it: the catalog and the data files are in one service.

@@ -7,6 +7,7 @@ mod comparison;
 mod durability;
 mod holder;
 mod jobs;
+pub(crate) mod known_runs;
 mod program;
 pub(crate) mod rows;
 pub(crate) mod seeded;

@@ -1,5 +1,6 @@
 //! What is measured, one situation a file.
 
+mod known;
 mod limited;
 mod oversized;
 mod peers;
@@ -32,6 +33,8 @@ pub(crate) enum Scenario {
     Limited,
     /// One run that is far larger than all others.
     Large,
+    /// Lakes that know many runs.
+    Known,
     /// A lake in an object store.
     Store,
     /// Other programs that can do the same.
@@ -39,8 +42,15 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Whole, Self::Start, Self::Limited, Self::Large, Self::Store, Self::Peers];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Whole,
+        Self::Start,
+        Self::Limited,
+        Self::Large,
+        Self::Known,
+        Self::Store,
+        Self::Peers,
+    ];
 
     /// Panics where there is none of that name.
     pub(crate) fn named(name: &str) -> Self {
@@ -56,6 +66,7 @@ impl Scenario {
             Self::Start => "start",
             Self::Limited => "limited",
             Self::Large => "large",
+            Self::Known => "known",
             Self::Store => "store",
             Self::Peers => "peers",
         }
@@ -68,6 +79,7 @@ impl Scenario {
             Self::Start => vec![start::measure(bench)],
             Self::Limited => limited::measure(bench),
             Self::Large => vec![oversized::measure(bench)],
+            Self::Known => vec![known::measure(bench)],
             Self::Store => vec![store::measure(bench)],
             Self::Peers => vec![peers::measure(bench)],
         }
@@ -87,6 +99,8 @@ pub(crate) struct Sizes {
     pub(crate) usual: usize,
     /// Bytes of the large one's trace.
     pub(crate) large: usize,
+    /// Runs that lakes know.
+    pub(crate) known: Vec<usize>,
     /// Runs that are exported into an object store.
     pub(crate) store: usize,
     /// Runs that other programs export.
@@ -101,6 +115,7 @@ impl Default for Sizes {
             stray: 400,
             usual: 500,
             large: 100_000_000,
+            known: vec![100_000, 10_000_000],
             store: 5_000,
             peers: 5_000,
         }
@@ -111,7 +126,9 @@ impl Sizes {
     /// Exports of these sizes, and as little as still shows something of all else.
     pub(crate) fn small(exports: Vec<usize>) -> Self {
         let peers = exports.iter().copied().max().unwrap_or(0).min(Self::default().peers);
-        Self { exports, limited: 15, stray: 60, usual: 100, large: 5_000_000, store: peers, peers }
+        let known = vec![10_000, 200_000];
+        let (limited, stray, usual, large) = (15, 60, 100, 5_000_000);
+        Self { exports, limited, stray, usual, large, known, store: peers, peers }
     }
 
     fn most(&self) -> usize {

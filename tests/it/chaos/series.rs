@@ -152,7 +152,8 @@ impl Series {
         let proven = runs
             .filter(|(_, start)| *start > reach)
             .filter(|(_, start)| is_proven((*start).into()));
-        let missed: Vec<_> = proven.filter(|(run_id, _)| ledger.get(run_id).is_none()).collect();
+        let missed: Vec<_> =
+            proven.filter(|(run_id, _)| ledger.get(run_id, None).unwrap().is_none()).collect();
         assert!(
             missed.is_empty() || !self.is_honest,
             "in proven time, and nobody knows them: {missed:?}"

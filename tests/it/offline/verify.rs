@@ -397,7 +397,8 @@ async fn a_run_missing_from_the_ledger() {
     ");
     let lake = armature_export::lake::LakeView::open(&export.lake).await.unwrap();
     let (ledger, _) = lake.ledger().await.unwrap();
-    let mended = serde_json::to_value(ledger.get(entry[0].as_str().unwrap()).unwrap()).unwrap();
+    let mended = ledger.get(entry[0].as_str().unwrap(), None).unwrap().unwrap();
+    let mended = serde_json::to_value(mended).unwrap();
     assert_eq!(mended, entry[1]);
     assert_mended(&export).await;
 }
