@@ -134,7 +134,7 @@ pub struct PublishedCopy {
     pub path: String,
     /// Whether it has the content of the target.
     pub is_current: bool,
-    /// When it was written, by this machine's clock; `None` if it does not exist yet.
+    /// When its content was written, by this machine's clock; `None` if it does not exist yet.
     pub written: Option<Timestamp>,
 }
 

@@ -1,10 +1,12 @@
 //! The published copy of the DuckDB file: readers of it delay nothing, it is replaced as a whole,
 //! and what is not known to be such a copy is not replaced.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Lines, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::UNIX_EPOCH;
 
 use crate::support::{ProgramOutput, TestExport, all_at_once};
 use duckdb::{AccessMode, Config, Connection};
@@ -217,6 +219,42 @@ fn the_copy_is_replaced_only_if_it_has_another_content() {
     assert_eq!(ran.code, Some(0), "{}", ran.told());
     assert!(fs::read(&copy).unwrap() == fs::read(&export.duckdb).unwrap());
     assert_eq!(names_in(copy.parent().unwrap()), ["armature.duckdb"]);
+}
+
+/// A sync that brings nothing does not read two large files.
+#[test]
+fn a_copy_that_nobody_wrote_is_known_by_its_time() {
+    let export = published();
+    let copy = copy_of(&export);
+    let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let set_modified = |time| {
+        File::options().write(true).open(&copy).unwrap().set_modified(time).unwrap();
+    };
+    let written = modified(&export.duckdb);
+    assert_eq!(modified(&copy), written);
+    // Another byte, which only a comparison of all bytes finds.
+    let good = fs::read(&copy).unwrap();
+    let mut other = good.clone();
+    *other.last_mut().unwrap() ^= 1;
+    let deliver = || {
+        let ran = export.run(DELIVER);
+        assert_eq!(ran.code, Some(0), "{}", ran.told());
+    };
+    fs::write(&copy, &other).unwrap();
+    set_modified(written);
+    deliver();
+    assert!(fs::read(&copy).unwrap() == other, "the bytes were compared");
+    // It was written, so its bytes are compared.
+    fs::write(&copy, &other).unwrap();
+    deliver();
+    assert!(fs::read(&copy).unwrap() == good, "the bytes were not compared");
+    assert_eq!(modified(&copy), written);
+    // A copy of a version that did not set the time is kept, and has the time from then on.
+    set_modified(UNIX_EPOCH);
+    let id = || fs::metadata(&copy).unwrap().ino();
+    let before = id();
+    deliver();
+    assert_eq!((id(), modified(&copy)), (before, written));
 }
 
 /// A write-ahead log belongs to one file: beside another one, its rows would be wrong there.

@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -89,18 +89,32 @@ pub(super) fn published(options: &DeliveryOptions) -> Result<Option<PublishedCop
     };
     let written = metadata.modified().map_err(io("look at", &copy))?;
     let written = Some(Timestamp::from(DateTime::<Utc>::from(written)));
-    let is_current = state(&file)? == state(&copy)?;
+    let is_current = state_at(&file)? == state_at(&copy)?;
     Ok(Some(PublishedCopy { path, is_current, written }))
 }
 
+/// The state of the database at a path; `None` if there is no file.
+fn state_at(path: &Path) -> Result<Option<(u64, Vec<u8>)>, DeliverError> {
+    open_existing(path)?.map(|file| state(&file, path)).transpose()
+}
+
 /// What changes with every checkpoint of a database: its length and its headers, which count the
-/// checkpoints. `None` if there is no file.
-fn state(path: &Path) -> Result<Option<(u64, Vec<u8>)>, DeliverError> {
-    let Some(file) = open_existing(path)? else { return Ok(None) };
+/// checkpoints. The file must be at its beginning.
+fn state(file: &File, path: &Path) -> Result<(u64, Vec<u8>), DeliverError> {
     let length = file.metadata().map_err(io("look at", path))?.len();
     let mut headers = Vec::new();
     file.take(HEADERS).read_to_end(&mut headers).map_err(io("read", path))?;
-    Ok(Some((length, headers)))
+    Ok((length, headers))
+}
+
+fn modified(file: &File, path: &Path) -> Result<SystemTime, DeliverError> {
+    file.metadata().and_then(|metadata| metadata.modified()).map_err(io("look at", path))
+}
+
+/// Gives a copy the modification time of its file. Where that cannot be set, the next publication
+/// compares the bytes.
+fn set_modified(copy: &File, time: SystemTime) {
+    let _compared_instead = copy.set_modified(time);
 }
 
 /// Bytes of the three headers at the beginning of a DuckDB file.
@@ -157,14 +171,27 @@ impl Publisher {
         Ok(kept)
     }
 
-    /// Whether the copy has the content of the file, byte by byte. The headers alone would not tell
-    /// a file from one that was rebuilt.
+    /// Whether the copy has the content of the file.
+    ///
+    /// A copy gets the modification time of the file. If both still have it, nobody wrote one of
+    /// them since: then their lengths and headers are compared, which change with every checkpoint.
+    /// The headers alone would not tell a file from one that was rebuilt. Otherwise all bytes are
+    /// compared: a copy of an earlier version has a time of its own, and a file system can lack
+    /// such exact times.
     fn is_copied(&self, source: &mut File) -> Result<bool, DeliverError> {
         let Some(copy) = open_existing(&self.copy)? else { return Ok(false) };
         if journal(&self.copy).exists() {
             return Ok(false);
         }
-        is_same(source, &copy).map_err(io("read", &self.copy))
+        let source_time = modified(source, &self.file)?;
+        if source_time == modified(&copy, &self.copy)? {
+            return Ok(state(source, &self.file)? == state(&copy, &self.copy)?);
+        }
+        let is_same = is_same(source, &copy).map_err(io("read", &self.copy))?;
+        if is_same {
+            set_modified(&copy, source_time);
+        }
+        Ok(is_same)
     }
 
     /// Checks that the file at the path of the copy is one.
@@ -280,6 +307,7 @@ impl TemporaryFile {
         let permissions = source.metadata().map_err(io("look at", path))?.permissions();
         let set = self.file.set_permissions(permissions);
         set.map_err(io("set the permissions of", &self.path))?;
+        set_modified(&self.file, modified(source, path)?);
         self.file.sync_all().map_err(io("sync", &self.path))
     }
 
