@@ -349,8 +349,8 @@ pub struct DuckdbSettings {
     pub enabled: bool,
     /// The path of a copy for readers, replaced after each delivery; `None` for no copy.
     pub publish: Option<PathBuf>,
-    /// What `documents` is in the file. `None`: a view if the lake is in a folder, and a table if it
-    /// is in an object store.
+    /// What `documents` is in the file. `None`: a view if the lake is in a folder, and a table if
+    /// it is in an object store.
     pub documents: Option<DuckdbDocuments>,
     /// Maximum time to wait for a process that holds the file, in seconds.
     pub lock_wait_secs: u64,

@@ -17,7 +17,6 @@ pub struct LakeReader {
     connection: Connection,
     path: PathBuf,
     memory_limit_mb: u64,
-    plan: TablePlan,
 }
 
 /// What follows `FROM` for the latest revision of each run: `runs` of a [`LakeReader`] has all.
@@ -40,9 +39,9 @@ impl LakeReader {
         let (path, memory_limit_mb) = (options.path.clone(), options.memory_limit_mb);
         let connection =
             connect(options).map_err(|error| QueryError::duckdb("open a reader", &path, &error))?;
-        let plan = TablePlan::new(mapping);
-        let mut reader = Self { connection, path, memory_limit_mb, plan: plan.clone() };
+        let mut reader = Self { connection, path, memory_limit_mb };
         let parts: Vec<&DataFile> = parts.into_iter().collect();
+        let plan = TablePlan::new(mapping);
         for planned in &plan.tables {
             let own = parts.iter().filter(|part| part.table == planned.table.name);
             let paths: Vec<&str> = own.map(|part| part.path.as_str()).collect();
@@ -66,11 +65,6 @@ impl LakeReader {
         let name = identifier(planned.table.name);
         let sql = format!("CREATE VIEW {name} AS SELECT {} FROM {files}", columns.join(", "));
         self.execute("read the data files", &sql)
-    }
-
-    /// The tables.
-    pub(crate) fn plan(&self) -> &TablePlan {
-        &self.plan
     }
 
     /// Whether the DuckDB file exists.

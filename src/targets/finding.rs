@@ -47,7 +47,8 @@ pub enum TargetFinding {
         /// Some runs whose rows differ.
         runs: Vec<String>,
     },
-    /// The view `documents` of the DuckDB file is not one over the lake's data files as they are.
+    /// The view `documents` of the DuckDB file names data files that are not there: the lake was
+    /// moved.
     DatabaseView {
         /// The DuckDB file.
         path: String,
@@ -221,8 +222,7 @@ impl TargetFinding {
             }
             Self::DatabaseView { path } => write!(
                 f,
-                "the view `documents` in the DuckDB file `{path}` does not read the data files of \
-                 this lake"
+                "the view `documents` in the DuckDB file `{path}` names data files that are not there"
             ),
             _ => Ok(()),
         }

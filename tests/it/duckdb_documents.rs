@@ -172,10 +172,9 @@ async fn a_file_that_is_late_shows_what_its_table_would_show() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_form_becomes_each_other_one() {
     let export = export().await;
+    let pairs = FORMS.into_iter().flat_map(|from| FORMS.map(|to| (from, to)));
     let mut copies = Vec::new();
-    for (number, (from, to)) in
-        FORMS.into_iter().flat_map(|from| FORMS.map(|to| (from, to))).enumerate()
-    {
+    for (number, (from, to)) in pairs.filter(|(from, to)| from != to).enumerate() {
         let copy = Copy::new(&export, &format!("{number}.duckdb"), from);
         copy.deliver(&export).await;
         assert_eq!(copy.kind(), kind_of(from));
@@ -192,12 +191,10 @@ async fn each_form_becomes_each_other_one() {
                 merge(&export, false).await;
             }
         }
-        expected.rebuild(&export).await;
+        expected.deliver(&export).await;
         for (copy, from, to) in &mut copies {
             copy.settings.documents = Some(*to);
-            let state = copy.deliver(&export).await;
-            assert_eq!(state == "current", step == 0 && from == to, "{step}: {from:?} {to:?}");
-            assert_eq!(copy.deliver(&export).await, "current", "{step}: {from:?} {to:?}");
+            assert_eq!(copy.deliver(&export).await, "applied", "{step}: {from:?} {to:?}");
             assert_eq!(copy.kind(), kind_of(*to));
             if *to != DuckdbDocuments::None {
                 assert!(copy.rows() == expected.rows(), "{step}: {from:?} {to:?}");

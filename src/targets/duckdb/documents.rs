@@ -50,7 +50,7 @@ impl Documents {
     ///
     /// # Errors
     /// [`LakeError`] if the lake's folders cannot be listed.
-    pub(super) fn view(lake: &LakeStore, planned: &PlannedTable) -> Result<Self, LakeError> {
+    fn view(lake: &LakeStore, planned: &PlannedTable) -> Result<Self, LakeError> {
         let query = documents_query(lake, planned)?;
         let comment = format!(
             "{} A view over the Parquet files in `{}` (definition {:016x}).",

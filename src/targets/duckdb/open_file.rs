@@ -49,7 +49,7 @@ impl<'d> OpenFile<'d> {
         if !documents.is_table() {
             plan = plan.without(&DOCUMENTS);
         }
-        let (database, applied) = open_prepared(lake, &plan, &mut options).await?;
+        let (database, applied) = open_prepared(lake, &plan, &documents, &mut options).await?;
         Ok(Self { lake, plan, documents, options, database: Some(database), applied })
     }
 
@@ -187,7 +187,8 @@ impl<'d> OpenFile<'d> {
 
     /// Opens the file again. Returns the last commit that it holds.
     async fn acquire(&mut self) -> Result<Applied, DeliverError> {
-        let (database, applied) = open_prepared(self.lake, &self.plan, &mut self.options).await?;
+        let (database, applied) =
+            open_prepared(self.lake, &self.plan, &self.documents, &mut self.options).await?;
         self.database = Some(database);
         Ok(applied)
     }
@@ -208,10 +209,11 @@ impl<'d> OpenFile<'d> {
 async fn open_prepared(
     lake: &LakeView,
     plan: &TablePlan,
+    documents: &Documents,
     options: &mut DeliveryOptions,
 ) -> Result<(Database, Applied), DeliverError> {
     loop {
-        let database = Database::open(options).await?;
+        let database = Database::open(options, documents).await?;
         options.memory_limit_mb = database.memory_limit_mb();
         match database.prepare(lake, plan) {
             Ok(applied) => return Ok((database, applied)),

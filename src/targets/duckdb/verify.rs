@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::documents::Documents;
-use crate::query::QueryError;
+use crate::query::{Fault, QueryError};
 use crate::tables::{ALL, DOCUMENTS, Table};
 use crate::targets::{CheckedLake, DeliverError, TargetFinding, TargetReport};
 
@@ -48,16 +47,17 @@ pub(super) fn verify(
     }
     lake.reader.record(lake.syncs, head)?;
     let mut report = TargetReport::default();
-    let documents = match check_documents(lake, &shown()) {
+    let documents = lake.reader.relation(DOCUMENTS.name);
+    let documents = match documents {
         Ok(documents) => documents,
-        Err(DeliverError::Query(error)) => {
+        Err(error) => {
             return Ok(only(TargetFinding::DatabaseUnreadable { problem: problem(&error) }));
         }
-        Err(error) => return Err(error),
     };
-    report.findings.extend(documents.finding);
-    let has_rows = |table: &&&Table| table.name != DOCUMENTS.name || documents.is_compared;
-    for table in ALL.iter().filter(has_rows) {
+    // What the configuration says does not count: the next delivery makes of `documents` what it is
+    // to be, and none of its rows are wrong until then.
+    let is_there = |table: &&&Table| table.name != DOCUMENTS.name || documents.is_some();
+    for table in ALL.iter().filter(is_there) {
         match lake.reader.compare(table) {
             Ok(None) => {}
             Ok(Some(difference)) => report.findings.push(TargetFinding::DatabaseDiffers {
@@ -66,6 +66,9 @@ pub(super) fn verify(
                 database: difference.database,
                 runs: difference.runs,
             }),
+            Err(error) if table.name == DOCUMENTS.name && is_file_missing(&error) => {
+                report.findings.push(TargetFinding::DatabaseView { path: shown() });
+            }
             Err(error) => {
                 let problem = problem(&error);
                 report.findings.push(TargetFinding::DatabaseUnreadable { problem });
@@ -76,29 +79,9 @@ pub(super) fn verify(
     Ok(report)
 }
 
-/// What is to be compared of `documents`.
-struct CheckedDocuments {
-    /// Whether its rows are compared.
-    is_compared: bool,
-    finding: Option<TargetFinding>,
-}
-
-/// Checks that a view `documents` is one over this lake. What the configuration says does not count:
-/// the next delivery makes of it what it is to be, and none of its rows are wrong until then.
-fn check_documents(
-    lake: &mut CheckedLake<'_>,
-    path: &str,
-) -> Result<CheckedDocuments, DeliverError> {
-    let Some(found) = lake.reader.relation(DOCUMENTS.name)? else {
-        return Ok(CheckedDocuments { is_compared: false, finding: None });
-    };
-    let planned = lake.reader.plan().get(&DOCUMENTS);
-    let is_current = match planned.filter(|_| found.is_view) {
-        Some(planned) => Documents::view(lake.view.store(), planned)?.is(Some(&found)),
-        None => true,
-    };
-    let finding = (!is_current).then(|| TargetFinding::DatabaseView { path: path.to_owned() });
-    Ok(CheckedDocuments { is_compared: is_current, finding })
+/// Whether a query names files that are not there.
+fn is_file_missing(error: &QueryError) -> bool {
+    matches!(error, QueryError::Duckdb { fault: Fault::FileMissing, .. })
 }
 
 /// DuckDB's message without the path, which the finding does not need.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use armature_export::config::DuckdbDocuments;
 use armature_export::job::LakeJob;
 use armature_export::simulator::WorldSettings;
 use armature_export::verify::{VerifyReport, repair, verify};
@@ -62,7 +63,9 @@ async fn synced() -> TestExport {
         seconds_between_runs: 600.0,
         ..WorldSettings::default()
     };
-    let export = TestExport::of_world(world);
+    let mut export = TestExport::of_world(world);
+    // A view would name the lake of the test that made the files.
+    export.settings.duckdb.documents = Some(DuckdbDocuments::Table);
     let files = SYNCED.get_or_init(async || {
         export.sync().await;
         for _ in 0..2 {
