@@ -233,6 +233,7 @@ fn verify_reads_all_three_and_the_setting_is_no_damage() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the lake is moved by somebody else")]
 fn a_view_of_a_lake_that_moved_is_made_anew() {
     let mut export = TestExport::of_growing_world(8);
     assert_eq!(export.run(&["sync"]).code, Some(0));

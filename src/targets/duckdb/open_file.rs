@@ -236,3 +236,40 @@ fn raise_memory(options: &mut DeliveryOptions, error: DeliverError) -> Result<()
     options.memory_limit_mb = more.ok_or(error)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DuckdbDocuments, DuckdbSettings, Filters};
+    use crate::event::Events;
+    use crate::lake::Identity;
+    use crate::targets::duckdb::deliver;
+
+    #[tokio::test]
+    async fn no_step_is_applied_after_another_delivery_changed_documents() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("lake");
+        std::fs::create_dir_all(root.join("_armature")).unwrap();
+        let identity = serde_json::to_vec(&Identity::new(None, Filters::default())).unwrap();
+        std::fs::write(root.join("_armature/format.json"), identity).unwrap();
+        let (lake, mapping) =
+            (LakeView::open(&root).await.unwrap(), Mapping::new(&[], &[]).unwrap());
+        let path = folder.path().join("a.duckdb");
+        let options = |documents| {
+            let documents = Some(documents);
+            let settings = DuckdbSettings { path: path.clone(), documents, ..Default::default() };
+            DeliveryOptions::new(&settings, Events::none())
+        };
+        for (mine, other) in [
+            (DuckdbDocuments::View, DuckdbDocuments::Table),
+            (DuckdbDocuments::Table, DuckdbDocuments::None),
+        ] {
+            let mut file = OpenFile::open(&lake, &mapping, &options(mine)).await.unwrap();
+            file.change_documents().await.unwrap();
+            file.release().await.unwrap();
+            deliver(&lake, &mapping, &options(other)).await.unwrap();
+            let refused = file.apply(DeliveryStep::Merged(Vec::new())).await.unwrap_err();
+            assert!(matches!(refused, DeliverError::DocumentsChanged { .. }), "{refused}");
+        }
+    }
+}
