@@ -73,9 +73,9 @@ fn kind_of(documents: DuckdbDocuments) -> &'static str {
     }
 }
 
-/// An export whose own DuckDB file is off, after its first sync.
-async fn export() -> TestExport {
-    let mut export = small_commits(30);
+/// An export of so many runs whose own DuckDB file is off, after its first sync.
+async fn export(runs: u32) -> TestExport {
+    let mut export = small_commits(runs);
     export.settings.duckdb.enabled = false;
     export.sync().await;
     export
@@ -103,7 +103,7 @@ async fn replay_all(export: &TestExport) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_view_has_the_rows_of_the_table_whatever_happens_to_the_lake() {
-    let export = export().await;
+    let export = export(30).await;
     let table = Copy::new(&export, "table.duckdb", DuckdbDocuments::Table);
     let view = Copy::new(&export, "view.duckdb", DuckdbDocuments::View);
     let mut revised = 0;
@@ -139,7 +139,7 @@ async fn the_view_has_the_rows_of_the_table_whatever_happens_to_the_lake() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_late_shows_what_its_table_would_show() {
-    let export = export().await;
+    let export = export(30).await;
     go_on(&export).await;
     let table = Copy::new(&export, "table.duckdb", DuckdbDocuments::Table);
     let view = Copy::new(&export, "view.duckdb", DuckdbDocuments::View);
@@ -171,7 +171,7 @@ async fn a_file_that_is_late_shows_what_its_table_would_show() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_form_becomes_each_other_one() {
-    let export = export().await;
+    let export = export(12).await;
     let pairs = FORMS.into_iter().flat_map(|from| FORMS.map(|to| (from, to)));
     let mut copies = Vec::new();
     for (number, (from, to)) in pairs.filter(|(from, to)| from != to).enumerate() {
