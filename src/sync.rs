@@ -47,7 +47,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let started = Instant::now();
     let session = Session::open(&options, started).await?;
     let Session { client, organization, .. } = &session;
-    let mut lake = Lake::open(&options.store).await?;
+    let mut lake = Box::pin(Lake::open(&options.store)).await?;
     lake.bind(organization.id.as_deref(), &options.filters).await?;
     let mapping = Arc::new(options.mapping.clone().with_field_ids(lake.view().field_ids()));
     let window = session.window(&options, options.sync.range, lake.head());
@@ -58,7 +58,7 @@ pub async fn sync(options: SyncOptions) -> Result<SyncReport, SyncError> {
     let sync_id = Uuid::new_v4().to_string();
     let mut export =
         CommitPipeline::new(&options, sync_id, lake, Arc::clone(&mapping), window, export_context);
-    let stopped = export.run(extraction).await?;
+    let stopped = Box::pin(export.run(extraction)).await?;
     let finished = Box::pin(export.finish(client, stopped, started)).await?;
     let removed = finished.lake.remove_retired(window.until, options.tombstone_grace).await;
     if let Err(error) = removed {

@@ -154,9 +154,9 @@ impl Extraction {
             let mut fan_out = FanOut::new(plan, send, backlog);
             let end = match fan_out.run(queued).await {
                 Ok(()) => ExtractEvent::Finished,
-                Err(Ended::ByApi(error)) => ExtractEvent::Stopped(error),
-                Err(Ended::ByLedger(error)) => ExtractEvent::LedgerUnreadable(error),
-                Err(Ended::ByFault(fault)) => ExtractEvent::Broken(fault),
+                Err(Ended::Api(error)) => ExtractEvent::Stopped(error),
+                Err(Ended::Ledger(error)) => ExtractEvent::LedgerUnreadable(error),
+                Err(Ended::Fault(fault)) => ExtractEvent::Broken(fault),
             };
             fan_out.send(end).await;
         });
@@ -187,20 +187,20 @@ fn described(fault: &tokio::task::JoinError) -> String {
 
 /// Why the fan-out ended early.
 enum Ended {
-    ByApi(ApiError),
-    ByLedger(LedgerError),
-    ByFault(String),
+    Api(ApiError),
+    Ledger(LedgerError),
+    Fault(String),
 }
 
 impl From<LedgerError> for Ended {
     fn from(error: LedgerError) -> Self {
-        Self::ByLedger(error)
+        Self::Ledger(error)
     }
 }
 
 impl From<ApiError> for Ended {
     fn from(error: ApiError) -> Self {
-        Self::ByApi(error)
+        Self::Api(error)
     }
 }
 
@@ -294,10 +294,10 @@ impl PackedTasks {
     /// The tasks, with the runs' entries in the ledger.
     ///
     /// # Errors
-    /// [`Ended::ByFault`] if the text is not the one that was packed, and [`Ended::ByLedger`] if a part
+    /// [`Ended::Fault`] if the text is not the one that was packed, and [`Ended::Ledger`] if a part
     /// of the ledger cannot be read.
     fn unpack(self, ledger: &Ledger) -> Result<Vec<FetchTask>, Ended> {
-        let fault = || Ended::ByFault("queued rows could not be read back".to_owned());
+        let fault = || Ended::Fault("queued rows could not be read back".to_owned());
         let text = if self.is_compressed {
             zstd::bulk::decompress(&self.text, self.length).map_err(|_| fault())?
         } else {
@@ -381,7 +381,7 @@ impl FanOut {
                 queued = queue.recv(), if listing => {
                     let Some(queued) = queued else {
                         let fault = "the list's task ended without a result";
-                        return Err(Ended::ByFault(fault.to_owned()));
+                        return Err(Ended::Fault(fault.to_owned()));
                     };
                     listing = self.take(queued).await?;
                 }
@@ -471,7 +471,7 @@ impl FanOut {
         &mut self,
         done: Result<Fetching, tokio::task::JoinError>,
     ) -> Result<(), Ended> {
-        let (task, fetched) = done.map_err(|fault| Ended::ByFault(described(&fault)))?;
+        let (task, fetched) = done.map_err(|fault| Ended::Fault(described(&fault)))?;
         let outcome = fetched?;
         let events = &self.plan.events;
         if let TaskOutcome::Failed { error, documents } = &outcome {
@@ -596,7 +596,7 @@ mod tests {
         let (queued, _) = sort_page(&Ledger::default(), Timestamp::EPOCH, runs).unwrap();
         let Queued::Page { mut tasks, .. } = queued else { panic!("no page") };
         tasks.text.truncate(4);
-        assert!(matches!(tasks.unpack(&Ledger::default()), Err(Ended::ByFault(_))));
+        assert!(matches!(tasks.unpack(&Ledger::default()), Err(Ended::Fault(_))));
     }
 
     #[tokio::test]

@@ -77,7 +77,7 @@ impl Lake {
         staging: Staging,
         draft: CommitBuilder,
     ) -> Result<CommitFile, LakeError> {
-        let checkpoint = self.checkpoint_if_due(&staging, &draft).await?;
+        let checkpoint = Box::pin(self.checkpoint_if_due(&staging, &draft)).await?;
         let head = self.head();
         let mut gaps = head.map(|head| head.gaps.clone()).unwrap_or_default();
         for gap in draft.new_gaps {

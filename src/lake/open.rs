@@ -254,8 +254,12 @@ impl Lake {
         }
         for (run_id, after) in changes {
             let before = known.insert(run_id.as_str(), after.clone()).flatten();
-            before.iter().for_each(|entry| self.totals.remove(entry));
-            after.iter().for_each(|entry| self.totals.add(entry));
+            if let Some(entry) = before {
+                self.totals.remove(&entry);
+            }
+            if let Some(entry) = after {
+                self.totals.add(entry);
+            }
         }
         self.changes_since_checkpoint += changes.len();
         self.ledger.apply(changes.iter().cloned());

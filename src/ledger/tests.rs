@@ -58,7 +58,8 @@ fn checkpoint(ledger: &Ledger, layout: ShardLayout, storage: &Arc<Memory>) -> Le
     let Resharded { shards, replaced, recent } = resharding.finish(written);
     let is_kept = |shard: &Shard| shards.contains(shard) != replaced.contains(shard);
     assert!(before.iter().all(is_kept), "a shard is lost");
-    Ledger::new(Shards::new(shards, Arc::clone(storage) as Arc<dyn ShardStorage>), recent)
+    let storage = Arc::clone(storage);
+    Ledger::new(Shards::new(shards, storage), recent)
 }
 
 fn at(hours: i64) -> Timestamp {
@@ -175,7 +176,7 @@ fn answers_as(ledger: &Ledger, map: &Map, hint: i64) -> Result<(), TestCaseError
     };
     let (found, expected) = (gone(ledger, now), gone(&whole, now));
     prop_assert!(found.is_subset(&expected));
-    prop_assert!(gone(&whole, now - (SHARD_REACH - REACH)).is_subset(&found));
+    prop_assert!(gone(&whole, now - Duration::from_hours(24)).is_subset(&found));
     prop_assert_eq!(ledger.first_inconsistent_shard().unwrap(), None);
     Ok(())
 }
