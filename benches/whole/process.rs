@@ -52,17 +52,25 @@ fn command_with(
 ) -> Taken {
     let file = folder.join("export.toml");
     fs::write(&file, configuration).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
+    let mut command = program(folder);
     command
-        .current_dir(folder)
-        .args(["--quiet", "--config"])
-        .arg(&file)
         .arg(name)
         .env("ARMATURE_API_URL", base)
         .env("ARMATURE_API_KEY", "amt_bench_key")
         .envs(variables.iter().copied())
         .stdout(Stdio::null());
     run(&mut command, PAUSE, most_memory)
+}
+
+/// Runs the check of an export to its end, which must be good.
+pub(crate) fn verify(folder: &Path) -> Taken {
+    run(program(folder).arg("verify").stdout(Stdio::null()), PAUSE, most_memory)
+}
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_armature-export"));
+    command.current_dir(folder).args(["--quiet", "--config", "export.toml"]);
+    command
 }
 
 /// Runs a program to its end, which must be good. Of its memory, that of the largest of its

@@ -111,9 +111,10 @@ impl LakeReader {
         Ok(SharedColumns { columns: columns.collect(), has_runs })
     }
 
-    /// The highest revision of each run in the lake: rows of lower ones are not in the DuckDB file.
-    const LATEST: &'static str =
-        "(SELECT run_id, max(_revision) AS highest FROM memory.main.runs GROUP BY run_id)";
+    /// The highest revision of each run in the lake that has a higher one than the first: rows of
+    /// lower ones are not in the DuckDB file. Most runs have one, and need no place in memory.
+    const LATEST: &'static str = "(SELECT run_id, max(_revision) AS highest FROM memory.main.runs \
+                                  WHERE _revision > 1 GROUP BY run_id)";
 }
 
 /// The columns of a table in the lake and in the file. A column that only one side has counts as

@@ -155,7 +155,10 @@ fn connect(options: &QueryOptions) -> Result<Connection, duckdb::Error> {
         .max_memory(&format!("{}MB", options.memory_limit_mb))?
         .threads(1)?
         .with("autoinstall_known_extensions", "false")?
-        .with("preserve_insertion_order", "false")?;
+        .with("preserve_insertion_order", "false")?
+        // What DuckDB would keep of the data files, the operating system keeps anyway: without
+        // it, a comparison of a hundred thousand runs takes 20 MB less, and no longer.
+        .with("enable_external_file_cache", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
     let scratch = format!("{}.{}.tmp", link_target(&options.path).display(), std::process::id());
     connection.execute_batch(&format!("SET temp_directory = {}", literal(&scratch)))?;

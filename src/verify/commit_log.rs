@@ -94,6 +94,11 @@ pub(super) async fn log(
 }
 
 impl LogReplay {
+    /// Forgets the copies that are compared with the checkpoints.
+    pub(super) fn drop_checkpoints(&mut self) {
+        (self.at_checkpoint, self.files_at_checkpoint) = (None, None);
+    }
+
     fn take(&mut self, mut commit_file: CommitFile) {
         self.commits.insert(commit_file.commit);
         self.live.apply(&commit_file);

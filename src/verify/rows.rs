@@ -17,15 +17,19 @@ const KNOWN: Duration = Duration::from_hours(30 * 24);
 
 /// Checks all rows. Returns the number of runs.
 pub(super) fn check(
-    reader: &mut LakeReader,
+    mut reader: LakeReader,
     log: &LogReplay,
     findings: &mut Vec<Finding>,
 ) -> Result<u64, JobError> {
+    let reader = &mut reader;
+    // Views and not tables: these would be as large as the history is long. Only runs that have
+    // another revision than the first are looked up by their latest one.
     reader.execute(
         "look at the runs",
-        "CREATE TABLE run_keys AS SELECT run_id, _revision, tool_call_count, span_count, \
+        "CREATE VIEW run_keys AS SELECT run_id, _revision, tool_call_count, span_count, \
          coalesce(started_at, _extracted_at) AS started_at FROM runs; \
-         CREATE TABLE latest AS SELECT run_id, max(_revision) AS _revision FROM run_keys GROUP BY ALL",
+         CREATE VIEW revised AS SELECT run_id, max(_revision) AS highest FROM runs \
+         WHERE _revision > 1 GROUP BY run_id",
     )?;
     for table in ALL.iter().filter(|table| table.write != WriteDisposition::CommitLog) {
         doubled(reader, table, findings)?;
@@ -38,7 +42,7 @@ pub(super) fn check(
     }
     check_ledger(reader, log, findings)?;
     note_awaited(log, findings);
-    let runs = reader.rows("SELECT count(*) FROM latest")?;
+    let runs = reader.rows("SELECT count(*) FROM (SELECT DISTINCT run_id FROM run_keys)")?;
     Ok(number(runs.first().and_then(|row| row.first())))
 }
 
@@ -81,8 +85,8 @@ fn without_run(
     let name = table.name;
     let sql = format!(
         "SELECT run_id, sum(n)::BIGINT FROM (SELECT run_id, _revision, count(*) AS n FROM \"{name}\" \
-         GROUP BY ALL) c ANTI JOIN run_keys USING (run_id, _revision) WHERE NOT EXISTS (FROM latest \
-         l WHERE l.run_id = c.run_id AND l._revision > c._revision) GROUP BY ALL ORDER BY ALL"
+         GROUP BY ALL) c ANTI JOIN run_keys USING (run_id, _revision) WHERE NOT EXISTS (FROM \
+         revised r WHERE r.run_id = c.run_id AND r.highest > c._revision) GROUP BY ALL ORDER BY ALL"
     );
     let found = reader.rows(&sql)?.into_iter().map(|row| Finding::RowsWithoutRun {
         table: name,
@@ -101,9 +105,10 @@ fn counts(
 ) -> Result<(), JobError> {
     let name = table.name;
     let sql = format!(
-        "SELECT run_id, any_value({column}), coalesce(any_value(n), 0) FROM (run_keys SEMI JOIN \
-         latest USING (run_id, _revision)) LEFT JOIN (SELECT run_id, _revision, count(*) AS n \
-         FROM \"{name}\" GROUP BY ALL) USING (run_id, _revision) GROUP BY run_id \
+        "SELECT run_id, any_value({column}), coalesce(any_value(n), 0) FROM (SELECT k.* FROM \
+         run_keys k ANTI JOIN revised r ON r.run_id = k.run_id AND r.highest > k._revision) \
+         LEFT JOIN (SELECT run_id, _revision, count(*) AS n FROM \"{name}\" GROUP BY ALL) \
+         USING (run_id, _revision) GROUP BY run_id \
          HAVING any_value({column}) IS DISTINCT FROM coalesce(any_value(n), 0) ORDER BY ALL"
     );
     let found = reader.rows(&sql)?.into_iter().map(|row| Finding::CountDiffers {
@@ -137,7 +142,7 @@ fn check_ledger(
 ) -> Result<(), JobError> {
     let entries = log.ledger.iter().map(|(run_id, entry)| (run_id, entry.revision));
     reader.load("ledger", entries)?;
-    let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM latest WHERE \
+    let lost = "SELECT id, number FROM ledger WHERE number > 0 AND NOT EXISTS (FROM run_keys WHERE \
                 run_id = id AND _revision >= number) ORDER BY ALL";
     findings.extend(
         reader.rows(lost)?.into_iter().map(|row| Finding::RowsLost {
@@ -145,8 +150,8 @@ fn check_ledger(
             revision: number(row.get(1)),
         }),
     );
-    let behind = "SELECT run_id, _revision FROM latest JOIN ledger ON id = run_id \
-                  WHERE _revision > number ORDER BY ALL";
+    let behind = "SELECT run_id, max(_revision) FROM run_keys JOIN ledger ON id = run_id \
+                  WHERE _revision > number GROUP BY run_id ORDER BY ALL";
     findings.extend(reader.rows(behind)?.into_iter().map(|row| Finding::LedgerBehind {
         run_id: text(row.first()),
         revision: number(row.get(1)),

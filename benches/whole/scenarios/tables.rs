@@ -9,7 +9,7 @@ use super::whole::Measured;
 const LARGEST: usize = 100_000;
 
 pub(super) fn whole(measured: &[Measured]) -> Vec<Table> {
-    vec![exports(measured), growth(measured), again(measured), requests(measured)]
+    vec![exports(measured), growth(measured), again(measured), verify(measured), requests(measured)]
 }
 
 impl Measured {
@@ -147,6 +147,25 @@ fn again(measured: &[Measured]) -> Table {
             goal("100"),
             size.requests_again.to_string(),
             "5".to_owned(),
+        ]);
+    }
+    table
+}
+
+fn verify(measured: &[Measured]) -> Table {
+    let mut table = Table::new(
+        "`verify`",
+        "Of a whole export: every byte and every row of the lake, and the DuckDB file row by row.",
+        &["runs", "median of", "s", "least–most", "peak memory, MB: median, most", "goal"],
+    );
+    for size in measured {
+        table.row([
+            count(size.runs),
+            size.verify.0.len().to_string(),
+            format!("{:.2}", size.verify.seconds()),
+            size.verify.spread(),
+            size.verify.memory(),
+            "150".to_owned(),
         ]);
     }
     table

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::bare::{Bare, bare_requests};
 use crate::exported;
 use crate::figures::Series;
-use crate::process::{LAKE_ONLY, WHOLE, sync};
+use crate::process::{LAKE_ONLY, WHOLE, sync, verify};
 use crate::report::Table;
 
 use super::{Bench, tables};
@@ -17,6 +17,7 @@ pub(super) struct Measured {
     pub(super) bare: Vec<Bare>,
     pub(super) whole: Series,
     pub(super) again: Series,
+    pub(super) verify: Series,
     pub(super) lake_only: Series,
     /// Requests of a first sync, and the fewest that it can do with.
     pub(super) requests: usize,
@@ -58,6 +59,7 @@ fn measure_size(bench: &Bench, runs: usize) -> Measured {
         measured.requests = measured.requests.max(server.take_record().requests);
         measured.again.0.push(sync(folder.path(), server.base(), WHOLE));
         measured.requests_again = measured.requests_again.max(server.take_record().requests);
+        measured.verify.0.push(verify(folder.path()));
         exported::check(folder.path(), runs);
         measured.size = exported::parquet_size(&folder.path().join("lake"));
         let folder = tempfile::tempdir().unwrap();
