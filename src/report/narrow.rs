@@ -45,6 +45,8 @@ pub(super) struct Selection {
     /// The end of the time that the report is about: the end of the coverage, or else the start of
     /// the newest sync, by the server's clock. `None` if there was no sync.
     pub(super) until: Option<Timestamp>,
+    /// The number of days of the range; `None` for all runs.
+    pub(super) days: Option<u32>,
     /// Names or ids of workflows; empty for all.
     pub(super) workflows: Vec<String>,
 }
@@ -59,10 +61,19 @@ impl Selection {
     ) -> Self {
         let covered = head.and_then(|head| head.coverage.last()).map(|last| last.until);
         let until = covered.or(sync.map(|sync| sync.started_at));
-        let length = range.days().map(|days| Duration::from_hours(24 * u64::from(days)));
-        let since = until.zip(length).map(|(until, length)| until - length);
-        Self { since, until, workflows }
+        let days = range.days();
+        let since = until.zip(days).map(|(until, days)| until - length(days));
+        Self { since, until, days, workflows }
     }
+
+    /// The time before the range, which is as long: its start, and its end.
+    fn before(&self) -> Option<(Timestamp, Timestamp)> {
+        self.since.zip(self.days).map(|(since, days)| (since - length(days), since))
+    }
+}
+
+fn length(days: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(days))
 }
 
 /// The schema of the narrowed tables and of the views over them.
@@ -71,6 +82,10 @@ const NARROWED: &str = "narrowed";
 /// The schema in which all runs are those of one workflow and one model. There, the views give the
 /// figures of all runs together, by the same definitions.
 const TOGETHER: &str = "together";
+
+/// The schema in which the version of a run is the time that it started in: the range, or the one
+/// before. There, `workflow_versions` compares the two by its own definitions.
+pub(super) const RANGES: &str = "ranges";
 
 /// Columns of `runs` that the views read, and the revision.
 const RUN_COLUMNS: &str = "run_id, run_url, workflow_id, workflow_name, workflow_version, \
@@ -109,6 +124,7 @@ pub(super) fn narrowed(
     );
     reader.execute("take all runs together", &together)?;
     create_views(&mut reader, TOGETHER, &[&RUN_FACTS, &MODEL_COMPARISON])?;
+    compare_ranges(&mut reader, selection)?;
     reader.execute("use the narrowed tables", &format!("USE {NARROWED}"))?;
     Ok(reader)
 }
@@ -139,23 +155,46 @@ fn select_workflows(reader: &mut LakeReader, workflows: &[String]) -> Result<(),
     Ok(())
 }
 
+/// Creates the schema [`RANGES`]. It has no runs if none started in the time before the range.
+fn compare_ranges(reader: &mut LakeReader, selection: &Selection) -> Result<(), QueryError> {
+    let before = selection.before().map_or("false".to_owned(), |(since, until)| {
+        let (since, until) = (since.as_micros(), until.as_micros());
+        format!(
+            "epoch_us(started_at) >= {since} AND epoch_us(started_at) < {until} AND {}",
+            of_workflows(selection)
+        )
+    });
+    let sql = format!(
+        "CREATE SCHEMA {RANGES};
+         CREATE TABLE {RANGES}.before AS SELECT {RUN_COLUMNS} FROM {LATEST_RUNS} WHERE {before};
+         CREATE VIEW {RANGES}.runs AS
+           SELECT * REPLACE ('before' AS workflow_version) FROM {RANGES}.before
+           UNION ALL BY NAME
+           SELECT * EXCLUDE (error_message) REPLACE ('range' AS workflow_version)
+           FROM {NARROWED}.runs WHERE EXISTS (FROM {RANGES}.before)"
+    );
+    reader.execute("take the time before the range", &sql)?;
+    create_views(reader, RANGES, &[&RUN_FACTS, &WORKFLOW_VERSIONS])
+}
+
+/// The condition that a run is of a selected workflow.
+fn of_workflows(selection: &Selection) -> &'static str {
+    if selection.workflows.is_empty() {
+        return "true";
+    }
+    "coalesce(workflow_id, workflow_name) IN (SELECT workflow_key FROM main.selected_workflows)"
+}
+
 fn narrow(
     reader: &mut LakeReader,
     selection: &Selection,
     evidence: bool,
 ) -> Result<(), QueryError> {
-    let mut conditions = vec!["true".to_owned()];
+    let mut conditions = of_workflows(selection).to_owned();
     if let Some(since) = selection.since {
-        conditions.push(format!("epoch_us(started_at) >= {}", since.as_micros()));
+        // Writing to a String cannot fail.
+        let _infallible = write!(conditions, " AND epoch_us(started_at) >= {}", since.as_micros());
     }
-    if !selection.workflows.is_empty() {
-        conditions.push(
-            "coalesce(workflow_id, workflow_name) IN (SELECT workflow_key FROM \
-             main.selected_workflows)"
-                .to_owned(),
-        );
-    }
-    let conditions = conditions.join(" AND ");
     let since = selection.since.unwrap_or(Timestamp::MIN).as_micros();
     // A table, as every view reads it: data files are opened once. Error messages are not even
     // loaded unless they are asked for.

@@ -18,7 +18,7 @@ use super::format::name;
 use super::narrow::{Selection, is_read, narrowed};
 use super::rows::Rows;
 use super::table::{Table, TableSpec};
-use super::verdict::{Verdict, read_comparisons};
+use super::verdict::{Verdict, read_comparisons, read_ranges};
 use super::{ReportError, tables};
 use crate::config::{ReportRange, Settings};
 use crate::event::Events;
@@ -214,9 +214,10 @@ impl Content {
         let quality_row = read_quality(reader)?;
         let runs = together.first().map_or(0, |row| row.count("runs"));
         let comparisons = read_comparisons(reader)?;
+        let ranges = read_ranges(reader)?;
         Ok(Self {
             runs,
-            verdict: Verdict::new(runs, &comparisons, &change_rows),
+            verdict: Verdict::new(runs, &comparisons, &change_rows, selection, &ranges),
             figures: figures(&together, &stability_rows, &quality_row),
             days_chart: DaysChart::new(&days, &read_days(reader, &days)?),
             changes,

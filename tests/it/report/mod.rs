@@ -169,6 +169,56 @@ fn a_range_and_workflows_narrow_everything() {
     assert!(!export.path("armature-report.html").exists());
 }
 
+/// By the same definitions as versions, workflow by workflow.
+#[test]
+fn a_range_is_compared_with_the_time_before_it() {
+    let export = TestExport::new(ended_runs(600));
+    assert_eq!(export.run(&["sync"]).code, Some(0));
+    let name = "checkout smoke test";
+    let details = |arguments: &[&str]| {
+        let page = page(&export, arguments);
+        let verdict = page.between("aria-label=\"Verdict\">", "</section>").to_owned();
+        page::text_of(&verdict)
+    };
+    let end = "(SELECT max(covered_until) FROM data_quality)";
+    let sql = format!(
+        "SELECT count(*) || ' ' || round(100 * avg((outcome = 'passed')::INTEGER))::INTEGER \
+         FROM run_facts WHERE workflow_name = '{name}' AND outcome IN ('passed', 'partial', \
+         'failed') AND started_at >= {end} - INTERVAL 14 DAYS \
+         GROUP BY started_at >= {end} - INTERVAL 7 DAYS ORDER BY started_at >= {end} - INTERVAL 7 DAYS"
+    );
+    let rates: Vec<(u32, String)> = cells(&export.duckdb, &sql)
+        .into_iter()
+        .map(|row| {
+            let (runs, rate) = row[0].split_once(' ').unwrap();
+            (runs.parse().unwrap(), rate.to_owned())
+        })
+        .collect();
+    assert!(rates.len() == 2 && rates.iter().all(|(runs, _)| *runs >= 20), "{rates:?}");
+    let one = details(&["--range", "7d", "--workflow", name]);
+    let expected = format!(
+        "Against the 7 days before: the pass rate of {name} went from {}\u{202f}% to {}\u{202f}% (",
+        rates[0].1, rates[1].1
+    );
+    assert!(one.contains(&expected), "{one}");
+    let all = details(&["--range", "7d"]);
+    assert!(all.contains("Against the 7 days before"), "{all}");
+    let sql = format!(
+        "SELECT workflow_name FROM run_facts WHERE outcome IN ('passed', 'partial', 'failed') \
+         AND started_at >= {end} - INTERVAL 14 DAYS GROUP BY ALL HAVING \
+         count_if(started_at >= {end} - INTERVAL 7 DAYS) BETWEEN 1 AND 19 \
+         AND count_if(started_at < {end} - INTERVAL 7 DAYS) > 0 ORDER BY ALL"
+    );
+    let rare = cells(&export.duckdb, &sql)[0][0].clone();
+    let few = details(&["--range", "7d", "--workflow", &rare]);
+    assert!(few.contains("Against the 7 days before: not enough runs."), "{few}");
+    // No run is older than the default range.
+    for range in ["30d", "all"] {
+        let alone = details(&["--range", range]);
+        assert!(!alone.contains("before:") && !alone.contains("before, of"), "{alone}");
+    }
+}
+
 #[test]
 fn the_path_is_printed_and_the_page_needs_no_duckdb_file() {
     let export = TestExport::of_ended_runs(40);
