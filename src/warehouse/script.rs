@@ -136,7 +136,7 @@ pub fn load(
     out.extend([&stages, begin, &engine.lock(&engine.target(LOADS))]);
     out.push_str(&accept(engine, changes, &accepted, is_staged));
     out.push_str(&replaced);
-    out.push_str(&record(engine, changes, &accepted, is_replaced));
+    out.push_str(&record(engine, changes, &accepted, &is_replaced));
     out.extend([commit, &dropped]);
     Ok(out)
 }
@@ -410,7 +410,7 @@ fn record(
     engine: &dyn Engine,
     changes: &Changes,
     accepted: &str,
-    is_replaced: Vec<String>,
+    is_replaced: &[String],
 ) -> String {
     let loads = engine.target(LOADS);
     let rows: u64 = changes.files().map(|file| file.rows).sum();
@@ -439,7 +439,7 @@ fn record(
         name.map_or_else(|| "NULL".to_owned(), |name| engine.literal(name)),
         changes.files().count(),
         engine.now(),
-        [&[accepted.to_owned()], is_replaced.as_slice()].concat().join("\n    AND "),
+        [&[accepted.to_owned()], is_replaced].concat().join("\n    AND "),
     );
     let problem = format!("{problem}: list the changes again, after the last commit in {LOADS}");
     insert + &engine.fail_if(&failed.join(" OR "), &problem)

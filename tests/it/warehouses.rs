@@ -218,27 +218,54 @@ fn a_load_that_is_killed_anywhere_leaves_the_rows_of_before() {
     assert_ne!(warehouse.rows(), before);
 }
 
+/// A warehouse that a load of commit 2 is made for.
+fn with_a_load(export: &TestExport) -> (Warehouse<'_>, String) {
+    sync(export);
+    let warehouse = Warehouse::new(export);
+    warehouse.load();
+    more_runs(export);
+    let script = warehouse.script();
+    (warehouse, script)
+}
+
 #[test]
 fn a_client_that_goes_on_after_an_error_loses_no_rows() {
     let export = TestExport::of_growing_world(6);
-    sync(&export);
-    let warehouse = Warehouse::new(&export);
-    warehouse.load();
-    more_runs(&export);
-    let (script, complete) = (warehouse.script(), warehouse.script_since("0"));
+    let (warehouse, script) = with_a_load(&export);
     let before = (warehouse.rows(), warehouse.commit());
-    // A file cannot be read: neither its rows nor those of other files are loaded.
     let list = changes(&export, &["--since", "1", "--table", "spans"]);
     let file = PathBuf::from(list["tables"][0]["files"][0]["path"].as_str().unwrap());
     let hidden = file.with_extension("hidden");
     fs::rename(&file, &hidden).unwrap();
-    for script in [&script, &complete] {
+    for script in [&script, &warehouse.script_since("0")] {
         let errors = warehouse.load_without_stop(script);
         assert!(errors.iter().any(|it| it.contains("the load is not recorded")), "{errors:?}");
         assert_eq!((warehouse.rows(), warehouse.commit()), before);
     }
     fs::rename(&hidden, &file).unwrap();
-    // Rows are deleted, and those of the files cannot be inserted.
+    warehouse.load();
+    assert_eq!(warehouse.commit(), 2);
+}
+
+/// As where each file is read by a statement of its own, and one of them failed.
+#[test]
+fn a_staging_table_without_all_rows_of_its_files_is_not_loaded() {
+    let export = TestExport::of_growing_world(6);
+    let (warehouse, script) = with_a_load(&export);
+    let before = (warehouse.rows(), warehouse.commit());
+    let one = "DELETE FROM _stage_spans WHERE run_id = (SELECT max(run_id) FROM _stage_spans);\n";
+    let incomplete = script.replacen("BEGIN;\n", &format!("{one}BEGIN;\n"), 1);
+    assert!(!warehouse.load_without_stop(&incomplete).is_empty());
+    assert_eq!((warehouse.rows(), warehouse.commit()), before);
+    warehouse.load();
+}
+
+/// Rows were deleted, and those of the files could not be inserted.
+#[test]
+fn a_load_without_its_rows_is_not_recorded() {
+    let export = TestExport::of_growing_world(6);
+    let (warehouse, script) = with_a_load(&export);
+    let before = (warehouse.rows(), warehouse.commit());
     let rename = |from, to| {
         let sql = format!("ALTER TABLE spans RENAME COLUMN {from} TO {to}");
         warehouse.open().execute_batch(&sql).unwrap();
