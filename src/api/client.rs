@@ -80,6 +80,8 @@ struct ClientState {
     rate_limiter: Mutex<RateLimiter>,
     /// Serializes waiters: one request at a time waits for the cooldown and the rate limit.
     waiters: tokio::sync::Mutex<()>,
+    /// Requests that wait alone after a 429.
+    waiting_alone: watch::Sender<usize>,
     memory_budget: Arc<MemoryBudget>,
     requests: RequestCounters,
     /// Requests in a row that failed after all attempts, by endpoint.
@@ -186,6 +188,7 @@ impl Client {
             cooldown: Cooldown::default(),
             rate_limiter: Mutex::default(),
             waiters: tokio::sync::Mutex::default(),
+            waiting_alone: watch::Sender::new(0),
             requests: RequestCounters::default(),
             failures: Mutex::default(),
             paging: Mutex::default(),
@@ -278,22 +281,12 @@ impl Client {
                         if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
                     let wait = named.unwrap_or_default().max(own.unwrap_or_default());
                     let wait = wait.max(Duration::from_millis(50));
-                    waited += wait;
-                    if waited > Duration::from_secs(self.0.settings.max_rate_limit_wait_secs) {
+                    let most = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
+                    if waited.saturating_add(wait) > most {
                         return Err(ApiError::RateLimited { path, wait });
                     }
                     attempts -= 1;
-                    let now = Instant::now();
-                    let rejection = self.rate_limiter().record_rejection(sent_at, now, wait);
-                    if let Some(a_second) = rejection.rate {
-                        self.0.events.emit(Event::RateChanged { a_second });
-                    }
-                    if !rejection.is_shared {
-                        self.pause(&path, "answered 429".to_owned(), Some(wait)).await?;
-                    } else if self.0.cooldown.extend(wait) {
-                        // This request does not sleep here: the cooldown makes all workers wait.
-                        self.0.events.emit(Event::RateLimited { wait });
-                    }
+                    waited += self.wait_after_rejection(&path, sent_at, wait).await?;
                 }
                 Attempt::InvalidBody(error) if attempts >= INVALID_BODY_ATTEMPTS => {
                     return Err(error);
@@ -512,6 +505,35 @@ impl Client {
                 Some(wait) => tokio::time::sleep(wait).await,
             }
         }
+    }
+
+    /// Handles a 429 for a request that was sent at `sent_at` and whose server asks to wait for
+    /// `wait`. Returns how long the request has to wait: it has waited if it is the only one, and
+    /// otherwise waits for the cooldown before it is sent again.
+    async fn wait_after_rejection(
+        &self,
+        path: &str,
+        sent_at: Instant,
+        wait: Duration,
+    ) -> Result<Duration, ApiError> {
+        let rejection = self.rate_limiter().record_rejection(sent_at, Instant::now(), wait);
+        if let Some(a_second) = rejection.rate {
+            self.0.events.emit(Event::RateChanged { a_second });
+        }
+        let wait = rejection.wait;
+        if !rejection.is_shared {
+            let _waiting = WaitingAlone::new(&self.0.waiting_alone);
+            self.pause(path, "answered 429".to_owned(), Some(wait)).await?;
+        } else if self.0.cooldown.extend(wait) {
+            self.0.events.emit(Event::RateLimited { wait });
+        }
+        Ok(wait)
+    }
+
+    /// The number of requests that wait alone after a 429. They take no part of what may be in
+    /// flight, so others can be started meanwhile.
+    pub fn waiting_alone(&self) -> watch::Receiver<usize> {
+        self.0.waiting_alone.subscribe()
     }
 
     /// Sends one request and reads its response. Also returns the time until the response began, if
@@ -761,6 +783,22 @@ impl Client {
     /// The text of an error, with the key masked.
     fn describe(&self, error: reqwest::Error) -> String {
         self.0.key.mask(&describe(error))
+    }
+}
+
+/// Counts a request as waiting until it is dropped.
+struct WaitingAlone<'a>(&'a watch::Sender<usize>);
+
+impl<'a> WaitingAlone<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for WaitingAlone<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -2,75 +2,63 @@
 //!
 //! The API documents no limit, so the limit is learned from 429s alone, and some of these have
 //! nothing to do with a rate: gateways and shared quotas refuse a few requests at any rate. Slowing
-//! down after those would never end, because they go on at every rate. So two questions are kept
+//! down after those would never end, because they go on at every rate. So three questions are kept
 //! apart:
 //!
 //! - **Is there a limit?** Beyond a limit a large share of the requests is refused, and stray
-//!   refusals are a small share. A CUSUM test over the responses finds the change: each refusal adds
-//!   evidence, each accepted request takes some away. Until the evidence is there, a refused request
-//!   waits alone, as long as the server asked for.
-//! - **Which limit?** From the second finding on there are two bounds: the rate accepted between two
-//!   findings, waits included, is at most what the server allows (exactly that for a token bucket, a
-//!   little less for fixed windows), and the rate that was tried was rejected. Requests are spaced
-//!   from the accepted towards the rejected bound, quickly first and then ever more slowly, and past
-//!   it after a long time without a finding, because limits change.
-//!
-//! While requests are spaced, a refusal at or below the accepted bound is stray; the share of stray
-//! refusals is measured there, and as many are expected above the bound before it is lowered.
+//!   refusals are a small share. A CUSUM test over the responses finds the change ([`Evidence`]):
+//!   each refusal adds evidence, each accepted request takes some away. Until the evidence is there,
+//!   a refused request waits alone, as long as the server asked for.
+//! - **How many refusals are stray?** Their share is measured where a limit cannot be the reason:
+//!   before a limit is found, and shortly after each finding, when the rate stays below the accepted
+//!   bound for that purpose ([`StrayShare`]). Above the bound only refusals beyond this share count,
+//!   in a second CUSUM test. On a server without stray refusals, a single one is enough.
+//! - **Which limit?** A finding sets two bounds ([`Bounds`]). The requests that were accepted since
+//!   the previous finding, divided by the time, waits included, are at most what the server allows;
+//!   for a token bucket they are exactly that, because it was empty at both findings. The rate that
+//!   was tried was too high. From the first bound the rate approaches the second one, and then passes
+//!   it ever faster, because limits change.
+
+mod bounds;
+mod evidence;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The lowest rate, in requests a second: a sync must make progress whatever the server says.
-const SLOWEST: f64 = 0.2;
+use bounds::Bounds;
+use evidence::{Evidence, StrayShare};
 
 /// How far a late timer may be caught up on: timers are exact to about a millisecond only.
 const CREDIT: Duration = Duration::from_millis(5);
 
-/// Share of refused requests that stray refusals are expected to reach, and share beyond a limit.
-/// The CUSUM test decides between the two.
-const STRAY_SHARE: f64 = 0.03;
-const LIMITED_SHARE: f64 = 0.35;
-
-/// Evidence at which a limit is found: about four refusals without an accepted request between.
-const FOUND: f64 = 7.5;
-
-/// The same soon after a finding, when a limit is known to exist: about three.
-const FOUND_AGAIN: f64 = 4.8;
-const SOON: Duration = Duration::from_mins(1);
-
-/// Time constant of the approach to the rejected bound, in seconds of spaced sending.
-const APPROACH_SECONDS: f64 = 8.0;
-
-/// After this time without a finding the rejected bound is passed: by `PROBE` after `PROBE_SECONDS`
-/// more, by four times that after twice as many, and so on.
-const STABLE_SECONDS: f64 = 40.0;
-const PROBE_SECONDS: f64 = 20.0;
-const PROBE: f64 = 0.02;
-
-/// Right after a finding the rate stays this much below the accepted bound, for so many seconds: the
-/// measured rate holds what the server had saved up.
-const CAREFUL: f64 = 0.97;
-const CAREFUL_SECONDS: f64 = 3.0;
-
-/// The accepted rate is measured over at least so many seconds.
+/// The bounds are measured again only after so many seconds, or so many accepted requests.
 const LEAST_SECONDS: f64 = 0.9;
+const LEAST_ACCEPTED: f64 = 20.0;
 
-/// Responses below the accepted bound that are needed to measure the share of stray refusals.
-const LEAST_BELOW: f64 = 50.0;
+/// The accepted bound is lowered by a finding above it only if the measurement lasted for so many
+/// seconds, and at most to this share of what it was: such a finding can be stray.
+const LONG_SECONDS: f64 = 5.0;
+const LOWERED: f64 = 0.9;
+const LOWERED_IF_STRAY: f64 = 0.95;
 
-/// Fewer are enough to trust that a server without any stray refusal means each one.
-const LEAST_QUIET: f64 = 30.0;
+/// Where the rate exceeded the rejected bound by this factor, the limit was raised.
+const RAISED: f64 = 1.25;
 
-/// Refusals that come within so many accepted requests belong to one episode, and count once.
-const EPISODE: u32 = 4;
+/// The rejected bound is at least this multiple of the accepted one, so that the rate can rise.
+const APART: f64 = 1.02;
+
+/// How often a wait is doubled if the request after it is refused again, and up to which length.
+const MOST_DOUBLED: u32 = 4;
+const LONGEST_DOUBLED: Duration = Duration::from_secs(16);
 
 /// What a 429 means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rejection {
-    /// Whether the wait that the server asked for concerns every request, or the refused one alone.
+    /// Whether the wait concerns every request, or the refused one alone.
     pub(super) is_shared: bool,
+    /// How long to wait: as long as the server asked for, or longer if that was too short before.
+    pub(super) wait: Duration,
     /// The new rate, in requests a second, if it changed.
     pub(super) rate: Option<f64>,
 }
@@ -78,62 +66,60 @@ pub(super) struct Rejection {
 /// Decides when the next request may be sent. Does not wait itself.
 #[derive(Debug, Default)]
 pub(super) struct RateLimiter {
-    /// CUSUM of the evidence for a limit; 0 or more.
-    evidence: f64,
-    /// When a limit was last found; `None` before the first time.
-    found_at: Option<Instant>,
-    /// Start of the measurement, and requests accepted since.
-    since: Option<Instant>,
-    accepted: u32,
-    /// Requests refused since.
-    refused: u32,
-    /// Shared waits since.
-    waited: Duration,
+    evidence: Evidence,
+    stray: StrayShare,
+    /// `None` while no limit is known.
     bounds: Option<Bounds>,
-    /// Responses, and refusals among them, while the rate was at or below the accepted bound.
-    below: f64,
-    refused_below: f64,
-    /// Accepted requests, and refusals above the accepted bound, since the bounds were set.
-    accepted_at_bounds: f64,
-    refused_above: f64,
-    /// Accepted requests until a refusal counts as another episode.
-    episode: u32,
+    /// The last finding; `None` before the first one.
+    found: Option<Finding>,
+    measured: Measurement,
 }
 
+/// A limit was found, or was found to be lower or higher than assumed.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
-    /// A rate that the server accepts, in requests a second.
-    accepted: f64,
-    /// A rate that it rejected, in requests a second.
-    rejected: f64,
-    /// Seconds of spaced sending since the bounds were set.
-    stable: f64,
-    /// When the next request may be sent.
-    next: Instant,
-    /// Whether a refusal confirmed the rejected bound while requests were spaced. Before that it is
-    /// only what the requests in flight happened to reach.
-    is_confirmed: bool,
+struct Finding {
+    at: Instant,
+    is_shared: bool,
+    /// Whether a request was accepted since the last wait that concerned every request.
+    is_over: bool,
+    /// How often that wait was doubled.
+    doubled: u32,
+    /// The share of stray refusals as it was then.
+    stray: StrayShare,
 }
 
-impl Bounds {
-    fn new(accepted: f64, rejected: f64, next: Instant) -> Self {
-        let accepted = accepted.max(SLOWEST);
-        Self { accepted, rejected: rejected.max(accepted), stable: 0.0, next, is_confirmed: true }
+/// What happened since the last finding that set the bounds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measurement {
+    since: Option<Instant>,
+    accepted: f64,
+    refused: f64,
+    /// Refusals among them that turned out to be stray: the limit is not what refused them.
+    stray: f64,
+    /// Refusals of which it is not known yet.
+    undecided: f64,
+    /// Waits that concerned every request.
+    waited: Duration,
+}
+
+impl Measurement {
+    fn new(since: Instant) -> Self {
+        Self { since: Some(since), ..Self::default() }
     }
 
-    fn rate(&self) -> f64 {
-        let approached = 1.0 - (-self.stable / APPROACH_SECONDS).exp();
-        let probe = ((self.stable - STABLE_SECONDS) / PROBE_SECONDS).max(0.0);
-        let between = self.accepted + (self.rejected - self.accepted) * approached;
-        let beyond =
-            if self.is_confirmed { 0.0 } else { 2.0 * (self.stable / APPROACH_SECONDS - 1.0) };
-        let between = between * beyond.clamp(0.0, 16.0).exp2();
-        let careful = if self.stable < CAREFUL_SECONDS { CAREFUL } else { 1.0 };
-        between * (1.0 + PROBE * probe * probe) * careful
+    /// How long it has lasted, in seconds.
+    fn seconds(&self, until: Instant) -> f64 {
+        self.since.map_or(0.0, |since| until.saturating_duration_since(since).as_secs_f64())
     }
 
-    fn is_above(&self) -> bool {
-        self.rate() > self.accepted
+    /// How long requests were sent, in seconds.
+    fn sending_seconds(&self, until: Instant) -> f64 {
+        (self.seconds(until) - self.waited.as_secs_f64()).max(0.05)
+    }
+
+    /// Requests that the limit allowed.
+    fn allowed(&self) -> f64 {
+        self.accepted + self.stray
     }
 }
 
@@ -146,29 +132,36 @@ impl RateLimiter {
             if !wait.is_zero() {
                 return Some(wait);
             }
-            let gap = 1.0 / bounds.rate();
+            let gap = Duration::from_secs_f64(1.0 / bounds.rate());
             let late = now.saturating_duration_since(bounds.next);
-            bounds.next = if late < CREDIT {
-                bounds.next + Duration::from_secs_f64(gap)
-            } else {
-                now + Duration::from_secs_f64(gap).saturating_sub(CREDIT)
-            };
-            // Also where fewer requests are sent than the rate allows: the server accepts that.
-            bounds.stable += gap;
+            bounds.next =
+                if late < CREDIT { bounds.next + gap } else { now + gap.saturating_sub(CREDIT) };
+            // Where far fewer requests are sent than the rate allows, nothing is learned about it.
+            if late < gap.max(CREDIT) {
+                bounds.sent_for(gap);
+            }
+            if bounds.is_refuted() {
+                self.bounds = None;
+            }
         }
-        self.since.get_or_insert(now);
+        self.measured.since.get_or_insert(now);
         None
     }
 
     /// Records a response that is not a 429.
     pub(super) fn record_acceptance(&mut self) {
-        let less = ((1.0 - STRAY_SHARE) / (1.0 - LIMITED_SHARE)).ln();
-        self.evidence = (self.evidence - less).max(0.0);
-        self.accepted = self.accepted.saturating_add(1);
-        self.accepted_at_bounds += 1.0;
-        self.episode = self.episode.saturating_sub(1);
-        if self.bounds.is_some_and(|bounds| !bounds.is_above()) {
-            self.below += 1.0;
+        self.count_response();
+        self.evidence.record_acceptance(self.stray.share());
+        if self.evidence.is_none(self.bounds.is_some()) {
+            if self.bounds.is_none() {
+                self.stray.count_refusals(self.measured.undecided);
+            }
+            self.measured.stray += self.measured.undecided;
+            self.measured.undecided = 0.0;
+        }
+        self.measured.accepted += 1.0;
+        if let Some(found) = &mut self.found {
+            (found.is_over, found.doubled) = (true, 0);
         }
     }
 
@@ -181,100 +174,132 @@ impl RateLimiter {
         wait: Duration,
     ) -> Rejection {
         // It was sent before the last finding: part of what was found.
-        if self.found_at.is_some_and(|found| sent_at <= found) {
-            return Rejection { is_shared: true, rate: None };
+        if let Some(found) = self.found.filter(|found| sent_at <= found.at) {
+            return Rejection { is_shared: found.is_shared, wait, rate: None };
         }
-        self.evidence += (LIMITED_SHARE / STRAY_SHARE).ln();
-        self.refused = self.refused.saturating_add(1);
-        if self.is_limit(now, wait) {
-            let before = self.bounds.map(|bounds| bounds.rate());
-            self.find(sent_at, now, wait);
-            let rate = self.bounds.map(|bounds| bounds.rate()).filter(|rate| before != Some(*rate));
-            return Rejection { is_shared: true, rate };
+        self.count_response();
+        self.evidence.record_rejection(self.stray.share());
+        self.measured.refused += 1.0;
+        self.measured.undecided += 1.0;
+        // After a shared wait, the first request is refused again: the wait was too short. Windows
+        // whose end the server does not name are like that.
+        let is_too_short = self.bounds.is_some() && self.found.is_some_and(|found| !found.is_over);
+        let is_dense = self.evidence.is_dense(self.speed(sent_at));
+        if !is_too_short && !is_dense && !self.is_excess() {
+            if self.bounds.is_some() && self.is_measuring_stray() {
+                self.stray.count_refusals(1.0);
+            }
+            return Rejection { is_shared: false, wait, rate: None };
         }
-        Rejection { is_shared: false, rate: self.lower(sent_at) }
+        let doubled = self.found.map_or(0, |found| found.doubled);
+        let doubled = if is_too_short { MOST_DOUBLED.min(doubled + 1) } else { doubled };
+        let wait = wait.max(wait.saturating_mul(1 << doubled).min(LONGEST_DOUBLED));
+        // Where stray refusals are known, a few more of them must not stop everything.
+        let is_shared = is_too_short || is_dense || !self.stray.is_known();
+        let before = self.bounds.map(|bounds| bounds.rate());
+        self.find(sent_at, now, if is_shared { wait } else { Duration::ZERO });
+        let is_over = !is_shared && self.found.is_none_or(|found| found.is_over);
+        self.found = Some(Finding { at: now, is_shared, is_over, doubled, stray: self.stray });
+        self.evidence.reset(is_shared);
+        let rate = self.bounds.map(|bounds| bounds.rate()).filter(|rate| before != Some(*rate));
+        Rejection { is_shared, wait, rate }
     }
 
-    /// Whether the refusals so far mean a limit.
-    fn is_limit(&self, now: Instant, wait: Duration) -> bool {
-        let is_soon =
-            self.found_at.is_some_and(|found| now.saturating_duration_since(found) <= SOON);
-        let needed = if is_soon { FOUND_AGAIN } else { FOUND };
-        // A server that refused nothing below the bound means this one, and a wait that many
-        // requests would fall into is worth keeping.
-        let is_meant = self.bounds.is_some_and(|bounds| {
-            let is_quiet = self.below >= LEAST_QUIET && self.refused_below == 0.0;
-            is_quiet && bounds.is_above() && wait.as_secs_f64() * bounds.rate() > 2.0
-        });
-        self.evidence >= needed || is_meant
+    fn count_response(&mut self) {
+        if self.is_measuring_stray() {
+            self.stray.count_response();
+        }
     }
 
-    /// A limit was found: measures what the server accepted since the last finding.
+    /// Whether a refusal now cannot be the limit's.
+    fn is_measuring_stray(&self) -> bool {
+        self.bounds.is_none_or(|bounds| bounds.is_careful() && !bounds.is_above())
+    }
+
+    /// Whether more is refused than stray refusals explain.
+    fn is_excess(&self) -> bool {
+        let Some(bounds) = &self.bounds else { return false };
+        // The first finding can be a mistake, and its bounds are a guess. Where stray refusals are
+        // known, only a second one that is as clear confirms it.
+        let is_trusted = bounds.is_confirmed || !self.stray.is_known();
+        is_trusted && self.evidence.is_excess(bounds.rate(), bounds.is_above())
+    }
+
+    /// The rate at which requests are sent, in requests a second.
+    fn speed(&self, until: Instant) -> f64 {
+        let sent = self.measured.accepted / self.measured.seconds(until).max(1.0);
+        self.bounds.map_or(sent, |bounds| bounds.rate())
+    }
+
+    /// A limit was found: sets the bounds from what the server accepted since the last finding.
     fn find(&mut self, sent_at: Instant, now: Instant, wait: Duration) {
-        let seconds = self.measured_seconds(sent_at);
-        let requests = f64::from(self.accepted);
-        let is_first = self.found_at.is_none();
-        let is_measured = !is_first && self.accepted > 0 && seconds >= LEAST_SECONDS;
-        if is_measured {
-            let accepted = requests / seconds;
-            let sending = (seconds - self.waited.as_secs_f64()).max(0.05);
-            let tried = (requests + f64::from(self.refused)) / sending;
-            let rejected = self.bounds.map_or(tried, |bounds| bounds.rate());
-            let is_confirmed = self.bounds.is_some();
-            self.set(Bounds { is_confirmed, ..Bounds::new(accepted, rejected, now + wait) });
-        } else if let Some(bounds) = &mut self.bounds {
-            bounds.next = bounds.next.max(now + wait);
+        let measured = self.measured;
+        let seconds = measured.seconds(sent_at);
+        let next = now + wait;
+        let is_measured = measured.accepted > 0.0
+            && (seconds >= LEAST_SECONDS || measured.accepted >= LEAST_ACCEPTED);
+        match &mut self.bounds {
+            None => {
+                // The wait that is about to begin counts: a server that allows a burst allows it
+                // after a rest of that length, or never.
+                let seconds = seconds + wait.as_secs_f64();
+                let accepted = measured.allowed().max(1.0) / seconds;
+                let tried = measured.allowed() + measured.refused;
+                let rejected = tried / measured.sending_seconds(sent_at);
+                let is_stray_known = self.stray.is_known();
+                self.bounds =
+                    Some(Bounds::guess(accepted, rejected, seconds, next, is_stray_known));
+                self.measured = Measurement::new(sent_at);
+            }
+            Some(bounds) => {
+                if let (false, Some(found)) = (bounds.is_above(), self.found) {
+                    // The accepted bound is too high, so what was measured below it was not stray.
+                    self.stray = found.stray;
+                }
+                bounds.next = bounds.next.max(next);
+                // What comes too early to measure anything is part of the next measurement.
+                if is_measured {
+                    let accepted = lowered(bounds, &measured, sent_at, self.stray.is_known());
+                    let (accepted, rejected) = raised(bounds, accepted, &measured, sent_at);
+                    bounds.set(accepted, rejected, seconds, self.stray.is_known());
+                    self.measured = Measurement::new(sent_at);
+                }
+            }
         }
-        // The first finding ends a burst, which says nothing about the rate. One that comes too
-        // early to measure anything is part of the next measurement.
-        if is_first || is_measured {
-            self.measure_from(sent_at);
-        }
-        self.waited = self.waited.saturating_add(wait);
-        self.evidence = 0.0;
-        self.found_at = Some(now);
+        self.measured.waited = self.measured.waited.saturating_add(wait);
+        self.measured.undecided = 0.0;
     }
+}
 
-    /// A refusal that is not evidence of a limit: lowers the rejected bound if there are more of them above the
-    /// accepted bound than stray ones explain. Returns the new rate if it did.
-    fn lower(&mut self, sent_at: Instant) -> Option<f64> {
-        let bounds = self.bounds?;
-        if !bounds.is_above() {
-            self.below += 1.0;
-            self.refused_below += 1.0;
-            return None;
-        }
-        if self.episode > 0 {
-            return None;
-        }
-        self.episode = EPISODE;
-        self.refused_above += 1.0;
-        let stray = if self.below >= LEAST_BELOW { self.refused_below / self.below } else { 0.0 };
-        let expected = 1.5 + 2.0 * stray * self.accepted_at_bounds;
-        if stray > 0.0 && self.refused_above <= expected || self.accepted < 3 {
-            return None;
-        }
-        let seconds = self.measured_seconds(sent_at);
-        let (rate, measured) = (bounds.rate(), f64::from(self.accepted) / seconds.max(0.05));
-        self.set(Bounds::new(measured.min(rate), rate, bounds.next));
-        self.measure_from(sent_at);
-        self.bounds.map(|bounds| bounds.rate())
-    }
+/// The accepted bound after a finding, as far as it is lowered.
+fn lowered(bounds: &Bounds, measured: &Measurement, until: Instant, is_stray_known: bool) -> f64 {
+    let seconds = measured.seconds(until);
+    let rate = bounds.rate();
+    let accepted = bounds.clamp(measured.allowed() / seconds).min(rate);
+    let least = if !bounds.is_above() {
+        0.0
+    } else if is_stray_known {
+        LOWERED_IF_STRAY
+    } else if seconds >= LONG_SECONDS {
+        LOWERED
+    } else {
+        1.0
+    };
+    accepted.max(bounds.accepted * least)
+}
 
-    /// How long the measurement has lasted, in seconds.
-    fn measured_seconds(&self, until: Instant) -> f64 {
-        self.since.map_or(0.0, |since| until.saturating_duration_since(since).as_secs_f64())
+/// Both bounds after a finding, as far as they are raised.
+fn raised(bounds: &Bounds, accepted: f64, measured: &Measurement, until: Instant) -> (f64, f64) {
+    let rate = bounds.rate();
+    if rate > RAISED * bounds.rejected {
+        // What was accepted since the last finding was mostly sent at the old rate.
+        let accepted = accepted.max((bounds.rejected * rate).sqrt());
+        return (accepted, rate.max(accepted * APART));
     }
-
-    fn measure_from(&mut self, sent_at: Instant) {
-        (self.since, self.accepted, self.refused) = (Some(sent_at), 0, 0);
-        self.waited = Duration::ZERO;
-    }
-
-    fn set(&mut self, bounds: Bounds) {
-        self.bounds = Some(bounds);
-        (self.accepted_at_bounds, self.refused_above) = (0.0, 0.0);
-    }
+    // The accepted requests divided by the time of sending alone exceed the limit only by what the
+    // server saved up during waits. The tried rate can be far higher.
+    let sending = (measured.allowed() / measured.sending_seconds(until)).max(accepted);
+    (accepted, rate.min((sending * rate).sqrt()).max(accepted * APART))
 }
 
 #[cfg(test)]

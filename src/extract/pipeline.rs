@@ -137,6 +137,9 @@ struct PackedTask {
     only_with_evaluation: bool,
 }
 
+/// As many times the concurrency, runs can wait for single requests without delaying others.
+const MOST_WAITING: usize = 4;
+
 /// After this many failed runs in a row, or twice the concurrency if that is more, the API counts
 /// as down.
 const FAILURES_IN_A_ROW: usize = 16;
@@ -344,6 +347,8 @@ struct FanOut {
     /// Carried-over runs, fetched after the listed ones.
     unlisted: VecDeque<FetchTask>,
     running: JoinSet<Fetching>,
+    /// Requests that wait alone after a 429.
+    waiting_alone: watch::Receiver<usize>,
     failures_in_a_row: usize,
     backlog: Arc<Backlog>,
     /// Whether the scan ended because the request budget is used up.
@@ -357,6 +362,7 @@ impl FanOut {
         backlog: Arc<Backlog>,
     ) -> Self {
         Self {
+            waiting_alone: plan.client.waiting_alone(),
             backlog,
             spent: false,
             plan: Arc::new(plan),
@@ -388,14 +394,28 @@ impl FanOut {
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
                     self.finish(done).await?;
                 }
+                // Others can be started meanwhile.
+                Ok(()) = self.waiting_alone.changed(), if self.has_queued() => {}
             }
         }
+    }
+
+    fn has_queued(&self) -> bool {
+        !(self.ready.is_empty() && self.pages.is_empty() && self.unlisted.is_empty())
+    }
+
+    /// Runs that may be fetched at once: a run whose request waits alone after a 429 makes room for
+    /// another one, up to a limit, because the bodies that it has are in memory.
+    fn most_running(&mut self) -> usize {
+        let concurrency = self.plan.concurrency;
+        let waiting = *self.waiting_alone.borrow_and_update();
+        concurrency + waiting.min(MOST_WAITING * concurrency)
     }
 
     /// Starts to fetch runs, up to the concurrency. Returns whether more are queued and the
     /// requests left are too few for another complete run.
     fn start_runs(&mut self) -> Result<bool, Ended> {
-        while self.running.len() < self.plan.concurrency {
+        while self.running.len() < self.most_running() {
             if self.ready.is_empty() {
                 match self.pages.pop_front() {
                     Some(page) => {

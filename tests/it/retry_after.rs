@@ -1,5 +1,8 @@
 //! How long the API asks to wait, and what a wait that it does not name means.
 
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
 use crate::support::{ProgramOutput, TestExport, all_at_once};
 use armature_export::simulator::{Answer, Endpoint, Rule};
 use serde_json::json;
@@ -66,4 +69,30 @@ fn one_busy_document_is_left_for_the_next_sync() {
     assert_eq!(export.lake_ids().len(), 11);
     export.simulator.clear_rules();
     export.sync_brings_everything();
+}
+
+/// The runs of which a document was requested.
+fn requested_runs(export: &TestExport) -> HashSet<String> {
+    let requests = export.simulator.requests();
+    let run = |path: &str| Some(path.split_once("/runs/")?.1.split('/').next()?.to_owned());
+    requests.iter().filter_map(|request| run(&request.path)).collect()
+}
+
+/// Each run's trace is answered with 429 until more runs were requested than are fetched at once.
+#[test]
+fn a_run_that_waits_after_a_429_makes_room_for_another() {
+    let export = TestExport::of_ended_runs(4);
+    export.configure("concurrency = 1\n");
+    export.simulator.add_rule(Rule::new(Endpoint::Trace, limited(429, "1")));
+    let sync = export.start(&["sync", "--output", "json"]);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while requested_runs(&export).len() < 3 {
+        assert!(Instant::now() < deadline, "the others wait for {:?}", requested_runs(&export));
+        #[expect(clippy::disallowed_methods, reason = "a test in a thread of its own")]
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    export.simulator.clear_rules();
+    let ran = export.wait(sync);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(export.lake_ids(), export.expected_ids());
 }

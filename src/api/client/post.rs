@@ -21,7 +21,6 @@ use crate::api::connection::{Redirects, http_client};
 use crate::api::error_body::ErrorBody;
 use crate::api::request_stats::{RequestGuard, endpoint};
 use crate::api::retry::pauses;
-use crate::event::Event;
 use crate::json::Node;
 use crate::time::Timestamp;
 
@@ -145,19 +144,12 @@ impl Client {
                         if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
                     let wait = named.unwrap_or_default().max(own.unwrap_or_default());
                     let wait = wait.max(Duration::from_millis(50));
-                    waited += wait;
-                    if waited > Duration::from_secs(self.0.settings.max_rate_limit_wait_secs) {
+                    let most = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
+                    if waited.saturating_add(wait) > most {
                         return Ok(PostResult::RateLimited { wait });
                     }
                     attempts -= 1;
-                    let now = Instant::now();
-                    let rejection = self.rate_limiter().record_rejection(sent_at, now, wait);
-                    if !rejection.is_shared {
-                        let reason = "answered 429".to_owned();
-                        self.pause(url.path(), reason, Some(wait)).await?;
-                    } else if self.0.cooldown.extend(wait) {
-                        self.0.events.emit(Event::RateLimited { wait });
-                    }
+                    waited += self.wait_after_rejection(url.path(), sent_at, wait).await?;
                 }
                 PostAttempt::NotSent(reason) => {
                     let tried = started.elapsed().saturating_sub(waited);
