@@ -331,6 +331,7 @@ fn tuned_stray() -> Vec<Situation> {
     let twice = Case { stray: 0.02, ..changed(CASE, 2.0) };
     vec![
         ("50/s, 2 % stray", stray(0.02, CASE), 0.85, 0.06),
+        ("50/s, burst 10, 2 % stray", stray(0.02, bucket(50.0, 10.0)), 0.9, 0.06),
         ("50/s, 5 % stray", stray(0.05, CASE), 0.85, 0.1),
         ("50/s, 2 % stray, 16", stray(0.02, Case { in_flight: 16, ..CASE }), 0.85, 0.06),
         ("50/s, 2 % stray, 20 ms", stray(0.02, Case { latency: 0.02, ..CASE }), 0.85, 0.06),
@@ -353,7 +354,7 @@ fn held_out() -> Vec<Situation> {
         ("7 per second, fixed", window(Fixed, 7.0, 1.0), 0.9, 0.04),
         ("70 per 7 s, fixed", window(Fixed, 70.0, 7.0), 0.9, 0.03),
         ("300 per minute, burst 60", Case { until: 360.0, ..bucket(5.0, 60.0) }, 0.9, 0.03),
-        ("120 per minute, fixed", window(Fixed, 120.0, 60.0), 0.9, 0.04),
+        ("120 per minute, fixed", window(Fixed, 120.0, 60.0), 0.9, 0.02),
         ("30/s, then 60/s", thirty, 0.9, 0.02),
         ("30/s, then 10/s", third, 0.9, 0.02),
         ("5/s, then 10/s", changed(bucket(5.0, 5.0), 2.0), 0.9, 0.04),
@@ -389,6 +390,7 @@ fn waits_that_are_exact_or_not_named() {
         ("100 per 10 s, exact", saying(Exactly, window(Fixed, 100.0, 10.0)), 0.9, 0.03),
         ("100 per 10 s, none", saying(Nothing, window(Fixed, 100.0, 10.0)), 0.85, 0.06),
         ("100 per 10 s, 1 s", saying(OneSecond, window(Fixed, 100.0, 10.0)), 0.9, 0.06),
+        ("1000 per minute, none", saying(Nothing, window(Fixed, 1000.0, 60.0)), 0.9, 0.05),
         ("1000 per minute, 1 s", saying(OneSecond, window(Fixed, 1000.0, 60.0)), 0.9, 0.05),
     ];
     assert_met(&situations, TUNED);
@@ -458,7 +460,7 @@ fn a_first_finding_that_nothing_confirms_is_forgotten() {
             limiter.record_acceptance();
         }
     }
-    assert!(spaced > Duration::from_secs(10) && spaced < Duration::from_mins(1), "{spaced:?}");
+    assert!(spaced > Duration::from_secs(10) && spaced < Duration::from_secs(30), "{spaced:?}");
     for _ in 0..1000 {
         assert_eq!(limiter.take(now), None);
     }
