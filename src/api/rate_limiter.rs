@@ -7,17 +7,17 @@
 //!
 //! - **Is there a limit?** Beyond a limit a large share of the requests is refused, and stray
 //!   refusals are a small share. A CUSUM test over the responses finds the change ([`Evidence`]):
-//!   each refusal adds evidence, each accepted request takes some away. Until the evidence is there,
-//!   a refused request waits alone, as long as the server asked for.
+//!   each refusal adds evidence, each accepted request takes some away. Until the evidence is
+//!   there, a refused request waits alone, as long as the server asked for.
 //! - **How many refusals are stray?** Their share is measured where a limit cannot be the reason:
-//!   before a limit is found, and shortly after each finding, when the rate stays below the accepted
-//!   bound for that purpose ([`StrayShare`]). Above the bound only refusals beyond this share count,
-//!   in a second CUSUM test. On a server without stray refusals, a single one is enough.
+//!   before a limit is found, and shortly after each finding, when the rate stays below the
+//!   accepted bound for that purpose ([`StrayShare`]). Above the bound only refusals beyond this
+//!   share count, in a second CUSUM test. On a server without stray refusals, one is enough.
 //! - **Which limit?** A finding sets two bounds ([`Bounds`]). The requests that were accepted since
 //!   the previous finding, divided by the time, waits included, are at most what the server allows;
 //!   for a token bucket they are exactly that, because it was empty at both findings. The rate that
-//!   was tried was too high. From the first bound the rate approaches the second one, and then passes
-//!   it ever faster, because limits change.
+//!   was tried was too high. From the first bound the rate approaches the second one, and then
+//!   passes it ever faster, because limits change.
 
 mod bounds;
 mod evidence;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use bounds::Bounds;
+use bounds::{Bounds, SLOWEST};
 use evidence::{Evidence, StrayShare};
 
 /// How far a late timer may be caught up on: timers are exact to about a millisecond only.
@@ -275,7 +275,7 @@ impl RateLimiter {
 fn lowered(bounds: &Bounds, measured: &Measurement, until: Instant, is_stray_known: bool) -> f64 {
     let seconds = measured.seconds(until);
     let rate = bounds.rate();
-    let accepted = bounds.clamp(measured.allowed() / seconds).min(rate);
+    let accepted = (measured.allowed() / seconds).max(SLOWEST).min(rate);
     let least = if !bounds.is_above() {
         0.0
     } else if is_stray_known {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The lowest rate, in requests a second: a sync must make progress whatever the server says.
-const SLOWEST: f64 = 0.2;
+pub(super) const SLOWEST: f64 = 0.2;
 
 /// Right after a finding, the rate stays this much below the accepted bound, for so many seconds:
 /// the server is given time to recover, and what it refuses now is stray. Where stray refusals are
@@ -72,11 +72,6 @@ impl Bounds {
         let careful = careful(is_stray_known);
         let next = self.next;
         *self = Self { accepted, rejected, next, is_confirmed: true, stable: 0.0, cycle, careful };
-    }
-
-    /// A rate that is high enough to be a bound.
-    pub(super) fn clamp(&self, rate: f64) -> f64 {
-        rate.max(SLOWEST)
     }
 
     /// The rate at which requests are sent, in requests a second.

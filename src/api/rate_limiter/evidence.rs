@@ -15,8 +15,8 @@ const DENSE: f64 = 7.5;
 /// While a limit is known: the share by which it exceeds the stray ones when the rate is too high.
 const EXCESS_SHARE: f64 = 0.1;
 
-/// Evidence at which there is an excess above the accepted bound: a single refusal, if no stray ones
-/// are known. A bound that was accepted before needs more: about three.
+/// Evidence at which there is an excess above the accepted bound: a single refusal, if no stray
+/// ones are known. A bound that was accepted before needs more: about three.
 const EXCESS: f64 = 5.0;
 const EXCESS_BELOW: f64 = 8.0;
 
@@ -81,8 +81,8 @@ impl Evidence {
         sum <= 0.0
     }
 
-    /// Starts again after a finding. What was seen of a limit that is far exceeded stays, unless all
-    /// requests wait now.
+    /// Starts again after a finding. What was seen of a limit that is far exceeded stays, unless
+    /// all requests wait now.
     pub(super) fn reset(&mut self, is_shared: bool) {
         self.excess = 0.0;
         if is_shared {
