@@ -160,13 +160,20 @@ impl Dice {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Accepted,
+    /// How long the server asks to wait, if it says so.
+    Refused(Option<Duration>),
+}
+
 /// What happens next; the first member of each is when the request was sent.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// A request reaches the server.
     Arrival(Duration),
-    /// Its response reaches the client: for a refusal, how long it asks to wait, if it says so.
-    Response(Duration, Option<Option<Duration>>),
+    /// Its response reaches the client.
+    Response(Duration, Answer),
     /// The first request in line asks whether it can be sent.
     Turn,
 }
@@ -255,17 +262,20 @@ impl Simulation {
             OneSecond => Some(1.0),
             Nothing => None,
         };
-        let refusal = wait.map(|wait| named(wait).map(Duration::from_secs_f64));
         if seconds > self.case.from {
-            self.accepted += u32::from(refusal.is_none());
-            self.refused += u32::from(refusal.is_some());
+            self.accepted += u32::from(wait.is_none());
+            self.refused += u32::from(wait.is_some());
         }
+        let answer = match wait {
+            None => Answer::Accepted,
+            Some(wait) => Answer::Refused(named(wait).map(Duration::from_secs_f64)),
+        };
         let back = self.between(0.5 * self.case.latency, 0.7 * self.case.latency);
-        self.then(now + back, Step::Response(sent, refusal));
+        self.then(now + back, Step::Response(sent, answer));
     }
 
-    fn response(&mut self, now: Duration, sent: Duration, refusal: Option<Option<Duration>>) {
-        if let Some(named) = refusal {
+    fn response(&mut self, now: Duration, sent: Duration, answer: Answer) {
+        if let Answer::Refused(named) = answer {
             let wait = named.unwrap_or(Duration::from_secs_f64(self.unnamed));
             self.unnamed = 30_f64.min(self.unnamed * if now >= self.held { 1.5 } else { 1.0 });
             let (sent, received) = (self.start + sent, self.start + now);
@@ -306,7 +316,7 @@ fn simulate(case: Case, seed: u64) -> Outcome {
         match step {
             Step::Turn => simulation.turn(now),
             Step::Arrival(sent) => simulation.arrival(now, sent),
-            Step::Response(sent, refusal) => simulation.response(now, sent, refusal),
+            Step::Response(sent, answer) => simulation.response(now, sent, answer),
         }
     }
     let Simulation { accepted, refused, waited, .. } = simulation;
@@ -548,7 +558,7 @@ proptest! {
     #[test]
     fn without_a_limit_nothing_waits(in_flight in 1_u32..200, latency in 0.001..3.0_f64) {
         let until = 2000.0 * latency / f64::from(in_flight);
-        let outcome = simulate(Case { in_flight, latency, until, ..FREE }, 1);
+        let outcome = simulate(Case { until, in_flight, latency, ..FREE }, 1);
         prop_assert!(!outcome.waited);
     }
 }
