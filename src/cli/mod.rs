@@ -81,7 +81,7 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Sync(arguments) => Box::pin(sync::run(&context, &arguments)).await,
         Command::Plan(arguments) => plan::run(&context, &arguments).await,
         Command::Reconcile(arguments) => Box::pin(reconcile::run(&context, &arguments)).await,
-        Command::Schedule(arguments) => schedule::run(&context, &arguments).await,
+        Command::Schedule(arguments) => Box::pin(schedule::run(&context, &arguments)).await,
         Command::Ready(arguments) => ready::run(&context, &arguments).await,
         Command::Doctor(arguments) => doctor::run(&context, &arguments).await,
         Command::Status(arguments) => status::run(&context, &arguments).await,

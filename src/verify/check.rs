@@ -8,7 +8,7 @@ use super::commit_log::LogReplay;
 use super::{Finding, VerifyReport, commit_log, files, rows};
 use crate::job::{JobError, LakeJob};
 use crate::lake::{LakeError, LakeView, LiveFile};
-use crate::ledger::Ledger;
+use crate::ledger::Entries;
 use crate::query::LakeReader;
 use crate::targets::{CheckedLake, Target};
 
@@ -74,7 +74,7 @@ fn check(
     commit_log::check_totals(log, &mut report.findings);
     // The targets are compared row by row, without the ledger, and by a reader of their own: the
     // tables of the first one, and what it keeps of the files, are as large as the history is long.
-    log.ledger = Ledger::default();
+    log.ledger = Entries::default();
     let Some(head) = &log.head else { return Ok(report) };
     if job.targets.is_empty() {
         return Ok(report);
