@@ -266,12 +266,13 @@ impl Lake {
         Ok(())
     }
 
-    /// Whether the ledger is due for a checkpoint, which the last commit of a sync writes early.
-    pub(super) fn checkpoint_is_due(&self, is_last: bool) -> bool {
+    /// Whether the ledger is due for a checkpoint: the last commit of a sync writes one after fewer
+    /// changes than a commit in its middle.
+    pub(super) fn checkpoint_is_due(&self, ends_sync: bool) -> bool {
         let last = self.head().and_then(|head| head.ledger_checkpoint).unwrap_or(0);
-        let is_early_enough = self.changes_since_checkpoint >= CHECKPOINT_CHANGES
+        let is_old = self.changes_since_checkpoint >= CHECKPOINT_CHANGES
             || self.next_commit() >= last + CHECKPOINT_COMMITS;
-        is_last && is_early_enough || self.changes_since_checkpoint >= MOST_CHANGES
+        (ends_sync && is_old) || self.changes_since_checkpoint >= MOST_CHANGES
     }
 
     /// Whether the live files are due for a checkpoint.
