@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::channel;
 
 use crate::support::{TestExport, block_on, hand_made_run};
-use armature_export::config::DuckdbSettings;
+use armature_export::config::{DuckdbDocuments, DuckdbSettings};
 use armature_export::event::{Event, Events};
 use armature_export::lake::LakeView;
 use armature_export::simulator::Endpoint;
@@ -44,7 +44,10 @@ fn an_insert_or_a_checkpoint_that_runs_out_of_memory_is_repeated_with_more() {
             }
         });
         let options = DeliveryOptions::new(&DuckdbSettings::default(), events);
-        let options = DeliveryOptions { path: export.duckdb.clone(), memory_limit_mb, ..options };
+        // The raw documents are what makes the transaction so large.
+        let documents = Some(DuckdbDocuments::Table);
+        let path = export.duckdb.clone();
+        let options = DeliveryOptions { path, documents, memory_limit_mb, ..options };
         let delivered = block_on(async {
             let lake = LakeView::open(&export.lake).await.unwrap();
             rebuild(&lake, &Mapping::new(&[], &[]).unwrap(), &options).await.unwrap()
