@@ -229,7 +229,6 @@ fn with_a_load(export: &TestExport) -> (Warehouse<'_>, String) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "somebody else takes a file away and brings it back")]
 fn a_client_that_goes_on_after_an_error_loses_no_rows() {
     let export = TestExport::of_growing_world(6);
     let (warehouse, script) = with_a_load(&export);

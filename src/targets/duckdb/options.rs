@@ -18,8 +18,8 @@ pub struct DeliveryOptions {
     pub path: PathBuf,
     /// Path of the published copy; `None` for no copy.
     pub publish: Option<PathBuf>,
-    /// What `documents` is in the file; `None` for what suits the lake:
-    /// [`DeliveryOptions::documents_in`].
+    /// What `documents` is in the file; `None` for what suits the lake: a view if it is in a folder,
+    /// a table if it is in an object store.
     pub documents: Option<DuckdbDocuments>,
     /// How long to wait while another process holds the file.
     pub lock_wait: Duration,
