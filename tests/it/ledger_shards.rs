@@ -137,7 +137,7 @@ fn a_damaged_shard_is_found_reported_and_made_again() {
         };
         assert!(ran.stderr.contains("_armature/ledger/shards/"), "{what}: {}", ran.stderr);
         assert!(ran.stderr.contains(problem), "{what}: {}", ran.stderr);
-        assert!(ran.stderr.contains("verify --repair"), "{what}: {}", ran.stderr);
+        assert!(ran.stderr.contains("--repair repairs"), "{what}: {}", ran.stderr);
         assert_eq!(export.lake_ids(), before, "{what}");
         let ran = export.run(&["verify"]);
         assert!(ran.stdout.contains("the ledger as of commit "), "{what}: {}", ran.stdout);
