@@ -657,7 +657,7 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         let hint = match &error {
             KeyError::Missing => {
-                "set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough)"
+                "set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough, except for `gate`)"
             }
             KeyError::Unreadable { .. } | KeyError::Unusable { .. } => {
                 "a key looks like amt_<key-id>_<secret>; make one under Settings, API keys"

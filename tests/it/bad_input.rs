@@ -88,7 +88,7 @@ fn no_key() {
     assert_snapshot!(ran.told(), @r"
     exit 2
     error: no API key was given
-    hint: set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough)
+    hint: set ARMATURE_API_KEY, or name a file that holds the key as ARMATURE_API_KEY_FILE or api.key_file (a viewer key is enough, except for `gate`)
     ");
     export.sync_brings_everything();
 }

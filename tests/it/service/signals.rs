@@ -48,7 +48,7 @@ async fn the_first_signal_commits_what_is_complete_and_ends_with_0() {
         assert_eq!(daemon.count("\"outcome\":\"interrupted\""), 1, "{}", daemon.log());
         assert_eq!(daemon.count("\"stopped\""), 1);
         let verified = export.run(&["verify"]);
-        assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
         bring_the_rest(&export).await;
     }
 }
