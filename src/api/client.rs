@@ -23,7 +23,7 @@ use super::memory_budget::MemoryBudget;
 use super::pager::{KnownPaging, Way};
 use super::rate_limiter::RateLimiter;
 use super::request_stats::{RequestCounters, RequestGuard, RequestStats, endpoint};
-use super::retry::{Disposition, disposition, pauses};
+use super::retry::{Disposition, disposition, pauses, wait_after_429};
 use super::{ApiError, retry};
 use crate::config::{ApiKey, ApiSettings, PagingSettings};
 use crate::event::{Event, Events};
@@ -154,10 +154,6 @@ const ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// After this many requests in a row that failed after all attempts, an endpoint counts as down.
 const FAILING_ENDPOINT: u32 = 8;
 
-/// How many waits of one request follow `Retry-After` alone; later ones are at least as long as the
-/// exponential delay.
-const MOST_NAMED: u32 = 8;
-
 /// Maximum number of redirects of one document to other hosts.
 const MOST_REDIRECTS: usize = 3;
 
@@ -275,12 +271,7 @@ impl Client {
                 }
                 Attempt::Wait { named, sent_at } => {
                     waits += 1;
-                    // A wait that the server names too short, again and again, would flood it, so
-                    // after some waits the exponential delay counts, too.
-                    let own =
-                        if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
-                    let wait = named.unwrap_or_default().max(own.unwrap_or_default());
-                    let wait = wait.max(Duration::from_millis(50));
+                    let wait = wait_after_429(named, waits, &mut pauses);
                     let most = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
                     if waited.saturating_add(wait) > most {
                         return Err(ApiError::RateLimited { path, wait });

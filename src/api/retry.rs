@@ -27,7 +27,7 @@ pub enum Disposition {
     /// A redirect that the HTTP client did not follow. It follows redirects within the origin, so
     /// this one leads elsewhere, or there were too many.
     Redirected,
-    /// The API asks to wait (429): all workers wait.
+    /// The API asks to wait (429): the rate limiter tells whether all requests wait, or this one.
     RateLimited,
     /// A failure that may be temporary: retried with exponential backoff.
     Retry,
@@ -59,6 +59,25 @@ pub(super) fn pauses() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+/// How many waits of one request follow `Retry-After` alone; later ones are at least as long as the
+/// exponential delay.
+const MOST_NAMED: u32 = 8;
+
+/// How long to wait after a 429 that names a wait or not, and that is the `waits`th one for its
+/// request: at least 50 ms.
+///
+/// A wait that the server names too short, again and again, would flood it, so after some waits the
+/// exponential delay counts, too.
+pub(super) fn wait_after_429(
+    named: Option<Duration>,
+    waits: u32,
+    pauses: &mut ExponentialBackoff,
+) -> Duration {
+    let own = if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
+    let wait = named.unwrap_or_default().max(own.unwrap_or_default());
+    wait.max(Duration::from_millis(50))
 }
 
 #[cfg(test)]

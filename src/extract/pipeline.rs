@@ -176,7 +176,8 @@ impl Extraction {
     }
 
     /// The next event. The last one is [`ExtractEvent::Finished`], [`ExtractEvent::Stopped`],
-    /// [`ExtractEvent::LedgerUnreadable`] or [`ExtractEvent::Broken`]; a channel that closes before one of them is a bug, too.
+    /// [`ExtractEvent::LedgerUnreadable`] or [`ExtractEvent::Broken`]; a channel that closes before
+    /// one of them is a bug, too.
     pub async fn next(&mut self) -> ExtractEvent {
         let closed = || ExtractEvent::Broken("the extraction ended without a result".to_owned());
         self.output.recv().await.unwrap_or_else(closed)

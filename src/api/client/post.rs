@@ -13,14 +13,14 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{
-    Client, Disposition, ERROR_BODY_BYTES, MOST_NAMED, disposition, header_date, named_wait,
-    origin_of, request_id, traced,
+    Client, Disposition, ERROR_BODY_BYTES, disposition, header_date, named_wait, origin_of,
+    request_id, traced,
 };
 use crate::api::ApiError;
 use crate::api::connection::{Redirects, http_client};
 use crate::api::error_body::ErrorBody;
 use crate::api::request_stats::{RequestGuard, endpoint};
-use crate::api::retry::pauses;
+use crate::api::retry::{pauses, wait_after_429};
 use crate::json::Node;
 use crate::time::Timestamp;
 
@@ -140,10 +140,7 @@ impl Client {
                 PostAttempt::Spent(error) => return Err(error.into()),
                 PostAttempt::Wait { named, sent_at } => {
                     waits += 1;
-                    let own =
-                        if named.is_none() || waits > MOST_NAMED { pauses.next() } else { None };
-                    let wait = named.unwrap_or_default().max(own.unwrap_or_default());
-                    let wait = wait.max(Duration::from_millis(50));
+                    let wait = wait_after_429(named, waits, &mut pauses);
                     let most = Duration::from_secs(self.0.settings.max_rate_limit_wait_secs);
                     if waited.saturating_add(wait) > most {
                         return Ok(PostResult::RateLimited { wait });
