@@ -83,8 +83,8 @@ impl Ledger {
         &self.recent
     }
 
-    /// What is known of a run. `started_at` is its start as far as it is known, and only says where to
-    /// look first: the run is found with any other, too.
+    /// What is known of a run. `started_at` is its start, if known. It only says where to look
+    /// first: the run is found with any other start, too.
     ///
     /// # Errors
     /// [`LedgerError`] if a shard cannot be read.

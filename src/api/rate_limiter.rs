@@ -84,7 +84,7 @@ struct Finding {
     is_over: bool,
     /// How often that wait was doubled.
     doubled: u32,
-    /// The share of stray refusals as it was then.
+    /// The share of stray refusals at that time.
     stray: StrayShare,
 }
 
@@ -271,7 +271,8 @@ impl RateLimiter {
     }
 }
 
-/// The accepted bound after a finding, as far as it is lowered.
+/// The accepted bound after a finding: what was measured, but not far below the bound if the finding
+/// can be stray.
 fn lowered(bounds: &Bounds, measured: &Measurement, until: Instant, is_stray_known: bool) -> f64 {
     let seconds = measured.seconds(until);
     let rate = bounds.rate();
@@ -288,7 +289,7 @@ fn lowered(bounds: &Bounds, measured: &Measurement, until: Instant, is_stray_kno
     accepted.max(bounds.accepted * least)
 }
 
-/// Both bounds after a finding, as far as they are raised.
+/// Both bounds after a finding; they rise if the rate had passed the rejected bound.
 fn raised(bounds: &Bounds, accepted: f64, measured: &Measurement, until: Instant) -> (f64, f64) {
     let rate = bounds.rate();
     if rate > RAISED * bounds.rejected {

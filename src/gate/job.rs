@@ -255,7 +255,8 @@ struct Gate<'a> {
 
 impl Gate<'_> {
     async fn run(&mut self) -> Result<GateReport, GateError> {
-        // Without it there is no verdict: that must not be found out after runs were paid for.
+        // The verdict needs the baseline, so a lake that cannot be read must be an error before runs
+        // are paid for.
         if self.options.rules.baseline_blocks {
             self.baseline = Some(self.read_baseline().await?);
         }

@@ -146,7 +146,7 @@ impl<'l> Resharding<'l> {
         Ok(())
     }
 
-    /// Where a run is added. A full last shard is left as it is if the run is younger.
+    /// Where a run is added. A full last shard does not change if the run is younger.
     fn step_of(&self, started_at: Option<Timestamp>) -> Step {
         let shards = self.ledger.shards.list();
         let number = self.ledger.shards.target(started_at);

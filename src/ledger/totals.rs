@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, RunState, StateCounts};
 
-/// Numbers of runs in the ledger, by state. Each commit states them, so that nobody has to read the
-/// whole ledger to count it.
+/// Numbers of runs in the ledger, by state. Each commit states them, so that `status` need not read
+/// the whole ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunTotals {
     /// Runs that have not ended.

@@ -63,8 +63,8 @@ fn change(row: Row<'_>) -> String {
     )
 }
 
-/// How the workflows compare with the time before the range, one by one: there is no change of all
-/// of them together, which would move when the mix of runs does. No sentence if no workflow has
+/// How the workflows compare with the time before the range, one by one: a change of
+/// all of them together would depend on the mix of runs. No sentence if no workflow has
 /// runs in both.
 fn against_range_before(selection: &Selection, ranges: &Rows) -> Vec<String> {
     let (Some(days), Some(first)) = (selection.days, ranges.first()) else { return Vec::new() };

@@ -104,7 +104,7 @@ impl Bounds {
         self.rate() > self.accepted
     }
 
-    /// Whether there is no limit after all.
+    /// Whether the limit turned out not to exist.
     pub(super) fn is_refuted(&self) -> bool {
         let is_mistake = !self.is_confirmed && self.stable > CONFIRMED_SECONDS;
         is_mistake || self.probe() > REFUTED

@@ -51,7 +51,7 @@ pub async fn deliver(
     steps.reverse();
     let mut pending = pending.into_iter().peekable();
     let changed = file.change_documents().await?;
-    // Filling a table is a transaction with rows; another definition of a view is none.
+    // Filling a table is a transaction with rows; replacing the view adds none.
     let mut is_begun = changed.as_ref().is_some_and(|rows| rows.values().any(|count| *count > 0));
     if let Some(rows) = changed {
         delivery.state = "applied";

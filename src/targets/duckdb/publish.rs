@@ -173,8 +173,8 @@ impl Publisher {
 
     /// Whether the copy has the content of the file.
     ///
-    /// A copy gets the modification time of the file. If both still have it, nobody wrote one of
-    /// them since: then their lengths and headers are compared, which change with every checkpoint.
+    /// A copy gets the modification time of the file. If both still have it, neither was
+    /// written since: then their lengths and headers are compared, which change with every checkpoint.
     /// The headers alone would not tell a file from one that was rebuilt. Otherwise all bytes are
     /// compared: a copy of an earlier version has a time of its own, and a file system can lack
     /// such exact times.
